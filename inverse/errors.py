@@ -1,0 +1,78 @@
+"""Errors a user can cause. Each has at most three lines (what was given, what is allowed, what to try) and an exit code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "InputError", "InverseError", "MemoryLimitError", "OutputError", "PriorError", "RecipeError", "UsageError",
+    "did_you_mean",
+]
+
+
+class InverseError(Exception):
+    """An error with a remedy.
+
+    Args:
+        message: What was given and what is allowed; one or two lines.
+        hint: What to try; at most one line.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """The message, then the hint on a line of its own."""
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[type[InverseError], tuple[str, str]]:
+        """Pickle by message and hint, so that errors cross processes."""
+        return type(self), (self.message, self.hint)
+
+
+class UsageError(InverseError):
+    """The call or the command line is wrong (exit code 2)."""
+
+    exit_code = 2
+
+
+class RecipeError(InverseError):
+    """A recipe or one of its values is invalid, or a folder belongs to another recipe (exit code 3)."""
+
+    exit_code = 3
+
+
+class InputError(InverseError):
+    """A measurement cannot be read or does not fit (exit code 4)."""
+
+    exit_code = 4
+
+
+class PriorError(InverseError):
+    """A prior is missing, offline or does not match its hash (exit code 5)."""
+
+    exit_code = 5
+
+
+class MemoryLimitError(InverseError):
+    """Out of memory after back-off (exit code 6)."""
+
+    exit_code = 6
+
+
+class OutputError(InverseError):
+    """The output cannot be written (exit code 7)."""
+
+    exit_code = 7
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """A suggestion, ``did you mean 'x'?``, or the list of what is allowed."""
+    names = sorted(allowed)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"allowed: {', '.join(names)}"

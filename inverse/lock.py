@@ -1,0 +1,94 @@
+"""One writer per run folder, by `flock`: it goes with its process, so a killed run leaves no stale lock.
+
+A run holds ``.inverse/lock`` alone. The shards of one run share it, all with the same number of shards, and each holds
+``.inverse/lock.I-of-N`` alone. The files stay; what they say (process, machine) is for the message only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
+
+from inverse.errors import OutputError
+from inverse.store import output_error
+
+__all__ = ["hold", "run_lock"]
+
+
+def _open(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise output_error(path.parent.parent.name or path.name, error) from error
+
+
+def _try(stream: IO[str], mode: int) -> bool:
+    try:
+        fcntl.flock(stream.fileno(), mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sign(stream: IO[str], shards: int) -> None:
+    stream.seek(0)
+    stream.truncate()
+    stream.write(json.dumps({"process": os.getpid(), "machine": platform.node(), "shards": shards}) + "\n")
+    stream.flush()
+
+
+def _read(stream: IO[str]) -> dict[str, object]:
+    stream.seek(0)
+    try:
+        content = json.loads(stream.read())
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _busy(owner: dict[str, object], what: str) -> OutputError:
+    who = f"process {owner['process']} on {owner['machine']}" if "process" in owner else "another process"
+    return OutputError(f"{what} is being written by {who}", "wait for it to end, or choose another folder with -o")
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Hold a lock file alone, waiting for it if need be."""
+    with _open(path) as stream:
+        fcntl.flock(stream.fileno(), fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def run_lock(folder: Path, *, shard: tuple[int, int] | None = None) -> Iterator[None]:
+    """Hold a run folder, alone or as shard (I, N) of it.
+
+    Raises:
+        OutputError: If another run, the same shard, or a shard of another division holds it (exit code 7).
+    """
+    with ExitStack() as stack:
+        stream = stack.enter_context(_open(folder / "lock"))
+        shards = shard[1] if shard else 0
+        if _try(stream, fcntl.LOCK_EX):
+            _sign(stream, shards)
+        if shard is None:
+            owner = _read(stream)
+            if owner.get("process") != os.getpid() or not _try(stream, fcntl.LOCK_EX):
+                raise _busy(owner, "the output folder")
+            yield
+            return
+        owner = _read(stream)
+        if not _try(stream, fcntl.LOCK_SH) or owner.get("shards") != shards:
+            raise _busy(owner, "the output folder")
+        own = stack.enter_context(_open(folder / f"lock.{shard[0]}-of-{shard[1]}"))
+        if not _try(own, fcntl.LOCK_EX):
+            raise _busy(_read(own), f"shard {shard[0]}/{shard[1]} of the output folder")
+        _sign(own, shards)
+        yield

@@ -1,0 +1,158 @@
+"""Files that are either whole or absent: atomic writes, content hashes, HDF5 as bytes.
+
+A write goes to ``.<stem>.part<suffix>``, is flushed to the disk and renamed: a process killed at any moment leaves the
+old file, the new file, or a part file that the next run writes over. HDF5 is built in memory and written as bytes,
+because closing an HDF5 file on a full disk is unsafe; above `MEMORY_LIMIT` it is written through a part file.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inverse.errors import InputError, OutputError
+
+__all__ = ["disk_is_full", "file_hash", "output_error", "read_hdf5", "read_json", "write_bytes", "write_hdf5", "write_json"]
+
+MEMORY_LIMIT = 256 * 2**20
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def file_hash(path: Path) -> str:
+    """The sha256 of a file's content, in hexadecimal.
+
+    Raises:
+        InputError: If the file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path.name}: {error.strerror or error}", "check the path and its permissions"
+        ) from error
+
+
+def output_error(name: str, error: OSError) -> OutputError:
+    """An `OutputError` that says which file could not be written, why, and what to try."""
+    full = error.errno in (*FULL, errno.EFBIG)
+    hint = "free some space, then run the same command again: it resumes" if full else "choose another folder with -o"
+    return OutputError(f"cannot write {name}: {error.strerror or error}", hint)
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that caused it, says that nothing more fits on the disk."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        error = error.__cause__
+    return False
+
+
+def replace(path: Path, fill: Callable[[Path], None]) -> None:
+    """Let `fill` write a part file, flush it to the disk and rename it to `path`.
+
+    Raises:
+        OutputError: If the folder or the file cannot be written.
+    """
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fill(part)
+        with part.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        _forget(part)
+        raise output_error(path.name, error) from error
+
+
+def _forget(part: Path) -> None:
+    try:
+        part.unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def write_bytes(path: Path, content: bytes) -> str:
+    """Write a file atomically and return its sha256.
+
+    Raises:
+        OutputError: If the folder or the file cannot be written.
+    """
+
+    def fill(part: Path) -> None:
+        part.write_bytes(content)
+
+    replace(path, fill)
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> str:
+    """Write a mapping as JSON, atomically, and return the file's sha256."""
+    return write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON mapping, or None where the file is missing or damaged."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def write_hdf5(path: Path, datasets: Mapping[str, np.ndarray[Any, Any]], attributes: Mapping[str, Mapping[str, Any]]) -> str:
+    """Write arrays to an HDF5 file whose bytes depend on nothing but the arguments.
+
+    Args:
+        path: The file to write.
+        datasets: Name to array.
+        attributes: Name of a data set ("" for the file) to its attributes.
+
+    Returns:
+        The sha256 of the file.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    import h5py
+
+    def fill(file: Any) -> None:
+        for name, array in datasets.items():
+            file.create_dataset(name, data=array, track_times=False)
+        for name, values in attributes.items():
+            target = file[name] if name else file
+            for key, value in values.items():
+                target.attrs[key] = value
+
+    fixed = {"libver": ("v110", "v110")}
+    if sum(array.nbytes for array in datasets.values()) < MEMORY_LIMIT:
+        with h5py.File(path.name, "w", driver="core", backing_store=False, **fixed) as file:
+            fill(file)
+            file.flush()
+            content = file.id.get_file_image()
+        return write_bytes(path, content)
+
+    def stream(part: Path) -> None:
+        with h5py.File(part, "w", **fixed) as file:
+            fill(file)
+
+    replace(path, stream)
+    return file_hash(path)
+
+
+def read_hdf5(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of an HDF5 file written by `write_hdf5`."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return {name: np.asarray(file[name]) for name in file}
