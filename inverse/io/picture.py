@@ -1,0 +1,162 @@
+"""A picture as a file holds it, and its mapping to data units and back.
+
+Data units: ``uint8 / 255``, ``uint16 / 65535``, floats as they are. Going back, integers are rounded and clipped, and
+the fraction that was clipped is returned, because nothing is clamped silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inverse.errors import InputError, InverseError
+
+__all__ = ["Array", "Picture", "from_channels", "from_unit", "require", "to_channels", "to_unit", "turn"]
+
+Array = npt.NDArray[Any]
+_TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Picture:
+    """The pixels of one file and what must survive its round trip.
+
+    Attributes:
+        array: (H, W) or (H, W, C), the file's dtype, colour channels only, EXIF orientation applied.
+        format: ``png``, ``jpeg``, ``tiff`` or ``npy``; `inverse.io.write` writes this format.
+        alpha: (H, W) in the array's dtype, or None.
+        icc: The ICC profile.
+        dpi: Pixels per inch, horizontal and vertical.
+        description: Free text of the file (TIFF ImageDescription, JPEG comment).
+        exif: The EXIF block with its orientation reset.
+        text: PNG text chunks.
+        extra: What a format needs to write itself back (TIFF layout, compression, tags).
+        notes: What was converted on reading ("palette converted to RGB").
+        source: The path as it was given, for messages.
+    """
+
+    array: Array
+    format: str
+    alpha: Array | None = None
+    icc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    description: str | None = None
+    exif: bytes | None = None
+    text: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    source: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return int(self.array.shape[0]), int(self.array.shape[1])
+
+    @property
+    def channels(self) -> int:
+        """Number of colour channels, alpha not counted."""
+        return 1 if self.array.ndim == 2 else int(self.array.shape[2])
+
+
+def to_unit(picture: Picture) -> npt.NDArray[np.float32]:
+    """The picture in data units, (C, H, W) float32."""
+    array = picture.array[..., None] if picture.array.ndim == 2 else picture.array
+    unit = np.moveaxis(array, -1, 0).astype(np.float32)
+    if array.dtype.kind == "u":
+        unit /= np.float32(np.iinfo(array.dtype).max)
+    return np.ascontiguousarray(unit)
+
+
+def from_unit(array: Array, *, like: Picture) -> tuple[Picture, float]:
+    """An array in data units as a picture of the same kind as `like`.
+
+    Args:
+        array: (C, H, W) in data units, C the channels of `like`; height and width may differ from those of `like`.
+        like: The picture whose dtype, format and metadata are taken over. Where the size differs, alpha is resampled,
+            the resolution is scaled so that the physical extent stays, and metadata that names the old size is dropped.
+
+    Returns:
+        The picture, and the fraction of values that rounding to an integer format had to clip (0 for floats).
+    """
+    array = np.asarray(array)
+    if array.ndim != 3 or array.shape[0] != like.channels:
+        raise ValueError(f"expected ({like.channels}, H, W), got shape {array.shape}")
+    bad = int(array.size - np.isfinite(array).sum())
+    if bad:
+        raise InverseError(f"the result has {bad} NaN or infinite values of {array.size}", "nothing was written")
+    dtype, clipped = like.array.dtype, 0.0
+    pixels = np.moveaxis(array, 0, -1)
+    if dtype.kind == "u":
+        top = int(np.iinfo(dtype).max)
+        levels = np.rint(pixels.astype(np.float64) * top)
+        clipped = float(np.mean((levels < 0) | (levels > top)))
+        pixels = np.clip(levels, 0, top)
+    pixels = np.ascontiguousarray(pixels[..., 0] if like.array.ndim == 2 else pixels).astype(dtype)
+    changed = replace(like, array=pixels)
+    return (changed if pixels.shape[:2] == like.size else _resized(changed, like.size)), clipped
+
+
+def _resized(picture: Picture, old: tuple[int, int]) -> Picture:
+    height, width = picture.size
+    alpha = picture.alpha
+    if alpha is not None:
+        from PIL import Image
+
+        plane = Image.fromarray(alpha.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
+        alpha = np.asarray(plane)
+        alpha = (np.rint(alpha) if picture.array.dtype.kind == "u" else alpha).astype(picture.array.dtype)
+    dpi = picture.dpi and (picture.dpi[0] * width / old[1], picture.dpi[1] * height / old[0])
+    description = picture.description
+    if description and description.lstrip().startswith(("<?xml", "<OME")):
+        description = None
+    extra = {key: value for key, value in picture.extra.items() if key != "tags"}
+    return replace(picture, alpha=alpha, dpi=dpi, description=description, extra=extra)
+
+
+def require(picture: Picture, *, channels: int | None = None, minimum: int = 1) -> None:
+    """Raise `InputError` unless a picture fits a prior.
+
+    Args:
+        picture: What was read.
+        channels: The prior's channels; None accepts any. One channel also fits three (`to_channels`).
+        minimum: The smallest allowed height and width in pixels.
+    """
+    height, width = picture.size
+    if min(height, width) < minimum:
+        raise InputError(
+            f"{picture.source}: {width} x {height} pixels, the smaller side must be at least {minimum}",
+            "crop less, or put several narrow images side by side",
+        )
+    given = picture.channels
+    if channels is None or given == channels or (given == 1 and channels == 3):
+        return
+    fits = "1 or 3 channels" if channels == 3 else f"{channels} channel{'s' * (channels != 1)}"
+    hint = f"choose another prior, or keep only {channels} of the channels"
+    if picture.format == "npy" and picture.array.shape[0] <= 4 < given:
+        hint = "arrays are (H, W, C): this one looks channel first, move that axis to the end"
+    raise InputError(f"{picture.source}: {given} channel{'s' * (given != 1)}, the prior takes {fits}", hint)
+
+
+def to_channels(array: Array, channels: int) -> Array:
+    """Replicate one channel to a prior's: (..., 1, H, W) to (..., channels, H, W); other counts pass unchanged."""
+    if array.shape[-3] == 1 and channels > 1:
+        return np.repeat(array, channels, axis=-3)
+    return array
+
+
+def from_channels(array: Array, channels: int) -> Array:
+    """Average replicated channels back: the inverse of `to_channels` for a picture of `channels` channels."""
+    if channels == 1 and array.shape[-3] > 1:
+        return np.asarray(array.mean(axis=-3, keepdims=True, dtype=np.float64).astype(array.dtype))
+    return array
+
+
+def turn(array: Array, orientation: int) -> Array:
+    """Rows and columns as an EXIF or TIFF orientation of 2 to 8 says they should be shown."""
+    quarters, mirrored = _TURNS[orientation]
+    turned = np.rot90(array, quarters)
+    return turned[:, ::-1] if mirrored else turned
