@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO
 
 from inverse.errors import OutputError
-from inverse.store import output_error
 
 __all__ = ["hold", "run_lock"]
 
@@ -26,7 +25,10 @@ def _open(path: Path) -> IO[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("a+", encoding="utf-8")
     except OSError as error:
-        raise output_error(path.parent.parent.name or path.name, error) from error
+        reason = error.strerror or error
+        raise OutputError(
+            f"{path.parent.parent}: cannot be written: {reason}", "choose a folder you may write to with -o"
+        ) from error
 
 
 def _try(stream: IO[str], mode: int) -> bool:
@@ -76,12 +78,12 @@ def run_lock(folder: Path, *, shard: tuple[int, int] | None = None) -> Iterator[
     with ExitStack() as stack:
         stream = stack.enter_context(_open(folder / "lock"))
         shards = shard[1] if shard else 0
-        if _try(stream, fcntl.LOCK_EX):
+        alone = _try(stream, fcntl.LOCK_EX)
+        if alone:
             _sign(stream, shards)
         if shard is None:
-            owner = _read(stream)
-            if owner.get("process") != os.getpid() or not _try(stream, fcntl.LOCK_EX):
-                raise _busy(owner, "the output folder")
+            if not alone:
+                raise _busy(_read(stream), "the output folder")
             yield
             return
         owner = _read(stream)

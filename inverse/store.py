@@ -11,17 +11,20 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from inverse.errors import InputError, OutputError
+from inverse.io.atomic import atomic_bytes, part_path
 
-__all__ = ["disk_is_full", "file_hash", "output_error", "read_hdf5", "read_json", "write_bytes", "write_hdf5", "write_json"]
+__all__ = ["disk_is_full", "file_hash", "read_hdf5", "read_json", "write_bytes", "write_hdf5", "write_json"]
 
 MEMORY_LIMIT = 256 * 2**20
+
+FREE = "free some space, then run the same command again: it resumes"
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -41,13 +44,6 @@ def file_hash(path: Path) -> str:
         ) from error
 
 
-def output_error(name: str, error: OSError) -> OutputError:
-    """An `OutputError` that says which file could not be written, why, and what to try."""
-    full = error.errno in (*FULL, errno.EFBIG)
-    hint = "free some space, then run the same command again: it resumes" if full else "choose another folder with -o"
-    return OutputError(f"cannot write {name}: {error.strerror or error}", hint)
-
-
 def disk_is_full(error: BaseException | None) -> bool:
     """Whether an error, or one that caused it, says that nothing more fits on the disk."""
     while error is not None:
@@ -57,42 +53,13 @@ def disk_is_full(error: BaseException | None) -> bool:
     return False
 
 
-def replace(path: Path, fill: Callable[[Path], None]) -> None:
-    """Let `fill` write a part file, flush it to the disk and rename it to `path`.
-
-    Raises:
-        OutputError: If the folder or the file cannot be written.
-    """
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fill(part)
-        with part.open("rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        _forget(part)
-        raise output_error(path.name, error) from error
-
-
-def _forget(part: Path) -> None:
-    try:
-        part.unlink(missing_ok=True)
-    except OSError:
-        return
-
-
 def write_bytes(path: Path, content: bytes) -> str:
     """Write a file atomically and return its sha256.
 
     Raises:
         OutputError: If the folder or the file cannot be written.
     """
-
-    def fill(part: Path) -> None:
-        part.write_bytes(content)
-
-    replace(path, fill)
+    atomic_bytes(path, content, overwrite=True)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -110,7 +77,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def write_hdf5(path: Path, datasets: Mapping[str, np.ndarray[Any, Any]], attributes: Mapping[str, Mapping[str, Any]]) -> str:
+def write_hdf5(
+    path: Path, datasets: Mapping[str, np.ndarray[Any, Any]], attributes: Mapping[str, Mapping[str, Any]]
+) -> str:
     """Write arrays to an HDF5 file whose bytes depend on nothing but the arguments.
 
     Args:
@@ -142,11 +111,17 @@ def write_hdf5(path: Path, datasets: Mapping[str, np.ndarray[Any, Any]], attribu
             content = file.id.get_file_image()
         return write_bytes(path, content)
 
-    def stream(part: Path) -> None:
+    part = part_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with h5py.File(part, "w", **fixed) as file:
             fill(file)
-
-    replace(path, stream)
+        with part.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}", FREE) from error
     return file_hash(path)
 
 

@@ -1,0 +1,109 @@
+"""What of a run is done: markers that carry the hashes of what was written, and failures.
+
+``done/<unit>.json`` is written after everything it names. A marker counts only if it was made from the same recipe,
+prior and input, and if every file it names is on disk with the same content: a truncated or edited output is redone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from inverse.errors import InputError, InverseError
+from inverse.store import file_hash, read_json, write_json
+
+__all__ = ["Failure", "Ledger"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an item failed.
+
+    Attributes:
+        item: Item id.
+        stage: ``read``, ``prepare``, ``sample`` or ``write``.
+        error: Class of the error.
+        reason: One line.
+        hint: What to try.
+        code: Exit code of the cause.
+    """
+
+    item: str
+    stage: str
+    error: str
+    reason: str
+    hint: str
+    code: int
+
+    @classmethod
+    def of(cls, item: str, stage: str, error: BaseException) -> Failure:
+        """The failure that an exception means."""
+        if isinstance(error, InverseError):
+            return cls(item, stage, type(error).__name__, _line(error.message), _line(error.hint), error.exit_code)
+        hint = "this looks like a defect of inverse: please report it with this line"
+        return cls(item, stage, type(error).__name__, _line(str(error)) or "no message", hint, 1)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+class Ledger:
+    """The markers and failures of a run folder.
+
+    Args:
+        out: The run folder.
+        key: What a marker must have been made from, whatever the item: recipe and prior hashes, kept data sets.
+    """
+
+    def __init__(self, out: Path, key: Mapping[str, Any]) -> None:
+        self.out = out
+        self.key = dict(key)
+        self.done = out / ".inverse" / "done"
+        self.failed = out / ".inverse" / "failed"
+
+    def mark(self, name: str, source: str, files: Mapping[str, str], **facts: Any) -> None:
+        """Record that `name` is done: `files` maps paths in the run folder to their sha256."""
+        write_json(self.done / f"{name}.json", {**self.key, "input": source, "files": dict(files), **facts})
+
+    def valid(self, name: str, source: str) -> dict[str, Any] | None:
+        """The marker of `name` if it holds: same key, same input, every file present and unchanged."""
+        marker = self.marker(name)
+        if marker is None or marker.get("input") != source:
+            return None
+        if any(marker.get(name) != value for name, value in self.key.items()):
+            return None
+        for path, sha256 in marker["files"].items():
+            try:
+                if file_hash(self.out / path) != sha256:
+                    return None
+            except InputError:
+                return None
+        return marker
+
+    def marker(self, name: str) -> dict[str, Any] | None:
+        """The marker of `name` as it is on disk, unchecked."""
+        marker = read_json(self.done / f"{name}.json")
+        return marker if marker is not None and isinstance(marker.get("files"), dict) else None
+
+    def forget(self, name: str) -> None:
+        """Remove a marker, and the files only it names."""
+        marker = self.marker(name)
+        for path in marker["files"] if marker else ():
+            (self.out / path).unlink(missing_ok=True)
+        (self.done / f"{name}.json").unlink(missing_ok=True)
+
+    def fail(self, name: str, failure: Failure) -> None:
+        """Record a failure; the next success of the same name removes it."""
+        write_json(self.failed / f"{name}.json", asdict(failure))
+
+    def clear(self, name: str) -> None:
+        """Forget a failure."""
+        (self.failed / f"{name}.json").unlink(missing_ok=True)
+
+    def failure(self, name: str) -> Failure | None:
+        """The failure recorded for `name`."""
+        content = read_json(self.failed / f"{name}.json")
+        return Failure(**content) if content else None

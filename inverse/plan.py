@@ -1,0 +1,161 @@
+"""What a run computes, fixed before it starts: items, sample blocks, and everything that decides a byte of the result.
+
+A `Unit` is pure data: an item, a block of its samples, a tile. ``.inverse/plan.json`` holds the items with the sha256
+of their content, the blocks, and the `Terms`; a second run of the same command reads it back, so that an interrupted
+run ends with the bytes an uninterrupted one would have written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from inverse.errors import RecipeError
+from inverse.store import read_json, write_json
+
+__all__ = ["Item", "Plan", "Terms", "Unit", "block_size", "split", "units"]
+
+SCHEMA = 1
+
+BLOCK_PIXELS = 512 * 512
+"""Pixels the network sees at once under ``--batch auto``: about 1 GB of activations of an embedded prior."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One piece of work.
+
+    Attributes:
+        item: Item id.
+        start: First sample.
+        stop: One past the last sample.
+        tile: Window of the scene; None is all of it.
+    """
+
+    item: str
+    start: int
+    stop: int
+    tile: tuple[int, int, int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """The unit's file name: the item's id hashed, because an id can be longer than a file name may be."""
+        return f"{item_name(self.item)}-{self.start:05d}-{self.stop:05d}"
+
+
+def item_name(item: str) -> str:
+    """A file name for an item: the end of its id, readable, and the hash that makes it unique."""
+    tail = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in item.rsplit("/", 1)[-1])
+    return f"{tail[:40]}-{hashlib.blake2b(item.encode(), digest_size=8).hexdigest()}"
+
+
+@dataclass(frozen=True)
+class Item:
+    """An input file as planned.
+
+    Attributes:
+        item: Its id.
+        sha256: Of its content; "" where it could not be read.
+        shape: (C, H, W); empty where it could not be read.
+        block: Samples evaluated together.
+    """
+
+    item: str
+    sha256: str
+    shape: tuple[int, ...]
+    block: int
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What all units of a run share.
+
+    Attributes:
+        recipe: Hash of the resolved recipe.
+        prior: sha256 of the prior's weights ("" for an exact prior).
+        samples: Samples an item.
+        keep: Data sets of ``posterior.h5``.
+        dtype: Compute precision of the network.
+        device: Device type.
+        threads: Threads of a unit.
+        versions: Of what computes.
+    """
+
+    recipe: str
+    prior: str
+    samples: int
+    keep: tuple[str, ...]
+    dtype: str
+    device: str
+    threads: int
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run: its terms and its items, in order."""
+
+    terms: Terms
+    items: tuple[Item, ...]
+
+    def save(self, folder: Path) -> None:
+        """Write ``plan.json`` into the run's ``.inverse`` folder."""
+        write_json(folder / "plan.json", {"schema": SCHEMA, **asdict(self)})
+
+    @classmethod
+    def load(cls, folder: Path) -> Plan | None:
+        """The plan of a run's ``.inverse`` folder, or None where there is none that can be read."""
+        content = read_json(folder / "plan.json")
+        if content is None or content.get("schema") != SCHEMA:
+            return None
+        terms: dict[str, Any] = {**content["terms"], "keep": tuple(content["terms"]["keep"])}
+        items = tuple(Item(**{**item, "shape": tuple(item["shape"])}) for item in content["items"])
+        return cls(Terms(**terms), items)
+
+    def item(self, name: str) -> Item | None:
+        """The item of that id."""
+        return next((item for item in self.items if item.item == name), None)
+
+    def extended(self, items: tuple[Item, ...]) -> Plan:
+        """This plan with new items added and changed ones replaced."""
+        fresh = {item.item: item for item in items}
+        kept = tuple(fresh.pop(item.item, item) for item in self.items)
+        return replace(self, items=kept + tuple(fresh.values()))
+
+    def require(self, terms: Terms) -> None:
+        """Refuse a folder of another recipe or prior.
+
+        Raises:
+            RecipeError: If this plan was made with another (exit code 3).
+        """
+        for what, mine, given in (
+            ("recipe", self.terms.recipe, terms.recipe),
+            ("prior file", self.terms.prior, terms.prior),
+            ("number of samples", str(self.terms.samples), str(terms.samples)),
+        ):
+            if mine != given:
+                raise RecipeError(
+                    f"the output folder belongs to another {what} ({mine[:12]}, this is {given[:12]})",
+                    "choose another folder with -o, or replace its content with --overwrite",
+                )
+
+
+def block_size(shape: tuple[int, ...], samples: int, batch: int | None) -> int:
+    """Samples of an item that are evaluated together: what was asked for, else what fits in `BLOCK_PIXELS`."""
+    if batch is not None:
+        return min(batch, samples)
+    pixels = max(1, shape[-1] * shape[-2] if len(shape) > 1 else 1)
+    return max(1, min(samples, BLOCK_PIXELS // pixels))
+
+
+def split(item: Item, samples: int) -> list[Unit]:
+    """The units of an item."""
+    return [Unit(item.item, start, min(start + item.block, samples)) for start in range(0, samples, max(1, item.block))]
+
+
+def units(plan: Plan, shard: tuple[int, int] | None = None) -> list[Unit]:
+    """All units of a plan, or every N-th from the I-th (1-based): round-robin, so that sizes mix."""
+    everything = [unit for item in plan.items for unit in split(item, plan.terms.samples)]
+    return everything if shard is None else everything[shard[0] - 1 :: shard[1]]
