@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["Panels", "draw", "misfit_in_words"]
 
@@ -25,7 +24,8 @@ Image = NDArray[np.float32]
 UNOBSERVED = (0.80, 0.84, 0.90)
 INK = "#1f2933"
 MUTED = "#52606d"
-PANEL = 3.1
+PANEL, BAR, HEAD = 3.0, 0.85, 0.42
+MARGIN, TOP, BOTTOM = 0.25, 0.62, 0.22
 LIMIT = 1024
 
 
@@ -78,23 +78,35 @@ def draw(panels: Panels) -> bytes:
 
     columns = 4 if panels.truth is not None else 3
     height, width = panels.restored.shape[-2:]
-    tall = float(np.clip(height / width, 0.4, 1.8))
-    figure = Figure(figsize=(columns * PANEL + 0.4, 2 * PANEL * tall + 1.35), layout="constrained", facecolor="white")
+    tall = float(np.clip(height / width, 0.3, 3.0))
+    wide, high = PANEL * min(1.0, 1.25 / tall), PANEL * min(tall, 1.25)
+    cell = max(wide, 2.3) + BAR, high + HEAD
+    size = columns * cell[0] + MARGIN, 2 * cell[1] + TOP + BOTTOM
+    figure = Figure(figsize=size, facecolor="white")
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # type: ignore[union-attr]
-    axes = np.asarray(figure.subplots(2, columns))
-    for axis in axes.flat:
+    rows = []
+    for row in range(2):
+        bottom = BOTTOM + (1 - row) * cell[1]
+        boxes = [(MARGIN + column * cell[0], bottom, wide, high) for column in range(columns)]
+        rows.append([figure.add_axes(_share(box, size)) for box in boxes])
+    for axis in (*rows[0], *rows[1]):
         axis.set_axis_off()
-    _pictures(figure, list(axes[0]), panels)
-    _maps(figure, list(axes[1]), panels)
-    figure.suptitle(panels.title, fontsize=12, color=INK, fontweight="bold")
-    figure.supxlabel(misfit_in_words(panels.misfit), fontsize=10, color=INK)
+    _pictures(rows[0], panels)
+    _maps(rows[1], panels)
+    left = MARGIN / size[0]
+    figure.text(left, 1 - 0.16 / size[1], panels.title, fontsize=13, color=INK, fontweight="bold", va="top")
+    words = misfit_in_words(panels.misfit)
+    figure.text(left, 1 - 0.44 / size[1], words[0].upper() + words[1:] + ".", fontsize=10, color=MUTED, va="top")
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
     return stream.getvalue()
 
 
-def _pictures(figure: Figure, axes: list[Axes], panels: Panels) -> None:
+def _share(box: tuple[float, float, float, float], size: tuple[float, float]) -> tuple[float, float, float, float]:
+    return box[0] / size[0], box[1] / size[1], box[2] / size[0], box[3] / size[1]
+
+
+def _pictures(axes: list[Axes], panels: Panels) -> None:
     measured = _shown(panels.measurement, panels.data_range)
     title = "measurement"
     if panels.observed is not None:
@@ -110,25 +122,27 @@ def _pictures(figure: Figure, axes: list[Axes], panels: Panels) -> None:
         _picture(axes[2], _shown(panels.truth, panels.data_range), "truth")
         std_axis = axes[3]
         error = np.sqrt(np.square(panels.restored - panels.truth).mean(0))
-        _map(figure, std_axis, error, "error (RMS of channels)", "data units", "magma", 0.0, _top(error, panels.std))
+        _map(std_axis, error, "error (RMS of channels)", "data units", "magma", 0.0, _top(error, panels.std))
         return
-    _spread(figure, std_axis, panels, None)
+    _spread(std_axis, panels, None)
 
 
-def _maps(figure: Figure, axes: list[Axes], panels: Panels) -> None:
+def _maps(axes: list[Axes], panels: Panels) -> None:
     if panels.truth is not None:
         error = np.sqrt(np.square(panels.restored - panels.truth).mean(0))
-        _spread(figure, axes[0], panels, _top(error, panels.std))
+        _spread(axes[0], panels, _top(error, panels.std))
         axes = axes[1:]
     share = panels.data_share.mean(0)
-    _map(figure, axes[0], share, "data share (1: measured, 0: prior)", "", "viridis", 0.0, 1.0)
+    _map(axes[0], share, "data share (1: measured, 0: prior)", "", "viridis", 0.0, 1.0)
     invented = panels.invented.mean(0)
     limit = max(float(np.quantile(np.abs(invented), 0.995)), 1e-6)
-    _map(figure, axes[1], invented, "invented (not in the data)", "data units", "RdBu_r", -limit, limit)
+    _map(axes[1], invented, "invented (not in the data)", "data units", "RdBu_r", -limit, limit)
+    box = axes[2].get_window_extent()
+    wide, high = box.width / axes[2].figure.dpi, box.height / axes[2].figure.dpi
     for i, (name, value) in enumerate(panels.facts):
-        y = 0.97 - 0.105 * i
-        axes[2].text(0.02, y, name, fontsize=9, color=MUTED, va="top", transform=axes[2].transAxes)
-        axes[2].text(0.44, y, value, fontsize=9, color=INK, va="top", transform=axes[2].transAxes)
+        y = 0.98 - i * min(0.24 / high, 1.0 / max(len(panels.facts), 1))
+        axes[2].text(0.0, y, name, fontsize=9, color=MUTED, va="top", transform=axes[2].transAxes)
+        axes[2].text(1.05 / wide, y, value, fontsize=9, color=INK, va="top", transform=axes[2].transAxes)
 
 
 def _top(error: NDArray[np.floating[Any]], std: Image | None) -> float:
@@ -141,7 +155,7 @@ def _rms(std: Image) -> NDArray[np.floating[Any]]:
     return np.asarray(np.sqrt(np.square(std).mean(0)))
 
 
-def _spread(figure: Figure, axis: Axes, panels: Panels, top: float | None) -> None:
+def _spread(axis: Axes, panels: Panels, top: float | None) -> None:
     if panels.std is None:
         axis.text(
             0.5, 0.5, "one sample:\nno uncertainty", ha="center", va="center", color=MUTED, transform=axis.transAxes
@@ -149,7 +163,7 @@ def _spread(figure: Figure, axis: Axes, panels: Panels, top: float | None) -> No
         return
     spread = _rms(panels.std)
     top = max(float(np.quantile(spread, 0.995)), 1e-6) if top is None else top
-    _map(figure, axis, spread, "uncertainty (posterior std)", "data units", "magma", 0.0, top)
+    _map(axis, spread, "uncertainty (posterior std)", "data units", "magma", 0.0, top)
 
 
 def _picture(axis: Axes, image: NDArray[Any], title: str) -> None:
@@ -157,12 +171,11 @@ def _picture(axis: Axes, image: NDArray[Any], title: str) -> None:
     axis.set_title(title, fontsize=9.5, color=INK)
 
 
-def _map(
-    figure: Figure, axis: Axes, values: NDArray[Any], title: str, unit: str, colours: str, low: float, high: float
-) -> None:
+def _map(axis: Axes, values: NDArray[Any], title: str, unit: str, colours: str, low: float, high: float) -> None:
     shown = axis.imshow(_thin(values), cmap=colours, vmin=low, vmax=high, interpolation="nearest")
     axis.set_title(title, fontsize=9.5, color=INK)
-    bar = figure.colorbar(shown, ax=axis, fraction=0.046, pad=0.02)
+    inches = axis.get_window_extent().width / axis.figure.dpi
+    bar = axis.figure.colorbar(shown, cax=axis.inset_axes((1 + 0.06 / inches, 0.0, 0.11 / inches, 1.0)))
     bar.ax.tick_params(labelsize=7.5, colors=MUTED, length=2)
     bar.outline.set_visible(False)  # type: ignore[operator]
     if unit:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inverse.errors import InputError, OutputError
 from inverse.io.atomic import atomic_bytes, part_path
@@ -125,7 +126,7 @@ def write_hdf5(
     return file_hash(path)
 
 
-def read_hdf5(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+def read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of an HDF5 file written by `write_hdf5`."""
     import h5py
 
