@@ -1,0 +1,260 @@
+"""Recipes: what is solved and how, as data.
+
+A recipe is one YAML 1.2 file of plain values: never code, never a class name. It names an operator, its noise, a prior
+and a method, each by ``kind`` or ``name``, and may extend one other recipe. Every error is at most three lines and says
+the file and line, the key, the value given, and what is allowed. Nothing here imports torch or deepinv.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, ValidationError, create_model
+
+from inverse.errors import RecipeError, did_you_mean
+from inverse.recipe_errors import explain
+from inverse.recipe_sections import Data, Noise, Prior, Run, keys_of, method_models, operator_models, union
+from inverse.recipe_yaml import Layer, Origin, Where, dump, merge, parse_mapping, parse_overrides
+
+__all__ = ["Recipe", "load", "recipe_text", "schema", "shipped"]
+
+_DEFAULTS: dict[str, Any] = {
+    "schema": 1,
+    "noise": {"kind": "gaussian", "sigma": "auto"},
+    "prior": {"name": "photo"},
+    "method": {"kind": "diffpir"},
+}
+_WEIGHTS = (".safetensors", ".pt", ".pth", ".npz", ".npy", ".h5", ".yaml")
+
+
+class Recipe(BaseModel):
+    """A validated recipe. Make one with `load`.
+
+    `operator` and `method` are models with a ``kind`` and that kind's parameters as attributes.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True)
+
+    version: Literal[1] = Field(1, alias="schema", description="version of this file format")
+    title: str = Field("", description="one line for reports")
+    operator: SerializeAsAny[BaseModel] = Field(description="the forward operator")
+    noise: Noise = Noise()
+    prior: Prior = Prior()
+    method: SerializeAsAny[BaseModel] = Field(description="the posterior sampler")
+    data: Data = Data()
+    run: Run = Run()
+    metrics: list[str] = Field(["psnr", "ssim"], description="computed where a truth is given")
+    output: Literal["mean", "sample"] = Field(
+        "mean", description="what restored/ holds: the posterior mean or one draw"
+    )
+
+    _name: str = PrivateAttr("recipe")
+    _folders: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The shipped recipe's name, or the file's stem."""
+        return self._name
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The method's parameters without its kind, ``steps`` included: what `inverse.sample` takes."""
+        return self.method.model_dump(exclude={"kind"})
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Where the recipe's files are, by key path. For opening them only: never write these paths down."""
+        given = self._given()
+        return {key: Path(folder, _get(given, key)).expanduser() for key, folder in self._folders.items()}
+
+    def resolved(self) -> dict[str, Any]:
+        """Every value, defaults included, as plain data. Paths are as given; an absolute one becomes its name."""
+        plain = self._given()
+        for key in self._folders:
+            given = Path(_get(plain, key))
+            if given.is_absolute() or str(given).startswith("~"):
+                _set(plain, key, given.name)
+        return plain
+
+    def located(self) -> dict[str, Any]:
+        """`resolved` with files where they are: for `build_operator` and `open_prior`, never for an output."""
+        plain = self._given()
+        for key, path in self.files.items():
+            _set(plain, key, str(path))
+        return plain
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON of `resolved`, each file entering by its content instead of its name."""
+        plain = self._given()
+        for key, path in self.files.items():
+            if path.is_file():
+                _set(plain, key, f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}")
+        text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_yaml(self) -> str:
+        """The resolved recipe as a file that loads to the same hash."""
+        return dump(self.resolved())
+
+    def _given(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", by_alias=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by value, since the model's class is made at run time."""
+        return _rebuild, (self._given(), self._name, self._folders)
+
+
+def _rebuild(data: dict[str, Any], name: str, folders: dict[str, str]) -> Recipe:
+    recipe = recipe_model().model_validate(data)
+    recipe._name, recipe._folders = name, dict(folders)
+    return recipe
+
+
+@cache
+def recipe_model() -> type[Recipe]:
+    """`Recipe` with the operators, methods and metrics that are installed."""
+    from inverse.metrics import metrics
+
+    names = Literal[tuple(metrics())]  # type: ignore[valid-type]
+    fields: dict[str, Any] = {
+        "operator": (union(operator_models()), Field(description="the forward operator")),
+        "method": (union(method_models()), Field(description="the posterior sampler")),
+        "metrics": (list[names], Field(["psnr", "ssim"], description="computed where a truth is given")),
+    }
+    return cast(type[Recipe], create_model("Recipe", __base__=Recipe, **fields))
+
+
+def shipped() -> dict[str, str]:
+    """The shipped recipes: name to text."""
+    folder = resources.files("inverse.recipes")
+    found = (entry for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in sorted(found, key=lambda e: e.name)}
+
+
+def recipe_text(recipe: str | os.PathLike[str], *, folder: Path | None = None) -> tuple[str, str, Path]:
+    """A recipe's text, the label of its file in messages, and the folder that its relative files are in.
+
+    Args:
+        recipe: A shipped recipe's name, or a path.
+        folder: Where a relative path starts (default: the folder of work).
+
+    Raises:
+        RecipeError: There is no such recipe; the message suggests one.
+    """
+    given = os.fspath(recipe)
+    is_path = given.endswith((".yaml", ".yml", ".json")) or "/" in given or os.sep in given
+    if not is_path and given in shipped():
+        return shipped()[given], f"{given}.yaml", Path()
+    path = (folder or Path()) / given
+    try:
+        return path.read_text("utf-8"), given, path.parent
+    except FileNotFoundError:
+        names = did_you_mean(given, shipped())
+        raise RecipeError(
+            f"no recipe '{given}'", names if not is_path else "no such file; inverse list recipes"
+        ) from None
+    except UnicodeDecodeError:
+        raise RecipeError(f"{given}: not a recipe: the file is not UTF-8 text") from None
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{given}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def load(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, overrides: Iterable[str] = ()) -> Recipe:
+    """Load, merge and validate a recipe.
+
+    Args:
+        recipe: A shipped recipe's name, a path, a mapping, or a `Recipe`.
+        overrides: ``key.path=value`` texts; values are YAML. One that changes a ``kind`` drops what the new kind lacks.
+
+    Raises:
+        RecipeError: Anything is wrong with it.
+    """
+    name = recipe.name if isinstance(recipe, Recipe) else "recipe" if isinstance(recipe, Mapping) else Path(recipe).stem
+    label = os.fspath(recipe) if isinstance(recipe, str | os.PathLike) else name
+    layer = Layer(_DEFAULTS, Origin(label, Path()))
+    if isinstance(recipe, Recipe):
+        marks: dict[Where, Origin] = {
+            tuple(key.split(".")): Origin(name, Path(folder)) for key, folder in recipe._folders.items()
+        }
+        layer = merge(layer, Layer(recipe._given(), Origin(name, Path()), marks), keys_of)
+    elif isinstance(recipe, Mapping):
+        text = dump(json.loads(json.dumps(dict(recipe), default=str)))
+        layer = merge(layer, parse_mapping(text, label="recipe", folder=Path()), keys_of)
+    else:
+        layer = merge(layer, _with_base(*recipe_text(recipe)), keys_of)
+    layer = merge(layer, parse_overrides(overrides), keys_of)
+    return _validated(layer, name)
+
+
+def _with_base(text: str, label: str, folder: Path) -> Layer:
+    layer = parse_mapping(text, label=label, folder=folder)
+    base = layer.data.pop("extends", None)
+    if base is None:
+        return layer
+    where = layer.at(("extends",)).label
+    if not isinstance(base, str) or not base:
+        raise RecipeError(f"{where}: extends: expected a recipe's name or path, given {base!r}")
+    try:
+        base_text, base_label, base_folder = recipe_text(base, folder=folder)
+        below = parse_mapping(base_text, label=base_label, folder=base_folder)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: extends: {error.message}", error.hint) from None
+    if "extends" in below.data:
+        raise RecipeError(f"{where}: extends: '{base}' itself extends a recipe: only one level is allowed")
+    return merge(below, layer, keys_of)
+
+
+def _validated(layer: Layer, name: str) -> Recipe:
+    if "extends" in layer.data:
+        where = layer.at(("extends",)).label
+        raise RecipeError(f"{where}: extends cannot be overridden", "write a recipe file that extends it instead")
+    try:
+        recipe = recipe_model().model_validate(layer.data)
+    except ValidationError as error:
+        raise explain(error, layer, keys_of) from None
+    recipe._name = name
+    recipe._folders = {key: str(layer.at(tuple(key.split("."))).folder) for key in _file_keys(recipe)}
+    for key, path in recipe.files.items():
+        if key.startswith("operator.") and not path.is_file():
+            origin = layer.at(tuple(key.split(".")))
+            given = _get(layer.data, key)
+            start = "the current folder" if origin.label.startswith("-s") else "the recipe's folder"
+            raise RecipeError(f"{origin.label}: {key}: no file '{given}'", f"the path starts at {start}")
+    return recipe
+
+
+def _file_keys(recipe: Recipe) -> list[str]:
+    keys = [f"operator.{name}" for name, value in recipe.operator if name == "file" and value]
+    prior = recipe.prior.name
+    if ":" not in prior and ("/" in prior or prior.endswith(_WEIGHTS)):
+        keys.append("prior.name")
+    return keys
+
+
+def _get(plain: Mapping[str, Any], key: str) -> str:
+    section, name = key.split(".")
+    return str(plain[section][name])
+
+
+def _set(plain: dict[str, Any], key: str, value: str) -> None:
+    section, name = key.split(".")
+    plain[section][name] = value
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a recipe file, for editors."""
+    made = recipe_model().model_json_schema(by_alias=True)
+    made["properties"]["extends"] = {
+        "type": "string",
+        "description": "a recipe to start from: a shipped name or a path",
+    }
+    made["required"] = ["operator"]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}

@@ -1,0 +1,154 @@
+"""The models a recipe is checked by: fixed sections here, `operator` and `method` built from the catalogues.
+
+Nothing here imports torch or deepinv.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic_core import PydanticCustomError
+
+from inverse.errors import RecipeError
+
+if TYPE_CHECKING:
+    from inverse.methods import MethodSpec
+
+__all__ = ["Data", "Noise", "Prior", "Run", "Section", "keys_of", "method_models", "operator_models", "union"]
+
+
+class Section(BaseModel):
+    """A mapping in a recipe: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _sigma(value: object) -> object:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value == "auto" or (number and math.isfinite(value) and value >= 0):  # type: ignore[operator,arg-type]
+        return value
+    raise PydanticCustomError("not_allowed", "auto (estimated from the measurement), or a number >= 0 in data units")
+
+
+def _whole(*names: str, low: int) -> BeforeValidator:
+    def check(value: object) -> object:
+        if value in names or (isinstance(value, int) and not isinstance(value, bool) and value >= low):
+            return value
+        raise PydanticCustomError(
+            "not_allowed", "{allowed}", {"allowed": f"{', '.join(names)}, or a whole number >= {low}"}
+        )
+
+    return BeforeValidator(check)
+
+
+def _interval(value: object) -> object:
+    numbers = value if isinstance(value, list | tuple) and len(value) == 2 else ()
+    if numbers and all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+        low, high = numbers
+        if low < high:
+            return value
+    raise PydanticCustomError("not_allowed", "two finite numbers, the smaller first, such as [0, 1]")
+
+
+Interval = Annotated[tuple[float, float], BeforeValidator(_interval)]
+
+
+class Noise(Section):
+    """What the measurement adds to the operator's output."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    sigma: Annotated[float | Literal["auto"], BeforeValidator(_sigma)] = Field(
+        "auto", description="standard deviation in data units; auto estimates it from the measurement"
+    )
+
+
+class Prior(Section):
+    """The denoiser that says what pictures look like."""
+
+    name: Annotated[str, Field(min_length=1)] = Field("photo", description="an embedded prior, or a file")
+    data_range: Interval | None = Field(None, description="the data units that the prior's own range stands for")
+
+
+class Data(Section):
+    """What the numbers in the files mean."""
+
+    range: Interval = Field((0.0, 1.0), description="black and white in data units")
+    transfer: Literal["srgb", "linear"] = Field(
+        "srgb", description="srgb: the operator acts on the values as stored; linear: in linear light"
+    )
+
+
+class Run(Section):
+    """How much is computed, and from which random numbers."""
+
+    samples: int = Field(4, ge=1, le=100_000, description="posterior draws for each item")
+    seed: int = Field(0, ge=0, lt=2**63, description="the seed of all noise")
+    batch: Annotated[int | Literal["auto"], _whole("auto", low=1)] = Field(
+        "auto", description="states in one network call"
+    )
+    tile: Annotated[int | Literal["auto", "off"], _whole("auto", "off", low=64)] = Field(
+        "auto", description="tile side in pixels"
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="the network's precision")
+
+
+@cache
+def operator_models() -> dict[str, type[BaseModel]]:
+    """Operator kind to the model that checks it."""
+    from inverse.operators import catalog
+
+    return {kind: spec.model for kind, spec in catalog.operators().items()}
+
+
+@cache
+def method_models() -> dict[str, type[BaseModel]]:
+    """Method kind to the model that checks it, made from its declared parameters."""
+    from inverse.methods import methods
+
+    return {name: _method_model(spec) for name, spec in methods().items()}
+
+
+def _method_model(spec: MethodSpec) -> type[BaseModel]:
+    fields: dict[str, Any] = {"kind": (Literal[spec.name], spec.name)}
+    for name, parameter in spec.parameters.items():
+        kind: Any = type(parameter.default) if parameter.default is not None else float
+        if parameter.choices:
+            kind = Literal[parameter.choices]
+        bounds: dict[str, float] = {}
+        if kind in (int, float):
+            bounds = {"ge": parameter.low} if math.isfinite(parameter.low) else {}
+            bounds |= {"le": parameter.high} if math.isfinite(parameter.high) else {}
+            kind = (
+                Annotated[kind, Field(allow_inf_nan=False, **bounds)]
+                if kind is float
+                else Annotated[kind, Field(**bounds)]
+            )
+        if parameter.default is None:
+            kind = kind | None
+        fields[name] = (kind, Field(parameter.default, description=parameter.summary))
+    title = "".join(part.capitalize() for part in spec.name.split("-"))
+    return create_model(title, __base__=Section, __doc__=spec.summary, **fields)
+
+
+def union(models: dict[str, type[BaseModel]]) -> Any:
+    """One of several models, told apart by ``kind``."""
+    kinds = tuple(models.values())
+    return kinds[0] if len(kinds) == 1 else Annotated[Union[kinds], Field(discriminator="kind")]  # noqa: UP007
+
+
+def keys_of(section: str, kind: object) -> frozenset[str] | None:
+    """The keys that a section of this kind may have, or None if there is no such kind."""
+    tables = {"operator": operator_models, "method": method_models}
+    fixed: dict[str, type[BaseModel]] = {"noise": Noise, "prior": Prior, "data": Data, "run": Run}
+    if section in fixed:
+        return frozenset(fixed[section].model_fields)
+    if section not in tables:
+        return None
+    try:
+        model = tables[section]().get(str(kind))
+    except RecipeError:
+        return None
+    return None if model is None else frozenset(model.model_fields)
