@@ -45,6 +45,7 @@ class Panels:
         data_range: Smallest and largest value of the data.
         facts: Lines of text beside the panels, name and value.
         misfit: chi^2 / m, mean over the samples.
+        shown: What the restored image is.
     """
 
     title: str
@@ -58,6 +59,7 @@ class Panels:
     data_range: tuple[float, float]
     facts: Sequence[tuple[str, str]]
     misfit: float
+    shown: str = "posterior mean"
 
 
 def misfit_in_words(misfit: float) -> str:
@@ -116,7 +118,7 @@ def _pictures(axes: list[Axes], panels: Panels) -> None:
     if panels.measurement.shape[-2:] != panels.restored.shape[-2:]:
         title += f", {panels.measurement.shape[-1]} x {panels.measurement.shape[-2]}"
     _picture(axes[0], measured, title)
-    _picture(axes[1], _shown(panels.restored, panels.data_range), "restored (posterior mean)")
+    _picture(axes[1], _shown(panels.restored, panels.data_range), f"restored ({panels.shown})")
     std_axis = axes[2]
     if panels.truth is not None:
         _picture(axes[2], _shown(panels.truth, panels.data_range), "truth")

@@ -155,3 +155,12 @@ def measure(
 def size(image: Tensor) -> str:
     """``512 x 480 x 3``: height, width, channels."""
     return " x ".join(str(n) for n in (*image.shape[-2:], *image.shape[:-2]))
+
+
+def __getattr__(name: str) -> object:
+    """``evaluate`` and ``Table`` live in `inverse.evaluation`, which imports this module."""
+    if name in ("Table", "evaluate"):
+        import inverse.evaluation
+
+        return getattr(inverse.evaluation, name)
+    raise AttributeError(f"module 'inverse.metrics' has no attribute '{name}'")

@@ -1,0 +1,293 @@
+"""Restore files into a run folder: plan, resume, shard, and the exit code that tells how it went.
+
+Running the same command again resumes it. What is done and unchanged is skipped; a changed input, a truncated or edited
+output, or a failure is done again. See ``DESIGN.md`` section 6 for the folder and the exit codes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from inverse.case import open_recipe_prior, resolve_dtype
+from inverse.errors import InputError, InverseError, OutputError, RecipeError, UsageError
+from inverse.executors import executor as open_executor
+from inverse.executors import parse_shard
+from inverse.inputs import Source, find
+from inverse.ledger import Ledger
+from inverse.lock import hold, run_lock
+from inverse.outputs import DATASETS, parse_keep
+from inverse.plan import Item, Plan, Terms, block_size, item_name, units
+from inverse.progress import Progress
+from inverse.provenance import versions
+from inverse.recipe import Recipe, load
+from inverse.solve import Solver
+from inverse.store import file_hash
+from inverse.summary import Run, collect, write_summary
+from inverse.truth import Truths
+
+__all__ = ["Options", "Run", "make_plan", "prepare_run", "restore"]
+
+SAMPLES_LIMIT = 10**9
+"""Bytes of samples of a whole run above which they are dropped unless ``--keep`` asks for them."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is carried out; what it computes is the recipe's.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
+        dtype: ``auto``, ``float32``, ``bfloat16``.
+        batch: ``auto`` or the samples of an item evaluated together.
+        tile: ``auto`` or ``off``.
+        keep: Data sets of ``posterior.h5``; None keeps all, but samples only up to 1 GB for the whole run.
+        shard: "I/N": every N-th unit from the I-th, 1-based.
+        executor: ``serial``.
+        overwrite: Start again in a folder that holds another run.
+        strict: Stop at the first failure.
+        progress: ``auto``, ``json``, ``off``.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    batch: int | str = "auto"
+    tile: int | str = "auto"
+    keep: str | Sequence[str] | None = None
+    shard: str | None = None
+    executor: str = "serial"
+    overwrite: bool = False
+    strict: bool = False
+    progress: str = "auto"
+
+    def resolved_device(self) -> str:
+        """``auto`` resolved: the first accelerator, else the CPU.
+
+        Raises:
+            UsageError: If the device is not there.
+        """
+        import torch
+
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise UsageError(f"device '{self.device}' is not available", "allowed here: auto, cpu") from error
+        return self.device
+
+    def block(self, recipe: Recipe) -> int | None:
+        """Samples evaluated together; None for ``auto``."""
+        batch = recipe.run.batch if self.batch == "auto" else self.batch
+        if batch == "auto":
+            return None
+        try:
+            count = int(batch)
+        except ValueError:
+            count = 0
+        if count < 1:
+            raise UsageError(f"--batch {batch} is not valid; allowed: auto, or a whole number from 1")
+        return count
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse what is not available, before anything is read."""
+        for tile in (self.tile, recipe.run.tile):
+            if str(tile) not in ("auto", "off"):
+                raise UsageError(f"tile {tile} is not available yet; allowed: auto, off", "crop the image into parts")
+        if self.overwrite and self.shard is not None:
+            raise UsageError(
+                "--overwrite cannot be used with --shard: shards would erase each other", "empty the folder first"
+            )
+        self.block(recipe)
+
+
+def restore(
+    recipe: str | Path | Recipe | dict[str, Any],
+    inputs: str | Path | Sequence[str | Path],
+    *,
+    out: str | Path,
+    overrides: Sequence[str] = (),
+    truth: str | Path | None = None,
+    options: Options | None = None,
+) -> Run:
+    """Restore image files into a run folder.
+
+    Args:
+        recipe: Name, path, mapping, or a loaded recipe.
+        inputs: Files, folders, globs, ``@`` lists.
+        out: The run folder; an interrupted run there is resumed.
+        overrides: ``key=value`` changes of the recipe.
+        truth: A file or folder of truths, for scores and figures only.
+        options: How the run is carried out.
+
+    Returns:
+        What happened; ``exit_code`` says it in one number.
+
+    Raises:
+        InverseError: If nothing could be started, or at the first failure with ``strict``.
+    """
+    options = options or Options()
+    arguments = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    recipe = load(recipe, overrides)
+    options.check(recipe)
+    shard, run_on, folder = parse_shard(options.shard), open_executor(options.executor), Path(out)
+    sources = find(arguments, exclude=folder)
+    truths = Truths.find(truth, [source.item for source in sources])
+    prior = open_recipe_prior(recipe)
+    progress = Progress(0, options.progress)
+    state = folder / ".inverse"
+    try:
+        _claim(folder, overwrite=options.overwrite)
+        with run_lock(state, shard=shard):
+            with hold(state / "plan.lock"):
+                plan = prepare_run(folder, recipe, sources, prior, options, progress)
+            ledger = _ledger(folder, plan)
+            todo = [unit for unit in units(plan, shard) if unit.item in {source.item for source in sources}]
+            steps = int(recipe.params.get("steps") or 1)
+            open_items = {item.item for item in plan.items if not ledger.valid(item_name(item.item), item.sha256)}
+            progress = Progress(
+                sum((unit.stop - unit.start) * steps for unit in todo if unit.item in open_items), options.progress
+            )
+            skipped = len(plan.items) - len(open_items)
+            if skipped:
+                progress.say(f"{skipped} of {len(plan.items)} items are done already")
+            paths = {source.item: source.path for source in sources}
+            solver = Solver(folder, plan, recipe, prior, paths, ledger, truths, progress, options.strict)
+            with _threads(plan.terms.threads):
+                for _ in run_on.map(solver, todo):
+                    pass
+            with hold(state / "merge.lock"):
+                run = collect(folder, plan, ledger)
+                write_summary(run, plan, recipe, prior.card)
+    finally:
+        progress.close()
+    for item in truths.missing(paths):
+        progress.say(f"no truth for {item}")
+    return run
+
+
+def _claim(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that holds what no run wrote; make it otherwise."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: cannot be written: it is a file", "choose another folder with -o")
+    if overwrite or (folder / ".inverse").is_dir():
+        return
+    foreign = [name for name in ("restored", "std", "items", "run.json") if (folder / name).exists()]
+    if foreign:
+        raise OutputError(
+            f"the output folder already holds {', '.join(foreign)}, not made by a run that can be resumed",
+            "choose another folder with -o, or replace its content with --overwrite",
+        )
+
+
+def _erase(folder: Path) -> None:
+    for name in ("restored", "std", "items", ".inverse/done", ".inverse/failed", ".inverse/parts"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in (".inverse/plan.json", "run.json", "items.csv", "failures.csv"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _ledger(folder: Path, plan: Plan) -> Ledger:
+    return Ledger(folder, {"recipe": plan.terms.recipe, "prior": plan.terms.prior, "keep": list(plan.terms.keep)})
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """The plan's number of threads, and the caller's again afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def prepare_run(
+    folder: Path, recipe: Recipe, sources: Sequence[Source], prior: Any, options: Options, progress: Progress
+) -> Plan:
+    """The plan of a run folder: made, or read back and brought up to date.
+
+    Raises:
+        RecipeError: If the folder belongs to another recipe or prior.
+    """
+    if options.overwrite:
+        _erase(folder)
+    old = Plan.load(folder / ".inverse")
+    fresh = make_plan(recipe, sources, prior, options, old)
+    if old is None:
+        if "samples" not in fresh.terms.keep and options.keep is None:
+            progress.say(
+                "samples are not kept: they would pass 1 GB for the whole run (--keep samples,mean,... keeps them)"
+            )
+        fresh.save(folder / ".inverse")
+        return fresh
+    old.require(fresh.terms)
+    if old.terms.device.split(":")[0] != fresh.terms.device.split(":")[0]:
+        raise RecipeError(
+            f"the run in the output folder was started on {old.terms.device}, this is {fresh.terms.device}",
+            "resume it there, choose another folder with -o, or start again with --overwrite",
+        )
+    if old.terms.versions != fresh.terms.versions:
+        progress.say("resuming a run of other versions: the rest agrees to rounding, not byte for byte")
+    if options.keep is not None and old.terms.keep != fresh.terms.keep:
+        progress.say(f"resuming: --keep stays {','.join(old.terms.keep)}")
+    plan = replace(old, terms=replace(old.terms, device=fresh.terms.device)).extended(fresh.items)
+    if plan != old:
+        plan.save(folder / ".inverse")
+    return plan
+
+
+def make_plan(recipe: Recipe, sources: Sequence[Source], prior: Any, options: Options, old: Plan | None = None) -> Plan:
+    """Read every input once, and fix what the run computes; unchanged items of an old plan are taken over."""
+    import torch
+
+    samples, block = recipe.run.samples, options.block(recipe)
+    if old is not None and old.terms.samples != samples:
+        old = None
+    items = tuple(_item(source, recipe, samples, block, old) for source in sources)
+    keep = parse_keep(options.keep)
+    if keep is None:
+        size = sum(4 * samples * torch.Size(item.shape).numel() for item in items if item.shape)
+        keep = DATASETS if size <= SAMPLES_LIMIT else DATASETS[1:]
+    device = options.resolved_device()
+    dtype = recipe.run.dtype if options.dtype == "auto" else options.dtype
+    terms = Terms(
+        recipe=recipe.hash,
+        prior=(prior.card.sha256 or "") if prior.card else "",
+        samples=samples,
+        keep=keep,
+        dtype=resolve_dtype(dtype, prior, device),
+        device=device,
+        threads=torch.get_num_threads(),
+        versions=versions(),
+    )
+    return Plan(terms, items)
+
+
+def _item(source: Source, recipe: Recipe, samples: int, block: int | None, old: Plan | None) -> Item:
+    from inverse.io import read, to_unit
+
+    try:
+        digest = file_hash(source.path)
+    except InputError:
+        return Item(source.item, "", (), samples)
+    known = old.item(source.item) if old is not None else None
+    if known is not None and known.sha256 == digest:
+        return known
+    try:
+        shape = _unknown_shape(recipe, to_unit(read(source.path)).shape)
+    except InverseError:
+        return Item(source.item, digest, (), samples)
+    return Item(source.item, digest, shape, block_size(shape, samples, block))
+
+
+def _unknown_shape(recipe: Recipe, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of what is restored from a measurement of that shape."""
+    factor = int(getattr(recipe.operator, "factor", 1))
+    return shape[0], shape[1] * factor, shape[2] * factor

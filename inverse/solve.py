@@ -1,0 +1,274 @@
+"""One unit of work, and the end of an item: sampled, merged, written, marked.
+
+A block of samples that is not the whole item is kept in ``.inverse/parts`` until all blocks are there; whoever finishes
+the last one merges them. Every step can be repeated: a process killed anywhere leaves nothing that is taken for done.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from inverse.case import Case, fit_prior, open_case, statistics
+from inverse.errors import InputError, InverseError, MemoryLimitError
+from inverse.ledger import Failure, Ledger
+from inverse.lock import hold
+from inverse.outputs import write_item
+from inverse.plan import Item, Plan, Unit, item_name, split
+from inverse.progress import Progress
+from inverse.provenance import stamp
+from inverse.recipe import Recipe
+from inverse.store import disk_is_full, read_hdf5, write_hdf5
+from inverse.truth import Truths, score
+
+__all__ = ["Solver"]
+
+
+@dataclass
+class Solver:
+    """Solves units into a run folder.
+
+    Attributes:
+        out: The run folder.
+        plan: What the run computes.
+        recipe: How.
+        prior: The opened prior.
+        paths: Item id to file.
+        ledger: What is done.
+        truths: Known truths, for scores and figures only.
+        progress: Where evaluations are counted.
+        strict: Whether the first failure ends the run.
+    """
+
+    out: Path
+    plan: Plan
+    recipe: Recipe
+    prior: Any
+    paths: dict[str, Path]
+    ledger: Ledger
+    truths: Truths
+    progress: Progress
+    strict: bool = False
+    _opened: tuple[str, Any, Case] | None = field(default=None, repr=False)
+
+    def __call__(self, unit: Unit) -> bool:
+        """Do a unit unless it is done, and finish its item if it was the last; False if it failed."""
+        item = self.plan.item(unit.item)
+        if item is None or item.item not in self.paths:
+            return True
+        stage = _Stage()
+        try:
+            self._unit(item, unit, stage)
+        except (InverseError, Exception) as error:
+            self._failed(item, unit, stage.name, error)
+            return False
+        self.ledger.clear(unit.name)
+        return True
+
+    def _failed(self, item: Item, unit: Unit, stage: str, error: Exception) -> None:
+        failure = Failure.of(item.item, stage, error)
+        hidden = {str(self.paths[item.item]): item.item, str(self.out): "OUT", str(Path.home()): "~"}
+        for path, shown in hidden.items():
+            failure = replace(
+                failure, reason=failure.reason.replace(path, shown), hint=failure.hint.replace(path, shown)
+            )
+        if disk_is_full(error) or self.strict:
+            raise error
+        self.ledger.fail(unit.name, failure)
+        self.progress.say(f"failed: {item.item}: {failure.reason}" + (f" ({failure.hint})" if failure.hint else ""))
+        self._opened = None
+
+    def _unit(self, item: Item, unit: Unit, stage: _Stage) -> None:
+        if self.ledger.valid(item_name(item.item), item.sha256) or self.ledger.valid(unit.name, item.sha256):
+            self._finish(item, stage)
+            return
+        blocks = split(item, self.plan.terms.samples)
+        post = self._sample(item, unit, stage)
+        if len(blocks) == 1:
+            self._write(item, post, stage)
+            return
+        stage.name = "write"
+        path = f".inverse/parts/{unit.name}.h5"
+        cost = {key: float(value) for key, value in post.cost.as_dict().items()}
+        digest = write_hdf5(self.out / path, {"samples": post.samples.cpu().numpy()}, {"": cost})
+        self.ledger.mark(unit.name, item.sha256, {path: digest}, cost=cost)
+        del post
+        self._finish(item, stage)
+
+    def _open(self, item: Item, stage: _Stage) -> tuple[Any, Case]:
+        from inverse.io import read
+
+        if self._opened is not None and self._opened[0] == item.item:
+            return self._opened[1], self._opened[2]
+        stage.name = "read"
+        picture = read(self.paths[item.item])
+        stage.name = "prepare"
+        card = self.prior.card
+        case = open_case(self.recipe, picture, channels=card.channels if card else None, device=self.plan.terms.device)
+        if case.estimated:
+            self.progress.say(f"{item.item}: noise level estimated from the measurement: {case.sigma:.4g}")
+        self._opened = item.item, picture, case
+        return picture, case
+
+    def _arguments(self, item: Item, case: Case) -> dict[str, Any]:
+        terms = self.plan.terms
+        params = {name: value for name, value in self.recipe.params.items() if value is not None}
+        return {
+            "prior": fit_prior(self.prior, case.shape[0], dtype=terms.dtype, device=terms.device),
+            "method": self.recipe.method.kind,
+            "seed": self.recipe.run.seed,
+            "shape": case.shape,
+            "items": [item.item],
+            "dtype": terms.dtype,
+            **params,
+        }
+
+    def _sample(self, item: Item, unit: Unit, stage: _Stage) -> Any:
+        from inverse.api import sample
+
+        _, case = self._open(item, stage)
+        stage.name = "sample"
+        size = unit.stop - unit.start
+
+        def draw(batch: int) -> Any:
+            return sample(
+                case.y, case.physics, samples=range(unit.start, unit.stop), batch=batch,
+                progress=lambda step: self.progress.advance(item.item, step.x.shape[0]), **self._arguments(item, case),
+            )  # fmt: skip
+
+        return _with_back_off(draw, size, lambda batch: self.progress.say(f"{item.item}: out of memory, batch {batch}"))
+
+    def _finish(self, item: Item, stage: _Stage) -> None:
+        """Merge the blocks of an item if all are there and nobody did."""
+        import torch
+
+        from inverse.posterior import Cost, Posterior
+
+        blocks = split(item, self.plan.terms.samples)
+        if len(blocks) == 1:
+            return
+        with hold(self.out / ".inverse" / "merge.lock"):
+            if self.ledger.valid(item_name(item.item), item.sha256):
+                return
+            markers = [self.ledger.valid(unit.name, item.sha256) for unit in blocks]
+            if not all(markers):
+                return
+            _, case = self._open(item, stage)
+            stage.name = "write"
+            parts = [read_hdf5(self.out / f".inverse/parts/{unit.name}.h5")["samples"] for unit in blocks]
+            costs = [marker["cost"] for marker in markers if marker]
+            total = {key: sum(cost[key] for cost in costs) for key in costs[0]}
+            total["peak_bytes"] = max(cost["peak_bytes"] for cost in costs)
+            samples = torch.cat([torch.from_numpy(part) for part in parts]).to(case.y.device)
+            empty = self._template(item, case)
+            post = Posterior(samples=samples, cost=Cost(**total), **empty)
+            self._write(item, post, stage)
+        for unit in blocks:
+            self.ledger.forget(unit.name)
+
+    def _template(self, item: Item, case: Case) -> dict[str, Any]:
+        """All of a posterior but its samples."""
+        from inverse.engine import prepare
+
+        given = self._arguments(item, case)
+        known = ("prior", "method", "seed", "shape", "items", "dtype")
+        own = {name: given.pop(name) for name in known}
+        steps = given.pop("steps", None)
+        problem = prepare(case.y, case.physics, own.pop("prior"), device="auto", steps=steps, params=given, **own)
+        return {
+            "observation": problem.observation,
+            "prior_mean": problem.prior_mean,
+            "data_var": problem.card.data_var,
+            "items": problem.items,
+            "method": {"kind": own["method"], **problem.params},
+            "levels": problem.levels,
+        }
+
+    def _write(self, item: Item, post: Any, stage: _Stage) -> None:
+        stage.name = "write"
+        picture, case = self._open(item, stage)
+        arrays = statistics(post, case)
+        row: dict[str, Any] = {
+            "height": arrays["mean"].shape[-2], "width": arrays["mean"].shape[-1], "channels": arrays["mean"].shape[0],
+            "samples": len(arrays["samples"]), "noise_sigma": case.sigma, "noise_estimated": case.estimated,
+            "misfit": float(arrays["misfit"].mean()), "data_share": float(arrays["data_share"].mean()),
+            **post.cost.as_dict(),
+        }  # fmt: skip
+        truth, note = self._truth(item, arrays)
+        if truth is not None:
+            row.update(score(arrays, truth, self.recipe.metrics, data_range=self.recipe.data.range))
+        terms = self.plan.terms
+        made = write_item(
+            self.out, item.item, picture=picture, case=case, arrays=arrays, keep=terms.keep, recipe=self.recipe,
+            stamp=stamp(terms.recipe, self.prior.card, self.recipe.run.seed),
+            attributes={"sigma": case.sigma, "data_share_error": post.data_share_error, "seed": self.recipe.run.seed},
+            facts=facts(self.recipe, row, self.prior.card), truth=truth,
+        )  # fmt: skip
+        row |= {"restored": made.restored, "sha256": made.files[made.restored], "clipped": made.clipped, "note": note}
+        if made.clipped > 0.01:
+            self.progress.say(f"{item.item}: {100 * made.clipped:.1f} % of the values were clipped at the write")
+        self.ledger.mark(item_name(item.item), item.sha256, made.files, row=row)
+        for unit in split(item, terms.samples):
+            self.ledger.clear(unit.name)
+        self._opened = None
+        gc.collect()
+
+    def _truth(self, item: Item, arrays: dict[str, Any]) -> tuple[Any, str]:
+        """The truth and, where it cannot be used, why: a bad truth never fails an item."""
+        try:
+            return self.truths.load(item.item, arrays["mean"].shape), ""
+        except InputError as error:
+            self.progress.say(f"no score: {error.message}")
+            return None, f"no score: {error.message}".replace(str(self.truths.paths[item.item]), "the truth")
+
+
+@dataclass
+class _Stage:
+    """Where in the work an error happened."""
+
+    name: str = "read"
+
+
+def facts(recipe: Recipe, row: dict[str, Any], card: Any) -> list[tuple[str, str]]:
+    """The lines of text of a figure."""
+    operator = recipe.operator.model_dump(exclude_none=True)
+    own = ", ".join(f"{k} {v}" for k, v in operator.items() if k in {"sigma", "length", "angle", "factor", "missing"})
+    lines = [
+        ("method", f"{recipe.method.kind}, {recipe.params.get('steps')} steps"),
+        ("operator", operator["kind"] + (f" ({own})" if own else "")),
+        ("noise level", f"{row['noise_sigma']:.4g}" + (" (estimated)" if row["noise_estimated"] else "")),
+        ("prior", getattr(card, "name", "unnamed")),
+        ("samples", f"{row['samples']}, seed {recipe.run.seed}"),
+        ("evaluations", f"{row['forward']:.0f} forward, {row['vjp']:.0f} vjp"),
+        ("data share", f"{100 * row['data_share']:.0f} % on average"),
+    ]
+    if "psnr" in row:
+        lines.append(("PSNR", f"{row['psnr']:.2f} dB"))
+    if "ssim" in row:
+        lines.append(("SSIM", f"{row['ssim']:.3f}"))
+    if "coverage90" in row:
+        lines.append(("coverage", f"90 % intervals hold {100 * row['coverage90']:.0f} %"))
+    return lines
+
+
+def _with_back_off(draw: Callable[[int], Any], batch: int, say: Callable[[int], None]) -> Any:
+    """Halve the batch until it fits.
+
+    Raises:
+        MemoryLimitError: If one sample does not.
+    """
+    import torch
+
+    while True:
+        try:
+            return draw(batch)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            if batch == 1:
+                raise MemoryLimitError(
+                    "out of memory with one sample at a time", "crop the image, or use a machine with more memory"
+                ) from error
+        batch = max(1, batch // 2)
+        say(batch)

@@ -1,0 +1,99 @@
+"""Known truths beside a run: matched by name, scored, never shown to the sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inverse.errors import InputError
+from inverse.inputs import Source, find, match
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Truths", "load_image", "score"]
+
+
+@dataclass(frozen=True)
+class Truths:
+    """Truth files by item id."""
+
+    paths: Mapping[str, Path]
+
+    @classmethod
+    def find(cls, truth: str | Path | None, items: Sequence[str]) -> Truths:
+        """Match a file or folder of truths with items: by relative path, then by stem; one file fits one item.
+
+        Raises:
+            InputError: If the path does not exist, or no truth fits any item.
+        """
+        if truth is None:
+            return cls({})
+        sources: list[Source] = find([truth])
+        for source in sources:
+            if not source.path.is_file():
+                raise InputError(
+                    f"no truth at '{source.path}'", "give a file, or a folder of files named like the inputs"
+                )
+        if Path(truth).is_file() and len(items) == 1:
+            return cls({items[0]: sources[0].path})
+        paths = {source.item: source.path for source in sources}
+        pairs = match(items, paths)
+        if not pairs:
+            raise InputError(
+                f"no truth fits any of the {len(items)} inputs", "name the files like the inputs, in the same folders"
+            )
+        return cls({item: paths[name] for item, name in pairs.items()})
+
+    def load(self, item: str, shape: Sequence[int]) -> Tensor | None:
+        """The truth of an item, or None where there is none.
+
+        Raises:
+            InputError: If it cannot be read, or its size is not that of the restored image; the message names both.
+        """
+        path = self.paths.get(item)
+        if path is None:
+            return None
+        image = load_image(path)
+        if tuple(image.shape) != tuple(shape):
+            sizes = (" x ".join(str(n) for n in (*s[-2:], *s[:-2])) for s in (tuple(shape), tuple(image.shape)))
+            raise InputError(
+                "{}: sizes differ, restored {}, truth {}".format(item, *sizes), "give the truth of the restored size"
+            )
+        return image
+
+    def missing(self, items: Iterable[str]) -> list[str]:
+        """Items without a truth."""
+        return [item for item in items if item not in self.paths] if self.paths else []
+
+
+def load_image(path: Path) -> Tensor:
+    """An image file as (C, H, W) float32, data units."""
+    import torch
+
+    from inverse.io import read, to_unit
+
+    return torch.from_numpy(to_unit(read(path)))
+
+
+def score(
+    arrays: Mapping[str, Tensor], truth: Tensor, names: Sequence[str], *, data_range: tuple[float, float]
+) -> dict[str, float]:
+    """The metrics of the posterior mean, their mean over the samples, and the coverage of 90 % intervals.
+
+    The first two answer different questions: how close the best single answer is, and how close a draw is.
+    """
+    from inverse.metrics import coverage, measure
+
+    width = data_range[1] - data_range[0]
+    row = measure(arrays["mean"], truth, names, data_range=width)
+    samples = arrays.get("samples")
+    if samples is None:
+        return row
+    each = [measure(sample, truth, names, data_range=width) for sample in samples]
+    row.update({f"{name}_sample": sum(values[name] for values in each) / len(each) for name in names})
+    if len(samples) > 1:
+        row["coverage90"] = float(coverage(samples[:, None], truth[None])[0])
+    return row
