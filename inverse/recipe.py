@@ -136,7 +136,8 @@ def shipped() -> dict[str, str]:
     """The shipped recipes: name to text."""
     folder = resources.files("inverse.recipes")
     found = (entry for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    return {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in sorted(found, key=lambda e: e.name)}
+    texts = {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in found}
+    return dict(sorted(texts.items()))
 
 
 def recipe_text(recipe: str | os.PathLike[str], *, folder: Path | None = None) -> tuple[str, str, Path]:

@@ -16,14 +16,19 @@ from inverse.io.sniff import FORMATS, load_bytes
 __all__ = ["float_path", "read", "save_float", "write"]
 
 
-def read(path: str | os.PathLike[str]) -> Picture:
+def read(path: str | os.PathLike[str], *, name: str | None = None) -> Picture:
     """Read an image file; its format is judged by its content.
+
+    Args:
+        path: The file.
+        name: What messages call it (default: the path as given). A run gives the item's id, so that no absolute path
+            gets into its files.
 
     Raises:
         InputError: The file is missing, empty, broken, of another kind, has no pixels, or has NaN or infinite ones.
     """
-    data, form = load_bytes(path)
-    source = os.fspath(path)
+    source = os.fspath(path) if name is None else name
+    data, form = load_bytes(path, name=source)
     if form == "tiff":
         from inverse.io import tiff
 

@@ -75,36 +75,36 @@ def sniff(path: str | os.PathLike[str]) -> str:
     Raises:
         InputError: The file is missing, empty, a folder, or of another kind.
     """
-    return _judge(_read(path, 4096), path)
+    return _judge(_read(path, 4096, os.fspath(path)), os.fspath(path))
 
 
-def load_bytes(path: str | os.PathLike[str]) -> tuple[bytes, str]:
-    """The whole content of a file and its format."""
-    data = _read(path, -1)
-    return data, _judge(data[:4096], path)
+def load_bytes(path: str | os.PathLike[str], *, name: str) -> tuple[bytes, str]:
+    """The whole content of a file, called `name` in messages, and its format."""
+    data = _read(path, -1, name)
+    return data, _judge(data[:4096], name)
 
 
-def _read(path: str | os.PathLike[str], count: int) -> bytes:
+def _read(path: str | os.PathLike[str], count: int, name: str) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read(count)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file", "check the spelling and the current folder") from None
+        raise InputError(f"{name}: no such file", "check the spelling and the current folder") from None
     except IsADirectoryError:
-        raise InputError(f"{path}: is a folder, expected a file") from None
+        raise InputError(f"{name}: is a folder, expected a file") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
-        raise InputError(f"{str(path)!r}: is not a file name: {error}") from None
+        raise InputError(f"{name!r}: is not a file name: {error}") from None
 
 
-def _judge(head: bytes, path: str | os.PathLike[str]) -> str:
-    for magic, name in _MAGIC:
+def _judge(head: bytes, name: str) -> str:
+    for magic, form in _MAGIC:
         if head.startswith(magic):
-            return name
+            return form
     supported = f"supported: {', '.join(FORMATS)} (inverse list formats)"
     if not head:
-        raise InputError(f"{path}: the file is empty", "copy or export it again")
+        raise InputError(f"{name}: the file is empty", "copy or export it again")
     kind = next((title for magic, title in _OTHERS if head.startswith(magic)), None)
     if kind is None and head[8:12] == b"WEBP":
         kind = "a WebP"
@@ -113,4 +113,4 @@ def _judge(head: bytes, path: str | os.PathLike[str]) -> str:
     if kind is None:
         text = all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
         kind = "text, not an image" if text else "no image format that is known here"
-    raise InputError(f"{path}: the content is {kind}", supported)
+    raise InputError(f"{name}: the content is {kind}", supported)

@@ -1,0 +1,144 @@
+"""What can be chosen from, as plain data: the source of ``inverse list`` and ``inverse show``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from inverse.errors import UsageError, did_you_mean
+
+__all__ = ["KINDS", "catalogue", "plural"]
+
+Entry = dict[str, Any]
+
+
+def _parameters(schema: dict[str, Any]) -> list[Entry]:
+    rows = []
+    for name, field in schema.get("properties", {}).items():
+        if name == "kind":
+            continue
+        options = [part for part in field.get("anyOf", [field]) if part.get("type") != "null"]
+        rows.append(
+            {
+                "name": name,
+                "allowed": " or ".join(_allowed(part) for part in options),
+                "default": field.get("default"),
+                "required": name in schema.get("required", ()),
+                "summary": field.get("description", ""),
+            }
+        )
+    return rows
+
+
+def _allowed(field: Entry) -> str:
+    if "enum" in field:
+        return ", ".join(str(value) for value in field["enum"])
+    if "const" in field:
+        return str(field["const"])
+    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {field[key]:g}" for key, sign in signs.items() if key in field]
+    return " ".join([str(field.get("type", "value")), *bounds])
+
+
+def _operators() -> dict[str, Entry]:
+    from inverse.operators import catalog
+    from inverse.recipe_sections import operator_models
+
+    found = {}
+    for kind, model in operator_models().items():
+        spec = catalog.operator_spec(kind)
+        found[kind] = {
+            "summary": spec.summary,
+            "formula": spec.formula,
+            "parameters": _parameters(model.model_json_schema()),
+        }
+    return found
+
+
+def _methods() -> dict[str, Entry]:
+    from inverse.methods import methods
+    from inverse.recipe_sections import method_models
+
+    return {
+        name: {
+            "summary": spec.summary,
+            "title": spec.title,
+            "needs": sorted(spec.needs),
+            "cost a step and sample": f"{spec.forward} F + {spec.vjp} V",
+            "measured bias": spec.bias,
+            "parameters": _parameters(method_models()[name].model_json_schema()),
+        }
+        for name, spec in methods().items()
+    }
+
+
+def _priors() -> dict[str, Entry]:
+    from inverse.priors.catalog import cards
+
+    return {
+        name: {"summary": card.title, **card.model_dump(mode="json", exclude={"name", "title"}, exclude_none=True)}
+        for name, card in cards().items()
+    }
+
+
+def _recipes() -> dict[str, Entry]:
+    from inverse.recipe import load, shipped
+
+    found = {}
+    for name in shipped():
+        recipe = load(name)
+        found[name] = {"summary": recipe.title, **recipe.resolved()}
+    return found
+
+
+def _formats() -> dict[str, Entry]:
+    from inverse.io.sniff import FORMATS
+
+    return {
+        name: {
+            "summary": f"{item.title}: {item.pixels}",
+            "suffixes": list(item.suffixes),
+            "keeps": item.keeps,
+        }
+        for name, item in FORMATS.items()
+    }
+
+
+def _metrics() -> dict[str, Entry]:
+    from inverse.metrics import metrics
+
+    return {
+        name: {
+            "summary": item.definition.replace("{range}", "the recipe's"),
+            "unit": item.unit,
+            "better": "higher" if item.higher_is_better else "lower",
+        }
+        for name, item in metrics().items()
+    }
+
+
+KINDS: dict[str, Callable[[], dict[str, Entry]]] = {
+    "operators": _operators,
+    "methods": _methods,
+    "priors": _priors,
+    "recipes": _recipes,
+    "formats": _formats,
+    "metrics": _metrics,
+}
+
+
+def plural(kind: str) -> str:
+    """The kind as `KINDS` spells it; the singular is accepted.
+
+    Raises:
+        UsageError: There is no such kind.
+    """
+    for name in KINDS:
+        if kind in (name, name.removesuffix("s")):
+            return name
+    raise UsageError(f"no kind '{kind}'", did_you_mean(kind, KINDS))
+
+
+def catalogue(kind: str) -> dict[str, Entry]:
+    """Everything of a kind, by name; each entry has a ``summary``."""
+    return KINDS[plural(kind)]()

@@ -1,0 +1,150 @@
+"""Click groups that load a command when it is called, suggest on a typo, and end every error in its exit code."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib import metadata
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from inverse.errors import InverseError, MemoryLimitError, did_you_mean
+
+__all__ = ["Group", "MainGroup", "bare_help"]
+
+INTERRUPTED = 130
+
+
+class Group(click.Group):
+    """A group that suggests a command where one is misspelt."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one was meant."""
+        name = args[0]
+        if not name.startswith("-") and name not in self.list_commands(ctx):
+            raise click.UsageError(f"no command '{name}'; {did_you_mean(name, self.list_commands(ctx))}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def bare_help(ctx: click.Context) -> None:
+    """A group called without a command shows its help and succeeds."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+class MainGroup(Group):
+    """The top group: verbs by dotted path, plugins by entry point, all errors as exit codes.
+
+    Args:
+        verbs: Name to (``module:attribute``, one line of help). The help shows without importing the module.
+        plugins: Entry point group whose commands are added under their names.
+        **settings: For `click.Group`.
+    """
+
+    def __init__(
+        self, *args: Any, verbs: Mapping[str, tuple[str, str]] | None = None, plugins: str = "", **settings: Any
+    ) -> None:
+        super().__init__(*args, **settings)
+        self.verbs = dict(verbs or {})
+        self.plugins = plugins
+
+    def _extra(self) -> dict[str, metadata.EntryPoint]:
+        found = metadata.entry_points(group=self.plugins) if self.plugins else ()
+        return {entry.name: entry for entry in found if entry.name not in self.verbs}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Our verbs in their order, then the plugins'."""
+        return [*self.verbs, *sorted(self._extra())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a verb."""
+        if cmd_name in self.verbs:
+            module, _, attribute = self.verbs[cmd_name][0].partition(":")
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+            return command
+        entry = self._extra().get(cmd_name)
+        if entry is None:
+            return None
+        try:
+            loaded: click.Command = entry.load()
+        except Exception as error:
+            raise InverseError(
+                f"the command '{cmd_name}' of {_package(entry)} cannot be loaded: {type(error).__name__}: {error}",
+                "update or remove that package",
+            ) from error
+        return loaded
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of verbs, without importing any."""
+        rows = [(name, text) for name, (_, text) in self.verbs.items()]
+        rows += [(name, f"from {_package(entry)}") for name, entry in sorted(self._extra().items())]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def main(self, args: Sequence[str] | None = None, *others: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run, and exit with the documented code; a user's mistake never shows a traceback."""
+        run = partial(super().main, args, *others, standalone_mode=False, **extra)
+        if not standalone_mode:
+            return run()
+        with _terminable():
+            return _exit(run)
+
+
+def _exit(run: Callable[[], Any]) -> NoReturn:
+    try:
+        code = run()
+    except InverseError as error:
+        _fail(error, str(error), error.exit_code)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx is not None else "inverse"
+        _fail(error, f"{error.format_message()}\ntry '{path} --help'", error.exit_code)
+    except click.ClickException as error:
+        _fail(error, error.format_message(), error.exit_code)
+    except (KeyboardInterrupt, click.Abort) as error:
+        _fail(error, "interrupted; run the same command again to go on where it stopped", INTERRUPTED)
+    except MemoryError as error:
+        _fail(error, "out of memory\ntry a smaller --batch, or --tile", MemoryLimitError.exit_code)
+    except Exception as error:
+        text = " ".join(str(error).split())[:300]
+        _fail(error, f"{type(error).__name__}: {text}\nthis is a bug: 'inverse -v ...' shows where it happened", 1)
+    sys.exit(code if isinstance(code, int) and not isinstance(code, bool) else 0)
+
+
+def _fail(error: BaseException, message: str, code: int) -> NoReturn:
+    if logging.getLogger("inverse").isEnabledFor(logging.DEBUG):
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    lines = [line for line in message.splitlines() if line.strip()][:3]
+    click.echo("error: " + "\n".join(lines), err=True)
+    sys.exit(code)
+
+
+def _package(entry: metadata.EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else entry.value
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, which a cluster sends before it kills, ends a run as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,65 @@
+"""The command ``inverse``: one verb a module, imported when it is called."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+
+from inverse import __version__
+from inverse.cli.group import MainGroup, bare_help
+
+__all__ = ["cli", "main"]
+
+VERBS = {
+    "restore": ("inverse.cli.restore:restore", "Restore files: posterior mean, uncertainty and evidence."),
+    "simulate": ("inverse.cli.simulate:simulate", "Make measurements of known pictures by a recipe."),
+    "evaluate": ("inverse.cli.evaluate:evaluate", "Compare files with the truth."),
+    "check": ("inverse.cli.check:check", "Check a recipe, and whether it fits an input, before running it."),
+    "info": ("inverse.cli.info:info", "Say what a file is and which recipes fit it."),
+    "list": ("inverse.cli.list:list_", "List operators, methods, priors, recipes, formats or metrics."),
+    "show": ("inverse.cli.show:show", "Show one of them in full."),
+    "recipe": ("inverse.cli.recipe:recipe", "Make, validate and resolve recipes."),
+}
+
+
+@click.group(
+    cls=MainGroup,
+    verbs=VERBS,
+    plugins="inverse.commands",
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 some items failed, 2 usage, 3 recipe, 4 input, 5 prior, 6 memory, 7 output, "
+    "130 interrupted (run again to resume).",
+)
+@click.version_option(__version__, prog_name="inverse", message="%(prog)s %(version)s")
+@click.option("-v", "--verbose", count=True, help="Log more; also show tracebacks.")
+@click.option("-q", "--quiet", count=True, help="Log warnings only; twice, errors only.")
+@click.pass_context
+def cli(ctx: click.Context, verbose: int, quiet: int) -> None:
+    """From a measurement to its posterior: restored images that say how sure they are.
+
+    \b
+    inverse restore deblur photo.png -o out      restore one photograph
+    inverse restore inpaint photos/ -o out       or a folder of them
+    inverse list recipes                         what there is to choose from
+    """  # noqa: D301
+    _log_to_stderr(logging.INFO - 10 * verbose + 10 * quiet)
+    bare_help(ctx)
+
+
+def _log_to_stderr(level: int) -> None:
+    logger = logging.getLogger("inverse")
+    for handler in [handler for handler in logger.handlers if handler.get_name() == "inverse-cli"]:
+        logger.removeHandler(handler)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.set_name("inverse-cli")
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(min(max(level, logging.DEBUG), logging.CRITICAL))
+
+
+def main() -> None:
+    """The console script."""
+    cli(prog_name="inverse")

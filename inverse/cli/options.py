@@ -1,0 +1,133 @@
+"""The flags that verbs share, each once: a decorator that adds the option and fixes its name, type and help.
+
+A verb's function receives them as `output`, `overrides`, `samples`, `seed`, `device`, `batch`, `tile`, `shard`,
+`executor`, `dry_run`, `overwrite`, `strict`, `as_json`, `progress`, `truth` and `keep`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from inverse.errors import did_you_mean
+
+__all__ = [
+    "batch", "device", "dry_run", "executor", "json", "keep", "output", "overrides", "overwrite", "progress", "samples",
+    "seed", "shard", "strict", "tile", "truth",
+]  # fmt: skip
+
+KEPT = ("samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "figure")
+
+
+class AutoInt(click.ParamType):
+    """A whole number, or one of a few words."""
+
+    name = "auto|N"
+
+    def __init__(self, *words: str, low: int) -> None:
+        self.words, self.low = words, low
+        self.name = "|".join([*words, "N"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Parse."""
+        if value in self.words:
+            return str(value)
+        if re.fullmatch(r"\d+", str(value)) and int(value) >= self.low:
+            return int(value)
+        return self.fail(f"'{value}' is not allowed; {', '.join(self.words)}, or a number >= {self.low}", param, ctx)
+
+
+class Shard(click.ParamType):
+    """``I/N``: part I of N, counted from 1."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Parse."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(\d+)/(\d+)", str(value))
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            self.fail(f"'{value}' is not allowed; I/N with I from 1 to N, such as 1/4", param, ctx)
+        return int(found[1]), int(found[2])
+
+
+class Pattern(click.ParamType):
+    """A text of a given form."""
+
+    def __init__(self, name: str, pattern: str, allowed: str) -> None:
+        self.name, self.pattern, self.allowed = name, pattern, allowed
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Parse."""
+        if not re.fullmatch(self.pattern, str(value)):
+            self.fail(f"'{value}' is not allowed; {self.allowed}", param, ctx)
+        return str(value)
+
+
+class Names(click.ParamType):
+    """Comma-separated names of a fixed set."""
+
+    name = "A,B,..."
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        self.allowed = allowed
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Parse."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in str(value).split(",") if name.strip())
+        for name in names:
+            if name not in self.allowed:
+                self.fail(f"'{name}': {did_you_mean(name, self.allowed)}", param, ctx)
+        if not names:
+            self.fail(f"empty; allowed: {', '.join(self.allowed)}", param, ctx)
+        return names
+
+
+output = click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder of the results."
+)
+overrides = click.option(
+    "-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe value: -s method.steps=50."
+)
+samples = click.option("--samples", type=click.IntRange(min=1), metavar="K", help="Posterior draws for each item.")
+seed = click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of all noise.")
+device = click.option(
+    "--device",
+    type=Pattern("DEVICE", r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N or mps"),
+    default="auto",
+    show_default=True,
+    help="Where the network runs: auto, cpu, cuda, cuda:N, mps.",
+)
+batch = click.option("--batch", type=AutoInt("auto", low=1), help="States in one network call.")
+tile = click.option("--tile", type=AutoInt("auto", "off", low=64), help="Side of the tiles of large scenes, in pixels.")
+shard = click.option("--shard", type=Shard(), help="Do only part I of N, for job arrays: --shard 1/4.")
+executor = click.option(
+    "--executor",
+    type=Pattern("EXECUTOR", r"serial|processes|dask|dask://\S+:\d+", "serial, processes, dask or dask://HOST:PORT"),
+    default="serial",
+    show_default=True,
+    help="Who does the work: serial, processes, dask, dask://HOST:PORT.",
+)
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
+overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there instead of resuming.")
+strict = click.option("--strict", is_flag=True, help="Stop at the first item that fails, with its exit code.")
+json = click.option("--json", "as_json", is_flag=True, help="Print data as JSON on standard output.")
+progress = click.option(
+    "--progress",
+    type=click.Choice(["auto", "json", "off"]),
+    default="auto",
+    show_default=True,
+    help="A bar on a terminal, a line every 10 s otherwise; or JSON lines; or nothing.",
+)
+truth = click.option(
+    "--truth", type=click.Path(path_type=Path), metavar="PATH", help="The true picture, or a folder of them."
+)
+keep = click.option(
+    "--keep", type=Names(KEPT), help=f"What to keep of each posterior: {', '.join(KEPT)}. Samples go first above 1 GB."
+)
