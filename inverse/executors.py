@@ -47,14 +47,14 @@ def executor(name: str) -> Executor:
     )
 
 
-def parse_shard(text: str | None) -> tuple[int, int] | None:
+def parse_shard(text: str | tuple[int, int] | None) -> tuple[int, int] | None:
     """``"2/5"`` to (2, 5): the second of five parts.
 
     Raises:
         UsageError: If it is not I/N with 1 <= I <= N.
     """
-    if text is None:
-        return None
+    if text is None or isinstance(text, tuple):
+        return text
     found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
         raise UsageError(f"--shard {text} is not valid; allowed: I/N with I from 1 to N", "try --shard 1/2")

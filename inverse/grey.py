@@ -1,6 +1,6 @@
 r"""A colour prior on grey images: the unknown stays one channel, so every statistic of the posterior counts it once.
 
-A grey image with noise :math:`s` is the mean of an RGB image whose channels carry independent noise :math:`\sqrt 3 s`, so
+Grey noise of level :math:`s` is the mean of independent noise of level :math:`\sqrt 3 s` in three channels, so
 
 .. math:: D_{grey}(x, s) = \mathrm{mean}_c\, D_{rgb}(x \otimes 1, \sqrt 3 s).
 

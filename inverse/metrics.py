@@ -55,9 +55,9 @@ def ssim(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0) -> Tenso
     if min(truth.shape[-2:]) < SSIM_WINDOW:
         return truth.new_full((truth.shape[0],), float("nan"))
     values: Tensor = structural_similarity_index_measure(
-        prediction.double(), truth.double(), sigma=1.5, data_range=data_range, reduction="none"
+        prediction.float(), truth.float(), sigma=1.5, data_range=data_range, reduction="none"
     )
-    return values.float().reshape(-1)
+    return values.reshape(-1)
 
 
 def coverage(samples: Tensor, truth: Tensor, *, level: float = 0.9) -> Tensor:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from inverse.io import Picture
     from inverse.recipe import Recipe
 
-__all__ = ["DATASETS", "Made", "parse_keep", "write_item"]
+__all__ = ["DATASETS", "KEEP", "Made", "parse_keep", "write_item"]
 
 DATASETS = ("samples", "mean", "std", "quantiles", "data_share", "invented", "misfit")
+KEEP = (*DATASETS, "figure")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Made:
 
 
 def parse_keep(text: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """``"mean,std"`` to names of data sets, in their own order; None is the default.
+    """``"mean,std"`` to what is kept, in its own order; None is the default.
 
     Raises:
         UsageError: If a name is unknown.
@@ -49,9 +50,9 @@ def parse_keep(text: str | Sequence[str] | None) -> tuple[str, ...] | None:
     names = text.split(",") if isinstance(text, str) else list(text)
     chosen = {name.strip() for name in names if name.strip()}
     for name in sorted(chosen):
-        if name not in DATASETS:
-            raise UsageError(f"--keep {name}: no such data set", did_you_mean(name, DATASETS))
-    return tuple(name for name in DATASETS if name in chosen)
+        if name not in KEEP:
+            raise UsageError(f"--keep {name}: there is no such thing", did_you_mean(name, KEEP))
+    return tuple(name for name in KEEP if name in chosen)
 
 
 def write_item(
@@ -76,7 +77,7 @@ def write_item(
         picture: The input, whose format and metadata the restored file takes over.
         case: What was solved.
         arrays: As `inverse.case.statistics` returns them.
-        keep: Data sets of ``posterior.h5``.
+        keep: Of `KEEP`, what is written.
         recipe: Whose ``output`` says whether the mean or a draw is restored.
         stamp: One line of provenance for the files' own metadata.
         attributes: Of ``posterior.h5``.
@@ -101,9 +102,11 @@ def write_item(
         written.append(Path(target))
     files = {path.relative_to(out).as_posix(): file_hash(path) for path in written}
     own = {"quantiles": {"q": INTERVAL}, "data_share": {"standard_error": attributes["data_share_error"]}}
-    kept = {name: arrays[name].numpy() for name in keep if name in arrays}
+    kept = {name: arrays[name].numpy() for name in DATASETS if name in keep and name in arrays}
     described = {"": {**attributes, "item": item, "stamp": stamp}, **{k: v for k, v in own.items() if k in kept}}
     files[f"items/{item}/posterior.h5"] = write_hdf5(out / "items" / item / "posterior.h5", kept, described)
+    if "figure" not in keep:
+        return Made(files, restored, clipped)
     panels = Panels(
         title=item,
         measurement=case.y[0].float().cpu().numpy(),

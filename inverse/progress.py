@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from dataclasses import dataclass, field
@@ -14,16 +15,17 @@ __all__ = ["MODES", "Progress"]
 
 MODES = ("auto", "json", "off")
 PERIOD = 10.0
+LOGGER = logging.getLogger("inverse")
 
 
 @dataclass
 class Progress:
-    """Counts network evaluations; everything goes to `stream`, never to stdout.
+    """Counts network evaluations; nothing goes to stdout.
 
     Attributes:
         total: Evaluations of the whole run.
         mode: ``auto``, ``json`` or ``off``.
-        stream: Where to write.
+        stream: Where the bar and JSON lines go.
     """
 
     total: int
@@ -41,16 +43,14 @@ class Progress:
 
             self._bar = tqdm(total=self.total, file=self.stream, unit="eval", leave=False, dynamic_ncols=True)
 
-    def say(self, line: str) -> None:
-        """One line of log."""
-        if self.mode == "off":
-            return
+    def say(self, line: str, *, level: int = logging.INFO) -> None:
+        """One line of log, to the logger ``inverse``; above the bar where there is one."""
         if self.mode == "json":
             self._json("log", message=line)
-        elif self._bar is not None:
+        elif self._bar is None:
+            LOGGER.log(level, line)
+        elif LOGGER.isEnabledFor(level):
             self._bar.write(line, file=self.stream)
-        else:
-            print(line, file=self.stream, flush=True)
 
     def advance(self, item: str, count: int) -> None:
         """`count` more evaluations were made for `item`."""

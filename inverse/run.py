@@ -20,7 +20,7 @@ from inverse.executors import parse_shard
 from inverse.inputs import Source, find
 from inverse.ledger import Ledger
 from inverse.lock import hold, run_lock
-from inverse.outputs import DATASETS, parse_keep
+from inverse.outputs import KEEP, parse_keep
 from inverse.plan import Item, Plan, Terms, block_size, item_name, units
 from inverse.progress import Progress
 from inverse.provenance import versions
@@ -45,7 +45,7 @@ class Options:
         dtype: ``auto``, ``float32``, ``bfloat16``.
         batch: ``auto`` or the samples of an item evaluated together.
         tile: ``auto`` or ``off``.
-        keep: Data sets of ``posterior.h5``; None keeps all, but samples only up to 1 GB for the whole run.
+        keep: Data sets of ``posterior.h5`` and "figure"; None is all, but samples only up to 1 GB for the whole run.
         shard: "I/N": every N-th unit from the I-th, 1-based.
         executor: ``serial``.
         overwrite: Start again in a folder that holds another run.
@@ -58,7 +58,7 @@ class Options:
     batch: int | str = "auto"
     tile: int | str = "auto"
     keep: str | Sequence[str] | None = None
-    shard: str | None = None
+    shard: str | tuple[int, int] | None = None
     executor: str = "serial"
     overwrite: bool = False
     strict: bool = False
@@ -254,7 +254,7 @@ def make_plan(recipe: Recipe, sources: Sequence[Source], prior: Any, options: Op
     keep = parse_keep(options.keep)
     if keep is None:
         size = sum(4 * samples * torch.Size(item.shape).numel() for item in items if item.shape)
-        keep = DATASETS if size <= SAMPLES_LIMIT else DATASETS[1:]
+        keep = KEEP if size <= SAMPLES_LIMIT else KEEP[1:]
     device = options.resolved_device()
     dtype = recipe.run.dtype if options.dtype == "auto" else options.dtype
     terms = Terms(

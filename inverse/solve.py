@@ -7,6 +7,7 @@ the last one merges them. Every step can be repeated: a process killed anywhere 
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -62,7 +63,7 @@ class Solver:
         stage = _Stage()
         try:
             self._unit(item, unit, stage)
-        except (InverseError, Exception) as error:
+        except Exception as error:
             self._failed(item, unit, stage.name, error)
             return False
         self.ledger.clear(unit.name)
@@ -70,16 +71,19 @@ class Solver:
 
     def _failed(self, item: Item, unit: Unit, stage: str, error: Exception) -> None:
         failure = Failure.of(item.item, stage, error)
-        hidden = {str(self.paths[item.item]): item.item, str(self.out): "OUT", str(Path.home()): "~"}
-        for path, shown in hidden.items():
-            failure = replace(
-                failure, reason=failure.reason.replace(path, shown), hint=failure.hint.replace(path, shown)
-            )
-        if disk_is_full(error) or self.strict:
+        for path, shown in ((self.paths[item.item], item.item), (self.out, "OUT"), (Path.home(), "~")):
+            reason, hint = (text.replace(str(path), shown) for text in (failure.reason, failure.hint))
+            failure = replace(failure, reason=reason, hint=hint)
+        if disk_is_full(error):
             raise error
         self.ledger.fail(unit.name, failure)
-        self.progress.say(f"failed: {item.item}: {failure.reason}" + (f" ({failure.hint})" if failure.hint else ""))
+        self.progress.say(
+            f"failed: {item.item}: {failure.reason}" + (f" ({failure.hint})" if failure.hint else ""),
+            level=logging.WARNING,
+        )
         self._opened = None
+        if self.strict:
+            raise error if isinstance(error, InverseError) else InverseError(failure.reason, failure.hint) from error
 
     def _unit(self, item: Item, unit: Unit, stage: _Stage) -> None:
         if self.ledger.valid(item_name(item.item), item.sha256) or self.ledger.valid(unit.name, item.sha256):

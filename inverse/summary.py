@@ -17,7 +17,7 @@ from inverse.store import write_bytes, write_json
 if TYPE_CHECKING:
     from inverse.recipe import Recipe
 
-__all__ = ["Run", "collect", "write_summary"]
+__all__ = ["Run", "collect", "exit_code", "write_summary"]
 
 COLUMNS = (
     "item", "status", "restored", "height", "width", "channels", "samples", "noise_sigma", "noise_estimated", "misfit",
@@ -44,11 +44,8 @@ class Run:
     @property
     def exit_code(self) -> int:
         """0 all done, 1 some failed; where all failed for one cause, that cause's code."""
-        if not self.failures:
-            return 0
-        done = any(row["status"] == "done" for row in self.rows)
-        codes = {failure.code for failure in self.failures}
-        return codes.pop() if not done and not self.pending and len(codes) == 1 else 1
+        done = sum(row["status"] == "done" for row in self.rows)
+        return exit_code(done + len(self.pending), self.failures)
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -58,6 +55,14 @@ class Run:
             "pending": list(self.pending),
             "exit_code": self.exit_code,
         }
+
+
+def exit_code(others: int, failures: Sequence[Failure]) -> int:
+    """0 without failures; 1 if `others` did not fail or the causes differ; else the one cause's code."""
+    codes = {failure.code for failure in failures}
+    if not codes:
+        return 0
+    return 1 if others or len(codes) > 1 else codes.pop()
 
 
 def collect(out: Path, plan: Plan, ledger: Ledger) -> Run:

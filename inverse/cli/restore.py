@@ -1,0 +1,100 @@
+"""``inverse restore RECIPE INPUT... -o DIR``."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inverse.cli import options
+
+if TYPE_CHECKING:
+    from inverse.run import Run
+
+__all__ = ["restore"]
+
+LOGGER = logging.getLogger("inverse")
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@options.output
+@options.overrides
+@options.truth
+@options.samples
+@options.seed
+@options.device
+@options.batch
+@options.tile
+@options.shard
+@options.executor
+@options.keep
+@options.dry_run
+@options.overwrite
+@options.strict
+@options.json
+@options.progress
+def restore(
+    recipe: str,
+    inputs: tuple[str, ...],
+    output: Path,
+    overrides: tuple[str, ...],
+    truth: Path | None,
+    samples: int | None,
+    seed: int | None,
+    dry_run: bool,
+    as_json: bool,
+    **flags: Any,
+) -> int:
+    """Restore INPUTs by RECIPE: posterior mean, uncertainty and evidence for each, in a run folder.
+
+    INPUT is a file, a folder, a glob in quotes, or @list.txt with one path a line. Run the same command again to go
+    on after an interruption; nothing that is done is done twice.
+    """
+    from inverse import run
+
+    chosen = [*overrides]
+    chosen += [f"run.samples={samples}"] if samples is not None else []
+    chosen += [f"run.seed={seed}"] if seed is not None else []
+    settings = run.Options(**{name: value for name, value in flags.items() if value is not None})
+    if dry_run:
+        from inverse.dryrun import estimate
+
+        found = estimate(recipe, inputs, out=output, overrides=chosen, options=settings)
+        click.echo(json.dumps(found.as_dict(), indent=1) if as_json else "\n".join(found.lines()))
+        return 0
+    done = run.restore(recipe, inputs, out=output, overrides=chosen, truth=truth, options=settings)
+    if as_json:
+        click.echo(json.dumps(done.as_dict(), indent=1))
+    for line in _report(done):
+        LOGGER.info(line)
+    return done.exit_code
+
+
+def _report(done: Run) -> list[str]:
+    """Where things are, in a few lines."""
+    from inverse.figures import misfit_in_words
+
+    finished = [row for row in done.rows if row["status"] == "done"]
+    lines = []
+    if len(finished) == 1:
+        row = finished[0]
+        lines.append(f"{row['item']}: {misfit_in_words(row['misfit'])}")
+        lines.append(f"restored     {done.out / row['restored']}")
+        if "psnr" in row:
+            lines.append(f"scores       PSNR {row['psnr']:.2f} dB, SSIM {row.get('ssim', float('nan')):.3f}")
+    elif finished:
+        lines.append(f"restored     {len(finished)} of {len(done.rows)} items, in {done.out / 'restored'}")
+    if finished:
+        lines.append(f"uncertainty  {done.out / 'std'}")
+        lines.append(f"figures      {done.out / 'items'}")
+    if done.failures:
+        lines.append(f"failed       {len(done.failures)}, see {done.out / 'failures.csv'}")
+    if done.pending:
+        shown = ", ".join(done.pending[:3]) + (", ..." if len(done.pending) > 3 else "")
+        lines.append(f"missing      {len(done.pending)} items, the other shards': {shown}")
+    return lines

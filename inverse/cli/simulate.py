@@ -1,0 +1,59 @@
+"""``inverse simulate RECIPE TRUTH... -o DIR``."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import click
+
+from inverse.cli import options
+
+__all__ = ["simulate"]
+
+LOGGER = logging.getLogger("inverse")
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("truths", nargs=-1, required=True, metavar="TRUTH...")
+@options.output
+@options.overrides
+@options.seed
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tiff", "same"]),
+    default="tiff",
+    show_default=True,
+    help="Of the measurements: float32 TIFF, or the truth's own format, which rounds and clips.",
+)
+@options.overwrite
+@options.json
+def simulate(
+    recipe: str,
+    truths: tuple[str, ...],
+    output: Path,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    form: str,
+    overwrite: bool,
+    as_json: bool,
+) -> int:
+    """Make measurements of known pictures: RECIPE's operator and noise applied to each TRUTH."""
+    from inverse.simulation import simulate_files
+
+    chosen = [*overrides, *([f"run.seed={seed}"] if seed is not None else [])]
+    made = simulate_files(recipe, truths, out=output, overrides=chosen, form=form, overwrite=overwrite)
+    for line in made.notes:
+        LOGGER.info(line)
+    for failure in made.failures:
+        LOGGER.warning("failed: %s: %s%s", failure.item, failure.reason, f" ({failure.hint})" if failure.hint else "")
+    if as_json:
+        click.echo(json.dumps(made.as_dict(), indent=1))
+    if made.rows:
+        LOGGER.info("measured     %s", output / "measured")
+        LOGGER.info("truth        %s", output / "truth")
+        LOGGER.info("next: inverse restore %s %s -o RUN --truth %s", recipe, output / "measured", output / "truth")
+    return made.exit_code

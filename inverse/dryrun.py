@@ -1,0 +1,157 @@
+"""What a run would do and take, without doing it: nothing is written."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from inverse.case import fit_prior, open_recipe_prior
+from inverse.inputs import find
+from inverse.methods import method_spec
+from inverse.plan import Item
+from inverse.provenance import prior_facts
+from inverse.recipe import Recipe, load
+from inverse.run import Options, make_plan
+
+__all__ = ["Estimate", "estimate", "forward_seconds"]
+
+VJP_COST = 2.0
+"""Seconds of a vector-Jacobian product, in forward passes."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would take.
+
+    Attributes:
+        items: Id, size and samples of each item; an item that cannot be read has no size.
+        recipe_hash: Of the resolved recipe.
+        prior: Name, licence, hash.
+        evaluations: Network forward passes.
+        vjps: Vector-Jacobian products.
+        seconds: From one timed forward pass on this machine.
+        memory_bytes: Peak resident memory, from that pass.
+        disk_bytes: Of the outputs.
+        disk_free: On the output's file system.
+        keep: What would be kept.
+    """
+
+    items: tuple[dict[str, Any], ...]
+    recipe_hash: str
+    prior: dict[str, Any]
+    evaluations: int
+    vjps: int
+    seconds: float
+    memory_bytes: int
+    disk_bytes: int
+    disk_free: int
+    keep: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        rows = [f"{row['item']}  {row['size'] or 'cannot be read or does not fit'}" for row in self.items]
+        licence = self.prior.get("licence", "unknown licence")
+        return [
+            *rows,
+            f"items        {len(rows)}",
+            f"prior        {self.prior.get('name', 'unnamed')}, {licence}",
+            f"evaluations  {self.evaluations} forward, {self.vjps} vjp",
+            f"time         about {_time(self.seconds)} on this machine",
+            f"memory       about {self.memory_bytes / 2**30:.1f} GiB",
+            f"disk         about {self.disk_bytes / 1e6:.0f} MB of {self.disk_free / 1e9:.0f} GB free",
+            f"kept         {', '.join(self.keep)}",
+            "nothing was written",
+        ]
+
+
+def _time(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+def forward_seconds(prior: Any, shape: Sequence[int], *, dtype: str, device: str) -> float:
+    """Seconds of one forward pass for an unknown (C, H, W); the first call, which warms up, is not counted."""
+    import torch
+
+    fitted = fit_prior(prior, shape[0], dtype=dtype, device=device)
+    x = torch.zeros(1, *shape, device=device)
+    level = torch.full((1,), 0.1, device=device)
+    with torch.no_grad():
+        fitted(x[..., :64, :64], level)
+        began = time.perf_counter()
+        fitted(x, level)
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def estimate(
+    recipe: str | Path | Recipe | dict[str, Any],
+    inputs: str | Path | Sequence[str | Path],
+    *,
+    out: str | Path,
+    overrides: Sequence[str] = (),
+    options: Options | None = None,
+) -> Estimate:
+    """Estimate a run; arguments as `inverse.run.restore`."""
+    import torch
+
+    from inverse.engine import peak_bytes
+
+    options = options or Options()
+    recipe = load(recipe, overrides)
+    options.check(recipe)
+    sources = find([inputs] if isinstance(inputs, str | Path) else list(inputs), exclude=Path(out))
+    prior = open_recipe_prior(recipe)
+    plan = make_plan(recipe, sources, prior, options)
+    spec, terms = method_spec(recipe.method.kind), plan.terms
+    calls = int(recipe.params.get("steps") or 1) * terms.samples
+    fitting = [item for item in plan.items if item.shape]
+    pixels = {item.shape: torch.Size(item.shape).numel() for item in fitting}
+    cost = spec.forward + VJP_COST * spec.vjp
+    seconds = 0.0
+    if fitting:
+        largest = max(pixels, key=lambda shape: pixels[shape])
+        once = forward_seconds(prior, largest, dtype=terms.dtype, device=terms.device)
+        seconds = sum(once * cost * calls * pixels[item.shape] / pixels[largest] for item in fitting)
+    return Estimate(
+        items=tuple(_row(item, terms.samples) for item in plan.items),
+        recipe_hash=terms.recipe,
+        prior=prior_facts(prior.card),
+        evaluations=calls * spec.forward * len(fitting),
+        vjps=calls * spec.vjp * len(fitting),
+        seconds=seconds,
+        memory_bytes=peak_bytes(torch.device(terms.device)) + max((8 * 4 * n for n in pixels.values()), default=0),
+        disk_bytes=sum(_disk(pixels[item.shape], terms.samples, terms.keep) for item in fitting),
+        disk_free=shutil.disk_usage(_existing(Path(out))).free,
+        keep=terms.keep,
+    )
+
+
+def _row(item: Item, samples: int) -> dict[str, Any]:
+    size = " x ".join(str(n) for n in (*item.shape[1:], item.shape[0])) if item.shape else None
+    return {"item": item.item, "size": size, "samples": samples, "batch": item.block}
+
+
+def _disk(values: int, samples: int, keep: Sequence[str]) -> int:
+    """Bytes: float32 data sets, the std map and the restored picture."""
+    counts = {"samples": samples, "quantiles": 3, "figure": 0, "misfit": 0}
+    return 4 * values * (sum(counts.get(name, 1) for name in keep) + 1) + values
+
+
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    return next(parent for parent in (path, *path.parents) if parent.exists())

@@ -1,0 +1,213 @@
+"""Measurements of known pictures: the recipe's operator and noise applied to files, the truth kept beside.
+
+    DIR/measured/   what a camera would have given; float32 TIFF by default, which neither rounds nor clips
+    DIR/truth/      the part of the truth that the measurement shows, so that `restore --truth` and `evaluate` follow
+    DIR/masks/      white where a pixel was observed, for masks
+    DIR/simulate.json   recipe, noise level, seed, and what each measurement was made with
+
+The noise is a function of (seed, item) alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from inverse.case import MINIMUM_SIDE
+from inverse.errors import RecipeError, UsageError
+from inverse.inputs import Source, find
+from inverse.ledger import Failure
+from inverse.provenance import versions
+from inverse.recipe import Recipe, load
+from inverse.store import write_json
+from inverse.summary import exit_code
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inverse.io import Picture
+
+__all__ = ["DEFAULT_SIGMA", "FORMATS", "Simulated", "simulate_files"]
+
+DEFAULT_SIGMA = 0.02
+FORMATS = ("tiff", "same")
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What was simulated.
+
+    Attributes:
+        out: The folder.
+        rows: One a measurement: item, files, noise level.
+        failures: What could not be simulated.
+        notes: What a person should know.
+    """
+
+    out: Path
+    rows: tuple[dict[str, Any], ...]
+    failures: tuple[Failure, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """As a run's."""
+        return exit_code(len(self.rows), self.failures)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        failures = [asdict(failure) for failure in self.failures]
+        return {"items": list(self.rows), "failures": failures, "notes": list(self.notes)}
+
+
+def simulate_files(
+    recipe: str | Path | Recipe | dict[str, Any],
+    truths: str | Path | Sequence[str | Path],
+    *,
+    out: str | Path,
+    overrides: Sequence[str] = (),
+    form: str = "tiff",
+    overwrite: bool = False,
+) -> Simulated:
+    """Simulate measurements of image files.
+
+    Args:
+        recipe: Name, path, mapping or loaded recipe; its operator, noise and seed are used.
+        truths: Files, folders, globs, ``@`` lists.
+        out: The folder to write.
+        overrides: ``key=value`` changes of the recipe.
+        form: ``tiff`` (float32) or ``same`` (the truth's own format, which rounds and clips).
+        overwrite: Replace existing files.
+
+    Raises:
+        InverseError: If the recipe is wrong or nothing can be read; a single bad file is a failure of the result.
+    """
+    if form not in FORMATS:
+        raise UsageError(f"--format {form} is not valid; allowed: {', '.join(FORMATS)}")
+    recipe, folder = load(recipe, overrides), Path(out)
+    if recipe.data.transfer != "srgb":
+        raise RecipeError("data.transfer: linear is not available yet; allowed: srgb", "remove the key")
+    sources = find([truths] if isinstance(truths, str | Path) else list(truths), exclude=folder)
+    sigma = DEFAULT_SIGMA if recipe.noise.sigma == "auto" else float(recipe.noise.sigma)
+    notes = []
+    if recipe.noise.sigma == "auto":
+        notes.append(f"noise level {sigma:g} (the recipe says auto; -s noise.sigma=... sets it)")
+    names = _names(sources, form)
+    rows, failures = [], []
+    for source in sources:
+        try:
+            rows.append(_one(recipe, source, folder, names[source.item], sigma, form, overwrite, notes))
+        except Exception as error:
+            failures.append(Failure.of(source.item, "simulate", error))
+    content = {
+        "schema": 1, "recipe": recipe.resolved(), "recipe_hash": recipe.hash, "noise_sigma": sigma,
+        "seed": recipe.run.seed, "versions": versions(), "items": rows,
+    }  # fmt: skip
+    if rows:
+        write_json(folder / "simulate.json", content)
+    return Simulated(folder, tuple(rows), tuple(failures), tuple(notes))
+
+
+def _names(sources: Sequence[Source], form: str) -> dict[str, str]:
+    """Item id to the measurement's path; two that would become one are refused."""
+    names: dict[str, str] = {}
+    for source in sources:
+        name = source.item if form == "same" else PurePosixPath(source.item).with_suffix(".tif").as_posix()
+        if name in names.values():
+            raise UsageError(f"two measurements would be written to '{name}'", "give --format same, or two calls")
+        names[source.item] = name
+    return names
+
+
+def _one(
+    recipe: Recipe,
+    source: Source,
+    folder: Path,
+    name: str,
+    sigma: float,
+    form: str,
+    overwrite: bool,
+    notes: list[str],
+) -> dict[str, Any]:
+    import torch
+
+    from inverse.api import simulate
+    from inverse.io import from_unit, read, require, to_unit, write
+    from inverse.operators.build import build_operator
+
+    picture = read(source.path)
+    require(picture, minimum=MINIMUM_SIDE)
+    x = _whole(torch.from_numpy(to_unit(picture))[None], recipe)
+    physics = build_operator(recipe.located()["operator"], shape=tuple(x.shape[1:]), noise=sigma)
+    y = simulate(x, physics, seed=recipe.run.seed, items=[source.item])
+    frame = _frame(x, physics)
+    made = {
+        "operator": recipe.resolved()["operator"],
+        "noise_sigma": sigma,
+        "seed": recipe.run.seed,
+        "item": source.item,
+    }
+    row = {"item": source.item, "measured": f"measured/{name}", "truth": f"truth/{source.item}", "noise_sigma": sigma}
+    provenance = {"inverse:simulate": json.dumps(made, sort_keys=True)}
+    measured = y[0].float().numpy()
+    if form == "same":
+        result, clipped = from_unit(measured, like=picture)
+        if clipped > 0:
+            notes.append(f"{source.item}: {100 * clipped:.1f} % of the values were clipped; --format tiff keeps them")
+    else:
+        result = _float_picture(measured)
+    write(folder / "measured" / name, result, provenance=provenance, overwrite=overwrite)
+    if tuple(frame.shape) == (1, picture.channels, *picture.size):
+        from inverse.io import atomic_bytes
+
+        atomic_bytes(folder / "truth" / source.item, source.path.read_bytes(), overwrite=overwrite)
+    else:
+        cropped, _ = from_unit(frame[0].numpy(), like=picture)
+        write(folder / "truth" / source.item, cropped, overwrite=overwrite)
+        notes.append(f"{source.item}: the truth was cropped to the frame of the measurement")
+    mask = _mask(physics, y)
+    if mask is not None:
+        row["mask"] = f"masks/{PurePosixPath(source.item).with_suffix('.png')}"
+        write(folder / row["mask"], mask, provenance=provenance, overwrite=overwrite)
+    return row
+
+
+def _whole(x: Tensor, recipe: Recipe) -> Tensor:
+    """The truth cropped to a whole number of the operator's pixels."""
+    factor = int(getattr(recipe.operator, "factor", 1))
+    height, width = (size // factor * factor for size in x.shape[-2:])
+    return x[..., :height, :width]
+
+
+def _frame(x: Tensor, physics: Any) -> Tensor:
+    crop = getattr(physics, "output_crop", None)
+    if crop is None:
+        return x
+    top, left, height, width = crop
+    return x[..., top : top + height, left : left + width]
+
+
+def _float_picture(image: Any) -> Picture:
+    import numpy as np
+
+    from inverse.io import Picture
+
+    pixels = np.moveaxis(image, 0, -1)
+    return Picture(array=np.ascontiguousarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), format="tiff")
+
+
+def _mask(physics: Any, y: Tensor) -> Picture | None:
+    """The mask as a picture that ``file-mask`` reads: white where observed."""
+    import numpy as np
+
+    from inverse.io import Picture
+    from inverse.observation import observed
+
+    mask = observed(physics, y)
+    if mask is None or bool((mask == 1).all()):
+        return None
+    plane = mask.reshape(-1, *mask.shape[-2:])[0].numpy()
+    return Picture(array=np.where(plane > 0, 255, 0).astype(np.uint8), format="png")
