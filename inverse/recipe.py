@@ -42,17 +42,17 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True)
 
-    version: Literal[1] = Field(1, alias="schema", description="version of this file format")
-    title: str = Field("", description="one line for reports")
+    version: Literal[1] = Field(default=1, alias="schema", description="version of this file format")
+    title: str = Field(default="", description="one line for reports")
     operator: SerializeAsAny[BaseModel] = Field(description="the forward operator")
-    noise: Noise = Noise()
-    prior: Prior = Prior()
+    noise: Noise = Field(default_factory=Noise)
+    prior: Prior = Field(default_factory=Prior)
     method: SerializeAsAny[BaseModel] = Field(description="the posterior sampler")
-    data: Data = Data()
-    run: Run = Run()
-    metrics: list[str] = Field(["psnr", "ssim"], description="computed where a truth is given")
+    data: Data = Field(default_factory=Data)
+    run: Run = Field(default_factory=Run)
+    metrics: list[str] = Field(default=["psnr", "ssim"], description="computed where a truth is given")
     output: Literal["mean", "sample"] = Field(
-        "mean", description="what restored/ holds: the posterior mean or one draw"
+        default="mean", description="what restored/ holds: the posterior mean or one draw"
     )
 
     _name: str = PrivateAttr("recipe")
@@ -123,11 +123,11 @@ def recipe_model() -> type[Recipe]:
     """`Recipe` with the operators, methods and metrics that are installed."""
     from inverse.metrics import metrics
 
-    names = Literal[tuple(metrics())]  # type: ignore[valid-type]
+    names: Any = Literal[tuple(metrics())]
     fields: dict[str, Any] = {
         "operator": (union(operator_models()), Field(description="the forward operator")),
         "method": (union(method_models()), Field(description="the posterior sampler")),
-        "metrics": (list[names], Field(["psnr", "ssim"], description="computed where a truth is given")),
+        "metrics": (list[names], Field(default=["psnr", "ssim"], description="computed where a truth is given")),
     }
     return cast(type[Recipe], create_model("Recipe", __base__=Recipe, **fields))
 
@@ -221,6 +221,10 @@ def _validated(layer: Layer, name: str) -> Recipe:
         recipe = recipe_model().model_validate(layer.data)
     except ValidationError as error:
         raise explain(error, layer, keys_of) from None
+    try:
+        json.dumps(recipe._given(), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise RecipeError(f"{layer.origin.label}: a text in it is not valid Unicode", "write it plainly") from None
     recipe._name = name
     recipe._folders = {key: str(layer.at(tuple(key.split("."))).folder) for key in _file_keys(recipe)}
     for key, path in recipe.files.items():

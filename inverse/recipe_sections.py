@@ -61,38 +61,40 @@ class Noise(Section):
 
     kind: Literal["gaussian"] = "gaussian"
     sigma: Annotated[float | Literal["auto"], BeforeValidator(_sigma)] = Field(
-        "auto", description="standard deviation in data units; auto estimates it from the measurement"
+        default="auto", description="standard deviation in data units; auto estimates it from the measurement"
     )
 
 
 class Prior(Section):
     """The denoiser that says what pictures look like."""
 
-    name: Annotated[str, Field(min_length=1)] = Field("photo", description="an embedded prior, or a file")
-    data_range: Interval | None = Field(None, description="the data units that the prior's own range stands for")
+    name: Annotated[str, Field(min_length=1)] = Field(default="photo", description="an embedded prior, or a file")
+    data_range: Interval | None = Field(
+        default=None, description="the data units that the prior's own range stands for"
+    )
 
 
 class Data(Section):
     """What the numbers in the files mean."""
 
-    range: Interval = Field((0.0, 1.0), description="black and white in data units")
+    range: Interval = Field(default=(0.0, 1.0), description="black and white in data units")
     transfer: Literal["srgb", "linear"] = Field(
-        "srgb", description="srgb: the operator acts on the values as stored; linear: in linear light"
+        default="srgb", description="srgb: the operator acts on the values as stored; linear: in linear light"
     )
 
 
 class Run(Section):
     """How much is computed, and from which random numbers."""
 
-    samples: int = Field(4, ge=1, le=100_000, description="posterior draws for each item")
-    seed: int = Field(0, ge=0, lt=2**63, description="the seed of all noise")
+    samples: int = Field(default=4, ge=1, le=100_000, description="posterior draws for each item")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="the seed of all noise")
     batch: Annotated[int | Literal["auto"], _whole("auto", low=1)] = Field(
-        "auto", description="states in one network call"
+        default="auto", description="states in one network call"
     )
     tile: Annotated[int | Literal["auto", "off"], _whole("auto", "off", low=64)] = Field(
-        "auto", description="tile side in pixels"
+        default="auto", description="tile side in pixels"
     )
-    dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="the network's precision")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="the network's precision")
 
 
 @cache
@@ -117,18 +119,15 @@ def _method_model(spec: MethodSpec) -> type[BaseModel]:
         kind: Any = type(parameter.default) if parameter.default is not None else float
         if parameter.choices:
             kind = Literal[parameter.choices]
-        bounds: dict[str, float] = {}
+        bounds: dict[str, Any] = {}
         if kind in (int, float):
             bounds = {"ge": parameter.low} if math.isfinite(parameter.low) else {}
             bounds |= {"le": parameter.high} if math.isfinite(parameter.high) else {}
-            kind = (
-                Annotated[kind, Field(allow_inf_nan=False, **bounds)]
-                if kind is float
-                else Annotated[kind, Field(**bounds)]
-            )
+            bounds |= {"allow_inf_nan": False} if kind is float else {}
+            kind = Annotated[kind, Field(**bounds)]
         if parameter.default is None:
             kind = kind | None
-        fields[name] = (kind, Field(parameter.default, description=parameter.summary))
+        fields[name] = (kind, Field(default=parameter.default, description=parameter.summary))
     title = "".join(part.capitalize() for part in spec.name.split("-"))
     return create_model(title, __base__=Section, __doc__=spec.summary, **fields)
 

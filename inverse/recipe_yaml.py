@@ -173,7 +173,7 @@ def merge(lower: Layer, upper: Layer, keys_of: Callable[[str, object], frozenset
 
 def dump(data: Mapping[str, Any]) -> str:
     """A plain mapping as YAML, one key a line."""
-    yaml = _yaml()
+    yaml: Any = _yaml()
     yaml.default_flow_style = True
     yaml.sort_base_mapping_type_on_output = False
     yaml.width = 2**31

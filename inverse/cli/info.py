@@ -60,7 +60,7 @@ def describe(picture: Picture) -> dict[str, Any]:
         "bits": 8 * array.dtype.itemsize,
         "minimum": [float(value) for value in channels.min(0)],
         "maximum": [float(value) for value in channels.max(0)],
-        "mean": [float(value) for value in np.mean(channels, 0, dtype=np.float64)],
+        "mean": [float(value) for value in channels.mean(0, dtype=np.float64)],
         "noise": noise_level(picture),
         "dpi": list(picture.dpi) if picture.dpi else None,
         "icc_profile": f"{len(picture.icc)} bytes" if picture.icc else None,

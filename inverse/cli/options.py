@@ -22,7 +22,7 @@ __all__ = [
 KEPT = ("samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "figure")
 
 
-class AutoInt(click.ParamType):
+class AutoInt(click.ParamType):  # type: ignore[type-arg]
     """A whole number, or one of a few words."""
 
     name = "auto|N"
@@ -40,7 +40,7 @@ class AutoInt(click.ParamType):
         return self.fail(f"'{value}' is not allowed; {', '.join(self.words)}, or a number >= {self.low}", param, ctx)
 
 
-class Shard(click.ParamType):
+class Shard(click.ParamType):  # type: ignore[type-arg]
     """``I/N``: part I of N, counted from 1."""
 
     name = "I/N"
@@ -55,7 +55,7 @@ class Shard(click.ParamType):
         return int(found[1]), int(found[2])
 
 
-class Pattern(click.ParamType):
+class Pattern(click.ParamType):  # type: ignore[type-arg]
     """A text of a given form."""
 
     def __init__(self, name: str, pattern: str, allowed: str) -> None:
@@ -68,7 +68,7 @@ class Pattern(click.ParamType):
         return str(value)
 
 
-class Names(click.ParamType):
+class Names(click.ParamType):  # type: ignore[type-arg]
     """Comma-separated names of a fixed set."""
 
     name = "A,B,..."

@@ -171,6 +171,6 @@ def encode(
     if exif:
         parts.append(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
     parts += [_text(key, value) for key, value in (text or {}).items()]
-    parts.append(_chunk(b"IDAT", zlib.compress(_filter(raw, samples * bits // 8), 6)))
+    parts.append(_chunk(b"IDAT", zlib.compress(_filter(raw, samples * bits // 8).tobytes(), 6)))
     parts.append(_chunk(b"IEND", b""))
     return b"".join(parts)

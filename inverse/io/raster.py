@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from inverse.errors import InputError, OutputError
 from inverse.io import png
@@ -40,7 +40,7 @@ def decode(data: bytes, *, format: str, source: str) -> Picture:  # noqa: A002
                 return _picture(image, data, format, source)
     except Image.DecompressionBombError as error:
         raise InputError(f"{source}: {str(error).split('(')[-1].split(')')[0]}", "cut it into parts") from error
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise InputError(f"{source}: broken {title}: the header is damaged", "copy or export the file again") from None
     except _BROKEN as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__

@@ -1,0 +1,203 @@
+"""A corpus of files that are not what they should be: each an InputError of at most three lines that names the file."""
+
+import io
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import inverse.io as iio
+from inverse.errors import InputError
+from inverse.io import png
+from inverse.io.picture import Picture
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+
+
+def encoded(form, **options):
+    buffer = io.BytesIO()
+    if form == "tiff":
+        tifffile.imwrite(buffer, options.pop("array", PIXELS), **options)
+    elif form == "npy":
+        np.save(buffer, options.pop("array", PIXELS), **options)
+    elif form == "png16":
+        return png.encode(PIXELS.astype(np.uint16) * 257)
+    else:
+        Image.fromarray(options.pop("array", PIXELS)).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+GOOD = {
+    "png": encoded("png"),
+    "png16": encoded("png16"),
+    "jpeg": encoded("jpeg"),
+    "tiff": encoded("tiff"),
+    "tiff-deflate": encoded("tiff", compression="zlib"),
+    "npy": encoded("npy"),
+}
+
+
+def refused(path, *words):
+    with pytest.raises(InputError) as caught:
+        iio.read(path)
+    text = str(caught.value)
+    assert text.startswith(str(path))
+    assert len(text.splitlines()) <= 3
+    assert caught.value.exit_code == 4
+    for word in words:
+        assert word in text, text
+    return text
+
+
+@pytest.mark.parametrize("kind", sorted(GOOD))
+@pytest.mark.parametrize("part", [0.02, 0.3, 0.6, 0.98])
+def test_truncated(tmp_path, kind, part):
+    path = tmp_path / f"cut.{kind}"
+    path.write_bytes(GOOD[kind][: max(12, int(part * len(GOOD[kind])))])
+    refused(path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(GOOD)), st.floats(0, 1, exclude_max=True), st.integers(1, 255))
+def test_a_flipped_byte_is_an_input_error_or_harmless(tmp_path_factory, kind, where, flip):
+    data = bytearray(GOOD[kind])
+    data[int(where * len(data))] ^= flip
+    path = tmp_path_factory.getbasetemp() / "flipped"
+    path.write_bytes(data)
+    said = ""
+    try:
+        assert iio.read(path).array.size > 0
+    except InputError as error:
+        said = str(error)
+    assert len(said.splitlines()) <= 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from([b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"\x93NUMPY", b""]), st.binary(max_size=200))
+def test_random_bytes(tmp_path_factory, magic, noise):
+    path = tmp_path_factory.getbasetemp() / "noise"
+    path.write_bytes(magic + noise)
+    with pytest.raises(InputError):
+        iio.read(path)
+
+
+def test_missing_folder_empty_text(tmp_path):
+    refused(tmp_path / "no.png", "no such file")
+    refused(tmp_path, "is a folder")
+    (tmp_path / "empty.png").write_bytes(b"")
+    refused(tmp_path / "empty.png", "the file is empty")
+    (tmp_path / "text.png").write_text("hello\nworld\n")
+    refused(tmp_path / "text.png", "text, not an image", "png, jpeg, tiff, npy")
+    refused(tmp_path / "text.png" / "below.png", "cannot be read")
+    (tmp_path / "a.gif").write_bytes(b"GIF89a" + b"\0" * 40)
+    refused(tmp_path / "a.gif", "a GIF")
+    np.savez(tmp_path / "a.npz", a=PIXELS)
+    refused(tmp_path / "a.npz", "a zip archive")
+
+
+def test_the_name_in_messages_can_be_chosen(tmp_path):
+    with pytest.raises(InputError) as caught:
+        iio.read(tmp_path / "no.png", name="a/no.png")
+    assert str(caught.value).startswith("a/no.png: no such file")
+    assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".tif"])
+def test_nan_and_infinite_pixels_are_counted(tmp_path, suffix):
+    array = np.zeros((4, 5), np.float32)
+    array[0, :2] = np.nan
+    array[3, 4] = np.inf
+    path = tmp_path / f"nan{suffix}"
+    np.save(path, array) if suffix == ".npy" else tifffile.imwrite(path, array)
+    refused(path, "3 of 20 pixel values are NaN or infinite")
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 0, 3), (4, 4, 0)])
+def test_zero_size(tmp_path, shape):
+    np.save(tmp_path / "zero.npy", np.zeros(shape, np.uint8))
+    refused(tmp_path / "zero.npy", "the image is empty")
+
+
+def test_arrays_that_are_no_images(tmp_path):
+    for array, words in (
+        (np.zeros(5), "shape (5,)"),
+        (np.zeros((2, 3, 4, 5)), "not an image"),
+        (np.zeros((3, 4), complex), "complex128"),
+        (np.zeros((3, 4), np.int64), "int64"),
+        (np.array([["a", "b"]]), "no defined range"),
+    ):
+        np.save(tmp_path / "a.npy", array)
+        refused(tmp_path / "a.npy", words)
+    np.save(tmp_path / "a.npy", np.array([[{"a": 1}]], object), allow_pickle=True)
+    refused(tmp_path / "a.npy", "never loaded")
+    (tmp_path / "a.npy").write_bytes(pickle.dumps(PIXELS))
+    refused(tmp_path / "a.npy", "no image format")
+
+
+def test_unsupported_kinds_of_tiff_and_jpeg(tmp_path):
+    stack = np.zeros((5, 8, 9), np.uint8)
+    tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    refused(tmp_path / "stack.tif", "a stack, not one image")
+    with tifffile.TiffWriter(tmp_path / "two.tif") as writer:
+        writer.write(np.zeros((8, 9), np.uint8), metadata=None)
+        writer.write(np.zeros((4, 4), np.uint16), metadata=None)
+    refused(tmp_path / "two.tif", "holds 2 images")
+    tifffile.imwrite(tmp_path / "int.tif", np.zeros((8, 9), np.int32))
+    refused(tmp_path / "int.tif", "int32")
+    Image.fromarray(PIXELS).convert("CMYK").save(tmp_path / "cmyk.jpg")
+    refused(tmp_path / "cmyk.jpg", "CMYK")
+
+
+def test_tiff_compression_without_imagecodecs(tmp_path):
+    Image.fromarray(PIXELS).save(tmp_path / "lzw.tif", compression="tiff_lzw")
+    script = (
+        "import sys; sys.modules['imagecodecs'] = None\n"
+        "import inverse.io as iio\n"
+        "from inverse.errors import InputError\n"
+        "try: iio.read(sys.argv[1])\n"
+        "except InputError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "lzw.tif")], capture_output=True, text=True, check=True
+    )
+    assert "pip install imagecodecs" in done.stdout
+    assert len(done.stdout.splitlines()) <= 3
+
+
+def picture(*shape, form="png"):
+    return Picture(array=np.zeros(shape, np.uint8), format=form, source="photo.png")
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((1, 1), "1 x 1 pixels, the smaller side must be at least 32"),
+        ((1, 20000), "20000 x 1 pixels"),
+        ((64, 64, 2), "2 channels, the prior takes 1 or 3 channels"),
+        ((64, 64, 5), "5 channels"),
+    ],
+)
+def test_what_does_not_fit_a_prior(shape, words):
+    with pytest.raises(InputError) as caught:
+        iio.require(picture(*shape), channels=3, minimum=32)
+    assert str(caught.value).startswith("photo.png: ")
+    assert words in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 3
+
+
+def test_what_fits_a_prior():
+    iio.require(picture(32, 32), channels=3, minimum=32)
+    iio.require(picture(32, 32, 3), channels=3, minimum=32)
+    iio.require(picture(32, 32, 7), channels=None, minimum=32)
+    iio.require(picture(1, 1), channels=1)
+
+
+def test_a_channel_first_array_is_recognised():
+    with pytest.raises(InputError, match="channel first"):
+        iio.require(picture(3, 64, 64, form="npy"), channels=3)
