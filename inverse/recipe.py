@@ -20,7 +20,17 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, 
 
 from inverse.errors import RecipeError, did_you_mean
 from inverse.recipe_errors import explain
-from inverse.recipe_sections import Data, Noise, Prior, Run, keys_of, method_models, operator_models, union
+from inverse.recipe_sections import (
+    OPERATOR_DEFAULTS,
+    Data,
+    Noise,
+    Prior,
+    Run,
+    keys_of,
+    method_models,
+    operator_models,
+    union,
+)
 from inverse.recipe_yaml import Layer, Origin, Where, dump, merge, parse_mapping, parse_overrides
 
 __all__ = ["Recipe", "load", "recipe_text", "schema", "shipped"]
@@ -217,6 +227,10 @@ def _validated(layer: Layer, name: str) -> Recipe:
     if "extends" in layer.data:
         where = layer.at(("extends",)).label
         raise RecipeError(f"{where}: extends cannot be overridden", "write a recipe file that extends it instead")
+    operator = layer.data.get("operator")
+    if isinstance(operator, dict):
+        known = keys_of("operator", operator.get("kind")) or frozenset()
+        layer.data["operator"] = {key: value for key, value in OPERATOR_DEFAULTS.items() if key in known} | operator
     try:
         recipe = recipe_model().model_validate(layer.data)
     except ValidationError as error:
@@ -262,4 +276,7 @@ def schema() -> dict[str, Any]:
         "description": "a recipe to start from: a shipped name or a path",
     }
     made["required"] = ["operator"]
+    for part in made["$defs"].values():
+        for name, value in OPERATOR_DEFAULTS.items():
+            part.get("properties", {}).get(name, {}).update(default=value)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}

@@ -54,10 +54,9 @@ def _where(detail: ErrorDetails, data: Any) -> Where:
     where: list[str | int] = []
     location = detail["loc"]
     for index, part in enumerate(location):
-        held = part in data if isinstance(data, Mapping) else isinstance(data, list) and isinstance(part, int)
-        if held:
+        if part in (data if isinstance(data, Mapping) else range(len(data)) if isinstance(data, list) else ()):
             data = data[part]
-        elif not (detail["type"] == "missing" and index == len(location) - 1):
+        elif detail["type"] != "missing" or index < len(location) - 1 or isinstance(part, int):
             continue
         where.append(part)
     return tuple(where)
@@ -68,6 +67,8 @@ def _describe(where: Where, details: list[ErrorDetails], layer: Layer, keys_of: 
     given = _short(first["input"])
     if first["type"] == "extra_forbidden":
         return f"unknown key '{dotted}' (given {given})", _suggest(where, layer.data, keys_of)
+    if first["type"] == "missing" and isinstance(first["loc"][-1], int):
+        return f"{dotted}: {_short(_value(where, layer.data))} is not allowed", "allowed: a list with more values"
     if first["type"] == "missing":
         return f"missing key '{dotted}'", f"it has no default: add it, or give -s {dotted}=..."
     if first["type"] in ("union_tag_not_found", "union_tag_invalid"):
@@ -102,7 +103,7 @@ def _allowed(detail: ErrorDetails) -> str:
         stem = kind.removesuffix(suffix)
         if stem != kind and stem in _KINDS:
             return _KINDS[stem]
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("allowed: ").removeprefix("Input should be ")
     return " ".join(message.split())[:160]
 
 
@@ -117,6 +118,12 @@ def _suggest(where: Where, data: Mapping[str, Any], keys_of: KeysOf) -> str:
         return guess
     elsewhere = [f"{section}.{name}" for section, keys in sections.items() if name in keys]
     return f"did you mean '{elsewhere[0]}'?" if elsewhere else guess
+
+
+def _value(where: Where, data: Any) -> object:
+    for part in where:
+        data = data[part]
+    return data
 
 
 def _short(value: object) -> str:

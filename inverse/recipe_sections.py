@@ -17,7 +17,22 @@ from inverse.errors import RecipeError
 if TYPE_CHECKING:
     from inverse.methods import MethodSpec
 
-__all__ = ["Data", "Noise", "Prior", "Run", "Section", "keys_of", "method_models", "operator_models", "union"]
+__all__ = [
+    "OPERATOR_DEFAULTS",
+    "Data",
+    "Noise",
+    "Prior",
+    "Run",
+    "Section",
+    "keys_of",
+    "method_models",
+    "operator_models",
+    "union",
+]
+
+
+OPERATOR_DEFAULTS = {"boundary": "free"}
+"""Defaults of recipes where they differ from `build_operator`'s: a real scene goes on past the frame."""
 
 
 class Section(BaseModel):

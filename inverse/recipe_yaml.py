@@ -103,11 +103,13 @@ def parse_overrides(overrides: Iterable[str]) -> Layer:
     data: dict[str, Any] = {}
     marks: dict[Where, Origin] = {}
     for text in overrides:
-        origin = Origin(f"-s {text}", Path())
+        shown = " ".join(text.split())
+        shown = shown if len(shown) <= 100 else f"{shown[:97]}..."
+        origin = Origin(f"-s {shown}", Path())
         key, equals, value = text.partition("=")
         where: Where = tuple(part.strip() for part in key.split("."))
         if not equals or not all(where):
-            raise RecipeError(f"-s {text}: expected key=value", "for example -s method.steps=50")
+            raise RecipeError(f"-s {shown}: expected key=value", "for example -s method.steps=50")
         try:
             parsed = _yaml().load(value)
         except YAMLError as error:
@@ -117,7 +119,7 @@ def parse_overrides(overrides: Iterable[str]) -> Layer:
             ) from None
         if len(where) == 1 and where[0] in _SHORT and not isinstance(parsed, dict) and parsed is not None:
             where = (where[0], _SHORT[str(where[0])])
-        _put(data, where, parsed, text)
+        _put(data, where, parsed, shown)
         marks[where] = origin
         for length in range(1, len(where)):
             marks.setdefault(where[:length], origin)

@@ -35,6 +35,9 @@ def _allowed(field: Entry) -> str:
         return ", ".join(str(value) for value in field["enum"])
     if "const" in field:
         return str(field["const"])
+    if field.get("type") == "array":
+        count = field.get("minItems")
+        return f"list of {count}" if count is not None and count == field.get("maxItems") else "list"
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
     bounds = [f"{sign} {field[key]:g}" for key, sign in signs.items() if key in field]
     return " ".join([str(field.get("type", "value")), *bounds])
@@ -42,15 +45,19 @@ def _allowed(field: Entry) -> str:
 
 def _operators() -> dict[str, Entry]:
     from inverse.operators import catalog
-    from inverse.recipe_sections import operator_models
+    from inverse.recipe_sections import OPERATOR_DEFAULTS, operator_models
 
     found = {}
     for kind, model in operator_models().items():
         spec = catalog.operator_spec(kind)
+        parameters = _parameters(model.model_json_schema())
+        for row in parameters:
+            row["default"] = OPERATOR_DEFAULTS.get(row["name"], row["default"])
         found[kind] = {
             "summary": spec.summary,
             "formula": spec.formula,
-            "parameters": _parameters(model.model_json_schema()),
+            "capabilities": spec.capabilities,
+            "parameters": parameters,
         }
     return found
 

@@ -104,8 +104,13 @@ device = click.option(
     show_default=True,
     help="Where the network runs: auto, cpu, cuda, cuda:N, mps.",
 )
-batch = click.option("--batch", type=AutoInt("auto", low=1), help="States in one network call.")
-tile = click.option("--tile", type=AutoInt("auto", "off", low=64), help="Side of the tiles of large scenes, in pixels.")
+batch = click.option("--batch", type=AutoInt("auto", low=1), metavar="auto|N", help="States in one network call.")
+tile = click.option(
+    "--tile",
+    type=AutoInt("auto", "off", low=64),
+    metavar="auto|off|N",
+    help="Side of the tiles of large scenes, in pixels.",
+)
 shard = click.option("--shard", type=Shard(), help="Do only part I of N, for job arrays: --shard 1/4.")
 executor = click.option(
     "--executor",
@@ -115,7 +120,7 @@ executor = click.option(
     help="Who does the work: serial, processes, dask, dask://HOST:PORT.",
 )
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
-overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there instead of resuming.")
+overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 strict = click.option("--strict", is_flag=True, help="Stop at the first item that fails, with its exit code.")
 json = click.option("--json", "as_json", is_flag=True, help="Print data as JSON on standard output.")
 progress = click.option(

@@ -47,14 +47,17 @@ def new(file: Path, like: str | None, operator: str | None, overwrite: bool) -> 
 
 def _template(kind: str) -> str:
     from inverse.cli.catalogues import catalogue
+    from inverse.recipe import load, shipped
     from inverse.recipe_yaml import dump
 
     operators = catalogue("operators")
     if kind not in operators:
         raise RecipeError(f"unknown operator '{kind}'", did_you_mean(kind, operators))
     lines = [f"# {operators[kind]['summary']}", "schema: 1", f"title: {kind}", "operator:", f"  kind: {kind}"]
+    examples = [load(name).resolved()["operator"] for name in shipped()]
+    example: dict[str, Any] = next((values for values in examples if values["kind"] == kind), {})
     for item in operators[kind]["parameters"]:
-        value = "CHANGE-ME" if item["required"] else item["default"]
+        value = example.get(item["name"], "CHANGE-ME") if item["required"] else item["default"]
         lines.append(f"  {dump({item['name']: value}).strip()}  # {item['allowed']}; {item['summary']}".rstrip("; "))
     lines += [
         "noise: {kind: gaussian, sigma: auto}  # auto: estimated from the measurement",

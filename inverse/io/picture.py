@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from inverse.errors import InputError, InverseError
 
-__all__ = ["Array", "Picture", "from_channels", "from_unit", "require", "to_channels", "to_unit", "turn"]
+__all__ = ["Array", "Picture", "from_channels", "from_unit", "require", "stamped", "to_channels", "to_unit", "turn"]
 
 Array = npt.NDArray[Any]
 _TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}
@@ -153,6 +153,14 @@ def from_channels(array: Array, channels: int) -> Array:
     if channels == 1 and array.shape[-3] > 1:
         return np.asarray(array.mean(axis=-3, keepdims=True, dtype=np.float64).astype(array.dtype))
     return array
+
+
+def stamped(description: str | None, provenance: Mapping[str, str]) -> str:
+    """A description with provenance lines at its end, those of an earlier run replaced."""
+    old = tuple(f"{key}=" for key in provenance)
+    lines = [line for line in (description or "").split("\n") if not (old and line.startswith(old))]
+    lines += [f"{key}={value}" for key, value in provenance.items()]
+    return "\n".join(lines).lstrip("\n")
 
 
 def turn(array: Array, orientation: int) -> Array:

@@ -126,10 +126,10 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 
 def _text(key: str, value: str) -> bytes:
-    try:
-        return _chunk(b"tEXt", key.encode("latin-1") + b"\0" + value.encode("latin-1"))
-    except UnicodeEncodeError:
-        return _chunk(b"iTXt", key.encode("latin-1", "replace") + b"\0\0\0\0\0" + value.encode())
+    name = key.encode("latin-1", "replace")
+    if value.isascii() and not key.startswith("XML:"):
+        return _chunk(b"tEXt", name + b"\0" + value.encode())
+    return _chunk(b"iTXt", name + b"\0\0\0\0\0" + value.encode())
 
 
 def _filter(raw: Bytes, depth: int, block: int = 64) -> Bytes:

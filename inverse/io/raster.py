@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from inverse.errors import InputError, OutputError
 from inverse.io import png
-from inverse.io.picture import Array, Picture, turn
+from inverse.io.picture import Array, Picture, stamped, turn
 
 __all__ = ["decode", "encode_jpeg", "encode_png"]
 
@@ -71,7 +71,8 @@ def _picture(image: Image.Image, data: bytes, form: str, source: str) -> Picture
     if _ORIENTATION in exif:
         exif[_ORIENTATION] = 1
     text = dict(image.text) if isinstance(image, PngImagePlugin.PngImageFile) else {}
-    text.pop("XML:com.adobe.xmp", None)
+    if orientation != 1:
+        text.pop("XML:com.adobe.xmp", None)
     dpi = image.info.get("dpi")
     if dpi is not None and orientation in (5, 6, 7, 8):
         dpi = (dpi[1], dpi[0])
@@ -123,9 +124,8 @@ def encode_jpeg(picture: Picture, provenance: Mapping[str, str]) -> bytes:
             + (" with alpha" if picture.alpha is not None else ""),
             "write a PNG or a TIFF instead",
         )
-    lines = [picture.description] if picture.description else []
-    lines += [f"{key}={value}" for key, value in provenance.items()]
-    options: dict[str, Any] = {"comment": "\n".join(lines).encode()[:65000]} if lines else {}
+    comment = stamped(picture.description, provenance).encode()[:65000]
+    options: dict[str, Any] = {"comment": comment} if comment else {}
     if picture.dpi:
         options["dpi"] = tuple(round(value) for value in picture.dpi)
     if picture.icc:

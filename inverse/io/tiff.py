@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 
 from inverse.errors import InputError, OutputError
-from inverse.io.picture import Array, Picture, turn
+from inverse.io.picture import Array, Picture, stamped, turn
 
 __all__ = ["decode", "encode"]
 
@@ -161,12 +161,11 @@ def encode(picture: Picture, provenance: Mapping[str, str]) -> bytes:
         spare = picture.channels - (3 if options["photometric"] == "rgb" else 1)
         if alpha is None and spare > 0:
             options["extrasamples"] = [0] * spare
-    stamp = "\n".join(f"{key}={value}" for key, value in provenance.items())
     description, software = picture.description or "", picture.text.get("Software", "")
     if description.lstrip().startswith("<"):
-        software = stamp or software
+        software = stamped("", provenance) or software
     else:
-        description = "\n".join(part for part in (description, stamp) if part)
+        description = stamped(description, provenance)
     buffer = io.BytesIO()
     tifffile.imwrite(
         buffer,

@@ -165,6 +165,12 @@ def test_torch_and_deepinv_stay_away(script):
     assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
 
 
+def test_what_can_be_kept_is_what_is_written():
+    from inverse.outputs import KEEP
+
+    assert options.KEPT == KEEP
+
+
 def test_shared_options_parse_and_refuse():
     seen = {}
 

@@ -79,9 +79,14 @@ def test_new_for_an_operator_is_valid(tmp_path, kind):
     path = tmp_path / "mine.yaml"
     good("recipe", "new", path, "--operator", kind)
     assert load(path).operator.kind == kind
-    assert "did you mean 'gaussian-blur'?" in bad(
-        3, "recipe", "new", tmp_path / "x.yaml", "--operator", "gaussian-blurr"
-    )
+
+
+def test_new_marks_what_must_be_filled_in(tmp_path):
+    path = tmp_path / "mine.yaml"
+    good("recipe", "new", path, "--operator", "file-mask")
+    assert "operator.file: no file 'CHANGE-ME'" in bad(3, "recipe", "validate", path)
+    said = bad(3, "recipe", "new", tmp_path / "x.yaml", "--operator", "gaussian-blurr")
+    assert "did you mean 'gaussian-blur'?" in said
 
 
 @pytest.mark.parametrize("kind", ["operators", "methods", "priors", "recipes", "formats", "metrics"])

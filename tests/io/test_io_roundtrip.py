@@ -205,6 +205,23 @@ def test_jpeg_keeps_its_metadata_at_full_chroma(tmp_path):
         assert {part[1:3] for part in image.layer} == {(1, 1)}
 
 
+@pytest.mark.parametrize(("form", "suffix"), [("jpeg", ".jpg"), ("tiff", ".tif"), ("png", ".png")])
+def test_provenance_is_replaced_and_never_piles_up(tmp_path, form, suffix):
+    picture = Picture(array=np.zeros((8, 9), np.uint8), format=form, description="line one\nline two")
+    first = through(tmp_path, picture, suffix, provenance={"inverse:run": "first"})
+    second = through(tmp_path, first, suffix, provenance={"inverse:run": "second"})
+    if form == "png":
+        assert second.text == {"inverse:run": "second"}
+    else:
+        assert second.description == "line one\nline two\ninverse:run=second"
+
+
+def test_xmp_stays_in_a_png(tmp_path):
+    text = {"XML:com.adobe.xmp": "<x:xmpmeta/>"}
+    picture = Picture(array=np.zeros((8, 9, 3), np.uint16), format="png", text=text)
+    assert through(tmp_path, picture, ".png").text == text
+
+
 def test_tiff_keeps_its_metadata(tmp_path):
     geo = [(33550, 12, 3, (10.0, 10.0, 0.0), True), (34735, 3, 4, (1, 1, 0, 0), True), (42113, 2, 3, b"0", True)]
     tifffile.imwrite(

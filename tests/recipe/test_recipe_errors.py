@@ -54,6 +54,10 @@ GOLDEN = {
     "operator: {kind: file-mask, file: no.png}\n": (
         "r.yaml:1: operator.file: no file 'no.png'\nthe path starts at the recipe's folder"
     ),
+    "operator: {kind: box-mask,\n  box: [3, 3]}\n": (
+        "r.yaml:2: operator.box: [3, 3] is not allowed\nallowed: a list with more values"
+    ),
+    "operator: {kind: box-mask,\n  box: [3, 3, a,\n  9]}\n": "r.yaml:2: operator.box.2: 'a' is not allowed\n",
     "operator: {kind: file-mask}\n": "r.yaml:1: missing key 'operator.file'\n",
     "extends: debblur\n": "r.yaml:1: extends: no recipe 'debblur'\ndid you mean 'deblur'?",
     "extends: [deblur]\n": "r.yaml:1: extends: expected a recipe's name or path, given ['deblur']",

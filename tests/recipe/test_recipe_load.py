@@ -63,6 +63,16 @@ def test_a_minimal_recipe_has_every_default(tmp_path):
     assert recipe.method.kind == "diffpir"
 
 
+def test_a_real_scene_goes_on_past_the_frame():
+    assert load({"operator": {"kind": "gaussian-blur", "sigma": 2}}).operator.boundary == "free"
+    assert (
+        load({"operator": {"kind": "gaussian-blur", "sigma": 2, "boundary": "circular"}}).operator.boundary
+        == "circular"
+    )
+    assert load("super-resolution", ["operator={kind: motion-blur, length: 9}"]).operator.boundary == "free"
+    assert schema()["$defs"]["GaussianBlur"]["properties"]["boundary"]["default"] == "free"
+
+
 def test_short_forms_are_the_long_ones():
     short = load({"operator": "denoise", "noise": 0.1, "prior": "gaussian", "method": "pigdm"})
     long = load(
@@ -117,13 +127,13 @@ def test_overrides_win_over_the_file_and_later_ones_over_earlier(tmp_path):
 
 
 def test_a_changed_kind_drops_what_the_new_one_lacks():
-    recipe = load("deblur", ["operator.kind=downsample", "method=ddrm", "method.eta=0.5"])
+    recipe = load("deblur", ["operator.kind=downsample", "operator.factor=2", "method=ddrm", "method.eta=0.5"])
     assert recipe.operator.model_dump()["kind"] == "downsample"
     assert not hasattr(recipe.operator, "sigma")
     assert recipe.params["eta"] == 0.5
     assert recipe.method.steps == 20
     with pytest.raises(RecipeError, match=r"-s operator.sigma=3: unknown key 'operator.sigma'"):
-        load("deblur", ["operator.kind=downsample", "operator.sigma=3"])
+        load("deblur", ["operator.kind=downsample", "operator.factor=2", "operator.sigma=3"])
 
 
 @settings(max_examples=80, deadline=None)
