@@ -12,14 +12,14 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, ValidationError, create_model
 
-from inverse.errors import RecipeError, did_you_mean
+from inverse.errors import RecipeError
 from inverse.recipe_errors import explain
+from inverse.recipe_files import recipe_text, shipped
 from inverse.recipe_sections import (
     OPERATOR_DEFAULTS,
     Data,
@@ -140,42 +140,6 @@ def recipe_model() -> type[Recipe]:
         "metrics": (list[names], Field(default=["psnr", "ssim"], description="computed where a truth is given")),
     }
     return cast(type[Recipe], create_model("Recipe", __base__=Recipe, **fields))
-
-
-def shipped() -> dict[str, str]:
-    """The shipped recipes: name to text."""
-    folder = resources.files("inverse.recipes")
-    found = (entry for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    texts = {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in found}
-    return dict(sorted(texts.items()))
-
-
-def recipe_text(recipe: str | os.PathLike[str], *, folder: Path | None = None) -> tuple[str, str, Path]:
-    """A recipe's text, the label of its file in messages, and the folder that its relative files are in.
-
-    Args:
-        recipe: A shipped recipe's name, or a path.
-        folder: Where a relative path starts (default: the folder of work).
-
-    Raises:
-        RecipeError: There is no such recipe; the message suggests one.
-    """
-    given = os.fspath(recipe)
-    is_path = given.endswith((".yaml", ".yml", ".json")) or "/" in given or os.sep in given
-    if not is_path and given in shipped():
-        return shipped()[given], f"{given}.yaml", Path()
-    path = (folder or Path()) / given
-    try:
-        return path.read_text("utf-8"), given, path.parent
-    except FileNotFoundError:
-        names = did_you_mean(given, shipped())
-        raise RecipeError(
-            f"no recipe '{given}'", names if not is_path else "no such file; inverse list recipes"
-        ) from None
-    except UnicodeDecodeError:
-        raise RecipeError(f"{given}: not a recipe: the file is not UTF-8 text") from None
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"{given}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def load(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, overrides: Iterable[str] = ()) -> Recipe:
