@@ -1,0 +1,295 @@
+r"""Blur: :math:`y = k * x + n`, one kernel for all channels, by its behaviour at the frame.
+
+* ``reflect``: the image goes on mirrored at the half-sample (``scipy.ndimage``'s ``reflect``); ``y`` is the size of ``x``. For kernels that are
+  even along both axes, `ReflectBlur`: :math:`A = C^T \mathrm{diag}(\lambda) C`, :math:`C` the orthonormal DCT-II and
+  :math:`\lambda_k = \sum_j w_j \cos(\pi k_1 j_1 / H) \cos(\pi k_2 j_2 / W)`. For others, `MirrorBlur`: mirrored padding and valid convolution.
+* ``circular``: the image wraps around, `CircularBlur`: :math:`A = F^* \mathrm{diag}(\lambda) F = (F^* \mathrm{diag}(\lambda / |\lambda|) F) H \mathrm{diag}(|\lambda|) H`,
+  :math:`H` the Hartley transform: real and orthonormal, which the half-spectrum of deepinv's ``BlurFFT`` is not.
+* ``free``: `FreeBlur`, valid convolution of an unknown that goes on beyond the frame by the kernel's reach. Nothing is assumed there, so
+  a real photograph does not ring at its borders.
+
+Adjoints are exact (padding is folded back). Convolutions are FFTs of 5-smooth sizes: their cost does not grow with the kernel.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from pydantic import BaseModel
+from scipy.fft import next_fast_len
+from torch import Tensor
+from torch.nn.functional import pad
+
+from inverse.errors import InputError
+from inverse.operators.base import Linear, Spectral
+from inverse.operators.catalog import GaussianBlur, KernelBlur, MotionBlur
+from inverse.operators.dct import (
+    dct2,
+    dct_squared,
+    full_from_half,
+    half_from_full,
+    hartley2,
+    hartley_squared,
+    idct2,
+)
+from inverse.operators.kernels import Kernel, file_kernel, gaussian_kernel, is_even, line_kernel
+
+__all__ = ["CircularBlur", "FreeBlur", "MirrorBlur", "ReflectBlur", "blur", "convolution", "locate"]
+
+
+class ReflectBlur(Spectral):
+    """Blur by an even kernel of an image mirrored at the half-sample; diagonal in the orthonormal DCT-II.
+
+    Args:
+        kernel: Weights (h, w), odd sizes, even along both axes.
+        shape: Shape (C, H, W) of one unknown.
+        noise_model: deepinv noise model.
+        dtype: Of the spectrum.
+
+    Attributes:
+        mask: Absolute eigenvalues (1, 1, H, W).
+        sign: Their signs; part of ``U``.
+    """
+
+    sign: Tensor
+
+    def __init__(self, kernel: Kernel, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> None:
+        cosines = [
+            np.cos(np.pi * np.outer(np.arange(size), np.arange(count) - count // 2) / size)
+            for size, count in zip(shape[-2:], kernel.shape, strict=True)
+        ]
+        values = torch.from_numpy(cosines[0] @ kernel @ cosines[1].T)[None, None]
+        super().__init__(values.abs().to(dtype), shape=shape, noise_model=noise_model)
+        self.register_buffer("sign", torch.where(values < 0, -1.0, 1.0).to(dtype))
+
+    def V_adjoint(self, x: Tensor) -> Tensor:
+        """DCT-II of (B, C, H, W)."""
+        return dct2(x)
+
+    def V(self, coordinates: Tensor) -> Tensor:
+        """Inverse DCT-II."""
+        return idct2(coordinates)
+
+    def U(self, coordinates: Tensor) -> Tensor:
+        """Inverse DCT-II of the signed coordinates."""
+        return idct2(self.sign * coordinates)
+
+    def U_adjoint(self, y: Tensor) -> Tensor:
+        """Signed DCT-II."""
+        return self.sign * dct2(y)
+
+    def basis_squared(self, spectrum: Tensor) -> Tensor:
+        """Diagonal of ``V diag(spectrum) V^T``, (B, C, H, W)."""
+        return dct_squared(spectrum)
+
+
+class CircularBlur(Spectral):
+    """Blur of an image that wraps around; any kernel; diagonal in the orthonormal Hartley transform.
+
+    Args:
+        kernel: Weights (h, w), origin at ``size // 2``; a kernel beyond the image's size wraps around too.
+        shape: Shape (C, H, W) of one unknown.
+        noise_model: deepinv noise model.
+        dtype: Of the spectrum.
+
+    Attributes:
+        mask: Absolute values of the transfer function (1, 1, H, W).
+        phase: Its phase factors, half-spectrum (1, 1, H, W // 2 + 1, 2) as real and imaginary part; part of ``U``.
+    """
+
+    phase: Tensor
+
+    def __init__(self, kernel: Kernel, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> None:
+        height, width = shape[-2:]
+        wrapped = np.zeros((height, width))
+        rows, columns = ((np.arange(n) - n // 2) % size for n, size in zip(kernel.shape, (height, width), strict=True))
+        np.add.at(wrapped, (rows[:, None], columns[None, :]), kernel)
+        transfer = torch.fft.rfft2(torch.from_numpy(wrapped))[None, None]
+        size = transfer.abs()
+        phase = torch.where(size > 0, transfer / torch.where(size > 0, size, 1.0), 1.0)
+        super().__init__(
+            full_from_half(torch.complex(size, 0 * size), width).to(dtype), shape=shape, noise_model=noise_model
+        )
+        self.register_buffer("phase", torch.view_as_real(phase).to(dtype))
+
+    def _turn(self, like: Tensor) -> Tensor:
+        return torch.view_as_complex(self.phase.to(like.dtype))
+
+    def V_adjoint(self, x: Tensor) -> Tensor:
+        """Hartley transform of (B, C, H, W)."""
+        return hartley2(x)
+
+    def V(self, coordinates: Tensor) -> Tensor:
+        """Hartley transform, its own inverse."""
+        return hartley2(coordinates)
+
+    def U(self, coordinates: Tensor) -> Tensor:
+        """Hartley transform, then the kernel's phase."""
+        half = half_from_full(coordinates) * self._turn(coordinates)
+        return torch.fft.irfft2(half, s=coordinates.shape[-2:], norm="ortho")
+
+    def U_adjoint(self, y: Tensor) -> Tensor:
+        """The inverse of ``U``."""
+        return full_from_half(torch.fft.rfft2(y, norm="ortho") * self._turn(y).conj(), y.shape[-1])
+
+    def basis_squared(self, spectrum: Tensor) -> Tensor:
+        """Diagonal of ``V diag(spectrum) V^T``, (B, C, H, W)."""
+        return hartley_squared(spectrum)
+
+
+class FreeBlur(Linear):
+    """Valid convolution: the unknown goes on beyond the measurement by the kernel's reach on each side.
+
+    Args:
+        kernel: Weights (h, w), origin at ``size // 2``.
+        shape: Shape (C, H, W) of one unknown; the measurement is (C, H - h + 1, W - w + 1).
+        noise_model: deepinv noise model.
+        dtype: Of the transfer function.
+
+    Attributes:
+        output_crop: (top, left, height, width), the measurement's frame in the unknown.
+        transfer: Half-spectrum of the kernel on the FFT's grid (1, 1, F, G, 2) as real and imaginary part.
+
+    Raises:
+        InputError: a kernel that is larger than the unknown.
+    """
+
+    transfer: Tensor
+
+    def __init__(self, kernel: Kernel, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> None:
+        super().__init__(shape=shape, noise_model=noise_model)
+        (rows, columns), (height, width) = kernel.shape, shape[-2:]
+        if rows > height or columns > width:
+            raise InputError(
+                f"a kernel of {columns} x {rows} pixels on an unknown of {width} x {height}", "use a smaller kernel"
+            )
+        self._kernel_size, self._size = (rows, columns), (height, width)
+        self._grid = (next_fast_len(height, real=True), next_fast_len(width, real=True))
+        self.output_crop = (rows - 1 - rows // 2, columns - 1 - columns // 2, height - rows + 1, width - columns + 1)
+        transfer = torch.fft.rfft2(torch.from_numpy(kernel), s=self._grid)[None, None]
+        self.register_buffer("transfer", torch.view_as_real(transfer).to(dtype))
+
+    def _spectrum(self, like: Tensor) -> Tensor:
+        return torch.view_as_complex(self.transfer.to(like.dtype))
+
+    def _convolve(self, x: Tensor, spectrum: Tensor) -> Tensor:
+        return torch.fft.irfft2(torch.fft.rfft2(x, s=self._grid) * spectrum, s=self._grid)
+
+    def A(self, x: Tensor, **kwargs: Any) -> Tensor:
+        """Blur (B, C, H, W) to (B, C, H - h + 1, W - w + 1)."""
+        (rows, columns), (height, width) = self._kernel_size, self._size
+        return self._convolve(x, self._spectrum(x))[..., rows - 1 : height, columns - 1 : width]
+
+    def A_adjoint(self, y: Tensor, **kwargs: Any) -> Tensor:
+        """Transpose of ``A``."""
+        (rows, columns), (height, width) = self._kernel_size, self._size
+        placed = pad(y, (columns - 1, 0, rows - 1, 0))
+        return self._convolve(placed, self._spectrum(y).conj())[..., :height, :width]
+
+    def precondition(self, r: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+        """``(alpha + beta K^T K)^-1 r`` with K the circular convolution: symmetric, positive, near ``(alpha + beta A^T A)^-1``.
+
+        Args:
+            r: (B, C, H, W).
+            alpha: At least 0, each item's own (B,) or one ().
+            beta: As alpha.
+
+        Returns:
+            (B, C, H, W).
+        """
+        power = self._spectrum(r).abs().square()
+        a, b = (torch.as_tensor(value, dtype=r.dtype, device=r.device).reshape(-1, 1, 1, 1) for value in (alpha, beta))
+        scaling = (a + b * power).clamp_min(1e-30)
+        scaling = torch.maximum(scaling, 1e-7 * scaling.amax((-2, -1), keepdim=True))
+        height, width = self._size
+        return self._convolve(r, 1 / scaling)[..., :height, :width]
+
+
+class MirrorBlur(Linear):
+    """Blur by any kernel of an image mirrored at the half-sample: padding, then valid convolution.
+
+    Args:
+        kernel: Weights (h, w), origin at ``size // 2``.
+        shape: Shape (C, H, W) of one unknown.
+        noise_model: deepinv noise model.
+        dtype: Of the transfer function.
+
+    Raises:
+        InputError: a kernel that reaches further than the image's size beyond its border.
+    """
+
+    def __init__(self, kernel: Kernel, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> None:
+        super().__init__(shape=shape, noise_model=noise_model)
+        (rows, columns), (height, width) = kernel.shape, shape[-2:]
+        if rows // 2 > height or columns // 2 > width:
+            raise InputError(
+                f"a kernel of {columns} x {rows} pixels on an image of {width} x {height}", "use a smaller kernel"
+            )
+        self.margins = (columns - 1 - columns // 2, columns // 2, rows - 1 - rows // 2, rows // 2)
+        padded = (shape[0], height + rows - 1, width + columns - 1)
+        self.valid = FreeBlur(kernel, shape=padded, noise_model=noise_model, dtype=dtype)
+
+    def A(self, x: Tensor, **kwargs: Any) -> Tensor:
+        """Blur (B, C, H, W)."""
+        return cast(Tensor, self.valid.A(mirror(x, self.margins)))
+
+    def A_adjoint(self, y: Tensor, **kwargs: Any) -> Tensor:
+        """Transpose of ``A``."""
+        return fold(self.valid.A_adjoint(y), self.margins)
+
+
+def mirror(x: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
+    """Extend the last two axes by mirroring at the half-sample: left, right, top, bottom pixels, at most the image's size each."""
+    left, right, top, bottom = margins
+    width, height = x.shape[-1], x.shape[-2]
+    x = torch.cat([x[..., :left].flip(-1), x, x[..., width - right :].flip(-1)], -1)
+    return torch.cat([x[..., :top, :].flip(-2), x, x[..., height - bottom :, :].flip(-2)], -2)
+
+
+def fold(z: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
+    """Transpose of `mirror`: add what lies beyond the frame to the pixels it mirrors."""
+    left, right, top, bottom = margins
+    height, width = z.shape[-2] - top - bottom, z.shape[-1] - left - right
+    core = z[..., top : top + height, :]
+    core = core + pad(z[..., :top, :].flip(-2), (0, 0, 0, height - top))
+    core = core + pad(z[..., top + height :, :].flip(-2), (0, 0, height - bottom, 0))
+    x = core[..., left : left + width]
+    x = x + pad(core[..., :left].flip(-1), (0, width - left))
+    return x + pad(core[..., left + width :].flip(-1), (width - right, 0))
+
+
+def blur(
+    kernel: Kernel, boundary: str, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+) -> Linear | Spectral:
+    """The physics for a kernel and a boundary: ``reflect``, ``circular`` or ``free``."""
+    kinds: dict[str, Any] = {"circular": CircularBlur, "free": FreeBlur}
+    kinds["reflect"] = ReflectBlur if is_even(kernel) else MirrorBlur
+    return cast("Linear | Spectral", kinds[boundary](kernel, shape=shape, noise_model=noise_model, dtype=dtype))
+
+
+def _kernel(params: BaseModel) -> Kernel:
+    if isinstance(params, GaussianBlur):
+        return gaussian_kernel(params.sigma)
+    if isinstance(params, MotionBlur):
+        return line_kernel(params.length, params.angle)
+    assert isinstance(params, KernelBlur)
+    return file_kernel(params.file)
+
+
+def convolution(
+    params: GaussianBlur | MotionBlur | KernelBlur, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+) -> Linear | Spectral:
+    """The blur that the parameters describe."""
+    return blur(_kernel(params), params.boundary, shape=shape, noise_model=noise_model, dtype=dtype)
+
+
+def locate(
+    params: GaussianBlur | MotionBlur | KernelBlur, shape: tuple[int, ...]
+) -> tuple[GaussianBlur | MotionBlur | KernelBlur, tuple[int, ...]]:
+    """The unknown of a measurement of some shape: extended by the kernel where the boundary is free."""
+    if params.boundary != "free":
+        return params, shape
+    rows, columns = _kernel(params).shape
+    return params, (*shape[:-2], shape[-2] + rows - 1, shape[-1] + columns - 1)

@@ -1,0 +1,144 @@
+"""Build a physics from an operator's kind and parameters, or find the unknown's shape from a measurement's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import torch
+from deepinv.physics import Physics
+from pydantic import BaseModel, ValidationError
+
+from inverse.errors import RecipeError, did_you_mean
+from inverse.operators.catalog import OperatorSpec, operator_spec
+from inverse.operators.noise import noise_model
+
+__all__ = ["build_operator", "operator_for"]
+
+
+def build_operator(
+    operator: str | Mapping[str, Any] | BaseModel,
+    *,
+    shape: Sequence[int],
+    noise: Any = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    **params: Any,
+) -> Physics:
+    """A deepinv physics.
+
+    Args:
+        operator: A kind (``inverse list operators``), or a mapping with a ``kind``, as in a recipe.
+        shape: Shape (C, H, W) of one unknown, or (d,) for a vector.
+        noise: Standard deviation in data units (one number, or (B,) for each item its own), a mapping ``{kind: gaussian, sigma: 0.02}``,
+            a deepinv noise model (copied), or None for 0.
+        device: Where it computes.
+        dtype: Precision of its kernels, masks and matrices: that of the measurement, or lower.
+        params: The operator's parameters, where ``operator`` is a kind.
+
+    Returns:
+        A ``LinearPhysics``; a ``DecomposablePhysics`` where the singular basis is known.
+
+    Raises:
+        RecipeError: an unknown kind or parameter, a bad value, or a bad noise level.
+        InputError: a kernel, mask or matrix file that cannot be read or does not fit the shape.
+    """
+    spec, model = _validated(operator, params)
+    return _build(spec, model, _shape(shape), noise, device, dtype)
+
+
+def operator_for(
+    operator: str | Mapping[str, Any] | BaseModel,
+    measurement_shape: Sequence[int],
+    *,
+    noise: Any = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    **params: Any,
+) -> tuple[Physics, tuple[int, ...]]:
+    """The physics that made a measurement of a given shape, and the shape of its unknown.
+
+    Args:
+        operator: As in `build_operator`.
+        measurement_shape: Shape (C, H, W) or (m,) of one measurement.
+        noise: As in `build_operator`.
+        device: As in `build_operator`.
+        dtype: As in `build_operator`.
+        params: As in `build_operator`.
+
+    Returns:
+        The physics, and the unknown's shape: times the factor for ``downsample``, extended by the kernel for a blur with a free
+        boundary, else the same.
+
+    Raises:
+        RecipeError: as in `build_operator`.
+        InputError: as in `build_operator`.
+    """
+    spec, model = _validated(operator, params)
+    shape = _shape(measurement_shape)
+    if spec.locate is not None:
+        model, shape = _resolve(spec.locate)(model, shape)
+    return _build(spec, model, shape, noise, device, dtype), shape
+
+
+def _build(
+    spec: OperatorSpec,
+    model: BaseModel,
+    shape: tuple[int, ...],
+    noise: Any,
+    device: str | torch.device,
+    dtype: torch.dtype,
+) -> Physics:
+    if len(shape) != 3 and spec.kind not in ("denoise", "matrix"):
+        raise RecipeError(
+            f"operator '{spec.kind}' acts on images, the unknown's shape is {shape}", "allowed: (C, H, W)"
+        )
+    physics = _resolve(spec.factory)(model, shape=shape, noise_model=noise_model(noise, dtype=dtype), dtype=dtype)
+    return physics.to(device)
+
+
+def _resolve(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _shape(shape: Sequence[int]) -> tuple[int, ...]:
+    sides = tuple(int(side) for side in shape)
+    if not sides or min(sides) < 1:
+        raise RecipeError(f"shape {tuple(shape)} of an image", "allowed: (C, H, W) or (d,), each at least 1")
+    return sides
+
+
+def _validated(
+    operator: str | Mapping[str, Any] | BaseModel, params: Mapping[str, Any]
+) -> tuple[OperatorSpec, BaseModel]:
+    if isinstance(operator, BaseModel):
+        operator = operator.model_dump()
+    given = {"kind": operator, **params} if isinstance(operator, str) else {**operator, **params}
+    if not isinstance(given.get("kind"), str):
+        raise RecipeError(
+            "the operator has no kind", "give one: {kind: gaussian-blur, sigma: 2.0}; see inverse list operators"
+        )
+    spec = operator_spec(given["kind"])
+    try:
+        return spec, spec.model.model_validate(given)
+    except ValidationError as error:
+        raise _explained(spec, error) from None
+
+
+def _explained(spec: OperatorSpec, error: ValidationError) -> RecipeError:
+    found = error.errors(include_url=False)
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
+    key = ".".join(str(part) for part in first["loc"])
+    names = [name for name in spec.model.model_fields if name != "kind"]
+    if first["type"] == "extra_forbidden":
+        hint = did_you_mean(key, names) if names else "it has none"
+        return RecipeError(f"operator '{spec.kind}' has no parameter '{key}'", hint)
+    field = spec.model.model_fields.get(str(first["loc"][0])) if first["loc"] else None
+    hint = f"{key}: {field.description}" if field is not None and field.description else ""
+    if first["type"] == "missing":
+        return RecipeError(f"operator '{spec.kind}' needs '{key}'", hint)
+    message = first["msg"].replace("Input should be", "allowed:")
+    shown = repr(first["input"])
+    return RecipeError(f"operator.{key} = {shown[:60]} is not valid for '{spec.kind}'; {message}", hint)
