@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inverse.errors import InputError, RecipeError
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from inverse.io import Picture
     from inverse.posterior import Posterior
     from inverse.recipe import Recipe
 
-__all__ = ["MINIMUM_SIDE", "Case", "fit_prior", "open_case", "open_recipe_prior", "resolve_dtype"]
+__all__ = [
+    "MINIMUM_SIDE",
+    "Case",
+    "fit_prior",
+    "make_case",
+    "open_case",
+    "open_recipe_prior",
+    "resolve_dtype",
+    "statistics",
+]
 
 MINIMUM_SIDE = 16
 """Smallest side of a picture: below it there is no neighbourhood to estimate anything from."""
@@ -43,20 +50,18 @@ class Case:
     sigma: float
     estimated: bool
 
-    def frame(self, image: Tensor) -> Tensor:
-        """The part of an image (..., H, W) that the file shows; ``free`` boundaries extend the unknown past it."""
-        crop = getattr(self.physics, "output_crop", None)
-        if crop is None:
-            return image
-        top, left, height, width = crop
-        return image[..., top : top + height, left : left + width]
+    @property
+    def crop(self) -> tuple[int, int, int, int] | None:
+        """(top, left, height, width) of the unknown that the file shows; ``free`` boundaries extend it past that."""
+        return getattr(self.physics, "output_crop", None)
 
     @property
     def observed(self) -> Tensor | None:
-        """1 where the measurement holds a value, or None where it does everywhere."""
+        """1 where the measurement holds a value, (1, 1 or C, h, w), or None where it does everywhere."""
         from inverse.observation import observed
 
-        return observed(self.physics, self.y)
+        mask = observed(self.physics, self.y)
+        return None if mask is None or bool((mask == 1).all()) else mask.reshape(-1, *mask.shape[-3:])[:1]
 
 
 def open_recipe_prior(recipe: Recipe) -> Any:
@@ -113,26 +118,31 @@ def open_case(recipe: Recipe, picture: Picture, *, channels: int | None, device:
     import torch
 
     from inverse.io import require, to_unit
+
+    require(picture, channels=channels, minimum=MINIMUM_SIDE)
+    return make_case(recipe, torch.from_numpy(to_unit(picture))[None].to(device))
+
+
+def make_case(recipe: Recipe, y: Tensor) -> Case:
+    """As `open_case`, for a measurement (1, C, h, w) in data units."""
+    from inverse.observation import observed
     from inverse.operators.build import operator_for
 
     if recipe.data.transfer != "srgb":
         raise RecipeError("data.transfer: linear is not available yet; allowed: srgb", "remove the key")
-    require(picture, channels=channels, minimum=MINIMUM_SIDE)
-    y = torch.from_numpy(to_unit(picture))[None].to(device)
-    spec: Mapping[str, Any] = recipe.located()["operator"]
-    given = recipe.noise.sigma
-    physics, shape = operator_for(spec, tuple(y.shape[1:]), noise=0.0 if given == "auto" else given, device=device)
-    sigma = _estimated(y, physics) if given == "auto" else float(given)
+    spec, shape, given = recipe.located()["operator"], tuple(y.shape[1:]), recipe.noise.sigma
+    physics, unknown = operator_for(spec, shape, noise=0.0 if given == "auto" else given, device=y.device)
+    mask = observed(physics, y)
+    sigma = _estimated(y, mask) if given == "auto" else float(given)
     if given == "auto":
-        physics, shape = operator_for(spec, tuple(y.shape[1:]), noise=sigma, device=device)
-    return Case(_blank(y, physics), physics, tuple(shape), sigma, given == "auto")
+        physics, unknown = operator_for(spec, shape, noise=sigma, device=y.device)
+    return Case(y if mask is None else y * mask, physics, tuple(unknown), sigma, given == "auto")
 
 
-def _estimated(y: torch.Tensor, physics: Any) -> float:
-    from inverse.observation import observed
+def _estimated(y: Tensor, mask: Tensor | None) -> float:
     from inverse.operators.noise import estimate_sigma
 
-    sigma = float(estimate_sigma(y, mask=observed(physics, y))[0])
+    sigma = float(estimate_sigma(y, mask=mask)[0])
     if not sigma > 0:
         raise InputError(
             "the noise level cannot be estimated: the measurement is flat or noise-free",
@@ -141,24 +151,13 @@ def _estimated(y: torch.Tensor, physics: Any) -> float:
     return sigma
 
 
-def _blank(y: torch.Tensor, physics: Any) -> torch.Tensor:
-    """Zero where nothing was observed, whatever the file holds there."""
-    from inverse.observation import observed
-
-    mask = observed(physics, y)
-    return y if mask is None else y * mask
-
-
 def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:
     """What a posterior says, without the batch axis and in the input's frame, by the names of ``posterior.h5``."""
     import torch
 
-    found = {"mean": post.mean, "data_share": post.data_share, "invented": post.invented}
-    if post.samples.shape[0] > 1:
-        found["std"] = post.std
-    arrays = {name: case.frame(value)[0] for name, value in found.items()}
-    arrays["samples"] = case.frame(post.samples)[:, 0]
-    arrays["misfit"] = post.misfit[:, 0]
-    if post.samples.shape[0] > 1:
-        arrays["quantiles"] = torch.stack([case.frame(post.quantile(q))[0] for q in INTERVAL])
+    post = replace(post, crop=case.crop)
+    arrays = {"mean": post.mean[0], "data_share": post.data_share[0], "invented": post.invented[0]}
+    arrays |= {"samples": post.samples[:, 0], "misfit": post.misfit[:, 0]}
+    if len(post.samples) > 1:
+        arrays |= {"std": post.std[0], "quantiles": torch.stack([post.quantile(q)[0] for q in INTERVAL])}
     return {name: value.float().cpu().contiguous() for name, value in arrays.items()}

@@ -97,7 +97,7 @@ class Solver:
         stage.name = "write"
         path = f".inverse/parts/{unit.name}.h5"
         cost = {key: float(value) for key, value in post.cost.as_dict().items()}
-        digest = write_hdf5(self.out / path, {"samples": post.samples.cpu().numpy()}, {"": cost})
+        digest = write_hdf5(self.out / path, {"states": post.states.cpu().numpy()}, {"": cost})
         self.ledger.mark(unit.name, item.sha256, {path: digest}, cost=cost)
         del post
         self._finish(item, stage)
@@ -162,19 +162,18 @@ class Solver:
                 return
             _, case = self._open(item, stage)
             stage.name = "write"
-            parts = [read_hdf5(self.out / f".inverse/parts/{unit.name}.h5")["samples"] for unit in blocks]
+            parts = [read_hdf5(self.out / f".inverse/parts/{unit.name}.h5")["states"] for unit in blocks]
             costs = [marker["cost"] for marker in markers if marker]
             total = {key: sum(cost[key] for cost in costs) for key in costs[0]}
             total["peak_bytes"] = max(cost["peak_bytes"] for cost in costs)
-            samples = torch.cat([torch.from_numpy(part) for part in parts]).to(case.y.device)
-            empty = self._template(item, case)
-            post = Posterior(samples=samples, cost=Cost(**total), **empty)
+            states = torch.cat([torch.from_numpy(part) for part in parts]).to(case.y.device)
+            post = Posterior(states=states, cost=Cost(**total), **self._template(item, case))
             self._write(item, post, stage)
         for unit in blocks:
             self.ledger.forget(unit.name)
 
     def _template(self, item: Item, case: Case) -> dict[str, Any]:
-        """All of a posterior but its samples."""
+        """All of a posterior but its samples and their cost."""
         from inverse.engine import prepare
 
         given = self._arguments(item, case)

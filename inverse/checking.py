@@ -1,0 +1,151 @@
+"""Whether a recipe can run, and on an input: operator, prior, noise level, memory and time, before any sampling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inverse.case import fit_prior, make_case, open_case, open_recipe_prior, resolve_dtype
+from inverse.dryrun import VJP_COST, forward_seconds
+from inverse.errors import InputError, RecipeError
+from inverse.methods import method_spec
+from inverse.plan import block_size
+from inverse.recipe import Recipe, load
+from inverse.run import Options
+
+if TYPE_CHECKING:
+    from inverse.case import Case
+
+__all__ = ["Check", "check_recipe", "exit_code"]
+
+SIDE = 64
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked.
+
+    Attributes:
+        name: What.
+        value: What was found.
+        verdict: ``ok``, ``warn`` or ``fail``.
+        note: What it means, where it is not ok.
+        code: Exit code of a failure: 3 for the recipe, 4 for the input.
+    """
+
+    name: str
+    value: str
+    verdict: str = "ok"
+    note: str = ""
+    code: int = 3
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+def check_recipe(
+    recipe: str | Path | Recipe | dict[str, Any],
+    measurement: str | Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    options: Options | None = None,
+) -> list[Check]:
+    """Check a recipe, alone (on a 64 x 64 picture of noise) or for an input file.
+
+    Raises:
+        InverseError: If the recipe, the prior or the input cannot even be read.
+    """
+    import torch
+
+    from inverse.engine import prepare
+    from inverse.io import read
+
+    options, recipe = options or Options(), load(recipe, overrides)
+    options.check(recipe)
+    prior = open_recipe_prior(recipe)
+    card, device = prior.card, options.resolved_device()
+    dtype = resolve_dtype(recipe.run.dtype if options.dtype == "auto" else options.dtype, prior, device)
+    low, high = recipe.data.range
+    if measurement is None:
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.rand(1, card.channels or 3, SIDE, SIDE, generator=generator)
+        case = make_case(recipe, (low + (high - low) * noise).to(device))
+    else:
+        case = open_case(recipe, read(measurement), channels=card.channels, device=device)
+    rows = _operator(case)
+    rows += _prior(card, case)
+    rows += _input(case, low, high) if measurement is not None else []
+    fitted = fit_prior(prior, case.shape[0], dtype=dtype, device=device)
+    params = {name: value for name, value in recipe.params.items() if value is not None}
+    try:
+        prepare(
+            case.y, case.physics, fitted, method=recipe.method.kind, steps=params.pop("steps", None), seed=0,
+            shape=case.shape, items=None, device="auto", dtype=dtype, params=params,
+        )  # fmt: skip
+        rows.append(Check("method", f"{recipe.method.kind}, {recipe.params.get('steps')} steps"))
+    except (RecipeError, InputError) as error:
+        rows.append(Check("method", recipe.method.kind, "fail", error.message, error.exit_code))
+        return rows
+    return rows + _cost(recipe, prior, case, dtype, device)
+
+
+def _operator(case: Case) -> list[Check]:
+    from inverse.operators.checks import check_operator
+
+    rows = [Check("unknown", " x ".join(str(n) for n in (*case.shape[1:], case.shape[0])))]
+    for row in check_operator(case.physics, case.shape):
+        found = f"{row.value:.3g}" + (f", at most {row.limit:.3g}" if math.isfinite(row.limit) else "")
+        rows.append(Check(row.name, found, "ok" if row.ok else "fail"))
+    return rows
+
+
+def _prior(card: Any, case: Case) -> list[Check]:
+    smallest = min(case.shape[1:])
+    size = Check("prior", f"{card.name}, {card.licence}, range [{card.data_range[0]:g}, {card.data_range[1]:g}]")
+    if smallest < card.minimum_size:
+        size = Check("prior", card.name, "fail", f"takes {card.minimum_size} pixels and up, this has {smallest}", 4)
+    return [size]
+
+
+def _input(case: Case, low: float, high: float) -> list[Check]:
+    span, how = high - low, "estimated" if case.estimated else "given"
+    inside = case.y if case.observed is None else case.y[case.observed.expand_as(case.y) > 0]
+    outside = float(((inside < low - 4 * case.sigma) | (inside > high + 4 * case.sigma)).float().mean())
+    rows = [
+        Check("range", f"{float(inside.min()):.3g} to {float(inside.max()):.3g}, the prior's is {low:g} to {high:g}")
+    ]
+    if outside > 0.01:
+        note = f"{100 * outside:.0f} % of the values are outside the prior's range: set data.range"
+        rows = [Check("range", rows[0].value, "warn", note)]
+    noise = f"{case.sigma:.4g} ({how}), {100 * case.sigma / span:.2g} % of the range"
+    if case.sigma > span:
+        return [*rows, Check("noise", noise, "fail", "noise above the whole range: is the level in data units?", 4)]
+    if case.sigma < 0.002 * span:
+        note = "hardly any noise: if the picture was rounded or compressed, its error is larger than this"
+        return [*rows, Check("noise", noise, "warn", note)]
+    return [*rows, Check("noise", noise)]
+
+
+def _cost(recipe: Recipe, prior: Any, case: Case, dtype: str, device: str) -> list[Check]:
+    import torch
+
+    from inverse.engine import peak_bytes
+
+    spec, samples = method_spec(recipe.method.kind), recipe.run.samples
+    once = forward_seconds(prior, case.shape, dtype=dtype, device=device)
+    seconds = once * samples * int(recipe.params.get("steps") or 1) * (spec.forward + VJP_COST * spec.vjp)
+    block = block_size(case.shape, samples, None)
+    memory = peak_bytes(torch.device(device)) / 2**30
+    return [
+        Check("time", f"about {seconds:.1f} s for {samples} samples, {dtype} on {device}"),
+        Check("memory", f"about {memory:.1f} GiB, {block} samples at a time"),
+    ]
+
+
+def exit_code(rows: Sequence[Check]) -> int:
+    """The exit code: 0, or that of the first failure."""
+    return next((row.code for row in rows if row.verdict == "fail"), 0)
