@@ -6,7 +6,13 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
-    "InputError", "InverseError", "MemoryLimitError", "OutputError", "PriorError", "RecipeError", "UsageError",
+    "InputError",
+    "InverseError",
+    "MemoryLimitError",
+    "OutputError",
+    "PriorError",
+    "RecipeError",
+    "UsageError",
     "did_you_mean",
 ]
 

@@ -117,7 +117,9 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
         "dps": _spec(
             100,
             {
-                "form": Parameter("consistent", "sigma-consistent, or the paper's step", choices=("consistent", "paper")),
+                "form": Parameter(
+                    "consistent", "sigma-consistent, or the paper's step", choices=("consistent", "paper")
+                ),
                 "zeta": Parameter(0.3, "step of the paper form, for 1000 steps on [-1, 1] data", low=0.0, high=100.0),
                 "eta": _ETA,
             },
@@ -132,10 +134,13 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             50,
             {
                 "covariance": Parameter(
-                    "card", "p(x0 | x) variance: sigma^2 c / (sigma^2 + c), or matched to the residual",
+                    "card",
+                    "p(x0 | x) variance: sigma^2 c / (sigma^2 + c), or matched to the residual",
                     choices=("card", "residual"),
                 ),
-                "data_var": Parameter(None, "the c of that formula, data units squared; default the prior's", low=1e-12),
+                "data_var": Parameter(
+                    None, "the c of that formula, data units squared; default the prior's", low=1e-12
+                ),
                 "eta": _ETA,
             },
             name="pigdm",
@@ -160,8 +165,12 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
         "ddrm": _spec(
             20,
             {
-                "eta": Parameter(0.85, "fresh noise where the measurement is noisier than the state", low=0.0, high=1.0),
-                "eta_b": Parameter(1.0, "weight of the measurement where it is sharper than the state", low=0.0, high=1.0),
+                "eta": Parameter(
+                    0.85, "fresh noise where the measurement is noisier than the state", low=0.0, high=1.0
+                ),
+                "eta_b": Parameter(
+                    1.0, "weight of the measurement where it is sharper than the state", low=0.0, high=1.0
+                ),
             },
             name="ddrm",
             title="Denoising diffusion restoration models (Kawar et al. 2022)",

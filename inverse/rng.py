@@ -24,7 +24,7 @@ BLOCK = 64
 VECTOR_BLOCK = 4096
 
 
-def _generator(prefix: "hashlib.blake2b", channel: int, row: int, column: int) -> np.random.Generator:
+def _generator(prefix: hashlib.blake2b, channel: int, row: int, column: int) -> np.random.Generator:
     digest = prefix.copy()
     digest.update(b"%d,%d,%d" % (channel, row, column))
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest.digest(), "little")))

@@ -26,9 +26,8 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from torch import Tensor, nn
-
 from inverse.priors.unet import EDMDenoiser, UNet, UNetConfig
+from torch import Tensor, nn
 
 __all__ = ["TrainConfig", "denoising_psnr", "learning_rate", "load_images", "train"]
 
@@ -147,7 +146,11 @@ def _save(path: Path, state: dict[str, object]) -> None:
 
 
 def _optimise(
-    denoiser: EDMDenoiser, average: EDMDenoiser, optimiser: torch.optim.Optimizer, images: Tensor, config: TrainConfig,
+    denoiser: EDMDenoiser,
+    average: EDMDenoiser,
+    optimiser: torch.optim.Optimizer,
+    images: Tensor,
+    config: TrainConfig,
     start: int,
 ) -> Iterator[tuple[int, float]]:
     """Take the steps from ``start``; yield (steps done, loss) after each."""
@@ -198,7 +201,9 @@ def train(
     average.load_state_dict(denoiser.state_dict())
     denoiser.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average.to(device, memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(denoiser.parameters(), lr=config.rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
+    optimiser = torch.optim.AdamW(
+        denoiser.parameters(), lr=config.rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
+    )
     checkpoint, done, seconds = work / "checkpoint.pt", 0, 0.0
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
@@ -214,11 +219,18 @@ def train(
         now = time.monotonic()
         if now - saved < every and done < config.steps:
             continue
-        state = {"denoiser": denoiser.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
+        state = {
+            "denoiser": denoiser.state_dict(),
+            "average": average.state_dict(),
+            "optimiser": optimiser.state_dict(),
+        }
         _save(checkpoint, {**state, "step": done, "seconds": seconds + now - began})
         record = {
-            "step": done, "seconds": round(seconds + now - began), "loss": round(float(np.mean(losses)), 5),
-            "rate": learning_rate(done, config), "held_out_psnr": denoising_psnr(average, held_out, (25,)),
+            "step": done,
+            "seconds": round(seconds + now - began),
+            "loss": round(float(np.mean(losses)), 5),
+            "rate": learning_rate(done, config),
+            "held_out_psnr": denoising_psnr(average, held_out, (25,)),
         }
         with open(work / "log.jsonl", "a") as log:
             log.write(json.dumps(record) + "\n")

@@ -1,0 +1,35 @@
+# Every target sets up what it needs in .venv on a fresh machine; PYTHON and VENV can be overridden.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SITE := build/site
+
+.PHONY: demo test lint types bench clean
+
+$(STAMP): setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $(STAMP)
+
+demo: $(STAMP)  ## blur a real photograph, restore it with the embedded prior, say where everything is
+	$(BIN)/python examples/demo.py demo
+
+test: $(STAMP)  ## the test suite
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)  ## mypy --strict on an installed copy: it cannot see the package mapping in the source tree
+	rm -rf $(SITE) && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(SITE) .
+	cd $(SITE) && $(abspath $(BIN))/mypy -p inverse --config-file $(CURDIR)/pyproject.toml
+
+bench: $(STAMP)  ## tables: exact posteriors, photographs against peers, overhead
+	$(BIN)/python benchmarks/exact.py
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/photo.py
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

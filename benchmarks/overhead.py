@@ -1,0 +1,84 @@
+"""Sampler time over network time, in one run, alternating: what the engine adds to the network.
+
+    python benchmarks/overhead.py [--size 256] [--samples 1] [--rounds 5]
+
+Both are timed at the same batch and precision; the network's time is ``steps`` forward calls. The median over rounds is printed.
+"""
+
+from __future__ import annotations
+
+import time
+
+import click
+import numpy as np
+import torch
+
+import inverse
+
+CASES = [
+    ("diffpir", "gaussian-blur", {"sigma": 2.0, "boundary": "reflect"}),
+    ("diffpir", "gaussian-blur", {"sigma": 2.0, "boundary": "circular"}),
+    ("diffpir", "random-mask", {"missing": 0.7}),
+    ("diffpir", "downsample", {"factor": 4}),
+    ("ddrm", "gaussian-blur", {"sigma": 2.0, "boundary": "reflect"}),
+    ("diffpir", "gaussian-blur", {"sigma": 2.0, "boundary": "free"}),
+    ("diffpir", "motion-blur", {"length": 15.0, "angle": 30.0, "boundary": "free"}),
+]
+
+
+@click.command()
+@click.option("--size", default=256, show_default=True)
+@click.option("--samples", default=1, show_default=True)
+@click.option("--steps", default=20, show_default=True)
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--dtype", default="auto", show_default=True)
+def main(size: int, samples: int, steps: int, rounds: int, dtype: str) -> None:
+    """Print the ratio sampler / (steps x one forward) for closed-form and for CG operators."""
+    from inverse.case import resolve_dtype
+
+    prior = inverse.open_prior("photo")
+    precision = resolve_dtype(dtype, prior, "cpu")
+    network = prior.compute(dtype=getattr(torch, precision), device="cpu")
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(1, 3, size, size, generator=generator)
+    print(f"{size} x {size}, {samples} samples together, {steps} steps, {precision}, {torch.get_num_threads()} threads")
+    print(f"{'method':<10}{'operator':<40}{'solve':<13}{'network s':>10}{'sampler s':>10}{'ratio':>8}")
+    for method, kind, params in CASES:
+        physics = inverse.build_operator(kind, shape=(3, size, size), noise=0.02, **params)
+        y = inverse.simulate(x, physics)
+        state = torch.rand(samples, 3, size, size, generator=generator)
+        sigma = torch.full((samples,), 0.1)
+        ratios, network_times, sampler_times = [], [], []
+        for round_ in range(rounds + 1):
+            began = time.perf_counter()
+            with torch.no_grad():
+                for _ in range(steps):
+                    network(state, sigma)
+            middle = time.perf_counter()
+            inverse.sample(
+                y,
+                physics,
+                network,
+                method=method,
+                samples=samples,
+                steps=steps,
+                batch=samples,
+                shape=(3, size, size),
+                dtype=precision,
+            )
+            end = time.perf_counter()
+            if round_:
+                network_times.append(middle - began)
+                sampler_times.append(end - middle)
+                ratios.append((end - middle) / (middle - began))
+        solve = "closed form" if hasattr(physics, "V_adjoint") else "CG"
+        name = f"{kind} {params.get('boundary', '')}".strip()
+        print(
+            f"{method:<10}{name:<40}{solve:<13}{np.median(network_times):>10.2f}{np.median(sampler_times):>10.2f}"
+            f"{np.median(ratios):>8.3f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""What a method is composed from: the few numbers of a prior that its strengths follow from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Context"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """Numbers of the prior.
+
+    Attributes:
+        data_var: Variance of the prior's images, data units squared.
+        gain: Model units in one data unit (2 for a network on [-1, 1] and data on [0, 1]).
+    """
+
+    data_var: float
+    gain: float

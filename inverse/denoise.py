@@ -1,0 +1,67 @@
+r"""The prior side of every method: a denoiser, counted, batched in sigma, and differentiable on demand.
+
+``estimate(x, sigma, grad=True)`` returns the posterior mean :math:`D = E[x_0 | x]` and ``vjp(v)`` :math:`= J^T v` with
+:math:`J = \partial D / \partial x`; by Tweedie's second-order formula :math:`\mathrm{Cov}[x_0 | x] = \sigma^2 J` (Efron 2011; Meng et al. 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inverse.observation import Counter
+
+__all__ = ["Denoise", "Estimate"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the prior says of the image behind a noisy state.
+
+    Attributes:
+        mean: ``D(x, sigma)`` (B, C, *S), detached.
+        vjp: ``v -> J^T v``, both (B, C, *S); it may be called once.
+    """
+
+    mean: Tensor
+    vjp: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Denoise:
+    """A denoiser as the engine calls it.
+
+    Attributes:
+        prior: ``D(x, sigma)`` in data units, deepinv's denoiser signature.
+        counter: Where evaluations are counted, one for each batch entry.
+    """
+
+    prior: Callable[[Tensor, Tensor], Tensor]
+    counter: Counter
+
+    def estimate(self, x: Tensor, sigma: float, *, grad: bool = False) -> Estimate:
+        """Evaluate the denoiser at the state ``x`` (B, C, *S) of noise level ``sigma``; the argument is not changed."""
+        batch = x.shape[0]
+        levels = torch.full((batch,), sigma, dtype=x.dtype, device=x.device)
+        self.counter.forward += batch
+        if not grad:
+            with torch.no_grad():
+                mean = self.prior(x, levels).to(x.dtype)
+            return Estimate(mean, _no_gradient)
+        with torch.enable_grad():
+            state = x.detach().requires_grad_(True)
+            output = self.prior(state, levels).to(x.dtype)
+
+        def vjp(v: Tensor) -> Tensor:
+            self.counter.vjp += batch
+            (product,) = torch.autograd.grad(output, state, v)
+            return product
+
+        return Estimate(output.detach(), vjp)
+
+
+def _no_gradient(_: Tensor) -> Tensor:
+    raise RuntimeError("this estimate was made without a gradient; ask for it with grad=True")

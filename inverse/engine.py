@@ -1,0 +1,222 @@
+"""From a measurement, a physics and a prior to the loop: checks, noise levels, start, and the batches in which pairs are run.
+
+A pair is one posterior sample of one item. Pairs with the same noise levels are run together, ``batch`` at a time; which ones share a batch
+changes nothing but speed (noise is keyed by item and sample, every reduction is per item).
+
+Sampling starts from ``m + sigma_max n`` with ``m`` the posterior mean under a white Gaussian of the prior's mean and variance: what the
+posterior denoiser answers as the noise level grows without bound. It costs no network evaluation.
+"""
+
+from __future__ import annotations
+
+import importlib
+import resource
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inverse.context import Context
+from inverse.denoise import Denoise
+from inverse.errors import InputError, PriorError, RecipeError, UsageError
+from inverse.levels import noise_levels
+from inverse.linalg import Vector
+from inverse.methods import MethodSpec, method_spec, methods
+from inverse.observation import Observation
+from inverse.priors.card import Card
+from inverse.priors.infer import infer_card
+from inverse.priors.open import NetworkPrior, open_prior
+from inverse.rng import Rng
+from inverse.samplers.reverse import Method, Step, run
+
+__all__ = ["Problem", "bfloat16_is_fast", "peak_bytes", "prepare"]
+
+PIXELS_FORWARD = 2**20
+PIXELS_GRADIENT = 2**18
+
+
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether the device computes bfloat16 products natively."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Largest resident memory of the process so far, or memory allocated on an accelerator."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A checked sampling problem.
+
+    Attributes:
+        observation: The measurements (B, ...).
+        denoise: The prior, counted.
+        card: The prior's card.
+        prior_mean: Mean of the prior, broadcasting against (B, C, *S).
+        method: The composed method.
+        spec: Its registry entry.
+        params: Its parameters, the defaults filled in.
+        levels: Noise levels of each item.
+        items: Names of the items.
+        seed: The run's seed.
+        dtype: Compute precision of the prior.
+    """
+
+    observation: Observation
+    denoise: Denoise
+    card: Card
+    prior_mean: Tensor
+    method: Method
+    spec: MethodSpec
+    params: Mapping[str, Any]
+    levels: tuple[tuple[float, ...], ...]
+    items: tuple[str, ...]
+    seed: int
+    dtype: torch.dtype
+
+    def batch_size(self, batch: int | str) -> int:
+        """Pairs evaluated together: as given, or from the size of an image."""
+        if batch != "auto":
+            if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
+                raise UsageError(f"batch {batch!r}", "allowed: 'auto' or a whole number from 1")
+            return batch
+        height_width = self.observation.shape[-2:] if len(self.observation.shape) > 1 else self.observation.shape
+        limit = PIXELS_GRADIENT if "grad" in self.spec.needs else PIXELS_FORWARD
+        return max(1, limit // max(1, int(torch.Size(height_width).numel())))
+
+    def batches(self, samples: Sequence[int], size: int) -> Iterator[list[tuple[int, int]]]:
+        """Lists of at most ``size`` pairs (item, sample), all of one list with the same noise levels."""
+        groups: dict[tuple[float, ...], list[int]] = {}
+        for item, levels in enumerate(self.levels):
+            groups.setdefault(levels, []).append(item)
+        for items in groups.values():
+            pairs = [(item, sample) for item in items for sample in samples]
+            for first in range(0, len(pairs), size):
+                yield pairs[first : first + size]
+
+    def steps(self, pairs: Sequence[tuple[int, int]]) -> Iterator[Step]:
+        """Run the pairs as one batch; the state of a step is (len(pairs), C, *S)."""
+        index = torch.tensor([item for item, _ in pairs], device=self.observation.sigma.device)
+        observation = self.observation.select(index)
+        rng = Rng(self.seed, [self.items[item] for item, _ in pairs], [sample for _, sample in pairs])
+        levels = self.levels[pairs[0][0]]
+        like = observation.empty()
+        centre = like + self.prior_mean
+        variance = torch.full_like(observation.sigma, self.card.data_var)
+        centre = centre + observation.gain(lambda: observation.residual(centre), variance, x=centre)
+        start = centre + levels[0] * rng.normal(like, step=0, stream="start")
+        yield from run(self.method, self.denoise, start, levels, observation, rng)
+
+
+def _check_needs(spec: MethodSpec, observation: Observation) -> None:
+    from deepinv.physics import LinearPhysics
+
+    has = {"grad"}
+    if isinstance(observation.physics, LinearPhysics) or not isinstance(observation.y, Tensor):
+        has.add("linear")
+    if observation.spectral:
+        has.add("spectral")
+    missing = sorted(spec.needs - has)
+    if missing:
+        fitting = [name for name, other in methods().items() if other.needs <= has]
+        raise RecipeError(
+            f"method '{spec.name}' needs a {' and '.join(missing)} operator; {type(observation.physics).__name__} is not",
+            f"try: {', '.join(fitting) or 'none of the methods fits'}",
+        )
+
+
+def _compose(spec: MethodSpec, params: Mapping[str, Any], card: Card) -> Method:
+    module, function = spec.factory.split(":")
+    factory: Callable[..., Method] = getattr(importlib.import_module(module), function)
+    own = {name: value for name, value in params.items() if name not in ("steps", "sigma_max", "sigma_min", "levels")}
+    return factory(Context(data_var=card.data_var, gain=card.gain), **own)
+
+
+def _levels(params: Mapping[str, Any], card: Card, observation: Observation) -> tuple[tuple[float, ...], ...]:
+    finest = (0.1 * observation.sigma / observation.s_max.clamp_min(1e-12)).tolist()
+    result = []
+    for item in range(observation.batch):
+        low = max(card.sigma_min, min(0.01 * card.data_var**0.5, finest[item]) or 0.01 * card.data_var**0.5)
+        high = params["sigma_max"] or card.sigma_max
+        low = params["sigma_min"] or min(low, high)
+        result.append(noise_levels(params["levels"], sigma_max=high, sigma_min=low, steps=int(params["steps"])))
+    return tuple(result)
+
+
+def _precision(dtype: torch.dtype | str, prior: object, device: torch.device) -> torch.dtype:
+    names = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    if dtype == "auto":
+        return torch.bfloat16 if isinstance(prior, NetworkPrior) and bfloat16_is_fast(device) else torch.float32
+    chosen = names.get(dtype) if isinstance(dtype, str) else dtype
+    if chosen not in names.values():
+        raise UsageError(f"dtype {dtype!r}", "allowed: auto, float32, bfloat16")
+    return chosen
+
+
+def prepare(
+    y: Vector,
+    physics: Any,
+    prior: Any,
+    *,
+    method: str,
+    steps: int | None,
+    seed: int,
+    shape: Sequence[int] | None,
+    items: Sequence[str] | None,
+    device: torch.device | str,
+    dtype: torch.dtype | str,
+    params: Mapping[str, Any],
+) -> Problem:
+    """Check everything that can be checked before the first network evaluation; arguments as :func:`inverse.sample`."""
+    spec = method_spec(method)
+    values = spec.validate({**params, **({} if steps is None else {"steps": steps})})
+    if device != "auto":
+        y = y.to(device)
+        physics = physics.clone().to(device)
+    observation = Observation.create(y, physics, shape=shape)
+    _check_needs(spec, observation)
+    names = tuple(str(i) for i in range(observation.batch)) if items is None else tuple(items)
+    if len(names) != observation.batch or len(set(names)) != len(names):
+        raise InputError(
+            f"{len(names)} item names for {observation.batch} measurements", "allowed: one name each, all different"
+        )
+    opened = open_prior(prior)
+    like = observation.empty()
+    precision = _precision(dtype, opened, like.device)
+    if isinstance(opened, NetworkPrior):
+        opened = opened.compute(dtype=precision, device=like.device)
+    card, mean = opened.card, getattr(opened, "mean", None)
+    if card is None:
+        card, mean = infer_card(opened, like[:1], observation.counter)
+    if card.channels is not None and observation.shape[0] != card.channels:
+        raise PriorError(f"prior '{card.name}' has {card.channels} channels, the image {observation.shape[0]}")
+    if min(observation.shape[1:], default=card.minimum_size) < card.minimum_size:
+        size = " x ".join(str(n) for n in observation.shape[1:])
+        raise InputError(f"image of {size} pixels; prior '{card.name}' takes {card.minimum_size} and up")
+    return Problem(
+        observation=observation,
+        denoise=Denoise(opened, observation.counter),
+        card=card,
+        prior_mean=torch.as_tensor(card.mean if mean is None else mean, dtype=like.dtype, device=like.device),
+        method=_compose(spec, values, card),
+        spec=spec,
+        params=values,
+        levels=_levels(values, card, observation),
+        items=names,
+        seed=seed,
+        dtype=precision,
+    )

@@ -1,0 +1,124 @@
+"""Linear algebra in which every inner product, step and stopping rule belongs to one item of the batch.
+
+A vector is a real or complex tensor (B, ...), or a ``TensorList`` of such (stacked physics). The inner product is the real one:
+complex entries count as pairs of real numbers. An item that has converged is frozen, so its result does not depend on its batch mates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
+
+import torch
+from torch import Tensor
+
+__all__ = ["Vector", "conjugate_gradients", "expand", "inner", "largest_eigenvalue", "norm", "parts", "scale"]
+
+Vector: TypeAlias = Tensor
+V = TypeVar("V", bound=Tensor)
+
+
+def parts(vector: Vector) -> list[Tensor]:
+    """The tensors a vector consists of: itself, or the entries of a ``TensorList``."""
+    return [vector] if isinstance(vector, Tensor) else list(vector)
+
+
+def expand(value: Tensor, like: Tensor) -> Tensor:
+    """Per-item numbers (B,), or one number (), with trailing axes so that they broadcast against ``like`` (B, ...)."""
+    return value.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def inner(left: Vector, right: Vector) -> Tensor:
+    """Real inner product of each item, (B,)."""
+    total: Tensor | float = 0.0
+    for a, b in zip(parts(left), parts(right), strict=True):
+        if a.is_complex():
+            a, b = torch.view_as_real(a), torch.view_as_real(b)
+        total = total + (a * b).flatten(1).sum(1)
+    assert isinstance(total, Tensor)
+    return total
+
+
+def norm(vector: Vector) -> Tensor:
+    """Euclidean norm of each item, (B,)."""
+    return inner(vector, vector).sqrt()
+
+
+def scale(vector: V, factor: Tensor) -> V:
+    """Each item times its own number (B,)."""
+    if isinstance(vector, Tensor):
+        return vector * expand(factor, vector)
+    return type(vector)([part * expand(factor, part) for part in vector])
+
+
+def conjugate_gradients(
+    operator: Callable[[Vector], Vector],
+    right: Vector,
+    *,
+    precondition: Callable[[Vector], Vector] | None = None,
+    tolerance: float = 1e-5,
+    iterations: int = 100,
+) -> Vector:
+    """Solve ``operator(x) = right`` for a symmetric positive definite operator, item by item (Hestenes & Stiefel 1952).
+
+    Args:
+        operator: Linear map of a batch of vectors, symmetric and positive definite in the real inner product.
+        right: Right-hand sides (B, ...).
+        precondition: Symmetric positive definite approximation of the inverse.
+        tolerance: Stop an item when its residual is below ``tolerance`` times its right-hand side.
+        iterations: Stop after so many.
+
+    Returns:
+        Solutions, shaped as ``right``. A zero right-hand side gives exactly zero.
+    """
+    solution = scale(right, torch.zeros_like(norm(right)))
+    residual = right
+    limit = tolerance * norm(right)
+    active = norm(residual) > limit
+    z = precondition(residual) if precondition else residual
+    direction, rho = z, inner(residual, z)
+    for _ in range(iterations):
+        if not bool(active.any()):
+            break
+        image = operator(direction)
+        curvature = inner(direction, image)
+        ok = active & (curvature > 0)
+        step = torch.where(ok, rho / torch.where(ok, curvature, 1.0), 0.0)
+        solution = solution + scale(direction, step)
+        residual = residual - scale(image, step)
+        active = ok & (norm(residual) > limit)
+        z = precondition(residual) if precondition else residual
+        rho_next = inner(residual, z)
+        ratio = torch.where(active & (rho > 0), rho_next / torch.where(rho > 0, rho, 1.0), 0.0)
+        direction = z + scale(direction, ratio)
+        rho = rho_next
+    return solution
+
+
+def largest_eigenvalue(
+    operator: Callable[[Tensor], Tensor], start: Tensor, *, iterations: int = 30, tolerance: float = 1e-3
+) -> Tensor:
+    """Largest eigenvalue of a symmetric positive semi-definite operator, each item's own, by power iteration.
+
+    Args:
+        operator: Linear map (B, ...) to (B, ...).
+        start: Start vectors (B, ...), not zero.
+        iterations: At most so many applications.
+        tolerance: An item's estimate is final when it changes by no more than this fraction.
+
+    Returns:
+        (B,), from below.
+    """
+    vector = scale(start, 1.0 / norm(start))
+    value = torch.zeros_like(norm(start))
+    active = torch.ones_like(value, dtype=torch.bool)
+    for _ in range(iterations):
+        image = operator(vector)
+        size = norm(image)
+        changed = (size - value).abs() > tolerance * size
+        value = torch.where(active, size, value)
+        active = active & changed
+        if not bool(active.any()):
+            break
+        vector = scale(image, 1.0 / size.clamp_min(1e-30))
+    return value

@@ -1,0 +1,293 @@
+r"""A measurement together with the physics that made it: the likelihood side of every method.
+
+:math:`y = A x + \sigma_y n`. All quantities are per item: residual, :math:`\chi^2`, log-likelihood, and the two solves the methods need,
+
+.. math::
+    \text{gain}(r, c) = c A^T (c A A^T + \sigma_y^2)^{-1} r, \qquad
+    \text{solve: } x = D + \text{gain}(y - A D, c),
+
+in closed form where the physics is decomposable (:math:`A = U\,\mathrm{diag}(s)\,V^T`), else by conjugate gradients on
+:math:`(\sigma_y^2 + c A^T A)\,\delta = c A^T r` with per-item inner products, and the physics' own preconditioner if it has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from deepinv.physics import DecomposablePhysics, LinearPhysics, Physics
+from torch import Tensor
+
+from inverse.errors import InputError
+from inverse.linalg import Vector, conjugate_gradients, expand, inner, largest_eigenvalue, parts, scale
+from inverse.rng import Rng
+
+__all__ = ["Counter", "Observation", "observed"]
+
+
+@dataclass
+class Counter:
+    """Applications counted while sampling; network calls count once for each batch entry.
+
+    Attributes:
+        forward: Network evaluations.
+        vjp: Vector-Jacobian products of the network.
+        a: Applications of the operator.
+        at: Applications of its adjoint.
+    """
+
+    forward: int = 0
+    vjp: int = 0
+    a: int = 0
+    at: int = 0
+
+
+def observed(physics: Physics, y: Tensor) -> Tensor | None:
+    """Which entries of a measurement were observed: a tensor of 0 and 1 that broadcasts against ``y``, or None for all of them."""
+    mask = getattr(physics, "mask", None)
+    if not isinstance(mask, Tensor) or mask.is_complex() or mask.ndim > y.ndim:
+        return None
+    try:
+        fits = torch.broadcast_shapes(mask.shape, y.shape) == y.shape
+    except RuntimeError:
+        return None
+    return mask.to(y.real.dtype) if fits and bool(((mask == 0) | (mask == 1)).all()) else None
+
+
+def _physics_parts(physics: Physics, y: Vector) -> list[tuple[Physics, Tensor]]:
+    if isinstance(y, Tensor):
+        return [(physics, y)]
+    return [(physics[i], part) for i, part in enumerate(y)]
+
+
+def _per_item_parameters(physics: Physics, batch: int) -> list[tuple[torch.nn.Module, str, Tensor]]:
+    found = []
+    for module in physics.modules():
+        for name, value in [*module.named_buffers(recurse=False), *module.named_parameters(recurse=False)]:
+            batched = value.ndim >= 4 or (name in ("sigma", "mask") and value.ndim >= 1)
+            if batched and batch > 1 and value.shape[0] == batch:
+                found.append((module, name, value))
+    return found
+
+
+def _per_item(physics: Physics, batch: int) -> bool:
+    return any(name != "sigma" for _, name, _ in _per_item_parameters(physics, batch))
+
+
+def _select(physics: Physics, index: Tensor, batch: int) -> Physics:
+    """A copy of the physics whose per-item parameters are those of ``index``."""
+    chosen = physics.clone()
+    for module, name, value in _per_item_parameters(chosen, batch):
+        module._parameters.pop(name, None)
+        module._buffers[name] = value.detach().index_select(0, index)
+    return chosen
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A batch of measurements and their physics.
+
+    Attributes:
+        y: Measurements (B, ...), real, complex or a ``TensorList``.
+        physics: A linear deepinv physics for every method of this version that ``needs`` it.
+        sigma: Standard deviation of the noise of each item (B,).
+        shape: Shape (C, *S) or (d,) of one unknown.
+        counter: Where applications are counted.
+    """
+
+    y: Vector
+    physics: Any
+    sigma: Tensor
+    shape: tuple[int, ...]
+    counter: Counter = field(default_factory=Counter)
+
+    @classmethod
+    def create(cls, y: Vector, physics: Physics, *, shape: Sequence[int] | None = None) -> Observation:
+        """Check a measurement against its physics.
+
+        Args:
+            y: (B, ...) or a ``TensorList`` of such.
+            physics: Its physics, with a Gaussian ``noise_model``.
+            shape: (C, *S) or (d,) of the unknown, where ``physics.A_adjoint(y)`` cannot tell it.
+
+        Raises:
+            InputError: values that are not finite, a noise model without ``sigma``, or a shape that does not fit.
+        """
+        tensors = parts(y)
+        batch = tensors[0].shape[0]
+        for tensor in tensors:
+            bad = int((~torch.isfinite(torch.view_as_real(tensor) if tensor.is_complex() else tensor)).sum())
+            if bad:
+                raise InputError(
+                    f"the measurement has {bad} values that are not finite", "mask them (file-mask) or remove them"
+                )
+        model = physics.noise_model if isinstance(y, Tensor) else physics[0].noise_model
+        sigma = getattr(model, "sigma", None)
+        if sigma is None:
+            raise InputError(
+                f"the physics' noise model is {type(model).__name__}; allowed: Gaussian noise with a sigma",
+                "pass noise=0.02 to build_operator, or set physics.noise_model = deepinv.physics.GaussianNoise(0.02)",
+            )
+        real = tensors[0].real.dtype if tensors[0].is_complex() else tensors[0].dtype
+        sigma = torch.as_tensor(sigma, dtype=real, device=tensors[0].device).reshape(-1)
+        if sigma.numel() not in (1, batch) or bool((~torch.isfinite(sigma)).any()) or bool((sigma < 0).any()):
+            raise InputError(
+                f"noise levels {sigma.tolist()}", f"allowed: one finite level from 0, or one for each of {batch} items"
+            )
+        if not isinstance(y, Tensor):
+            for i in range(1, len(y)):
+                other = torch.as_tensor(physics[i].noise_model.sigma, dtype=real, device=sigma.device).reshape(-1)
+                if not torch.equal(other.expand(batch), sigma.expand(batch)):
+                    raise InputError(
+                        "stacked measurements with different noise levels", "scale each to one noise level first"
+                    )
+        if shape is None:
+            if not isinstance(physics, LinearPhysics):
+                raise InputError("the shape of the unknown is not known", "pass shape=(C, H, W)")
+            shape = tuple(physics.A_adjoint(y).shape[1:])
+        return cls(y, physics, sigma.expand(batch), tuple(shape))
+
+    @property
+    def batch(self) -> int:
+        """Number of items."""
+        return int(parts(self.y)[0].shape[0])
+
+    @property
+    def spectral(self) -> bool:
+        """Whether the physics is decomposable, so that solves are closed form."""
+        return isinstance(self.physics, DecomposablePhysics) and isinstance(self.y, Tensor)
+
+    def select(self, index: Tensor) -> Observation:
+        """The observation of the items ``index`` (may repeat), sharing the counter."""
+        y = self.y[index] if isinstance(self.y, Tensor) else type(self.y)([part[index] for part in self.y])
+        return replace(self, y=y, physics=_select(self.physics, index, self.batch), sigma=self.sigma[index])
+
+    def empty(self) -> Tensor:
+        """Zeros with the shape, real dtype and device of a batch of unknowns (B, C, *S)."""
+        first = parts(self.y)[0]
+        dtype = first.real.dtype if first.is_complex() else first.dtype
+        return torch.zeros(self.batch, *self.shape, dtype=dtype, device=first.device)
+
+    def A(self, x: Tensor) -> Vector:
+        """Apply the operator to (B, C, *S)."""
+        self.counter.a += self.batch
+        return self.physics.A(x)
+
+    def AT(self, r: Vector) -> Tensor:
+        """Apply the adjoint to a measurement-shaped batch."""
+        self.counter.at += self.batch
+        return self.physics.A_adjoint(r)
+
+    def residual(self, x: Tensor) -> Vector:
+        """``y - A x``."""
+        return self.y - self.A(x)
+
+    def count(self) -> Tensor:
+        """Number of observed real values of each item (B,); a complex value counts as two."""
+        total = torch.zeros(self.batch, dtype=torch.float64)
+        for physics, part in _physics_parts(self.physics, self.y):
+            twice = 2 if part.is_complex() else 1
+            weight = observed(physics, part)
+            if weight is None:
+                total += twice * part[0].numel()
+            else:
+                total += twice * weight.expand(part.shape).flatten(1).sum(1, dtype=torch.float64).cpu()
+        return total
+
+    def chi2(self, x: Tensor) -> Tensor:
+        """``|y - A x|^2 / sigma_y^2`` of each item (B,); infinite without noise unless the residual is zero."""
+        r = self.residual(x)
+        return inner(r, r) / self.sigma**2
+
+    def log_likelihood(self, x: Tensor) -> Tensor:
+        """``log N(y; A x, sigma_y^2)`` of each item (B,)."""
+        m = self.count().to(self.sigma)
+        return -0.5 * self.chi2(x) - 0.5 * m * torch.log(2 * torch.pi * self.sigma**2)
+
+    @property
+    def s_max(self) -> Tensor:
+        """Largest singular value of each item's operator (B,): from the spectrum, else by power iteration from a keyed start."""
+        return self._cached("_s_max", self._largest_singular_values)
+
+    @property
+    def row_power(self) -> Tensor:
+        """``|A|_F^2``, each item's own (B,): from the spectrum, else from 8 keyed Rademacher probes."""
+        return self._cached("_row_power", self._frobenius)
+
+    def _cached(self, name: str, compute: Callable[[], Tensor]) -> Tensor:
+        if name not in self.__dict__:
+            object.__setattr__(self, name, compute())
+        value: Tensor = self.__dict__[name]
+        return value
+
+    def _representative(self) -> tuple[Observation, Rng]:
+        """The items that differ in their operator (one, where all share it) and a generator for probes of them."""
+        own = _per_item(self.physics, self.batch)
+        index = torch.arange(self.batch if own else 1, device=self.sigma.device)
+        return self.select(index), Rng(0, ("",) * len(index), (0,) * len(index))
+
+    def _largest_singular_values(self) -> Tensor:
+        if self.spectral:
+            largest = self._spectrum().abs().flatten(1).amax(1)
+        else:
+            own, rng = self._representative()
+            start = rng.normal(own.empty(), step=0, stream="power")
+            largest = largest_eigenvalue(lambda v: own.AT(own.A(v)), start).sqrt()
+        return largest.to(self.sigma).expand(self.batch)
+
+    def _frobenius(self) -> Tensor:
+        if self.spectral:
+            power = self._spectrum().abs().square().flatten(1).sum(1)
+        else:
+            own, rng = self._representative()
+            images = [own.A(rng.signs(own.empty(), step=0, stream="probe", draw=i)) for i in range(8)]
+            power = torch.stack([inner(image, image) for image in images]).mean(0)
+        return power.to(self.sigma).expand(self.batch)
+
+    def _spectrum(self) -> Tensor:
+        coordinates = self.physics.V_adjoint(self.empty()[:1])
+        mask: Tensor = self.physics.mask
+        return mask.expand(torch.broadcast_shapes(mask.shape, coordinates.shape))
+
+    def gain(self, residual: Callable[[], Vector], variance: Tensor, *, x: Tensor) -> Tensor:
+        """``c A^T (c A A^T + sigma_y^2)^-1 (y - A x)``: the correction of ``x`` by the measurement.
+
+        Args:
+            residual: Computes ``y - A x``; called only where there is no closed form.
+            variance: ``c`` of each item (B,).
+            x: Where the correction is made (B, C, *S).
+
+        Returns:
+            (B, C, *S).
+        """
+        if self.spectral:
+            s, coordinates = self.physics.mask, self.physics.V_adjoint(x)
+            c, power = expand(variance, coordinates), expand(self.sigma**2, coordinates)
+            weight = c * s.conj() / (c * (s.conj() * s) + power)
+            weight = torch.where(s == 0, 0.0, weight) if bool((self.sigma == 0).any()) else weight
+            return self.physics.V(weight * (self.projected() - s * coordinates)).to(x.dtype)
+        right = scale(self.AT(residual()), variance)
+        return self.normal_solve(right, variance)
+
+    def projected(self) -> Tensor:
+        """``U^T y``, computed once."""
+
+        def compute() -> Tensor:
+            self.counter.at += self.batch
+            projected: Tensor = self.physics.U_adjoint(self.y)
+            return projected
+
+        return self._cached("_projected", compute)
+
+    def normal_solve(self, right: Tensor, variance: Tensor) -> Tensor:
+        """``(sigma_y^2 + c A^T A)^-1 right`` by preconditioned conjugate gradients, ``c`` and the tolerance per item."""
+        power = self.sigma**2
+
+        def operator(x: Tensor) -> Tensor:
+            return scale(x, power) + scale(self.AT(self.A(x)), variance)
+
+        custom = getattr(self.physics, "precondition", None)
+        precondition = (lambda r: custom(r, power, variance)) if custom is not None else None
+        return conjugate_gradients(operator, right, precondition=precondition)

@@ -1,0 +1,96 @@
+"""Prior cards: what a prior is, what it was trained on and under which terms, and in which units it speaks.
+
+A card is a YAML file in ``priors/cards/`` (or a user's own, weights beside it). Neither torch nor deepinv is imported here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from inverse.errors import PriorError
+
+__all__ = ["Card", "read_card"]
+
+
+class Card(BaseModel):
+    """A prior's card. Units are the data's, unless said otherwise.
+
+    Attributes:
+        name: Registry name.
+        title: One line.
+        kind: ``network``, ``gaussian``, ``mixture`` or ``callable``.
+        licence: Terms of the weights.
+        data: What it was trained on, and under which terms.
+        intended_use: What it is for, and what not.
+        channels: Image channels, None for any.
+        data_range: Values that map to the model's [-1, 1].
+        mean: Mean of the images.
+        data_var: Variance of a pixel.
+        sigma_min: Smallest noise level it was trained for.
+        sigma_max: Largest.
+        minimum_size: Smallest height and width.
+        stride: Shift, in pixels, under which it is equivariant.
+        receptive_field: Radius, in pixels, beyond which an input pixel has no effect.
+        sigma_data: Standard deviation of the data in model units (EDM preconditioning).
+        network: Shape of the network.
+        weights: File name of the weights, beside the card's folder or in ``weights/``.
+        sha256: Hash of that file.
+        bytes: Its size.
+        psnr: Denoising PSNR in dB at noise levels in 8-bit units, and on what it was measured.
+        training: Steps, time, hardware.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    title: str
+    kind: Literal["network", "gaussian", "mixture", "callable"]
+    licence: str
+    data: str = ""
+    intended_use: str = ""
+    channels: int | None = None
+    data_range: tuple[float, float] = (0.0, 1.0)
+    mean: float = 0.5
+    data_var: float = Field(gt=0)
+    sigma_min: float = Field(gt=0)
+    sigma_max: float = Field(gt=0)
+    minimum_size: int = 1
+    stride: int = 1
+    receptive_field: int | None = None
+    sigma_data: float = 0.5
+    network: dict[str, Any] | None = None
+    weights: str | None = None
+    sha256: str | None = None
+    bytes: int | None = None
+    psnr: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def gain(self) -> float:
+        """Model units in one data unit."""
+        low, high = self.data_range
+        return 2.0 / (high - low)
+
+
+def read_card(path: Path) -> Card:
+    """Read a card.
+
+    Raises:
+        PriorError: the file is missing, is not YAML, or is not a card.
+    """
+    try:
+        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return Card.model_validate(data)
+    except (OSError, UnicodeDecodeError) as error:
+        raise PriorError(f"prior card {path.name} cannot be read: {type(error).__name__}") from error
+    except YAMLError as error:
+        raise PriorError(f"prior card {path.name} is not YAML") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise PriorError(f"prior card {path.name}: {where}: {first['msg']}") from error

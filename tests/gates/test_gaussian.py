@@ -1,0 +1,57 @@
+"""Every method against exact posteriors: its bias is what its record says, within Monte-Carlo error."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from inverse.errors import RecipeError
+from inverse.gates import PROBLEMS, Bias, measure, problem, recorded
+from inverse.methods import METHODS
+
+SAMPLES = 400
+CASES = [(name, method) for name in PROBLEMS for method in METHODS]
+
+
+@pytest.mark.parametrize(("name", "method"), CASES)
+def test_bias_has_not_moved(name: str, method: str) -> None:
+    if method not in recorded()[name]:
+        with pytest.raises(RecipeError, match="needs a spectral operator"):
+            measure(name, method, samples=1, steps=1)
+        return
+    expected, given = Bias(**recorded()[name][method]), problem(name)
+    steps = METHODS[method].defaults["steps"]
+    found = measure(name, method, samples=SAMPLES)
+    assert isinstance(steps, int)
+    null = len(given.mean) - given.rank
+    # a standard deviation pooled over n directions and K samples has relative error 1 / sqrt(2 n_eff K); coloured posteriors
+    # have fewer effective directions than pixels, so a quarter of them is assumed, and four such errors are allowed
+    for key, count in (("std_range", given.rank), ("std_null", null)):
+        error = 4 / math.sqrt(2 * SAMPLES * max(1, count / 4))
+        assert getattr(found, key) == pytest.approx(getattr(expected, key), rel=error + 0.01), key
+    # the mean of K samples is off by spread / sqrt(K) in each direction, in quadrature with the bias
+    for key, spread in (("mean_range", expected.std_range), ("mean_null", expected.std_null)):
+        low = max(0.0, getattr(expected, key) ** 2 - spread**2 / 2000)
+        allowed = math.sqrt(low + spread**2 / SAMPLES)
+        assert getattr(found, key) == pytest.approx(allowed, rel=0.15, abs=0.03), key
+    assert found.chi2 == pytest.approx(expected.chi2, rel=0.05)
+
+
+@pytest.mark.parametrize("operator", ["mask", "blur", "downsample", "mri"])
+@pytest.mark.parametrize(("method", "low", "high"), [("pigdm", 0.85, 1.05), ("dps", 0.85, 1.1)])
+def test_guidance_with_the_right_covariance_is_nearly_exact(
+    operator: str, method: str, low: float, high: float
+) -> None:
+    bias = Bias(**recorded()[f"white-{operator}"][method])
+    assert low <= bias.std_range <= high
+    assert low <= bias.std_null <= high
+    assert bias.mean_range < 0.1
+    assert bias.mean_null < 0.1
+
+
+def test_more_steps_bring_pigdm_to_the_exact_posterior() -> None:
+    bias = measure("white-mask", "pigdm", samples=SAMPLES, steps=400)
+    assert bias.std_range == pytest.approx(1, abs=0.03)
+    assert bias.std_null == pytest.approx(1, abs=0.03)
+    assert bias.chi2 == pytest.approx(1, abs=0.03)
