@@ -20,6 +20,7 @@ __all__ = [
     "Case",
     "fit_prior",
     "make_case",
+    "method_kind",
     "open_case",
     "open_recipe_prior",
     "resolve_dtype",
@@ -62,6 +63,11 @@ class Case:
 
         mask = observed(self.physics, self.y)
         return None if mask is None or bool((mask == 1).all()) else mask.reshape(-1, *mask.shape[-3:])[:1]
+
+
+def method_kind(recipe: Recipe) -> str:
+    """Name of the recipe's method."""
+    return str(recipe.method.model_dump()["kind"])
 
 
 def open_recipe_prior(recipe: Recipe) -> Any:

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inverse.case import fit_prior, make_case, open_case, open_recipe_prior, resolve_dtype
+from inverse.case import fit_prior, make_case, method_kind, open_case, open_recipe_prior, resolve_dtype
 from inverse.dryrun import VJP_COST, forward_seconds
 from inverse.errors import InputError, RecipeError
 from inverse.methods import method_spec
+from inverse.options import Options
 from inverse.plan import block_size
 from inverse.recipe import Recipe, load
-from inverse.run import Options
 
 if TYPE_CHECKING:
     from inverse.case import Case
@@ -83,12 +83,12 @@ def check_recipe(
     params = {name: value for name, value in recipe.params.items() if value is not None}
     try:
         prepare(
-            case.y, case.physics, fitted, method=recipe.method.kind, steps=params.pop("steps", None), seed=0,
+            case.y, case.physics, fitted, method=method_kind(recipe), steps=params.pop("steps", None), seed=0,
             shape=case.shape, items=None, device="auto", dtype=dtype, params=params,
         )  # fmt: skip
-        rows.append(Check("method", f"{recipe.method.kind}, {recipe.params.get('steps')} steps"))
+        rows.append(Check("method", f"{method_kind(recipe)}, {recipe.params.get('steps')} steps"))
     except (RecipeError, InputError) as error:
-        rows.append(Check("method", recipe.method.kind, "fail", error.message, error.exit_code))
+        rows.append(Check("method", method_kind(recipe), "fail", error.message, error.exit_code))
         return rows
     return rows + _cost(recipe, prior, case, dtype, device)
 
@@ -135,7 +135,7 @@ def _cost(recipe: Recipe, prior: Any, case: Case, dtype: str, device: str) -> li
 
     from inverse.engine import peak_bytes
 
-    spec, samples = method_spec(recipe.method.kind), recipe.run.samples
+    spec, samples = method_spec(method_kind(recipe)), recipe.run.samples
     once = forward_seconds(prior, case.shape, dtype=dtype, device=device)
     seconds = once * samples * int(recipe.params.get("steps") or 1) * (spec.forward + VJP_COST * spec.vjp)
     block = block_size(case.shape, samples, None)

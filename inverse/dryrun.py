@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from inverse.case import fit_prior, open_recipe_prior
+from inverse.case import fit_prior, method_kind, open_recipe_prior
 from inverse.inputs import find
 from inverse.methods import method_spec
+from inverse.options import Options
 from inverse.plan import Item
 from inverse.provenance import prior_facts
 from inverse.recipe import Recipe, load
-from inverse.run import Options, make_plan
+from inverse.run import make_plan
 
 __all__ = ["Estimate", "estimate", "forward_seconds"]
 
@@ -117,7 +118,7 @@ def estimate(
     sources = find([inputs] if isinstance(inputs, str | Path) else list(inputs), exclude=Path(out))
     prior = open_recipe_prior(recipe)
     plan = make_plan(recipe, sources, prior, options)
-    spec, terms = method_spec(recipe.method.kind), plan.terms
+    spec, terms = method_spec(method_kind(recipe)), plan.terms
     calls = int(recipe.params.get("steps") or 1) * terms.samples
     fitting = [item for item in plan.items if item.shape]
     pixels = {item.shape: torch.Size(item.shape).numel() for item in fitting}

@@ -179,7 +179,7 @@ def _map(axis: Axes, values: NDArray[Any], title: str, unit: str, colours: str, 
     inches = axis.get_window_extent().width / axis.figure.dpi
     bar = axis.figure.colorbar(shown, cax=axis.inset_axes((1 + 0.06 / inches, 0.0, 0.11 / inches, 1.0)))
     bar.ax.tick_params(labelsize=7.5, colors=MUTED, length=2)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     if unit:
         bar.set_label(unit, fontsize=8, color=MUTED)
 

@@ -37,7 +37,12 @@ class GreyPrior:
         card: Card = self.colour.card
         root = (card.channels or 1) ** 0.5
         return card.model_copy(
-            update={"channels": 1, "sigma_min": card.sigma_min / root, "sigma_max": card.sigma_max / root}
+            update={
+                "channels": 1,
+                "sigma_min": card.sigma_min / root,
+                "sigma_max": card.sigma_max / root,
+                "sigma_start": None if card.sigma_start is None else card.sigma_start / root,
+            }
         )
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inverse.case import INTERVAL, Case
+from inverse.case import INTERVAL, Case, method_kind
 from inverse.errors import UsageError, did_you_mean
 from inverse.figures import Panels, draw
 from inverse.store import file_hash, write_bytes, write_hdf5
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from inverse.io import Picture
     from inverse.recipe import Recipe
 
-__all__ = ["DATASETS", "KEEP", "Made", "parse_keep", "write_item"]
+__all__ = ["DATASETS", "KEEP", "Made", "facts", "parse_keep", "write_item"]
 
 DATASETS = ("samples", "mean", "std", "quantiles", "data_share", "invented", "misfit")
 KEEP = (*DATASETS, "figure")
@@ -123,3 +123,25 @@ def write_item(
     )
     files[f"items/{item}/figure.png"] = write_bytes(out / "items" / item / "figure.png", draw(panels))
     return Made(files, restored, clipped)
+
+
+def facts(recipe: Recipe, row: dict[str, Any], card: Any) -> list[tuple[str, str]]:
+    """The lines of text of a figure."""
+    operator = recipe.operator.model_dump(exclude_none=True)
+    own = ", ".join(f"{k} {v}" for k, v in operator.items() if k in {"sigma", "length", "angle", "factor", "missing"})
+    lines = [
+        ("method", f"{method_kind(recipe)}, {recipe.params.get('steps')} steps"),
+        ("operator", operator["kind"] + (f" ({own})" if own else "")),
+        ("noise level", f"{row['noise_sigma']:.4g}" + (" (estimated)" if row["noise_estimated"] else "")),
+        ("prior", getattr(card, "name", "unnamed")),
+        ("samples", f"{row['samples']}, seed {recipe.run.seed}"),
+        ("evaluations", f"{row['forward']:.0f} forward, {row['vjp']:.0f} vjp"),
+        ("data share", f"{100 * row['data_share']:.0f} % on average"),
+    ]
+    if "psnr" in row:
+        lines.append(("PSNR", f"{row['psnr']:.2f} dB"))
+    if "ssim" in row:
+        lines.append(("SSIM", f"{row['ssim']:.3f}"))
+    if "coverage90" in row:
+        lines.append(("coverage", f"90 % intervals hold {100 * row['coverage90']:.0f} %"))
+    return lines

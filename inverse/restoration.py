@@ -12,9 +12,10 @@ from inverse.errors import InputError, UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from inverse.options import Options
     from inverse.posterior import Posterior
     from inverse.recipe import Recipe
-    from inverse.run import Options, Run
+    from inverse.run import Run
 
 __all__ = ["restore"]
 
@@ -127,7 +128,7 @@ def _arrays(recipe: Recipe, y: Tensor, options: Options) -> Posterior:
     from deepinv.physics import GaussianNoise
 
     from inverse.api import sample
-    from inverse.case import fit_prior, make_case, open_recipe_prior, resolve_dtype
+    from inverse.case import fit_prior, make_case, method_kind, open_recipe_prior, resolve_dtype
     from inverse.operators.build import operator_for
 
     options.check(recipe)
@@ -141,7 +142,7 @@ def _arrays(recipe: Recipe, y: Tensor, options: Options) -> Posterior:
     dtype = resolve_dtype(recipe.run.dtype if options.dtype == "auto" else options.dtype, prior, device)
     post = sample(
         torch.cat([case.y for case in cases]), physics, fit_prior(prior, shape[0], dtype=dtype, device=device),
-        method=recipe.method.kind, samples=recipe.run.samples, seed=recipe.run.seed, shape=shape, dtype=dtype,
+        method=method_kind(recipe), samples=recipe.run.samples, seed=recipe.run.seed, shape=shape, dtype=dtype,
         batch=options.block(recipe) or "auto", progress=False,
         **{name: value for name, value in recipe.params.items() if value is not None},
     )  # fmt: skip

@@ -9,17 +9,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from inverse.case import open_recipe_prior, resolve_dtype
-from inverse.errors import InputError, InverseError, OutputError, RecipeError, UsageError
+from inverse.errors import InputError, InverseError, OutputError, RecipeError
 from inverse.executors import executor as open_executor
 from inverse.executors import parse_shard
 from inverse.inputs import Source, find
 from inverse.ledger import Ledger
 from inverse.lock import hold, run_lock
+from inverse.options import Options
 from inverse.outputs import KEEP, parse_keep
 from inverse.plan import Item, Plan, Terms, block_size, item_name, units
 from inverse.progress import Progress
@@ -34,75 +35,6 @@ __all__ = ["Options", "Run", "make_plan", "prepare_run", "restore"]
 
 SAMPLES_LIMIT = 10**9
 """Bytes of samples of a whole run above which they are dropped unless ``--keep`` asks for them."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a run is carried out; what it computes is the recipe's.
-
-    Attributes:
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
-        dtype: ``auto``, ``float32``, ``bfloat16``.
-        batch: ``auto`` or the samples of an item evaluated together.
-        tile: ``auto`` or ``off``.
-        keep: Data sets of ``posterior.h5`` and "figure"; None is all, but samples only up to 1 GB for the whole run.
-        shard: "I/N": every N-th unit from the I-th, 1-based.
-        executor: ``serial``.
-        overwrite: Start again in a folder that holds another run.
-        strict: Stop at the first failure.
-        progress: ``auto``, ``json``, ``off``.
-    """
-
-    device: str = "auto"
-    dtype: str = "auto"
-    batch: int | str = "auto"
-    tile: int | str = "auto"
-    keep: str | Sequence[str] | None = None
-    shard: str | tuple[int, int] | None = None
-    executor: str = "serial"
-    overwrite: bool = False
-    strict: bool = False
-    progress: str = "auto"
-
-    def resolved_device(self) -> str:
-        """``auto`` resolved: the first accelerator, else the CPU.
-
-        Raises:
-            UsageError: If the device is not there.
-        """
-        import torch
-
-        if self.device == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            raise UsageError(f"device '{self.device}' is not available", "allowed here: auto, cpu") from error
-        return self.device
-
-    def block(self, recipe: Recipe) -> int | None:
-        """Samples evaluated together; None for ``auto``."""
-        batch = recipe.run.batch if self.batch == "auto" else self.batch
-        if batch == "auto":
-            return None
-        try:
-            count = int(batch)
-        except ValueError:
-            count = 0
-        if count < 1:
-            raise UsageError(f"--batch {batch} is not valid; allowed: auto, or a whole number from 1")
-        return count
-
-    def check(self, recipe: Recipe) -> None:
-        """Refuse what is not available, before anything is read."""
-        for tile in (self.tile, recipe.run.tile):
-            if str(tile) not in ("auto", "off"):
-                raise UsageError(f"tile {tile} is not available yet; allowed: auto, off", "crop the image into parts")
-        if self.overwrite and self.shard is not None:
-            raise UsageError(
-                "--overwrite cannot be used with --shard: shards would erase each other", "empty the folder first"
-            )
-        self.block(recipe)
 
 
 def restore(

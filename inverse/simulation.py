@@ -170,8 +170,9 @@ def _one(
         notes.append(f"{source.item}: the truth was cropped to the frame of the measurement")
     mask = _mask(physics, y)
     if mask is not None:
-        row["mask"] = f"masks/{PurePosixPath(source.item).with_suffix('.png')}"
-        write(folder / row["mask"], mask, provenance=provenance, overwrite=overwrite)
+        path = f"masks/{PurePosixPath(source.item).with_suffix('.png')}"
+        row["mask"] = path
+        write(folder / path, mask, provenance=provenance, overwrite=overwrite)
     return row
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from inverse.case import Case, fit_prior, open_case, statistics
+from inverse.case import Case, fit_prior, method_kind, open_case, statistics
 from inverse.errors import InputError, InverseError, MemoryLimitError
 from inverse.ledger import Failure, Ledger
 from inverse.lock import hold
-from inverse.outputs import write_item
+from inverse.outputs import facts, write_item
 from inverse.plan import Item, Plan, Unit, item_name, split
 from inverse.progress import Progress
 from inverse.provenance import stamp
@@ -122,7 +122,7 @@ class Solver:
         params = {name: value for name, value in self.recipe.params.items() if value is not None}
         return {
             "prior": fit_prior(self.prior, case.shape[0], dtype=terms.dtype, device=terms.device),
-            "method": self.recipe.method.kind,
+            "method": method_kind(self.recipe),
             "seed": self.recipe.run.seed,
             "shape": case.shape,
             "items": [item.item],
@@ -233,28 +233,6 @@ class _Stage:
     """Where in the work an error happened."""
 
     name: str = "read"
-
-
-def facts(recipe: Recipe, row: dict[str, Any], card: Any) -> list[tuple[str, str]]:
-    """The lines of text of a figure."""
-    operator = recipe.operator.model_dump(exclude_none=True)
-    own = ", ".join(f"{k} {v}" for k, v in operator.items() if k in {"sigma", "length", "angle", "factor", "missing"})
-    lines = [
-        ("method", f"{recipe.method.kind}, {recipe.params.get('steps')} steps"),
-        ("operator", operator["kind"] + (f" ({own})" if own else "")),
-        ("noise level", f"{row['noise_sigma']:.4g}" + (" (estimated)" if row["noise_estimated"] else "")),
-        ("prior", getattr(card, "name", "unnamed")),
-        ("samples", f"{row['samples']}, seed {recipe.run.seed}"),
-        ("evaluations", f"{row['forward']:.0f} forward, {row['vjp']:.0f} vjp"),
-        ("data share", f"{100 * row['data_share']:.0f} % on average"),
-    ]
-    if "psnr" in row:
-        lines.append(("PSNR", f"{row['psnr']:.2f} dB"))
-    if "ssim" in row:
-        lines.append(("SSIM", f"{row['ssim']:.3f}"))
-    if "coverage90" in row:
-        lines.append(("coverage", f"90 % intervals hold {100 * row['coverage90']:.0f} %"))
-    return lines
 
 
 def _with_back_off(draw: Callable[[int], Any], batch: int, say: Callable[[int], None]) -> Any:

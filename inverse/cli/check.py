@@ -21,7 +21,7 @@ __all__ = ["check"]
 def check(recipe: str, measurement: Path | None, overrides: tuple[str, ...], device: str, as_json: bool) -> int:
     """Check RECIPE, and whether it fits INPUT: operator, prior, noise level, memory and time. Nothing is written."""
     from inverse.checking import check_recipe, exit_code
-    from inverse.run import Options
+    from inverse.options import Options
 
     rows = check_recipe(recipe, measurement, overrides=overrides, options=Options(device=device))
     if as_json:

@@ -208,7 +208,7 @@ def test_keep(photos: Path, tmp_path: Path, make_recipe: Any, monkeypatch: pytes
     with pytest.raises(UsageError, match="samples"):
         restore(make_recipe(), photos / "a.png", out=tmp_path / "x", options=Options(keep="sampels"))
     monkeypatch.setattr("inverse.run.SAMPLES_LIMIT", 1000)
-    restore(make_recipe(), photos / "a.png", out=tmp_path / "d", options=QUIET)
+    restore(make_recipe(), photos / "a.png", out=tmp_path / "d", options=Options(progress="off"))
     with h5py.File(tmp_path / "d/items/a.png/posterior.h5") as file:
         assert "samples" not in file
         assert "mean" in file

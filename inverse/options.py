@@ -1,0 +1,80 @@
+"""How a run is carried out, as opposed to what it computes: device, precision, batch, shard, and what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inverse.errors import UsageError
+from inverse.recipe import Recipe
+
+__all__ = ["Options"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is carried out; what it computes is the recipe's.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
+        dtype: ``auto``, ``float32``, ``bfloat16``.
+        batch: ``auto`` or the samples of an item evaluated together.
+        tile: ``auto`` or ``off``.
+        keep: Data sets of ``posterior.h5`` and "figure"; None is all, but samples only up to 1 GB for the whole run.
+        shard: "I/N": every N-th unit from the I-th, 1-based.
+        executor: ``serial``.
+        overwrite: Start again in a folder that holds another run.
+        strict: Stop at the first failure.
+        progress: ``auto``, ``json``, ``off``.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    batch: int | str = "auto"
+    tile: int | str = "auto"
+    keep: str | Sequence[str] | None = None
+    shard: str | tuple[int, int] | None = None
+    executor: str = "serial"
+    overwrite: bool = False
+    strict: bool = False
+    progress: str = "auto"
+
+    def resolved_device(self) -> str:
+        """``auto`` resolved: the first accelerator, else the CPU.
+
+        Raises:
+            UsageError: If the device is not there.
+        """
+        import torch
+
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise UsageError(f"device '{self.device}' is not available", "allowed here: auto, cpu") from error
+        return self.device
+
+    def block(self, recipe: Recipe) -> int | None:
+        """Samples evaluated together; None for ``auto``."""
+        batch = recipe.run.batch if self.batch == "auto" else self.batch
+        if batch == "auto":
+            return None
+        try:
+            count = int(batch)
+        except ValueError:
+            count = 0
+        if count < 1:
+            raise UsageError(f"--batch {batch} is not valid; allowed: auto, or a whole number from 1")
+        return count
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse what is not available, before anything is read."""
+        for tile in (self.tile, recipe.run.tile):
+            if str(tile) not in ("auto", "off"):
+                raise UsageError(f"tile {tile} is not available yet; allowed: auto, off", "crop the image into parts")
+        if self.overwrite and self.shard is not None:
+            raise UsageError(
+                "--overwrite cannot be used with --shard: shards would erase each other", "empty the folder first"
+            )
+        self.block(recipe)
