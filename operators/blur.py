@@ -3,8 +3,9 @@ r"""Blur: :math:`y = k * x + n`, one kernel for all channels, by its behaviour a
 * ``reflect``: the image goes on mirrored at the half-sample (``scipy.ndimage``'s ``reflect``); ``y`` is the size of ``x``. For kernels that are
   even along both axes, `ReflectBlur`: :math:`A = C^T \mathrm{diag}(\lambda) C`, :math:`C` the orthonormal DCT-II and
   :math:`\lambda_k = \sum_j w_j \cos(\pi k_1 j_1 / H) \cos(\pi k_2 j_2 / W)`. For others, `MirrorBlur`: mirrored padding and valid convolution.
-* ``circular``: the image wraps around, `CircularBlur`: :math:`A = F^* \mathrm{diag}(\lambda) F = (F^* \mathrm{diag}(\lambda / |\lambda|) F) H \mathrm{diag}(|\lambda|) H`,
-  :math:`H` the Hartley transform: real and orthonormal, which the half-spectrum of deepinv's ``BlurFFT`` is not.
+* ``circular``: the image wraps around, `CircularBlur`: :math:`A = F^* \mathrm{diag}(\lambda) F = P\, H \mathrm{diag}(|\lambda|) H` with
+  :math:`P = F^* \mathrm{diag}(\lambda / |\lambda|) F` and :math:`H` the Hartley transform: real and orthonormal, which the half-spectrum of
+  deepinv's ``BlurFFT`` is not.
 * ``free``: `FreeBlur`, valid convolution of an unknown that goes on beyond the frame by the kernel's reach. Nothing is assumed there, so
   a real photograph does not ring at its borders.
 
@@ -35,6 +36,7 @@ from inverse.operators.dct import (
     idct2,
 )
 from inverse.operators.kernels import Kernel, file_kernel, gaussian_kernel, is_even, line_kernel
+from inverse.operators.padding import fold, mirror
 
 __all__ = ["CircularBlur", "FreeBlur", "MirrorBlur", "ReflectBlur", "blur", "convolution", "locate"]
 
@@ -128,7 +130,8 @@ class CircularBlur(Spectral):
     def U(self, coordinates: Tensor) -> Tensor:
         """Hartley transform, then the kernel's phase."""
         half = half_from_full(coordinates) * self._turn(coordinates)
-        return torch.fft.irfft2(half, s=coordinates.shape[-2:], norm="ortho")
+        y: Tensor = torch.fft.irfft2(half, s=coordinates.shape[-2:], norm="ortho")
+        return y
 
     def U_adjoint(self, y: Tensor) -> Tensor:
         """The inverse of ``U``."""
@@ -175,7 +178,8 @@ class FreeBlur(Linear):
         return torch.view_as_complex(self.transfer.to(like.dtype))
 
     def _convolve(self, x: Tensor, spectrum: Tensor) -> Tensor:
-        return torch.fft.irfft2(torch.fft.rfft2(x, s=self._grid) * spectrum, s=self._grid)
+        y: Tensor = torch.fft.irfft2(torch.fft.rfft2(x, s=self._grid) * spectrum, s=self._grid)
+        return y
 
     def A(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Blur (B, C, H, W) to (B, C, H - h + 1, W - w + 1)."""
@@ -233,31 +237,11 @@ class MirrorBlur(Linear):
 
     def A(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Blur (B, C, H, W)."""
-        return cast(Tensor, self.valid.A(mirror(x, self.margins)))
+        return self.valid.A(mirror(x, self.margins))
 
     def A_adjoint(self, y: Tensor, **kwargs: Any) -> Tensor:
         """Transpose of ``A``."""
         return fold(self.valid.A_adjoint(y), self.margins)
-
-
-def mirror(x: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
-    """Extend the last two axes by mirroring at the half-sample: left, right, top, bottom pixels, at most the image's size each."""
-    left, right, top, bottom = margins
-    width, height = x.shape[-1], x.shape[-2]
-    x = torch.cat([x[..., :left].flip(-1), x, x[..., width - right :].flip(-1)], -1)
-    return torch.cat([x[..., :top, :].flip(-2), x, x[..., height - bottom :, :].flip(-2)], -2)
-
-
-def fold(z: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
-    """Transpose of `mirror`: add what lies beyond the frame to the pixels it mirrors."""
-    left, right, top, bottom = margins
-    height, width = z.shape[-2] - top - bottom, z.shape[-1] - left - right
-    core = z[..., top : top + height, :]
-    core = core + pad(z[..., :top, :].flip(-2), (0, 0, 0, height - top))
-    core = core + pad(z[..., top + height :, :].flip(-2), (0, 0, height - bottom, 0))
-    x = core[..., left : left + width]
-    x = x + pad(core[..., :left].flip(-1), (0, width - left))
-    return x + pad(core[..., left + width :].flip(-1), (width - right, 0))
 
 
 def blur(

@@ -103,4 +103,5 @@ def hartley_squared(spectrum: Tensor) -> Tensor:
     rows = torch.arange(height, device=spectrum.device) * 2 % height
     columns = torch.arange(width, device=spectrum.device) * 2 % width
     doubled = transform.imag.index_select(-2, rows).index_select(-1, columns)
-    return (transform.real[..., :1, :1] - doubled) / (height * width)
+    diagonal: Tensor = (transform.real[..., :1, :1] - doubled) / (height * width)
+    return diagonal

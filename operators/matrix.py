@@ -19,7 +19,7 @@ from inverse.operators.catalog import Denoise as DenoiseParams
 from inverse.operators.catalog import MatrixOperator
 from inverse.operators.files import load_array
 
-__all__ = ["SPECTRAL_LIMIT", "DenseMatrix", "Denoise", "Matrix", "denoise", "locate", "matrix"]
+__all__ = ["SPECTRAL_LIMIT", "Denoise", "DenseMatrix", "Matrix", "denoise", "locate", "matrix"]
 
 SPECTRAL_LIMIT = 1024
 

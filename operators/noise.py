@@ -1,4 +1,31 @@
-r"""Gaussian noise models, and the noise level of a measurement."""
+r"""Gaussian noise models, and the noise level of a measurement.
+
+`estimate_sigma` is for white noise of one level in all channels, with measurements of images:
+
+* two channels and more: eigenvalues of the covariance of all 5 x 5 x C neighbourhoods. Images fill few of those dimensions (colours go
+  together), noise all of them: the largest eigenvalues are dropped until the mean of the rest is not above their median, and is
+  :math:`\sigma^2` (Chen, Zhu & Heng 2015, ICCV, here with colour neighbourhoods);
+* one channel: root mean square of third differences in blocks of 16 x 16, of which the 5 % quantile, corrected for white noise: flat
+  parts of the image;
+* neighbourhoods must be observed in full: smaller ones (3 x 3, 1 x 3) are used where a mask leaves too few.
+
+Measured on the 37 photographs of ``photo/`` (at most 320 x 320 pixels) at a true level of 0.02, mean, median (worst) relative error:
+
+=====================  =====================  ======================
+measurement            three channels         one channel
+=====================  =====================  ======================
+clean                  +6 %, +1 % (+88 %)     +15 %, +8 % (+67 %)
+blurred, sigma 2       0 %, 0 % (-2 %)        0 %, 0 % (3 %)
+motion, 15 pixels      0 %, 0 % (1 %)         +2 %, +1 % (+8 %)
+downsampled by 4       +6 %, +5 % (+56 %)     +76 %, +61 % (+271 %)
+70 % missing           +7 %, +1 % (+89 %)     +51 %, +39 % (+201 %)
+quarter missing (box)  +5 %, 0 % (+92 %)      +16 %, +9 % (+64 %)
+=====================  =====================  ======================
+
+At 0.1 all are within 10 % in the mean, at 0.005 clean colour images have +75 % (median +9 %). The Daubechies wavelet MAD has +46 % (worst +162 %) on
+clean colour images at 0.02. JPEG files of quality 90 and below keep a fraction of their noise, in luminance only: the estimate is too
+low (0.005 to 0.011 for 0.02); give the level.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +41,12 @@ from torch import Tensor
 
 from inverse.errors import RecipeError, did_you_mean
 
-__all__ = ["noise_model"]
+__all__ = ["estimate_sigma", "noise_model"]
 
+_WINDOWS = 100_000
+_SUSPICIOUS = 3.0
+_FLAT_BLOCKS = 0.8403  # of white noise of level 1, by simulation (standard error 0.001)
+_QUARTILE = 0.31863936396437514  # of the absolute value of a standard normal number
 _ALLOWED = "allowed: a number >= 0 in data units, {kind: gaussian, sigma: 0.02}, or a deepinv noise model"
 
 
@@ -59,3 +90,87 @@ def noise_model(noise: Any = None, *, dtype: torch.dtype = torch.float32) -> Any
     if not worst >= 0:
         raise RecipeError(f"noise level {sigma.tolist()}", _ALLOWED)
     return GaussianNoise(sigma=sigma.to(dtype))
+
+
+@torch.no_grad()
+def estimate_sigma(y: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Standard deviation of white Gaussian noise in each item of a measurement.
+
+    Args:
+        y: Measurements (B, C, H, W), or (B, m) in an order in which neighbours are alike.
+        mask: 1 where observed, else 0; broadcasts against ``y``. None: all of it.
+
+    Returns:
+        (B,) in the units and dtype of ``y``; 0 for a flat measurement, NaN where too few neighbours are observed.
+    """
+    images = y[:, None, None] if y.ndim == 2 else y
+    seen = (
+        torch.ones_like(images[:, :1])
+        if mask is None
+        else mask.expand(y.shape).reshape(images.shape).amin(1, keepdim=True)
+    )
+    return torch.stack([_item(image, one[0] > 0) for image, one in zip(images, seen, strict=True)]).to(y.dtype)
+
+
+def _item(image: Tensor, seen: Tensor) -> Tensor:
+    """The level in one (C, H, W) image, () float64; ``seen`` (H, W) is True where it was observed."""
+    if bool((image == image[:1]).all()):
+        image = image[:1]
+    flat = _flat_blocks(image, seen)
+    joint = _smallest_eigenvalues(image, seen) if image.shape[0] > 1 else None
+    if joint is not None and flat is not None:
+        # Where channels share their noise (subsampled chroma, interpolated colours) the joint estimate sees next to nothing of it.
+        return joint if bool(flat <= _SUSPICIOUS * joint) else flat
+    first = joint if joint is not None else flat
+    return first if first is not None else _second_differences(image, seen)
+
+
+def _windows(image: Tensor, seen: Tensor, rows: int, columns: int) -> Tensor:
+    """Fully observed neighbourhoods (n, C rows columns), n at most about ``_WINDOWS``, evenly spread."""
+    height, width = seen.shape
+    if height < rows or width < columns:
+        return image.new_zeros(0, image.shape[0] * rows * columns)
+    step = max(1, math.ceil(math.sqrt(height * width / _WINDOWS)))
+    whole = seen.unfold(0, rows, step).unfold(1, columns, step).flatten(2).all(2)
+    patches = image.unfold(1, rows, step).unfold(2, columns, step).permute(1, 2, 0, 3, 4)
+    return patches[whole].flatten(1)
+
+
+def _smallest_eigenvalues(image: Tensor, seen: Tensor) -> Tensor | None:
+    """None where there are too few neighbourhoods for their covariance."""
+    for shapes in ([(5, 5)], [(3, 3)], [(1, 3), (3, 1)]):
+        found = [_windows(image, seen, *shape) for shape in shapes]
+        if all(len(patches) >= 20 * patches.shape[1] for patches in found):
+            break
+    else:
+        return None
+    spectra = []
+    for patches in found:
+        centred = patches - patches.mean(0)
+        spectra.append(torch.linalg.eigvalsh((centred.T @ centred / len(centred)).double()))
+    values = torch.stack(spectra).mean(0).clamp_min(0.0)
+    kept = next(n for n in range(len(values), 0, -1) if values[:n].mean() <= values[:n].median() or n == 1)
+    return values[:kept].mean().sqrt()
+
+
+def _flat_blocks(image: Tensor, seen: Tensor) -> Tensor | None:
+    """None where fewer than 20 blocks are observed."""
+    size, (height, width) = 16, seen.shape
+    rows, columns = (height - 3) // size, (width - 3) // size
+    if min(rows, columns) < 1:
+        return None
+    inside = (..., slice(rows * size), slice(columns * size))
+    detail = (image.diff(n=3, dim=-1).diff(n=3, dim=-2) / 20).square()[inside]
+    whole = seen.unfold(0, 4, 1).unfold(1, 4, 1).flatten(2).all(2)[inside]
+    blocks = detail.reshape(-1, rows, size, columns, size).double().mean((2, 4))
+    power = blocks[:, whole.reshape(rows, size, columns, size).all(3).all(1)].flatten()
+    return power.quantile(0.05).sqrt() / _FLAT_BLOCKS if len(power) >= 20 else None
+
+
+def _second_differences(image: Tensor, seen: Tensor) -> Tensor:
+    lines = [_windows(plane[None], seen, *shape) for plane in image for shape in ((1, 3), (3, 1))]
+    values = torch.cat(lines).double()
+    if len(values) < 30:
+        return torch.tensor(math.nan, dtype=torch.float64, device=image.device)
+    second = (values[:, 0] - 2 * values[:, 1] + values[:, 2]).abs() / math.sqrt(6)
+    return second.quantile(0.25) / _QUARTILE
