@@ -16,13 +16,13 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from inverse.operators.kernels import gaussian_kernel
 from scipy.ndimage import zoom
 from skimage import restoration
 from torch import Tensor
 
 import inverse
 from inverse.io import read, to_unit
+from inverse.operators.kernels import gaussian_kernel
 from inverse.recipe import load
 
 NOISE = 0.02

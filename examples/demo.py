@@ -15,7 +15,7 @@ from pathlib import Path
 
 from skimage import data
 
-from inverse.cli.main import main as inverse
+from inverse.cli.main import cli
 from inverse.io import Picture, write
 
 
@@ -23,7 +23,7 @@ def run(*arguments: str) -> None:
     """One command, echoed; its failure ends the demo with its exit code."""
     print("$ inverse " + " ".join(arguments), flush=True)
     try:
-        inverse(list(arguments))
+        cli.main(list(arguments))
     except SystemExit as stop:
         if stop.code:
             raise

@@ -151,7 +151,7 @@ def _levels(params: Mapping[str, Any], card: Card, observation: Observation) -> 
     result = []
     for item in range(observation.batch):
         low = max(card.sigma_min, min(0.01 * card.data_var**0.5, finest[item]) or 0.01 * card.data_var**0.5)
-        high = params["sigma_max"] or card.sigma_max
+        high = params["sigma_max"] or card.sigma_start or card.sigma_max
         low = params["sigma_min"] or min(low, high)
         result.append(noise_levels(params["levels"], sigma_max=high, sigma_min=low, steps=int(params["steps"])))
     return tuple(result)

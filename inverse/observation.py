@@ -7,7 +7,7 @@ r"""A measurement together with the physics that made it: the likelihood side of
     \text{solve: } x = D + \text{gain}(y - A D, c),
 
 in closed form where the physics is decomposable (:math:`A = U\,\mathrm{diag}(s)\,V^T`), else by conjugate gradients on
-:math:`(\sigma_y^2 + c A^T A)\,\delta = c A^T r` with per-item inner products, and the physics' own preconditioner if it has one.
+:math:`(c A A^T + \sigma_y^2) v = r` with per-item inner products, and the physics' own preconditioner if it has one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from deepinv.physics import DecomposablePhysics, LinearPhysics, Physics
+from deepinv.physics import MRI, DecomposablePhysics, Inpainting, LinearPhysics, Physics
 from torch import Tensor
 
 from inverse.errors import InputError
@@ -45,9 +45,15 @@ class Counter:
 
 
 def observed(physics: Physics, y: Tensor) -> Tensor | None:
-    """Which entries of a measurement were observed: a tensor of 0 and 1 that broadcasts against ``y``, or None for all of them."""
+    """Which entries of a measurement were observed: a tensor of 0 and 1 that broadcasts against ``y``, or None for all of them.
+
+    The ``mask`` of a decomposable physics is its spectrum; it tells what was observed only where the measurement keeps the
+    unknown's own grid (inpainting) or is a masked Fourier transform (MRI).
+    """
     mask = getattr(physics, "mask", None)
     if not isinstance(mask, Tensor) or mask.is_complex() or mask.ndim > y.ndim:
+        return None
+    if isinstance(physics, DecomposablePhysics) and not isinstance(physics, Inpainting | MRI):
         return None
     try:
         fits = torch.broadcast_shapes(mask.shape, y.shape) == y.shape
@@ -268,8 +274,7 @@ class Observation:
             weight = c * s.conj() / (c * (s.conj() * s) + power)
             weight = torch.where(s == 0, 0.0, weight) if bool((self.sigma == 0).any()) else weight
             return self.physics.V(weight * (self.projected() - s * coordinates)).to(x.dtype)
-        right = scale(self.AT(residual()), variance)
-        return self.normal_solve(right, variance)
+        return scale(self.AT(self.gram_solve(residual(), variance)), variance)
 
     def projected(self) -> Tensor:
         """``U^T y``, computed once."""
@@ -281,13 +286,18 @@ class Observation:
 
         return self._cached("_projected", compute)
 
-    def normal_solve(self, right: Tensor, variance: Tensor) -> Tensor:
-        """``(sigma_y^2 + c A^T A)^-1 right`` by preconditioned conjugate gradients, ``c`` and the tolerance per item."""
+    def gram_solve(self, right: Vector, variance: Tensor, *, tolerance: float = 1e-4) -> Vector:
+        """``(c A A^T + sigma_y^2)^-1 right`` by preconditioned conjugate gradients, ``c`` and the stopping rule
+        (the residual below ``tolerance`` of the right-hand side) per item.
+
+        In measurement space there is no direction that the measurement does not see, so a preconditioner built from the
+        operator's spectrum is close to the inverse; on the unknown it is not, and takes several times the iterations.
+        """
         power = self.sigma**2
 
-        def operator(x: Tensor) -> Tensor:
-            return scale(x, power) + scale(self.AT(self.A(x)), variance)
+        def operator(v: Vector) -> Vector:
+            return scale(v, power) + scale(self.A(self.AT(v)), variance)
 
-        custom = getattr(self.physics, "precondition", None)
+        custom = getattr(self.physics, "precondition_gram", None)
         precondition = (lambda r: custom(r, power, variance)) if custom is not None else None
-        return conjugate_gradients(operator, right, precondition=precondition)
+        return conjugate_gradients(operator, right, precondition=precondition, tolerance=tolerance)

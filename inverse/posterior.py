@@ -186,14 +186,15 @@ class Posterior:
     def _variance(self) -> Tensor:
         return torch.full_like(self.observation.sigma, self.data_var)
 
-    def _determined(self, d: Tensor) -> Tensor:
+    def _determined(self, d: Tensor, *, tolerance: float = 1e-4) -> Tensor:
         """``R d``."""
         observation = self.observation
         if observation.spectral:
             coordinates = observation.physics.V_adjoint(d)
             return observation.physics.V(self._shares(coordinates) * coordinates).to(d.dtype)
-        right = self.data_var * observation.AT(observation.A(d))
-        return observation.normal_solve(right, self._variance())
+        return self.data_var * observation.AT(
+            observation.gram_solve(observation.A(d), self._variance(), tolerance=tolerance)
+        )
 
     def _shares(self, coordinates: Tensor) -> Tensor:
         """Spectrum of ``R``: ``c s^2 / (c s^2 + sigma_y^2)``, 0 where ``s`` is 0."""
@@ -213,7 +214,7 @@ class Posterior:
         total, square = torch.zeros_like(like), torch.zeros_like(like)
         for draw in range(PROBES):
             z = rng.signs(like, step=0, stream="probe", draw=draw)
-            value = _smooth(z * self._determined(z))
+            value = _smooth(z * self._determined(z, tolerance=1e-2))
             total, square = total + value, square + value.square()
         mean = total / PROBES
         error = ((square / PROBES - mean.square()).clamp_min(0.0) / (PROBES - 1)).mean().sqrt()

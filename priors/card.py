@@ -33,6 +33,7 @@ class Card(BaseModel):
         data_var: Variance of a pixel.
         sigma_min: Smallest noise level it was trained for.
         sigma_max: Largest.
+        sigma_start: Where sampling starts unless told otherwise; None is ``sigma_max``.
         minimum_size: Smallest height and width.
         stride: Shift, in pixels, under which it is equivariant.
         receptive_field: Radius, in pixels, beyond which an input pixel has no effect.
@@ -59,6 +60,7 @@ class Card(BaseModel):
     data_var: float = Field(gt=0)
     sigma_min: float = Field(gt=0)
     sigma_max: float = Field(gt=0)
+    sigma_start: float | None = Field(default=None, gt=0)
     minimum_size: int = 1
     stride: int = 1
     receptive_field: int | None = None

@@ -8,9 +8,8 @@ from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 
-from inverse.priors.card import Card, read_card
-
 from inverse.errors import PriorError, did_you_mean
+from inverse.priors.card import Card, read_card
 
 __all__ = ["card_path", "cards", "prior_card"]
 

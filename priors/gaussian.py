@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from inverse.priors.card import Card
 from torch import Tensor
 
 from inverse.errors import PriorError
+from inverse.priors.card import Card
 
 __all__ = ["GaussianPrior", "power_law"]
 

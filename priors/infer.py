@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from inverse.priors.card import Card
 from torch import Tensor
 
 from inverse.denoise import Denoise
 from inverse.errors import PriorError
 from inverse.linalg import inner, largest_eigenvalue
 from inverse.observation import Counter
+from inverse.priors.card import Card
 from inverse.rng import Rng
 
 __all__ = ["infer_card"]

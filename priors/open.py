@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+
+from inverse.errors import PriorError, UsageError
 from inverse.priors.card import Card, read_card
 from inverse.priors.catalog import card_path
 from inverse.priors.gaussian import GaussianPrior
 from inverse.priors.unet import EDMDenoiser, UNet, UNetConfig
-from torch import Tensor
-
-from inverse.errors import PriorError, UsageError
 
 __all__ = ["CallablePrior", "NetworkPrior", "open_prior"]
 
@@ -102,6 +102,7 @@ def _ranged(card: Card, data_range: tuple[float, float] | None) -> Card:
             "data_var": card.data_var * ratio**2,
             "sigma_min": card.sigma_min * ratio,
             "sigma_max": card.sigma_max * ratio,
+            "sigma_start": None if card.sigma_start is None else card.sigma_start * ratio,
         }
     )
 

@@ -26,8 +26,9 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from inverse.priors.unet import EDMDenoiser, UNet, UNetConfig
 from torch import Tensor, nn
+
+from inverse.priors.unet import EDMDenoiser, UNet, UNetConfig
 
 __all__ = ["TrainConfig", "denoising_psnr", "learning_rate", "load_images", "train"]
 
@@ -204,17 +205,17 @@ def train(
     optimiser = torch.optim.AdamW(
         denoiser.parameters(), lr=config.rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
     )
-    checkpoint, done, seconds = work / "checkpoint.pt", 0, 0.0
+    checkpoint, first, seconds = work / "checkpoint.pt", 0, 0.0
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         denoiser.load_state_dict(state["denoiser"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
-        done, seconds = state["step"], state["seconds"]
-        logger.info("resumed at step %d", done)
+        first, seconds = state["step"], state["seconds"]
+        logger.info("resumed at step %d", first)
     began = saved = time.monotonic()
     losses: list[float] = []
-    for done, loss in _optimise(denoiser, average, optimiser, images, config, done):
+    for done, loss in _optimise(denoiser, average, optimiser, images, config, first):
         losses.append(loss)
         now = time.monotonic()
         if now - saved < every and done < config.steps:

@@ -1,0 +1,1 @@
+"""Guidance: posterior denoisers, one paper a file."""

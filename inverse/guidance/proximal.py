@@ -3,8 +3,8 @@ r"""Type II guidance with an isotropic model of :math:`p(x_0 | x)`: DiffPIR (Zhu
 .. math::
     \hat x = \arg\min_z \lVert y - A z \rVert^2 + \rho \lVert z - D \rVert^2, \quad \rho = \lambda \sigma_y^2 / \sigma^2
 
-that is :math:`D + C A^T (A C A^T + \sigma_y^2)^{-1}(y - A D)` with :math:`C = (\sigma^2 / \lambda) I`; then the zeta-mix kernel. Closed form for decomposable physics, else
-conjugate gradients of each item's own, complex and stacked physics included.
+that is :math:`D + C A^T (A C A^T + \sigma_y^2)^{-1}(y - A D)` with :math:`C = (\sigma^2 / \lambda) I`; then the zeta-mix kernel.
+Closed form for decomposable physics, else conjugate gradients of each item's own, complex and stacked physics included.
 
 Deviations from the paper's code: nothing is clamped to [-1, 1], and without a closed form the problem is solved, not descended by one gradient step.
 Cost: 1 F a step, and the solve's A and A^T.

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 from torch import Tensor
@@ -27,14 +28,14 @@ __all__ = ["Guidance", "GuidedMethod", "Kernel", "Method", "Step", "ddim", "run"
 
 @dataclass(frozen=True)
 class Step:
-    """The state of a batch after one level.
+    r"""The state of a batch after one level.
 
     Attributes:
         index: Number of the level, from 0.
         total: Number of levels.
         sigma: Noise level this step left.
         x: State at the next level (B, C, *S); after the last step the samples.
-        mean: The posterior denoiser's answer :math:`\\hat x` at ``sigma``.
+        mean: The posterior denoiser's answer :math:`\hat x` at ``sigma``.
         cost: Evaluations so far, all entries together.
     """
 
@@ -128,6 +129,6 @@ def run(
     method: Method, denoise: Denoise, x: Tensor, levels: Sequence[float], observation: Observation, rng: Rng
 ) -> Iterator[Step]:
     """Run ``method`` from the state ``x`` at ``levels[0]`` down to ``levels[-1] = 0``; the caller owns the loop."""
-    for index, (sigma, sigma_next) in enumerate(zip(levels[:-1], levels[1:], strict=True)):
+    for index, (sigma, sigma_next) in enumerate(pairwise(levels)):
         x, mean = method.step(denoise, x, sigma, sigma_next, observation, rng, index)
         yield Step(index, len(levels) - 1, sigma, x, mean, denoise.counter)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from deepinv.physics import GaussianNoise, LinearPhysics
-from inverse.priors.gaussian import GaussianPrior
 
 import inverse
 from inverse.errors import InputError, InverseError, PriorError, RecipeError, UsageError
 from inverse.gates import problem
 from inverse.levels import noise_levels
 from inverse.linalg import scale
+from inverse.priors.gaussian import GaussianPrior
 from inverse.samplers.reverse import ddim, zeta_mix
 
 
@@ -98,7 +100,7 @@ def test_levels() -> None:
         assert levels[-2] == pytest.approx(0.01)
         assert levels[-1] == 0
         assert len(levels) == 21
-        assert all(a > b for a, b in zip(levels[:-1], levels[1:], strict=True))
+        assert all(a > b for a, b in itertools.pairwise(levels))
     assert noise_levels("log", sigma_max=1.0, sigma_min=0.1, steps=1) == (1.0, 0.0)
 
 

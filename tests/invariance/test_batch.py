@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from inverse.priors.mixture import MixturePrior
 
 import inverse
 from inverse.gates import PROBLEMS, problem
 from inverse.linalg import parts
 from inverse.methods import METHODS
+from inverse.priors.mixture import MixturePrior
 
 TOLERANCE = 1e-4
 SHAPE = (1, 24, 20)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from inverse.priors.gaussian import GaussianPrior, power_law
-from inverse.priors.infer import infer_card
-from inverse.priors.mixture import MixturePrior
 
 import inverse
 from inverse.errors import PriorError
 from inverse.observation import Counter
+from inverse.priors.gaussian import GaussianPrior, power_law
+from inverse.priors.infer import infer_card
+from inverse.priors.mixture import MixturePrior
 
 torch_double = torch.float64
 

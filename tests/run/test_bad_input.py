@@ -167,8 +167,9 @@ def test_a_bad_recipe_is_refused_before_anything_is_written(
 
 
 def test_a_tampered_weight_file_is_refused(photos: Path, tmp_path: Path, make_recipe: Any) -> None:
-    from inverse.priors.unet import UNet, UNetConfig
     from safetensors.torch import save_file
+
+    from inverse.priors.unet import UNet, UNetConfig
 
     shape = {"channels": [8, 8], "blocks": [1, 1]}
     with torch.random.fork_rng():

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import torch
-from inverse.priors.gaussian import GaussianPrior
 
 from inverse.grey import GreyPrior
+from inverse.priors.gaussian import GaussianPrior
 
 
 def test_grey_prior_is_exact_for_independent_channels() -> None:
