@@ -50,7 +50,7 @@ def main(samples: int, problems: tuple[str, ...], write: bool) -> None:
             )
     if write:
         target = Path(gates.__file__).with_name("bias.json")
-        target.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        target.write_text(json.dumps({"samples": samples, "problems": table}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

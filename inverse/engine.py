@@ -2,9 +2,6 @@
 
 A pair is one posterior sample of one item. Pairs with the same noise levels are run together, ``batch`` at a time; which ones share a batch
 changes nothing but speed (noise is keyed by item and sample, every reduction is per item).
-
-Sampling starts from ``m + sigma_max n`` with ``m`` the posterior mean under a white Gaussian of the prior's mean and variance: what the
-posterior denoiser answers as the noise level grows without bound. It costs no network evaluation.
 """
 
 from __future__ import annotations
@@ -32,6 +29,7 @@ from inverse.priors.infer import infer_card
 from inverse.priors.open import NetworkPrior, open_prior
 from inverse.rng import Rng
 from inverse.samplers.reverse import Method, Step, run
+from inverse.start import initial_mean
 
 __all__ = ["Problem", "bfloat16_is_fast", "peak_bytes", "prepare"]
 
@@ -115,9 +113,11 @@ class Problem:
         rng = Rng(self.seed, [self.items[item] for item, _ in pairs], [sample for _, sample in pairs])
         levels = self.levels[pairs[0][0]]
         like = observation.empty()
-        centre = like + self.prior_mean
-        variance = torch.full_like(observation.sigma, self.card.data_var)
-        centre = centre + observation.gain(lambda: observation.residual(centre), variance, x=centre)
+        own = sorted({item for item, _ in pairs})
+        centres = initial_mean(
+            self.observation.select(torch.tensor(own, device=index.device)), self.prior_mean, self.card
+        )
+        centre = centres[[own.index(item) for item, _ in pairs]]
         start = centre + levels[0] * rng.normal(like, step=0, stream="start")
         yield from run(self.method, self.denoise, start, levels, observation, rng)
 

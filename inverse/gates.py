@@ -10,11 +10,9 @@ The recorded biases are ``bias.json``, made by ``benchmarks/exact.py``; ``tests/
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import torch
@@ -25,7 +23,7 @@ from inverse.linalg import parts
 from inverse.priors.gaussian import GaussianPrior, power_law
 from inverse.rng import Rng
 
-__all__ = ["PROBLEMS", "Bias", "GaussianProblem", "measure", "problem", "recorded"]
+__all__ = ["PROBLEMS", "Bias", "GaussianProblem", "measure", "problem"]
 
 SIZE = 16
 NOISE = 0.05
@@ -196,16 +194,3 @@ def measure(name: str, method: str, *, samples: int = 400, seed: int = 0, **para
         given.y, given.physics, given.prior, method=method, samples=samples, seed=seed, shape=given.shape, **params
     )
     return given.bias(post.samples)
-
-
-@cache
-def recorded() -> Mapping[str, Mapping[str, Mapping[str, float]]]:
-    """Recorded biases: problem, then method, then the fields of :class:`Bias` (``benchmarks/exact.py`` writes them)."""
-    text = (resources.files("inverse") / "bias.json").read_text(encoding="utf-8")
-    data: dict[str, dict[str, dict[str, float]]] = json.loads(text)
-    return data
-
-
-def as_row(bias: Bias) -> dict[str, float]:
-    """The fields of a bias as plain data."""
-    return asdict(bias)

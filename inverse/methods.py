@@ -6,16 +6,18 @@ parameters of :attr:`MethodSpec.parameters`; methods of other packages join thro
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import metadata
+from importlib import metadata, resources
 from types import MappingProxyType
+from typing import Any
 
 from inverse.errors import RecipeError, did_you_mean
 
-__all__ = ["METHODS", "MethodSpec", "Parameter", "method_spec", "methods"]
+__all__ = ["METHODS", "MethodSpec", "Parameter", "method_spec", "methods", "recorded_bias"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,6 @@ class MethodSpec:
         needs: Capabilities it asks of the operator and prior: ``linear``, ``spectral``, ``grad``.
         forward: Network evaluations a step and sample (F).
         vjp: Vector-Jacobian products a step and sample (V).
-        bias: Measured on the conjugate-Gaussian gate (``tests/gates``), in words.
     """
 
     name: str
@@ -81,7 +82,12 @@ class MethodSpec:
     needs: frozenset[str] = field(default_factory=frozenset)
     forward: int = 1
     vjp: int = 0
-    bias: str = ""
+
+    @property
+    def bias(self) -> Mapping[str, Mapping[str, float]]:
+        """Recorded on exact Gaussian posteriors (:mod:`inverse.gates`): problem to the fields of ``Bias``; empty if not measured."""
+        problems: Mapping[str, Mapping[str, Mapping[str, float]]] = recorded_bias()["problems"]
+        return {problem: found[self.name] for problem, found in problems.items() if self.name in found}
 
     @property
     def defaults(self) -> dict[str, float | int | str | None]:
@@ -180,6 +186,13 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
         ),
     }
 )
+
+
+@cache
+def recorded_bias() -> Mapping[str, Any]:
+    """``bias.json``: ``samples`` each record was made from, and ``problems``: problem, method, fields of ``inverse.gates.Bias``."""
+    data: dict[str, Any] = json.loads((resources.files("inverse") / "bias.json").read_text(encoding="utf-8"))
+    return data
 
 
 @cache

@@ -31,6 +31,7 @@ class Card(BaseModel):
         data_range: Values that map to the model's [-1, 1].
         mean: Mean of the images.
         data_var: Variance of a pixel.
+        spectrum_exponent: How fast the images' power spectrum falls, ``k^-exponent``; None for white or unknown.
         sigma_min: Smallest noise level it was trained for.
         sigma_max: Largest.
         sigma_start: Where sampling starts unless told otherwise; None is ``sigma_max``.
@@ -58,6 +59,7 @@ class Card(BaseModel):
     data_range: tuple[float, float] = (0.0, 1.0)
     mean: float = 0.5
     data_var: float = Field(gt=0)
+    spectrum_exponent: float | None = None
     sigma_min: float = Field(gt=0)
     sigma_max: float = Field(gt=0)
     sigma_start: float | None = Field(default=None, gt=0)

@@ -41,7 +41,11 @@ def _lines(name: str, entry: dict[str, Any]) -> list[str]:
     for key, value in entry.items():
         if key in ("summary", "parameters") or value in ("", [], {}, None):
             continue
-        lines.append(f"  {key.replace('_', ' ')}: {_text(value)}")
+        if isinstance(value, dict) and all(isinstance(part, dict) for part in value.values()):
+            lines.append(f"  {key}:")
+            lines += [f"    {part}: {_text(fields)}" for part, fields in value.items()]
+        else:
+            lines.append(f"  {key.replace('_', ' ')}: {_text(value)}")
     parameters = entry.get("parameters", [])
     if parameters:
         lines.append("  parameters:")
