@@ -37,6 +37,12 @@ class Failure:
     hint: str
     code: int
 
+    @property
+    def line(self) -> str:
+        """The failure in one line, the item named once."""
+        named = self.reason if self.reason.startswith(f"{self.item}:") else f"{self.item}: {self.reason}"
+        return f"failed: {named}" + (f" ({self.hint})" if self.hint else "")
+
     @classmethod
     def of(cls, item: str, stage: str, error: BaseException) -> Failure:
         """The failure that an exception means."""

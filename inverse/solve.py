@@ -77,10 +77,7 @@ class Solver:
         if disk_is_full(error):
             raise error
         self.ledger.fail(unit.name, failure)
-        self.progress.say(
-            f"failed: {item.item}: {failure.reason}" + (f" ({failure.hint})" if failure.hint else ""),
-            level=logging.WARNING,
-        )
+        self.progress.say(failure.line, level=logging.WARNING)
         self._opened = None
         if self.strict:
             raise error if isinstance(error, InverseError) else InverseError(failure.reason, failure.hint) from error

@@ -1,7 +1,7 @@
 r"""Where sampling starts: ``m + sigma_max n``, with ``m`` what the posterior denoiser answers as the noise level grows without bound.
 
-There the prior is its mean and covariance alone, so :math:`m = \mu + C A^T (A C A^T + \sigma_y^2)^{-1} (y - A \mu)`: no network evaluation. ``C`` is ``c I``, closed form
-for decomposable physics; but where pixels are missing and the card knows how fast the images' spectrum falls, ``C`` is stationary with power
+There the prior is its mean and covariance alone, so :math:`m = \mu + C A^T (A C A^T + \sigma_y^2)^{-1} (y - A \mu)`: no network evaluation.
+``C`` is ``c I``, closed form for decomposable physics; but where pixels are missing and the card knows how fast the images' spectrum falls, ``C`` is stationary with power
 :math:`\propto (1 + k^2)^{-\alpha/2}` in the DCT-II (``k`` in half cycles per image), so that ``m`` is a smooth interpolation and not a hole of the prior's mean:
 at a few tenths of the data's range the noise does not hide a wrong mean of a large area, and the network believes it.
 """

@@ -49,7 +49,7 @@ def simulate(
     for line in made.notes:
         LOGGER.info(line)
     for failure in made.failures:
-        LOGGER.warning("failed: %s: %s%s", failure.item, failure.reason, f" ({failure.hint})" if failure.hint else "")
+        LOGGER.warning(failure.line)
     if as_json:
         click.echo(json.dumps(made.as_dict(), indent=1))
     if made.rows:

@@ -9,7 +9,7 @@ from scipy import stats
 import inverse
 from inverse.errors import UsageError
 from inverse.gates import NOISE, problem
-from inverse.posterior import Welford, interval_quantile
+from inverse.posterior import Welford, _smooth, interval_quantile
 
 VAR = 0.0625
 
@@ -72,9 +72,10 @@ def test_data_share_is_one_minus_posterior_over_prior_variance(name) -> None:
     if post.data_share_error == 0:
         assert torch.allclose(share, exact, atol=1e-4)
     else:
-        assert float((share - exact).mean()) == pytest.approx(0, abs=0.02)
-        assert float((share - exact).square().mean().sqrt()) < 0.25
-        assert 0 < post.data_share_error < 0.2
+        smooth = _smooth(exact[None])[0]
+        error = float((share - smooth).square().mean().sqrt())
+        assert error < 2 * post.data_share_error + 0.01
+        assert 0 < post.data_share_error < 0.1
 
 
 def test_invented_is_what_the_data_do_not_determine() -> None:

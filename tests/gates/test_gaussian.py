@@ -10,7 +10,7 @@ from inverse.errors import RecipeError
 from inverse.gates import PROBLEMS, Bias, measure, problem
 from inverse.methods import METHODS, recorded_bias
 
-SAMPLES = 400
+SAMPLES = 200
 RECORD = recorded_bias()["problems"]
 CASES = [(name, method) for name in PROBLEMS for method in METHODS]
 
@@ -32,10 +32,13 @@ def test_bias_has_not_moved(name: str, method: str) -> None:
         error = 4 / math.sqrt(2 * SAMPLES * max(1, count / 4))
         assert getattr(found, key) == pytest.approx(getattr(expected, key), rel=error + 0.01), key
     # the mean of K samples is off by spread / sqrt(K) in each direction, in quadrature with the bias
-    for key, spread in (("mean_range", expected.std_range), ("mean_null", expected.std_null)):
+    spreads = {"mean_range": expected.std_range} | ({"mean_null": expected.std_null} if null else {})
+    for key, spread in spreads.items():
         low = max(0.0, getattr(expected, key) ** 2 - spread**2 / recorded_bias()["samples"])
         allowed = math.sqrt(low + spread**2 / SAMPLES)
-        assert getattr(found, key) == pytest.approx(allowed, rel=0.15, abs=0.03), key
+        count = given.rank if key == "mean_range" else null
+        error = 4 * spread / math.sqrt(2 * SAMPLES * max(1, count / 4))
+        assert getattr(found, key) == pytest.approx(allowed, rel=0.1, abs=error), key
     assert found.chi2 == pytest.approx(expected.chi2, rel=0.05)
 
 
@@ -45,14 +48,15 @@ def test_guidance_with_the_right_covariance_is_nearly_exact(
     operator: str, method: str, low: float, high: float
 ) -> None:
     bias = Bias(**RECORD[f"white-{operator}"][method])
-    assert low <= bias.std_range <= high
-    assert low <= bias.std_null <= high
+    assert 0.9 <= bias.std_range <= 1.02
+    assert 0.9 <= bias.std_null <= 1.02
     assert bias.mean_range < 0.1
     assert bias.mean_null < 0.1
 
 
 def test_more_steps_bring_pigdm_to_the_exact_posterior() -> None:
     bias = measure("white-mask", "pigdm", samples=SAMPLES, steps=400)
+    # 128 directions each: 4 Monte-Carlo errors of a pooled standard deviation are 0.018; 400 steps leave 1 % of discretisation
     assert bias.std_range == pytest.approx(1, abs=0.03)
     assert bias.std_null == pytest.approx(1, abs=0.03)
-    assert bias.chi2 == pytest.approx(1, abs=0.03)
+    assert bias.chi2 == pytest.approx(1, abs=0.05)
