@@ -204,9 +204,8 @@ def simulate(x: Tensor, physics: Any, *, seed: int = 0, items: Sequence[str] | N
         sigma = torch.as_tensor(model.sigma, device=part.device).to(
             part.real.dtype if part.is_complex() else part.dtype
         )
-        noise = scale(
-            rng.normal(part, step=0, stream="measurement", draw=draw), sigma.reshape(-1).expand(part.shape[0])
-        )
+        unit = rng.normal(part, step=0, stream="measurement", draw=draw)
+        noise: Tensor = scale(unit, sigma.reshape(-1).expand(part.shape[0]))
         weight = observed(own, part)
         return part + (noise if weight is None else noise * weight)
 

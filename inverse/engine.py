@@ -40,7 +40,7 @@ PIXELS_GRADIENT = 2**18
 def bfloat16_is_fast(device: torch.device) -> bool:
     """Whether the device computes bfloat16 products natively."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -162,7 +162,7 @@ def _precision(dtype: torch.dtype | str, prior: object, device: torch.device) ->
     if dtype == "auto":
         return torch.bfloat16 if isinstance(prior, NetworkPrior) and bfloat16_is_fast(device) else torch.float32
     chosen = names.get(dtype) if isinstance(dtype, str) else dtype
-    if chosen not in names.values():
+    if chosen is None or chosen not in names.values():
         raise UsageError(f"dtype {dtype!r}", "allowed: auto, float32, bfloat16")
     return chosen
 

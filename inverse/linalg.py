@@ -7,15 +7,15 @@ complex entries count as pairs of real numbers. An item that has converged is fr
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 __all__ = ["Vector", "conjugate_gradients", "expand", "inner", "largest_eigenvalue", "norm", "parts", "scale"]
 
-Vector: TypeAlias = Tensor
-V = TypeVar("V", bound=Tensor)
+Vector: TypeAlias = Any
+"""A ``Tensor``, or deepinv's ``TensorList``, which is not typed."""
 
 
 def parts(vector: Vector) -> list[Tensor]:
@@ -44,7 +44,7 @@ def norm(vector: Vector) -> Tensor:
     return inner(vector, vector).sqrt()
 
 
-def scale(vector: V, factor: Tensor) -> V:
+def scale(vector: Vector, factor: Tensor) -> Vector:
     """Each item times its own number (B,)."""
     if isinstance(vector, Tensor):
         return vector * expand(factor, vector)

@@ -56,7 +56,7 @@ def observed(physics: Physics, y: Tensor) -> Tensor | None:
     if isinstance(physics, DecomposablePhysics) and not isinstance(physics, Inpainting | MRI):
         return None
     try:
-        fits = torch.broadcast_shapes(mask.shape, y.shape) == y.shape
+        fits = torch.broadcast_shapes(mask.shape, y.shape) == y.shape  # type: ignore[no-untyped-call]
     except RuntimeError:
         return None
     return mask.to(y.real.dtype) if fits and bool(((mask == 0) | (mask == 1)).all()) else None
@@ -179,12 +179,14 @@ class Observation:
     def A(self, x: Tensor) -> Vector:
         """Apply the operator to (B, C, *S)."""
         self.counter.a += self.batch
-        return self.physics.A(x)
+        image: Vector = self.physics.A(x)
+        return image
 
     def AT(self, r: Vector) -> Tensor:
         """Apply the adjoint to a measurement-shaped batch."""
         self.counter.at += self.batch
-        return self.physics.A_adjoint(r)
+        image: Tensor = self.physics.A_adjoint(r)
+        return image
 
     def residual(self, x: Tensor) -> Vector:
         """``y - A x``."""
@@ -255,7 +257,7 @@ class Observation:
     def _spectrum(self) -> Tensor:
         coordinates = self.physics.V_adjoint(self.empty()[:1])
         mask: Tensor = self.physics.mask
-        return mask.expand(torch.broadcast_shapes(mask.shape, coordinates.shape))
+        return mask.expand(torch.broadcast_shapes(mask.shape, coordinates.shape))  # type: ignore[no-untyped-call]
 
     def gain(self, residual: Callable[[], Vector], variance: Tensor, *, x: Tensor) -> Tensor:
         """``c A^T (c A A^T + sigma_y^2)^-1 (y - A x)``: the correction of ``x`` by the measurement.
@@ -273,8 +275,10 @@ class Observation:
             c, power = expand(variance, coordinates), expand(self.sigma**2, coordinates)
             weight = c * s.conj() / (c * (s.conj() * s) + power)
             weight = torch.where(s == 0, 0.0, weight) if bool((self.sigma == 0).any()) else weight
-            return self.physics.V(weight * (self.projected() - s * coordinates)).to(x.dtype)
-        return scale(self.AT(self.gram_solve(residual(), variance)), variance)
+            correction: Tensor = self.physics.V(weight * (self.projected() - s * coordinates)).to(x.dtype)
+            return correction
+        solved: Tensor = scale(self.AT(self.gram_solve(residual(), variance)), variance)
+        return solved
 
     def projected(self) -> Tensor:
         """``U^T y``, computed once."""
@@ -287,9 +291,9 @@ class Observation:
         return self._cached("_projected", compute)
 
     def gram_solve(self, right: Vector, variance: Tensor, *, tolerance: float = 1e-4) -> Vector:
-        """``(c A A^T + sigma_y^2)^-1 right`` by preconditioned conjugate gradients, ``c`` and the stopping rule
-        (the residual below ``tolerance`` of the right-hand side) per item.
+        """``(c A A^T + sigma_y^2)^-1 right`` by preconditioned conjugate gradients, ``c`` of each item (B,).
 
+        An item stops when its residual is below ``tolerance`` of its right-hand side.
         In measurement space there is no direction that the measurement does not see, so a preconditioner built from the
         operator's spectrum is close to the inverse; on the unknown it is not, and takes several times the iterations.
         """

@@ -105,7 +105,8 @@ def interval_quantile(samples: Tensor, q: float) -> Tensor:
     if count < 2:
         raise UsageError("a quantile needs at least 2 samples, there is 1", "use samples=4 or more")
     factor = float(stats.t.ppf(q, count - 1)) * (1 + 1 / count) ** 0.5
-    return samples.mean(0) + factor * samples.std(0)
+    bound: Tensor = samples.mean(0) + factor * samples.std(0)
+    return bound
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,8 @@ class Posterior:
         observation = self.observation
         if observation.spectral:
             coordinates = observation.physics.V_adjoint(d)
-            return observation.physics.V(self._shares(coordinates) * coordinates).to(d.dtype)
+            determined: Tensor = observation.physics.V(self._shares(coordinates) * coordinates).to(d.dtype)
+            return determined
         return self.data_var * observation.AT(
             observation.gram_solve(observation.A(d), self._variance(), tolerance=tolerance)
         )

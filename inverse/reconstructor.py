@@ -13,7 +13,7 @@ from inverse.linalg import Vector
 __all__ = ["Reconstructor"]
 
 
-class Reconstructor(_Reconstructor):  # type: ignore[misc]
+class Reconstructor(_Reconstructor):
     """Posterior mean of a measurement: ``model(y, physics)`` (B, C, *S).
 
     Args:

@@ -1,9 +1,10 @@
 r"""Where sampling starts: ``m + sigma_max n``, with ``m`` what the posterior denoiser answers as the noise level grows without bound.
 
 There the prior is its mean and covariance alone, so :math:`m = \mu + C A^T (A C A^T + \sigma_y^2)^{-1} (y - A \mu)`: no network evaluation.
-``C`` is ``c I``, closed form for decomposable physics; but where pixels are missing and the card knows how fast the images' spectrum falls, ``C`` is stationary with power
-:math:`\propto (1 + k^2)^{-\alpha/2}` in the DCT-II (``k`` in half cycles per image), so that ``m`` is a smooth interpolation and not a hole of the prior's mean:
-at a few tenths of the data's range the noise does not hide a wrong mean of a large area, and the network believes it.
+``C`` is ``c I``, closed form for decomposable physics; but where pixels are missing and the card knows how fast the images' spectrum falls, ``C``
+is stationary with power :math:`\propto (1 + k^2)^{-\alpha/2}` in the DCT-II (``k`` in half cycles per image), so that ``m`` is a smooth
+interpolation and not a hole of the prior's mean: at a few tenths of the data's range the noise does not hide a wrong mean of a large area, and
+the network believes it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import torch
 from deepinv.physics import Inpainting
 from torch import Tensor
 
-from inverse.linalg import conjugate_gradients, scale
+from inverse.linalg import Vector, conjugate_gradients, scale
 from inverse.observation import Observation, observed
 from inverse.priors.card import Card
 
@@ -38,7 +39,7 @@ def initial_mean(observation: Observation, prior_mean: Tensor, card: Card) -> Te
     def coloured(x: Tensor) -> Tensor:
         return idct2(dct2(x) * power)
 
-    def gram(v: Tensor) -> Tensor:
+    def gram(v: Vector) -> Vector:
         return scale(v, observation.sigma**2) + observation.A(coloured(observation.AT(v)))
 
     # so many steps for every item, not a tolerance: a result must not hang on which side of one a rounding error falls

@@ -94,4 +94,5 @@ class Linear(Cloned, LinearPhysics):
             (B, C, *S).
         """
         del kwargs
-        return conjugate_gradients(self.A_adjoint_A, self.A_adjoint(y), tolerance=tol, iterations=max_iter)
+        solution: Tensor = conjugate_gradients(self.A_adjoint_A, self.A_adjoint(y), tolerance=tol, iterations=max_iter)
+        return solution

@@ -212,8 +212,9 @@ class FreeBlur(Linear):
         return self._convolve(placed, self._spectrum(y).conj())[..., :height, :width]
 
     def precondition_gram(self, r: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-        """``(alpha + beta B)^-1 r`` with ``B`` near ``A A^T``: the kernel's autocorrelation on a mirrored frame (DCT-II) if the kernel
-        is even, else on a periodic one. Measured at 160 x 160 for a diagonal motion of 15 pixels: 25 iterations, 52 without.
+        """``(alpha + beta B)^-1 r`` with ``B`` near ``A A^T``: the kernel's autocorrelation on a frame without a border.
+
+        Mirrored (DCT-II) if the kernel is even, else periodic. Measured at 160 x 160 for a diagonal motion of 15 pixels: 25 iterations, 52 without.
 
         Args:
             r: (B, C, h, w), measurement-shaped.
@@ -229,7 +230,8 @@ class FreeBlur(Linear):
         scaling = torch.maximum(scaling, 1e-7 * scaling.amax((-2, -1), keepdim=True))
         if power.shape[-1] == r.shape[-1]:
             return idct2(dct2(r) / scaling)
-        return torch.fft.irfft2(torch.fft.rfft2(r) / scaling, s=r.shape[-2:])
+        solved: Tensor = torch.fft.irfft2(torch.fft.rfft2(r) / scaling, s=r.shape[-2:])
+        return solved
 
 
 class MirrorBlur(Linear):

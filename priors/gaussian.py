@@ -43,7 +43,8 @@ def power_law(
     rows = torch.fft.fftfreq(height, dtype=dtype) * height
     columns = torch.fft.fftfreq(width, dtype=dtype) * width
     power = (corner**2 + rows[:, None] ** 2 + columns[None, :] ** 2) ** (-exponent / 2)
-    return power * (std**2 / power.mean())
+    spectrum: Tensor = power * (std**2 / power.mean())
+    return spectrum
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,15 @@ class GaussianPrior:
         )
 
     def _filter(self, v: Tensor, gain: Tensor) -> Tensor:
-        return torch.fft.ifft2(torch.fft.fft2(v) * gain).real
+        filtered: Tensor = torch.fft.ifft2(torch.fft.fft2(v) * gain).real
+        return filtered
 
     def jacobian(self, v: Tensor, sigma: Tensor | float) -> Tensor:
         """``J v``; ``J`` is symmetric. ``v`` (B, C, *S), ``sigma`` a scalar or (B,)."""
         power = torch.as_tensor(sigma, dtype=v.dtype, device=v.device).square().reshape(-1, *[1] * (v.ndim - 1))
         if self.spectrum is None:
-            return v * (self.variance / (self.variance + power))
+            white: Tensor = v * (self.variance / (self.variance + power))
+            return white
         if v.shape[-2:] != self.spectrum.shape:
             raise PriorError(f"images {tuple(v.shape[-2:])} for a spectrum of {tuple(self.spectrum.shape)}")
         eigenvalues = self.spectrum.to(dtype=v.dtype, device=v.device)
@@ -105,5 +108,6 @@ class GaussianPrior:
         """Turn unit noise (B, C, *S) into draws of the prior."""
         mean = torch.as_tensor(self.mean, dtype=noise.dtype, device=noise.device)
         if self.spectrum is None:
-            return mean + self.variance**0.5 * noise
+            white: Tensor = mean + self.variance**0.5 * noise
+            return white
         return mean + self._filter(noise, self.spectrum.to(noise).sqrt())

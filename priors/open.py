@@ -38,7 +38,8 @@ class NetworkPrior:
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Posterior mean ``E[x0 | x]``: ``x`` (B, C, H, W), ``sigma`` a scalar or (B,), data units."""
-        return self.denoiser(x, sigma)
+        mean: Tensor = self.denoiser(x, sigma)
+        return mean
 
     def compute(self, *, dtype: torch.dtype, device: torch.device | str) -> NetworkPrior:
         """The same prior with its network in another precision or on another device."""
@@ -82,7 +83,7 @@ def _denoiser(network: UNet, card: Card, *, dtype: torch.dtype, device: torch.de
     frequencies = network.frequencies
     network = network.to(dtype=dtype, device=device)
     network.frequencies = frequencies.to(device=device, dtype=torch.float32)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     denoiser = EDMDenoiser(network, sigma_data=card.sigma_data, data_range=card.data_range)
     return denoiser.eval().requires_grad_(False)
 
@@ -123,7 +124,9 @@ def _load_network(card: Card, folder: Path, data_range: tuple[float, float] | No
             f"prior '{card.name}': {card.weights} has sha256 {digest[:16]}..., its card says {str(card.sha256)[:16]}...",
             "the file was changed or damaged: reinstall the package, or correct the card if the change is yours",
         )
-    shape = {key: tuple(value) if isinstance(value, list) else value for key, value in card.network.items()}
+    shape: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in card.network.items()
+    }
     network = _blank(UNetConfig(**shape))
     try:
         network.load_state_dict({name: value.float() for name, value in load(content).items()})

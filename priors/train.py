@@ -166,7 +166,7 @@ def _optimise(
         weight = (sigma**2 + data**2) / (sigma * data) ** 2
         loss = (weight[:, None, None, None] * (estimate - clean).square()).mean()
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(denoiser.parameters(), config.clip)
         if torch.isfinite(norm):
             optimiser.step()

@@ -45,7 +45,7 @@ class UNetConfig:
     @property
     def stride(self) -> int:
         """Pixels by which an image can be shifted without changing the (shifted) result."""
-        return self.unshuffle * 2 ** (len(self.channels) - 1)
+        return self.unshuffle << (len(self.channels) - 1)
 
     @property
     def receptive_field(self) -> int:
@@ -174,7 +174,8 @@ class EDMDenoiser(nn.Module):
         weight = self.network.head.weight
         scaled = (x * c_in[:, None, None, None]).to(weight.dtype)
         residual = self.network(scaled, sigma.log() / 4).to(x.dtype)
-        return c_skip[:, None, None, None] * x + c_out[:, None, None, None] * residual
+        denoised: Tensor = c_skip[:, None, None, None] * x + c_out[:, None, None, None] * residual
+        return denoised
 
     def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Posterior mean ``E[x0 | x0 + sigma n = x]``.
@@ -197,4 +198,5 @@ class EDMDenoiser(nn.Module):
             z = functional.pad(z, (0, pad[0], 0, pad[1]), mode="reflect")
         z = z.contiguous(memory_format=torch.channels_last)
         denoised = self.model(z, level)[..., :height, :width]
-        return (denoised + 1.0) / gain + low
+        result: Tensor = (denoised + 1.0) / gain + low
+        return result

@@ -47,6 +47,7 @@ def dps(context: Context, *, form: str, zeta: float, eta: float) -> GuidedMethod
         gain = context.gain
         vp = math.sqrt((1 + (gain * sigma) ** 2) * (1 + (gain * sigma_next) ** 2))
         share = 1 - (1 - eta**2 * (1 - sigma_next**2 / sigma**2)) ** 0.5 * sigma_next / sigma
-        return estimate.mean + direction * (zeta * vp / gain / share)
+        moved: Tensor = estimate.mean + direction * (zeta * vp / gain / share)
+        return moved
 
     return GuidedMethod(paper if form == "paper" else consistent, partial(ddim, eta=eta))
