@@ -9,8 +9,11 @@ what was drawn before; and no global generator is read or moved. Blocks are draw
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 
 import numpy as np
@@ -28,6 +31,12 @@ def _generator(prefix: hashlib.blake2b, channel: int, row: int, column: int) -> 
     digest = prefix.copy()
     digest.update(b"%d,%d,%d" % (channel, row, column))
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest.digest(), "little")))
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Threads that draw the planes of one image side by side; every block has its own key, so their order does not matter."""
+    return ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1), thread_name_prefix="inverse-noise")
 
 
 def _draw(generator: np.random.Generator, out: NDArray[np.float32], kind: str) -> None:
@@ -65,13 +74,20 @@ class Rng:
             return line.reshape(channels, -1)[:, :length].reshape(shape)
         channels, (height, width) = prod(shape[:-2]), shape[-2:]
         out = np.empty((channels, height, width), np.float32)
-        block = np.empty((BLOCK, BLOCK), np.float32)
-        for channel in range(channels):
+
+        def plane(channel: int) -> None:
+            block = np.empty((BLOCK, BLOCK), np.float32)
             for top in range(0, height, BLOCK):
                 for left in range(0, width, BLOCK):
                     _draw(_generator(prefix, channel, top // BLOCK, left // BLOCK), block, kind)
                     part = out[channel, top : top + BLOCK, left : left + BLOCK]
                     part[...] = block[: part.shape[0], : part.shape[1]]
+
+        if out.size > 16 * BLOCK**2 and channels > 1:
+            list(_pool().map(plane, range(channels)))
+        else:
+            for channel in range(channels):
+                plane(channel)
         return out.reshape(shape)
 
     def _batch(self, like: Tensor, step: int, stream: str, draw: int, kind: str) -> Tensor:
