@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inverse.errors import InputError, RecipeError
+from inverse.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,14 +119,14 @@ def open_case(recipe: Recipe, picture: Picture, *, channels: int | None, device:
 
     Raises:
         InputError: If the picture does not fit the prior or the operator.
-        RecipeError: If the recipe asks for what is not available.
     """
     import torch
 
-    from inverse.io import require, to_unit
+    from inverse.io import require
+    from inverse.light import to_data
 
     require(picture, channels=channels, minimum=MINIMUM_SIDE)
-    return make_case(recipe, torch.from_numpy(to_unit(picture))[None].to(device))
+    return make_case(recipe, torch.from_numpy(to_data(picture, recipe.data.transfer))[None].to(device))
 
 
 def make_case(recipe: Recipe, y: Tensor) -> Case:
@@ -134,8 +134,6 @@ def make_case(recipe: Recipe, y: Tensor) -> Case:
     from inverse.observation import observed
     from inverse.operators.build import operator_for
 
-    if recipe.data.transfer != "srgb":
-        raise RecipeError("data.transfer: linear is not available yet; allowed: srgb", "remove the key")
     spec, shape, given = recipe.located()["operator"], tuple(y.shape[1:]), recipe.noise.sigma
     physics, unknown = operator_for(spec, shape, noise=0.0 if given == "auto" else given, device=y.device)
     mask = observed(physics, y)

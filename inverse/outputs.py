@@ -13,6 +13,8 @@ from inverse.figures import Panels, draw
 from inverse.store import file_hash, write_bytes, write_hdf5
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from inverse.io import Picture
@@ -87,12 +89,13 @@ def write_item(
     Raises:
         OutputError: If something cannot be written.
     """
-    from inverse.io import from_unit, save_float, write
+    from inverse.io import save_float, write
+    from inverse.light import encode, from_data
 
     provenance = {"inverse:run": stamp}
     image = arrays["mean"] if recipe.output == "mean" else arrays["samples"][0]
     restored = f"restored/{item}"
-    result, clipped = from_unit(image.numpy(), like=picture)
+    result, clipped = from_data(image.numpy(), like=picture, transfer=recipe.data.transfer)
     write(out / restored, result, provenance=provenance, overwrite=True)
     written = [out / restored]
     if "std" in arrays:
@@ -103,19 +106,27 @@ def write_item(
     files = {path.relative_to(out).as_posix(): file_hash(path) for path in written}
     own = {"quantiles": {"q": INTERVAL}, "data_share": {"standard_error": attributes["data_share_error"]}}
     kept = {name: arrays[name].numpy() for name in DATASETS if name in keep and name in arrays}
-    described = {"": {**attributes, "item": item, "stamp": stamp}, **{k: v for k, v in own.items() if k in kept}}
+    described = {
+        "": {**attributes, "item": item, "stamp": stamp, "transfer": recipe.data.transfer},
+        **{k: v for k, v in own.items() if k in kept},
+    }
     files[f"items/{item}/posterior.h5"] = write_hdf5(out / "items" / item / "posterior.h5", kept, described)
     if "figure" not in keep:
         return Made(files, restored, clipped)
+
+    def shown(values: Tensor) -> NDArray[np.float32]:
+        stored = values.float().cpu().numpy()
+        return encode(stored) if recipe.data.transfer == "linear" else stored
+
     panels = Panels(
         title=item,
-        measurement=case.y[0].float().cpu().numpy(),
-        restored=image.numpy(),
+        measurement=shown(case.y[0]),
+        restored=shown(image),
         observed=None if case.observed is None else case.observed[0].float().cpu().numpy(),
         std=arrays["std"].numpy() if "std" in arrays else None,
         data_share=arrays["data_share"].numpy(),
         invented=arrays["invented"].numpy(),
-        truth=None if truth is None else truth.numpy(),
+        truth=None if truth is None else shown(truth),
         data_range=recipe.data.range,
         facts=facts,
         misfit=float(arrays["misfit"].mean()),

@@ -94,7 +94,8 @@ class Data(Section):
 
     range: Interval = Field(default=(0.0, 1.0), description="black and white in data units")
     transfer: Literal["srgb", "linear"] = Field(
-        default="srgb", description="srgb: the operator acts on the values as stored; linear: in linear light"
+        default="srgb",
+        description="srgb: the operator acts on the values as stored; linear: in linear light, files being sRGB-encoded",
     )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from inverse.case import MINIMUM_SIDE
-from inverse.errors import RecipeError, UsageError
+from inverse.errors import UsageError
 from inverse.inputs import Source, find
 from inverse.ledger import Failure
 from inverse.provenance import versions
@@ -88,8 +88,6 @@ def simulate_files(
     if form not in FORMATS:
         raise UsageError(f"--format {form} is not valid; allowed: {', '.join(FORMATS)}")
     recipe, folder = load(recipe, overrides), Path(out)
-    if recipe.data.transfer != "srgb":
-        raise RecipeError("data.transfer: linear is not available yet; allowed: srgb", "remove the key")
     sources = find([truths] if isinstance(truths, str | Path) else list(truths), exclude=folder)
     sigma = DEFAULT_SIGMA if recipe.noise.sigma == "auto" else float(recipe.noise.sigma)
     notes = []
@@ -135,12 +133,13 @@ def _one(
     import torch
 
     from inverse.api import simulate
-    from inverse.io import from_unit, read, require, to_unit, write
+    from inverse.io import read, require, write
+    from inverse.light import encode, from_data, to_data
     from inverse.operators.build import build_operator
 
     picture = read(source.path)
     require(picture, minimum=MINIMUM_SIDE)
-    x = _whole(torch.from_numpy(to_unit(picture))[None], recipe)
+    x = _whole(torch.from_numpy(to_data(picture, recipe.data.transfer))[None], recipe)
     physics = build_operator(recipe.located()["operator"], shape=tuple(x.shape[1:]), noise=sigma)
     y = simulate(x, physics, seed=recipe.run.seed, items=[source.item])
     frame = _frame(x, physics)
@@ -154,18 +153,18 @@ def _one(
     provenance = {"inverse:simulate": json.dumps(made, sort_keys=True)}
     measured = y[0].float().numpy()
     if form == "same":
-        result, clipped = from_unit(measured, like=picture)
+        result, clipped = from_data(measured, like=picture, transfer=recipe.data.transfer)
         if clipped > 0:
             notes.append(f"{source.item}: {100 * clipped:.1f} % of the values were clipped; --format tiff keeps them")
     else:
-        result = _float_picture(measured)
+        result = _float_picture(encode(measured) if recipe.data.transfer == "linear" else measured)
     write(folder / "measured" / name, result, provenance=provenance, overwrite=overwrite)
     if tuple(frame.shape) == (1, picture.channels, *picture.size):
         from inverse.io import atomic_bytes
 
         atomic_bytes(folder / "truth" / source.item, source.path.read_bytes(), overwrite=overwrite)
     else:
-        cropped, _ = from_unit(frame[0].numpy(), like=picture)
+        cropped, _ = from_data(frame[0].numpy(), like=picture, transfer=recipe.data.transfer)
         write(folder / "truth" / source.item, cropped, overwrite=overwrite)
         notes.append(f"{source.item}: the truth was cropped to the frame of the measurement")
     mask = _mask(physics, y)

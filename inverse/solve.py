@@ -219,7 +219,7 @@ class Solver:
     def _truth(self, item: Item, arrays: dict[str, Any]) -> tuple[Any, str]:
         """The truth and, where it cannot be used, why: a bad truth never fails an item."""
         try:
-            return self.truths.load(item.item, arrays["mean"].shape), ""
+            return self.truths.load(item.item, arrays["mean"].shape, transfer=self.recipe.data.transfer), ""
         except InputError as error:
             self.progress.say(f"no score: {error.message}")
             return None, f"no score: {error.message}".replace(str(self.truths.paths[item.item]), "the truth")

@@ -104,6 +104,7 @@ def write_summary(run: Run, plan: Plan, recipe: Recipe, card: Any) -> None:
     write_bytes(run.out / "failures.csv", table((asdict(failure) for failure in run.failures), fields))
     done = [row for row in run.rows if row["status"] == "done"]
     low, high = recipe.data.range
+    light = ", linear light" if recipe.data.transfer == "linear" else ""
     summed = ("forward", "vjp", "a", "at", "seconds")
     write_json(
         run.out / "run.json",
@@ -125,6 +126,8 @@ def write_summary(run: Run, plan: Plan, recipe: Recipe, card: Any) -> None:
             | {"peak_bytes": max((row.get("peak_bytes", 0) for row in done), default=0)},
             "noise": {row["item"]: {"sigma": row["noise_sigma"], "estimated": row["noise_estimated"]} for row in done},
             "inputs": {item.item: item.sha256 for item in plan.items},
-            "metrics": {name: metric(name).definition.format(range=f"{high - low:g}") for name in recipe.metrics},
+            "metrics": {
+                name: metric(name).definition.format(range=f"{high - low:g}") + light for name in recipe.metrics
+            },
         },
     )

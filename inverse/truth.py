@@ -47,7 +47,7 @@ class Truths:
             )
         return cls({item: paths[name] for item, name in pairs.items()})
 
-    def load(self, item: str, shape: Sequence[int]) -> Tensor | None:
+    def load(self, item: str, shape: Sequence[int], *, transfer: str = "srgb") -> Tensor | None:
         """The truth of an item, or None where there is none.
 
         Raises:
@@ -56,7 +56,7 @@ class Truths:
         path = self.paths.get(item)
         if path is None:
             return None
-        image = load_image(path)
+        image = load_image(path, transfer=transfer)
         if tuple(image.shape) != tuple(shape):
             sizes = (" x ".join(str(n) for n in (*s[-2:], *s[:-2])) for s in (tuple(shape), tuple(image.shape)))
             raise InputError(
@@ -69,13 +69,14 @@ class Truths:
         return [item for item in items if item not in self.paths] if self.paths else []
 
 
-def load_image(path: Path) -> Tensor:
+def load_image(path: Path, *, transfer: str = "srgb") -> Tensor:
     """An image file as (C, H, W) float32, data units."""
     import torch
 
-    from inverse.io import read, to_unit
+    from inverse.io import read
+    from inverse.light import to_data
 
-    return torch.from_numpy(to_unit(read(path)))
+    return torch.from_numpy(to_data(read(path), transfer))
 
 
 def score(
