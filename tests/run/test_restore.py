@@ -235,10 +235,3 @@ def test_what_is_not_there_yet_says_so(photos: Path, tmp_path: Path, make_recipe
     for settings in ({"tile": 128}, {"executor": "dask"}, {"shard": "1/2", "overwrite": True}, {"device": "cuda:7"}):
         with pytest.raises(UsageError):
             restore(make_recipe(), photos, out=tmp_path / "run", options=Options(**settings))
-    with pytest.raises(RecipeError, match="linear"):
-        restore(
-            make_recipe(data={"transfer": "linear"}),
-            photos / "a.png",
-            out=tmp_path / "run",
-            options=Options(progress="off", strict=True),
-        )
