@@ -42,11 +42,13 @@ def test_bias_has_not_moved(name: str, method: str) -> None:
     assert found.chi2 == pytest.approx(expected.chi2, rel=0.05)
 
 
-@pytest.mark.parametrize("operator", ["mask", "blur", "downsample", "mri"])
-@pytest.mark.parametrize(("method", "low", "high"), [("pigdm", 0.85, 1.05), ("dps", 0.85, 1.1)])
-def test_guidance_with_the_right_covariance_is_nearly_exact(
-    operator: str, method: str, low: float, high: float
-) -> None:
+@pytest.mark.parametrize(
+    ("operator", "method"),
+    # the sigma-consistent dps bounds A A^T by its largest eigenvalue: exact only where all those that are not 0 are equal
+    [(name, "pigdm") for name in ("mask", "blur", "downsample", "mri", "multicoil-mri")]
+    + [(name, "dps") for name in ("mask", "downsample", "mri")],
+)
+def test_guidance_with_the_right_covariance_is_nearly_exact(operator: str, method: str) -> None:
     bias = Bias(**RECORD[f"white-{operator}"][method])
     assert 0.9 <= bias.std_range <= 1.02
     assert 0.9 <= bias.std_null <= 1.02
