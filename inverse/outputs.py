@@ -84,7 +84,7 @@ def write_item(
         stamp: One line of provenance for the files' own metadata.
         attributes: Of ``posterior.h5``.
         facts: Lines of text for the figure.
-        truth: (C, H, W), for the figure only.
+        truth: (C, H, W) as stored, for the figure only.
 
     Raises:
         OutputError: If something cannot be written.
@@ -99,8 +99,9 @@ def write_item(
     write(out / restored, result, provenance=provenance, overwrite=True)
     written = [out / restored]
     if "std" in arrays:
+        light = {"inverse:light": "linear"} if recipe.data.transfer == "linear" else {}
         target = save_float(
-            out / "std" / item, arrays["std"].numpy(), like=picture, provenance=provenance, overwrite=True
+            out / "std" / item, arrays["std"].numpy(), like=picture, provenance=provenance | light, overwrite=True
         )
         written.append(Path(target))
     files = {path.relative_to(out).as_posix(): file_hash(path) for path in written}
@@ -126,7 +127,7 @@ def write_item(
         std=arrays["std"].numpy() if "std" in arrays else None,
         data_share=arrays["data_share"].numpy(),
         invented=arrays["invented"].numpy(),
-        truth=None if truth is None else shown(truth),
+        truth=None if truth is None else truth.numpy(),
         data_range=recipe.data.range,
         facts=facts,
         misfit=float(arrays["misfit"].mean()),

@@ -9,7 +9,7 @@ import math
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, create_model, field_validator
 from pydantic_core import PydanticCustomError
 
 from inverse.errors import RecipeError
@@ -95,8 +95,18 @@ class Data(Section):
     range: Interval = Field(default=(0.0, 1.0), description="black and white in data units")
     transfer: Literal["srgb", "linear"] = Field(
         default="srgb",
-        description="srgb: the operator acts on the values as stored; linear: in linear light, files being sRGB-encoded",
+        description="srgb: the operator acts on the values as stored; linear: files are sRGB-encoded, the operator and its noise level are in linear light; "
+        "restored files and scores are encoded again, std maps and posterior.h5 stay in linear light",
     )
+
+    @field_validator("transfer")
+    @classmethod
+    def _curve_fits(cls, transfer: str, info: ValidationInfo) -> str:
+        if transfer == "linear" and info.data.get("range", (0.0, 1.0)) != (0.0, 1.0):
+            raise PydanticCustomError(
+                "not_allowed", "srgb; linear only with data.range [0, 1], where its curve is defined"
+            )
+        return transfer
 
 
 class Run(Section):

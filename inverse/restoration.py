@@ -62,7 +62,8 @@ def restore(
     Args:
         recipe: Name, path, mapping, or a loaded recipe.
         measurement: Paths (files, folders, globs, ``@`` lists); or one image as numpy (H, W) or (H, W, C), or a batch
-            as torch (B, C, H, W). Integers are scaled to [0, 1] by their type, floats are data units.
+            as torch (B, C, H, W). Integers are scaled to [0, 1] by their type, floats are data units. With
+            ``data.transfer: linear`` they are taken as sRGB-encoded, as the values of a file are.
         out: The run folder; required for paths.
         samples: Posterior draws; default the recipe's.
         seed: Seed; default the recipe's.
@@ -71,7 +72,9 @@ def restore(
         options: How a run is carried out.
 
     Returns:
-        For paths a `Run`; for arrays a `Posterior`, in the measurement's frame.
+        For paths a `Run`. For arrays a `Posterior` in the frame of the array: where a ``free`` boundary extends the unknown past
+        it, `Posterior.crop` is set and every image it returns is cropped; super-resolution's frame is the array's on the finer grid.
+        With ``data.transfer: linear`` it is in linear light (`inverse.light.encode` gives values as stored).
 
     Raises:
         UsageError: Paths without ``out``, or arrays with it.
@@ -129,10 +132,13 @@ def _arrays(recipe: Recipe, y: Tensor, options: Options) -> Posterior:
 
     from inverse.api import sample
     from inverse.case import fit_prior, make_case, method_kind, open_recipe_prior, resolve_dtype
+    from inverse.light import decode
     from inverse.operators.build import operator_for
 
     options.check(recipe)
     device = options.resolved_device() if options.device != "auto" else str(y.device)
+    if recipe.data.transfer == "linear":
+        y = torch.from_numpy(decode(y.cpu().numpy())).to(y.dtype)
     cases = [make_case(recipe, item.to(device)[None]) for item in y]
     levels = torch.tensor([case.sigma for case in cases], device=device)
     physics, shape = operator_for(

@@ -199,7 +199,8 @@ class Solver:
         }  # fmt: skip
         truth, note = self._truth(item, arrays)
         if truth is not None:
-            row.update(score(arrays, truth, self.recipe.metrics, data_range=self.recipe.data.range))
+            data = self.recipe.data
+            row.update(score(arrays, truth, self.recipe.metrics, data_range=data.range, transfer=data.transfer))
         terms = self.plan.terms
         made = write_item(
             self.out, item.item, picture=picture, case=case, arrays=arrays, keep=terms.keep, recipe=self.recipe,
@@ -219,7 +220,7 @@ class Solver:
     def _truth(self, item: Item, arrays: dict[str, Any]) -> tuple[Any, str]:
         """The truth and, where it cannot be used, why: a bad truth never fails an item."""
         try:
-            return self.truths.load(item.item, arrays["mean"].shape, transfer=self.recipe.data.transfer), ""
+            return self.truths.load(item.item, arrays["mean"].shape), ""
         except InputError as error:
             self.progress.say(f"no score: {error.message}")
             return None, f"no score: {error.message}".replace(str(self.truths.paths[item.item]), "the truth")

@@ -104,7 +104,7 @@ def write_summary(run: Run, plan: Plan, recipe: Recipe, card: Any) -> None:
     write_bytes(run.out / "failures.csv", table((asdict(failure) for failure in run.failures), fields))
     done = [row for row in run.rows if row["status"] == "done"]
     low, high = recipe.data.range
-    light = ", linear light" if recipe.data.transfer == "linear" else ""
+    light = ", of values as stored, restored in linear light" if recipe.data.transfer == "linear" else ""
     summed = ("forward", "vjp", "a", "at", "seconds")
     write_json(
         run.out / "run.json",

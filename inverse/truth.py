@@ -47,8 +47,8 @@ class Truths:
             )
         return cls({item: paths[name] for item, name in pairs.items()})
 
-    def load(self, item: str, shape: Sequence[int], *, transfer: str = "srgb") -> Tensor | None:
-        """The truth of an item, or None where there is none.
+    def load(self, item: str, shape: Sequence[int]) -> Tensor | None:
+        """The truth of an item as its file stores it, or None where there is none.
 
         Raises:
             InputError: If it cannot be read, or its size is not that of the restored image; the message names both.
@@ -56,7 +56,7 @@ class Truths:
         path = self.paths.get(item)
         if path is None:
             return None
-        image = load_image(path, transfer=transfer)
+        image = load_image(path)
         if tuple(image.shape) != tuple(shape):
             sizes = (" x ".join(str(n) for n in (*s[-2:], *s[:-2])) for s in (tuple(shape), tuple(image.shape)))
             raise InputError(
@@ -69,28 +69,33 @@ class Truths:
         return [item for item in items if item not in self.paths] if self.paths else []
 
 
-def load_image(path: Path, *, transfer: str = "srgb") -> Tensor:
-    """An image file as (C, H, W) float32, data units."""
+def load_image(path: Path) -> Tensor:
+    """An image file as (C, H, W) float32, its values as stored."""
     import torch
 
-    from inverse.io import read
-    from inverse.light import to_data
+    from inverse.io import read, to_unit
 
-    return torch.from_numpy(to_data(read(path), transfer))
+    return torch.from_numpy(to_unit(read(path)))
 
 
 def score(
-    arrays: Mapping[str, Tensor], truth: Tensor, names: Sequence[str], *, data_range: tuple[float, float]
+    arrays: Mapping[str, Tensor],
+    truth: Tensor,
+    names: Sequence[str],
+    *,
+    data_range: tuple[float, float],
+    transfer: str = "srgb",
 ) -> dict[str, float]:
     """The metrics of the posterior mean, their mean over the samples, and the coverage of 90 % intervals.
 
     The first two answer different questions: how close the best single answer is, and how close a draw is.
+    Scores are of values as files store them, so that `inverse evaluate` on the written files agrees.
     """
     from inverse.metrics import coverage, measure
 
     width = data_range[1] - data_range[0]
-    row = measure(arrays["mean"], truth, names, data_range=width)
-    samples = arrays.get("samples")
+    row = measure(_stored(arrays["mean"], transfer), truth, names, data_range=width)
+    samples = _stored(arrays["samples"], transfer) if "samples" in arrays else None
     if samples is None:
         return row
     each = [measure(sample, truth, names, data_range=width) for sample in samples]
@@ -98,3 +103,11 @@ def score(
     if len(samples) > 1:
         row["coverage90"] = float(coverage(samples[:, None], truth[None])[0])
     return row
+
+
+def _stored(values: Tensor, transfer: str) -> Tensor:
+    import torch
+
+    from inverse.light import encode
+
+    return torch.from_numpy(encode(values.numpy())) if transfer == "linear" else values

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+
+import h5py
 import numpy as np
 import pytest
+import tifffile
 
 import inverse
+from inverse.errors import RecipeError
 from inverse.io import Picture, read, write
 from inverse.light import decode, encode
+from inverse.recipe import load
 from inverse.simulation import simulate_files
 
 
@@ -34,6 +40,66 @@ def test_averaging_black_and_white_in_linear_light_is_brighter(tmp_path) -> None
         mean[transfer] = float(read(next((out / "measured").iterdir())).array.mean())
     assert mean["srgb"] == pytest.approx(0.5, abs=1e-3)
     assert mean["linear"] == pytest.approx(float(encode(np.float32([0.5]))[0]), abs=1e-3)
+
+
+def _edge() -> np.ndarray:
+    pixels = np.full((40, 40, 3), 25, np.uint8)
+    pixels[:, 20:] = 240
+    return pixels
+
+
+def test_light_that_was_blurred_is_restored_better_in_light(tmp_path) -> None:
+    write(tmp_path / "truth" / "edge.png", Picture(array=_edge(), format="png"))
+    settings = [
+        "noise.sigma=0.005",
+        "operator={kind: gaussian-blur, sigma: 1.5}",
+        "method.kind=diffpir",
+        "method.steps=8",
+    ]
+    simulate_files("deblur", tmp_path / "truth", out=tmp_path / "s", overrides=[*settings, "data.transfer=linear"])
+    psnr = {}
+    for transfer in ("srgb", "linear"):
+        out = tmp_path / transfer
+        inverse.restore(
+            "deblur",
+            tmp_path / "s" / "measured",
+            out=out,
+            samples=2,
+            overrides=[*settings, f"data.transfer={transfer}"],
+            truth=tmp_path / "s" / "truth",
+        )
+        # scored as stored: what `evaluate` finds on the written file, in either light
+        error = read(out / "restored" / "edge.tif").array - read(tmp_path / "s" / "truth" / "edge.png").array / 255
+        psnr[transfer] = -10 * np.log10(np.mean(error**2))
+        with (out / "items.csv").open() as stream:
+            assert float(next(csv.DictReader(stream))["psnr"]) == pytest.approx(psnr[transfer], abs=0.01)
+    assert psnr["linear"] > psnr["srgb"] + 3
+
+
+def test_maps_in_linear_light_say_so(tmp_path) -> None:
+    write(tmp_path / "edge.png", Picture(array=_edge(), format="png"))
+    for transfer in ("srgb", "linear"):
+        out = tmp_path / transfer
+        settings = ["prior.name=gaussian", "noise.sigma=0.01", "method.steps=4", f"data.transfer={transfer}"]
+        inverse.restore("denoise", tmp_path / "edge.png", out=out, samples=2, overrides=settings)
+        with tifffile.TiffFile(out / "std" / "edge.png.tif") as file:
+            assert ("inverse:light=linear" in file.pages[0].description) == (transfer == "linear")
+        with h5py.File(out / "items" / "edge.png" / "posterior.h5") as file:
+            assert file.attrs["transfer"] == transfer
+            stored = encode(file["mean"][:]) if transfer == "linear" else file["mean"][:]
+        expected = np.rint(np.clip(np.moveaxis(stored, 0, -1), 0, 1) * 255)
+        np.testing.assert_array_equal(read(out / "restored" / "edge.png").array, expected)
+
+
+def test_arrays_are_taken_as_stored_too() -> None:
+    settings = ["prior.name=gaussian", "noise.sigma=0.0001", "method.steps=30", "data.transfer=linear"]
+    post = inverse.restore("denoise", _edge(), samples=2, overrides=settings)
+    assert np.abs(np.moveaxis(encode(post.mean[0].numpy()), 0, -1) * 255 - _edge()).max() < 2
+
+
+def test_the_curve_needs_the_range_it_is_defined_on() -> None:
+    with pytest.raises(RecipeError, match="linear only with"):
+        load("denoise", ["data.transfer=linear", "data.range=[0, 255]"])
 
 
 def test_a_run_in_linear_light_restores_the_stored_values(tmp_path) -> None:
