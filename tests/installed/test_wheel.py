@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -13,49 +14,73 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = {
+    "inverse": "inverse",
+    "operators": "inverse/operators",
+    "priors": "inverse/priors",
+    "recipes": "inverse/recipes",
+}
 RUN = """
 import sys
 sys.path[:] = [p for p in sys.path if p != {checkout!r}]
 sys.meta_path[:] = [f for f in sys.meta_path if "editable" not in repr(f).lower()]
 import inverse
-assert inverse.__file__.startswith({site!r}), inverse.__file__
-from inverse.cli.main import cli
-cli(prog_name="inverse")
+import inverse.operators, inverse.priors, inverse.recipes
+for module in (inverse, inverse.operators, inverse.priors, inverse.recipes):
+    assert module.__file__.startswith({site!r}), module.__file__
+from inverse.cli.main import {entry}
+{entry}()
 """
+
+
+def _run(*command: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
+    """The wheel of a copy of this tree (building writes into it), built with what is installed here: no network."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    subprocess.run(["git", "clone", "-q", str(ROOT), str(source)], check=True)
-    for name in subprocess.run(
-        ["git", "ls-files", "-m", "-o", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout.split():
-        if (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(source)]
-    subprocess.run(command, check=True, capture_output=True)
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+    offline = ("--no-index", "--no-deps")
+    built = _run(*pip, "wheel", "-q", *offline, "--no-build-isolation", "-w", str(folder), str(source))
+    assert built.returncode == 0, built.stderr
     (wheel,) = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "site")
+    installed = _run(*pip, "install", "-q", *offline, "--target", str(folder / "site"), str(wheel))
+    assert installed.returncode == 0, installed.stderr
+    shutil.copy(wheel, folder / "site.whl")
     return folder / "site"
 
 
 def _inverse(site: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), sysconfig.get_path("purelib")])}
-    code = RUN.format(site=str(site), checkout=str(ROOT))
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
+    code = RUN.format(site=str(site), checkout=str(ROOT), entry="main")
+    return _run(sys.executable, "-c", code, *arguments, cwd=cwd, env=environment)
 
 
-def test_the_wheel_holds_everything(site) -> None:
-    names = {str(path.relative_to(site / "inverse")) for path in (site / "inverse").rglob("*")}
-    assert {"py.typed", "bias.json", "priors/weights/photo.safetensors", "priors/cards/photo.yaml"} <= names
-    assert {"recipes/deblur.yaml", "operators/catalog.py", "cli/main.py"} <= names
-    assert {path.name for path in site.iterdir() if path.suffix != ".dist-info"} == {"inverse"}
+def test_the_wheel_holds_the_packages_and_their_data_and_nothing_else(site) -> None:
+    with zipfile.ZipFile(site.with_suffix(".whl")) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        metadata = archive.read(next(n for n in archive.namelist() if n.endswith("/METADATA"))).decode()
+    expected = {"inverse/py.typed", "inverse/bias.json"}
+    for folder, package in PACKAGES.items():
+        expected |= {
+            f"{package}/{path.relative_to(ROOT / folder).as_posix()}"
+            for pattern in ("*.py", "*.yaml", "*.safetensors")
+            for path in (ROOT / folder).rglob(pattern)
+        }
+    assert names == expected
+    assert {
+        "inverse/priors/weights/photo.safetensors",
+        "inverse/priors/cards/photo.yaml",
+        "inverse/recipes/deblur.yaml",
+    } <= names
+    assert "Requires-Dist: matplotlib>=3.8" in metadata
 
 
 @pytest.mark.parametrize("prior", ["gaussian", "photo"])
@@ -69,5 +94,17 @@ def test_it_restores_an_image_outside_the_checkout(site, tmp_path, prior) -> Non
         "-s", "method.steps=2", "--samples", "2", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert imread(tmp_path / "out" / "restored" / "photo.png").shape == image.shape
-    assert _inverse(site, "--help", cwd=tmp_path).returncode == 0
+    restored = imread(tmp_path / "out" / "restored" / "photo.png")
+    assert (restored.shape, restored.dtype) == (image.shape, image.dtype)
+    assert not np.array_equal(restored, image)
+    assert (tmp_path / "out" / "items" / "photo.png" / "figure.png").is_file()
+
+
+def test_its_command_line_speaks_for_itself(site, tmp_path) -> None:
+    shown = _inverse(site, "--help", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "restore" in shown.stdout
+    assert "deblur" in _inverse(site, "list", "recipes", cwd=tmp_path).stdout
+    unknown = _inverse(site, "restore", "deblurr", "photo.png", "-o", "out", cwd=tmp_path)
+    assert unknown.returncode == 3
+    assert "Traceback" not in unknown.stderr
