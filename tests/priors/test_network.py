@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,16 @@ def test_no_noise_is_the_identity_and_grey_stays_grey(photo) -> None:
     grey = photo(torch.full((1, 3, 64, 64), 0.5), 0.05)
     assert float((grey - 0.5).abs().max()) < 0.02
     assert float((grey - grey.mean(1, keepdim=True)).abs().max()) < 0.02
+
+
+def test_grey_noise_is_restored_without_a_tint(photo) -> None:
+    noise = torch.randn(1, 1, 96, 96, generator=torch.Generator().manual_seed(0)).expand(-1, 3, -1, -1)
+    for sigma in (0.05, 0.2):
+        restored = photo(0.5 + sigma * noise, sigma)
+        # the tint of a channel is its mean's distance from the three's: 8-bit files cannot show less than 1 / 255
+        tint = restored.mean((-1, -2)) - restored.mean()
+        assert float(tint.abs().max()) < 2 / 255
+        assert float((restored - restored.mean(1, keepdim=True)).square().mean().sqrt()) < 0.25 * sigma
 
 
 def test_the_card_s_stride_and_receptive_field_are_true(photo) -> None:
@@ -102,6 +114,26 @@ def test_changed_missing_or_foreign_weights_are_refused(tmp_path) -> None:
     weights.unlink()
     with pytest.raises(PriorError, match="are missing"):
         inverse.open_prior(str(card))
+
+
+@pytest.mark.parametrize("damage", ["tampered", "missing"])
+def test_the_command_line_says_so_in_three_lines(tmp_path, damage) -> None:
+    from skimage.io import imsave
+
+    card, weights = _copy(tmp_path)
+    if damage == "missing":
+        weights.unlink()
+    else:
+        weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    imsave(tmp_path / "a.png", np.full((32, 32, 3), 90, np.uint8), check_contrast=False)
+    command = [
+        sys.executable, "-c", "from inverse.cli.main import main; main()",
+        "restore", "denoise", "a.png", "-o", "out", "-s", f"prior.name={card}", "-s", "noise.sigma=0.1",
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 5, done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 3
+    assert "Traceback" not in done.stderr
 
 
 def test_weights_of_another_network_are_refused(tmp_path) -> None:

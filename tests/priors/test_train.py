@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -46,8 +48,26 @@ def test_draws_are_a_function_of_seed_and_step(images) -> None:
     other = training._batch(images, 4, CONFIG)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[2], other[2])
+    assert not torch.equal(first[2], training._batch(images, 3, replace(CONFIG, seed=CONFIG.seed + 1))[2])
     assert first[0].min() >= -1
     assert first[0].max() <= 1
+
+
+def test_no_global_generator_is_read_or_moved(images, tmp_path) -> None:
+    import random
+
+    import numpy as np
+
+    short = replace(CONFIG, steps=2)
+    first = _weights(train(images, tmp_path / "a", short, NETWORK, every=1e9))
+    states = torch.random.get_rng_state(), random.getstate(), np.random.get_state()[1]  # noqa: NPY002
+    with torch.random.fork_rng():
+        torch.manual_seed(99)
+        second = _weights(train(images, tmp_path / "b", short, NETWORK, every=1e9))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert torch.equal(torch.random.get_rng_state(), states[0])
+    assert random.getstate() == states[1]
+    assert np.array_equal(np.random.get_state()[1], states[2])  # noqa: NPY002
 
 
 def test_the_rate_warms_up_stays_and_falls_to_zero() -> None:
