@@ -33,8 +33,8 @@ def test_any_size_from_32_pixels_in_both_precisions(photo, size) -> None:
     half = photo.compute(dtype=torch.bfloat16, device="cpu")(x, 0.2)
     assert full.shape == half.shape == x.shape
     assert half.dtype == torch.float32
-    # bfloat16 has 8 bits: 0.4 % of activations; the result is a few times that of the residual's scale 0.2
-    assert float((full - half).square().mean().sqrt()) < 0.01
+    # bfloat16 keeps 8 bits, 0.4 % of an activation, and the network answers on the scale of the noise: 0.4 % of 0.2, five times over (measured: 1.2 times)
+    assert float((full - half).square().mean().sqrt()) < 5 * 2**-8 * 0.2
 
 
 def test_a_batch_is_its_items_and_each_has_its_own_level(photo) -> None:
@@ -86,12 +86,18 @@ def test_another_data_range_is_the_same_prior(photo) -> None:
 def test_it_denoises_as_its_card_says(photo, shared) -> None:
     from skimage.io import imread
 
-    image = imread(shared / "photo" / "cbsd_189080.png")[60:188, 100:228]
-    clean = torch.from_numpy(np.moveaxis(image, -1, 0).copy())[None].float() / 255
-    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
-    error = photo(clean + 25 / 255 * noise, 25 / 255) - clean
-    # one photograph is up to a few dB from the card's mean over 23; this one is smooth
-    assert float(-10 * error.square().mean().log10()) > photo.card.psnr["25"] - 1.5
+    level, found = 25 / 255, []
+    for path in sorted((shared / "photo").glob("cbsd_*.png")):
+        image = imread(path)
+        top, left = ((size - 256) // 2 for size in image.shape[:2])
+        crop = image[top : top + 256, left : left + 256]
+        clean = torch.from_numpy(np.moveaxis(crop, -1, 0).copy())[None].float() / 255
+        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+        error = photo(clean + level * noise, level) - clean
+        found.append(float(-10 * error.square().mean().log10()))
+    assert len(found) == 23
+    # the photographs are the card's, the noise is not: its PSNR moves by under 0.05 dB a crop of 196,608 values
+    assert np.mean(found) == pytest.approx(photo.card.psnr["25"], abs=0.1)
 
 
 def _copy(tmp_path: Path) -> tuple[Path, Path]:
