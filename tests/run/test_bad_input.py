@@ -96,10 +96,6 @@ def test_a_failure_that_was_mended_is_forgotten(corpus: Path, tmp_path: Path, ma
 
 
 def test_channels_that_the_prior_does_not_take(corpus: Path, tmp_path: Path, make_recipe: Any) -> None:
-    from inverse.priors.catalog import cards
-
-    if "photo" not in cards():
-        pytest.skip("the photo prior is not here yet")
     recipe = make_recipe(prior={"name": "photo"})
     run = restore(recipe, corpus / "five.npy", out=tmp_path / "run", options=QUIET)
     assert run.exit_code == 4
