@@ -49,11 +49,11 @@ class Denoise:
         self.counter.forward += batch
         if not grad:
             with torch.no_grad():
-                mean = self.prior(x, levels).to(x.dtype)
+                mean = self.prior(x, levels).to(x.dtype).contiguous()  # networks answer channels-last: slow to transform
             return Estimate(mean, _no_gradient)
         with torch.enable_grad():
             state = x.detach().requires_grad_(True)
-            output = self.prior(state, levels).to(x.dtype)
+            output = self.prior(state, levels).to(x.dtype).contiguous()
 
         def vjp(v: Tensor) -> Tensor:
             self.counter.vjp += batch

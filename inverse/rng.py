@@ -1,19 +1,16 @@
 """Keyed random numbers: noise that is a pure function of what it is for.
 
 The normal noise of (seed, item, sample, step, stream, draw) is laid on the unknown's own grid in blocks of 64 x 64 pixels (4,096
-values for vectors), each from a counter-based generator (numpy Philox) whose key is the blake2b hash of all of these and of the
-block's channel, row and column. So a result depends neither on the batch it was computed in, nor on the tile, nor on the order, nor on
+values for vectors), each from a counter-based generator (numpy Philox, Box-Muller) whose key is the blake2b hash of all of these and of
+the block's channel, row and column. So a result depends neither on the batch it was computed in, nor on the tile, nor on the order, nor on
 what was drawn before; and no global generator is read or moved. Blocks are drawn whole and cropped, float32 on the CPU, then cast.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from math import prod
 
 import numpy as np
@@ -27,23 +24,36 @@ BLOCK = 64
 VECTOR_BLOCK = 4096
 
 
-def _generator(prefix: hashlib.blake2b, channel: int, row: int, column: int) -> np.random.Generator:
-    digest = prefix.copy()
-    digest.update(b"%d,%d,%d" % (channel, row, column))
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest.digest(), "little")))
+class _Blocks:
+    """The blocks of one field: each a whole draw from its own key, by one Philox whose state is set anew (making one costs more than using it)."""
+
+    def __init__(self, prefix: hashlib.blake2b, kind: str) -> None:
+        self._prefix, self._kind = prefix, kind
+        self._bits = np.random.Philox(key=0)
+        self._generator = np.random.Generator(self._bits)
+        self._fresh = self._bits.state
+
+    def draw(self, channel: int, row: int, columns: int, length: int) -> NDArray[np.float32]:
+        """``columns`` blocks of ``length`` values beside each other: (columns, length)."""
+        out = np.empty((columns, length), np.float32)
+        for column in range(columns):
+            digest = self._prefix.copy()
+            digest.update(b"%d,%d,%d" % (channel, row, column))
+            self._fresh["state"]["key"] = np.frombuffer(digest.digest(), "<u8").astype(np.uint64)
+            self._bits.state = self._fresh
+            if self._kind == "normal":
+                self._generator.random(out=out[column], dtype=np.float32)
+            else:
+                out[column] = 2.0 * self._generator.integers(0, 2, length, dtype=np.int8) - 1.0
+        return _box_muller(out) if self._kind == "normal" else out
 
 
-@cache
-def _pool() -> ThreadPoolExecutor:
-    """Threads that draw the planes of one image side by side; every block has its own key, so their order does not matter."""
-    return ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1), thread_name_prefix="inverse-noise")
-
-
-def _draw(generator: np.random.Generator, out: NDArray[np.float32], kind: str) -> None:
-    if kind == "normal":
-        generator.standard_normal(out=out, dtype=np.float32)
-    else:
-        out[...] = 2.0 * generator.integers(0, 2, out.shape, dtype=np.int8) - 1.0
+def _box_muller(uniform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Standard normal values from uniform ones on [0, 1), (..., even): four times faster than numpy's own, which are drawn one by one."""
+    half = uniform.shape[-1] // 2
+    radius = np.sqrt(np.float32(-2.0) * np.log(np.float32(1.0) - uniform[..., :half]))
+    angle = np.float32(2.0 * np.pi) * uniform[..., half:]
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], -1)
 
 
 @dataclass(frozen=True)
@@ -65,29 +75,19 @@ class Rng:
     ) -> NDArray[np.float32]:
         key = f"{self.seed}\0{self.items[entry]}\0{self.samples[entry]}\0{step}\0{stream}\0{draw}\0"
         prefix = hashlib.blake2b(key.encode(), digest_size=16)
+        blocks = _Blocks(prefix, kind)
         if len(shape) < 3:
             channels, length = prod(shape[:-1]), shape[-1]
-            line = np.empty((channels, -(-length // VECTOR_BLOCK), VECTOR_BLOCK), np.float32)
-            for channel in range(channels):
-                for column in range(line.shape[1]):
-                    _draw(_generator(prefix, channel, 0, column), line[channel, column], kind)
+            line = np.stack([blocks.draw(c, 0, -(-length // VECTOR_BLOCK), VECTOR_BLOCK) for c in range(channels)])
             return line.reshape(channels, -1)[:, :length].reshape(shape)
         channels, (height, width) = prod(shape[:-2]), shape[-2:]
         out = np.empty((channels, height, width), np.float32)
-
-        def plane(channel: int) -> None:
-            block = np.empty((BLOCK, BLOCK), np.float32)
+        for channel in range(channels):
             for top in range(0, height, BLOCK):
-                for left in range(0, width, BLOCK):
-                    _draw(_generator(prefix, channel, top // BLOCK, left // BLOCK), block, kind)
-                    part = out[channel, top : top + BLOCK, left : left + BLOCK]
-                    part[...] = block[: part.shape[0], : part.shape[1]]
-
-        if out.size > 16 * BLOCK**2 and channels > 1:
-            list(_pool().map(plane, range(channels)))
-        else:
-            for channel in range(channels):
-                plane(channel)
+                drawn = blocks.draw(channel, top // BLOCK, -(-width // BLOCK), BLOCK**2)
+                band = drawn.reshape(-1, BLOCK, BLOCK).transpose(1, 0, 2).reshape(BLOCK, -1)
+                part = out[channel, top : top + BLOCK]
+                part[...] = band[: len(part), :width]
         return out.reshape(shape)
 
     def _batch(self, like: Tensor, step: int, stream: str, draw: int, kind: str) -> Tensor:

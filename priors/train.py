@@ -178,7 +178,14 @@ def _optimise(
 
 
 def train(
-    images: Tensor, work: Path, config: TrainConfig, network: UNetConfig, *, device: str = "cpu", every: float = 120.0
+    images: Tensor,
+    work: Path,
+    config: TrainConfig,
+    network: UNetConfig,
+    *,
+    device: str = "cpu",
+    every: float = 120.0,
+    init: Path | None = None,
 ) -> EDMDenoiser:
     """Train, or resume training, a prior on images.
 
@@ -189,6 +196,7 @@ def train(
         network: The network.
         device: Where to train.
         every: Seconds between checkpoints.
+        init: Weights (.safetensors of the same network) to start from instead of random ones: fine-tuning.
 
     Returns:
         The denoiser with averaged weights, float32.
@@ -199,6 +207,10 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         denoiser, average = (EDMDenoiser(UNet(network)) for _ in range(2))
+    if init is not None:
+        from safetensors.torch import load_file
+
+        denoiser.network.load_state_dict({name: value.float() for name, value in load_file(init).items()})
     average.load_state_dict(denoiser.state_dict())
     denoiser.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average.to(device, memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
@@ -247,16 +259,33 @@ def train(
 @click.option("--steps", default=TrainConfig.steps, show_default=True, help="Optimiser steps in all.")
 @click.option("--channels", default="96,160,256", show_default=True, help="Features of each level.")
 @click.option("--blocks", default="2,2,2", show_default=True, help="Residual blocks of each level.")
+@click.option("--init", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Weights to start from.")
+@click.option("--rate", default=TrainConfig.rate, show_default=True, help="Peak learning rate.")
+@click.option("--crop", default=TrainConfig.crop, show_default=True, help="Height and width of a crop.")
+@click.option("--batch", default=TrainConfig.batch, show_default=True, help="Crops a step.")
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--seed", default=0, show_default=True)
-def main(data: Path, dataset: str, work: Path, steps: int, channels: str, blocks: str, device: str, seed: int) -> None:
+def main(
+    data: Path,
+    dataset: str,
+    work: Path,
+    steps: int,
+    channels: str,
+    blocks: str,
+    init: Path | None,
+    rate: float,
+    crop: int,
+    batch: int,
+    device: str,
+    seed: int,
+) -> None:
     """Train a prior on the images of an HDF5 file; run again to resume."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     network = UNetConfig(
         channels=tuple(int(n) for n in channels.split(",")), blocks=tuple(int(n) for n in blocks.split(","))
     )
-    config = replace(TrainConfig(), steps=steps, seed=seed)
-    average = train(load_images(data, dataset), work, config, network, device=device)
+    config = replace(TrainConfig(), steps=steps, rate=rate, crop=crop, batch=batch, seed=seed)
+    average = train(load_images(data, dataset), work, config, network, device=device, init=init)
     from safetensors.torch import save_file
 
     half = {name: value.half().contiguous() for name, value in average.network.state_dict().items()}
