@@ -57,12 +57,16 @@ def main(size: int, samples: int, steps: int, rounds: int, dtype: str) -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(1, 3, size, size, generator=generator)
     print(f"{size} x {size}, {samples} samples together, {steps} steps, {precision}, {torch.get_num_threads()} threads")
-    print(f"{'method':<10}{'operator':<40}{'solve':<13}{'network s':>10}{'sampler s':>10}{'ratio':>8}{'fastest':>9}{'inside':>8}")
+    print(
+        f"{'method':<10}{'operator':<40}{'solve':<13}{'network s':>10}{'sampler s':>10}{'ratio':>8}{'fastest':>9}{'inside':>8}"
+    )
     for method, kind, params in CASES:
         physics = inverse.build_operator(kind, shape=(3, size, size), noise=0.02, **params)
         y = inverse.simulate(x, physics)
         options = {"method": method, "samples": samples, "steps": steps, "shape": (3, size, size), "dtype": precision}
-        states = [(step.x, torch.full((samples,), step.sigma)) for step in inverse.steps(y, physics, network, **options)]
+        states = [
+            (step.x, torch.full((samples,), step.sigma)) for step in inverse.steps(y, physics, network, **options)
+        ]
         clocked = Clocked(network)
         ratios, insides, network_times, sampler_times = [], [], [], []
         for round_ in range(rounds + 1):

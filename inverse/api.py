@@ -131,13 +131,18 @@ def sample(
     counter, observation = problem.observation.counter, problem.observation
     began = time.perf_counter()
     result = observation.empty().new_empty((len(indices), observation.batch, *observation.shape))
+    diagnostics: dict[str, Tensor] = {}
     batches = list(problem.batches(indices, problem.batch_size(batch)))
     with _Progress(progress, sum(len(problem.levels[pairs[0][0]]) - 1 for pairs in batches)) as report:
         for pairs in batches:
             for step in problem.steps(pairs):
                 report(step)
             for row, (item, index) in enumerate(pairs):
-                result[indices.index(index), item] = step.x[row]
+                place = indices.index(index), item
+                result[place] = step.x[row]
+                for name, value in step.info.items():
+                    whole = value.new_zeros((*result.shape[:2], *value.shape[1:]))
+                    diagnostics.setdefault(name, whole)[place] = value[row]
     share = 1.0 / observation.batch
     cost = Cost(
         forward=counter.forward * share,
@@ -156,6 +161,7 @@ def sample(
         items=problem.items,
         method={"kind": method, **problem.params},
         levels=problem.levels,
+        diagnostics=diagnostics,
     )
 
 

@@ -137,7 +137,8 @@ def _cost(recipe: Recipe, prior: Any, case: Case, dtype: str, device: str) -> li
 
     spec, samples = method_spec(method_kind(recipe)), recipe.run.samples
     once = forward_seconds(prior, case.shape, dtype=dtype, device=device)
-    seconds = once * samples * int(recipe.params.get("steps") or 1) * (spec.forward + VJP_COST * spec.vjp)
+    forward, vjp = spec.cost(recipe.params)
+    seconds = once * samples * (forward + VJP_COST * vjp)
     block = block_size(case.shape, samples, None)
     memory = peak_bytes(torch.device(device)) / 2**30
     return [

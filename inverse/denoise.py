@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from inverse.observation import Counter
 
-__all__ = ["Denoise", "Estimate"]
+__all__ = ["VJP", "Denoise", "Estimate"]
+
+
+class VJP(Protocol):
+    """Product with the transposed Jacobian of a denoiser at one state."""
+
+    def __call__(self, v: Tensor, *, keep: bool = False) -> Tensor:
+        """Return ``J^T v``; the graph is freed unless it is kept."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -23,11 +32,11 @@ class Estimate:
 
     Attributes:
         mean: ``D(x, sigma)`` (B, C, *S), detached.
-        vjp: ``v -> J^T v``, both (B, C, *S); it may be called once.
+        vjp: ``v -> J^T v``, both (B, C, *S); ``keep=True`` where another product at this state follows.
     """
 
     mean: Tensor
-    vjp: Callable[[Tensor], Tensor]
+    vjp: VJP
 
 
 @dataclass(frozen=True)
@@ -49,19 +58,21 @@ class Denoise:
         self.counter.forward += batch
         if not grad:
             with torch.no_grad():
-                mean = self.prior(x, levels).to(x.dtype).contiguous()  # networks answer channels-last: slow to transform
+                mean = (
+                    self.prior(x, levels).to(x.dtype).contiguous()
+                )  # networks answer channels-last: slow to transform
             return Estimate(mean, _no_gradient)
         with torch.enable_grad():
             state = x.detach().requires_grad_(True)
             output = self.prior(state, levels).to(x.dtype).contiguous()
 
-        def vjp(v: Tensor) -> Tensor:
+        def vjp(v: Tensor, *, keep: bool = False) -> Tensor:
             self.counter.vjp += batch
-            (product,) = torch.autograd.grad(output, state, v)
-            return product
+            (product,) = torch.autograd.grad(output, state, v, retain_graph=keep)
+            return product.contiguous()
 
         return Estimate(output.detach(), vjp)
 
 
-def _no_gradient(_: Tensor) -> Tensor:
+def _no_gradient(_: Tensor, *, keep: bool = False) -> Tensor:
     raise RuntimeError("this estimate was made without a gradient; ask for it with grad=True")

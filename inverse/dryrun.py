@@ -119,21 +119,20 @@ def estimate(
     prior = open_recipe_prior(recipe)
     plan = make_plan(recipe, sources, prior, options)
     spec, terms = method_spec(method_kind(recipe)), plan.terms
-    calls = int(recipe.params.get("steps") or 1) * terms.samples
+    forward, vjp = (terms.samples * count for count in spec.cost(recipe.params))
     fitting = [item for item in plan.items if item.shape]
     pixels = {item.shape: torch.Size(item.shape).numel() for item in fitting}
-    cost = spec.forward + VJP_COST * spec.vjp
     seconds = 0.0
     if fitting:
         largest = max(pixels, key=lambda shape: pixels[shape])
         once = forward_seconds(prior, largest, dtype=terms.dtype, device=terms.device)
-        seconds = sum(once * cost * calls * pixels[item.shape] / pixels[largest] for item in fitting)
+        seconds = sum(once * (forward + VJP_COST * vjp) * pixels[item.shape] / pixels[largest] for item in fitting)
     return Estimate(
         items=tuple(_row(item, terms.samples) for item in plan.items),
         recipe_hash=terms.recipe,
         prior=prior_facts(prior.card),
-        evaluations=calls * spec.forward * len(fitting),
-        vjps=calls * spec.vjp * len(fitting),
+        evaluations=forward * len(fitting),
+        vjps=vjp * len(fitting),
         seconds=seconds,
         memory_bytes=peak_bytes(torch.device(terms.device)) + max((8 * 4 * n for n in pixels.values()), default=0),
         disk_bytes=sum(_disk(pixels[item.shape], terms.samples, terms.keep) for item in fitting),

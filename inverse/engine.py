@@ -10,7 +10,7 @@ import importlib
 import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +93,9 @@ class Problem:
                 raise UsageError(f"batch {batch!r}", "allowed: 'auto' or a whole number from 1")
             return batch
         height_width = self.observation.shape[-2:] if len(self.observation.shape) > 1 else self.observation.shape
-        limit = PIXELS_GRADIENT if "grad" in self.spec.needs else PIXELS_FORWARD
-        return max(1, limit // max(1, int(torch.Size(height_width).numel())))
+        limit = PIXELS_GRADIENT if "grad" in self.spec.needs_for(self.params) else PIXELS_FORWARD
+        states = int(self.params[self.spec.particles]) if self.spec.particles else 1
+        return max(1, limit // max(1, states * int(torch.Size(height_width).numel())))
 
     def batches(self, samples: Sequence[int], size: int) -> Iterator[list[tuple[int, int]]]:
         """Lists of at most ``size`` pairs (item, sample), all of one list with the same noise levels."""
@@ -112,29 +113,28 @@ class Problem:
         observation = self.observation.select(index)
         rng = Rng(self.seed, [self.items[item] for item, _ in pairs], [sample for _, sample in pairs])
         levels = self.levels[pairs[0][0]]
-        like = observation.empty()
         own = sorted({item for item, _ in pairs})
         centres = initial_mean(
             self.observation.select(torch.tensor(own, device=index.device)), self.prior_mean, self.card
         )
         centre = centres[[own.index(item) for item, _ in pairs]]
-        start = centre + levels[0] * rng.normal(like, step=0, stream="start")
+        start = self.method.start(centre, levels[0], rng)
         yield from run(self.method, self.denoise, start, levels, observation, rng)
 
 
-def _check_needs(spec: MethodSpec, observation: Observation) -> None:
-    from deepinv.physics import LinearPhysics
-
+def _check_needs(spec: MethodSpec, values: Mapping[str, Any], observation: Observation) -> None:
     has = {"grad"}
-    if isinstance(observation.physics, LinearPhysics) or not isinstance(observation.y, Tensor):
+    if observation.linear:
         has.add("linear")
     if observation.spectral:
         has.add("spectral")
-    missing = sorted(spec.needs - has)
+    missing = sorted(spec.needs_for(values) - has)
     if missing:
-        fitting = [name for name, other in methods().items() if other.needs <= has]
+        fitting = [name for name, other in methods().items() if other.needs_for({}) <= has]
+        chosen = "".join(f" with {key}" for key, need in spec.needs_with.items() if need - has and not spec.needs - has)
         raise RecipeError(
-            f"method '{spec.name}' needs a {' and '.join(missing)} operator; {type(observation.physics).__name__} is not",
+            f"method '{spec.name}'{chosen} needs a {' and '.join(missing)} operator; "
+            f"{type(observation.physics).__name__} is not",
             f"try: {', '.join(fitting) or 'none of the methods fits'}",
         )
 
@@ -146,14 +146,17 @@ def _compose(spec: MethodSpec, params: Mapping[str, Any], card: Card) -> Method:
     return factory(Context(data_var=card.data_var, gain=card.gain), **own)
 
 
-def _levels(params: Mapping[str, Any], card: Card, observation: Observation) -> tuple[tuple[float, ...], ...]:
+def _levels(
+    method: Method, params: Mapping[str, Any], card: Card, observation: Observation
+) -> tuple[tuple[float, ...], ...]:
     finest = (0.1 * observation.sigma / observation.s_max.clamp_min(1e-12)).tolist()
     result = []
     for item in range(observation.batch):
         low = max(card.sigma_min, min(0.01 * card.data_var**0.5, finest[item]) or 0.01 * card.data_var**0.5)
-        high = params["sigma_max"] or card.sigma_start or card.sigma_max
+        high = params["sigma_max"] or (observation.linear and card.sigma_start) or card.sigma_max
         low = params["sigma_min"] or min(low, high)
-        result.append(noise_levels(params["levels"], sigma_max=high, sigma_min=low, steps=int(params["steps"])))
+        levels = noise_levels(params["levels"], sigma_max=high, sigma_min=low, steps=int(params["steps"]))
+        result.append(method.schedule(levels))
     return tuple(result)
 
 
@@ -188,7 +191,7 @@ def prepare(
         y = y.to(device)
         physics = physics.clone().to(device)
     observation = Observation.create(y, physics, shape=shape)
-    _check_needs(spec, observation)
+    _check_needs(spec, values, observation)
     names = tuple(str(i) for i in range(observation.batch)) if items is None else tuple(items)
     if len(names) != observation.batch or len(set(names)) != len(names):
         raise InputError(
@@ -207,15 +210,20 @@ def prepare(
     if min(observation.shape[1:], default=card.minimum_size) < card.minimum_size:
         size = " x ".join(str(n) for n in observation.shape[1:])
         raise InputError(f"image of {size} pixels; prior '{card.name}' takes {card.minimum_size} and up")
+    prior_mean = torch.as_tensor(card.mean if mean is None else mean, dtype=like.dtype, device=like.device)
+    if not observation.linear:
+        away = Rng(0, ("",), (0,)).normal(like[:1], step=0, stream="point")
+        observation = replace(observation, point=prior_mean + card.data_var**0.5 * away)
+    composed = _compose(spec, values, card)
     return Problem(
         observation=observation,
         denoise=Denoise(opened, observation.counter),
         card=card,
-        prior_mean=torch.as_tensor(card.mean if mean is None else mean, dtype=like.dtype, device=like.device),
-        method=_compose(spec, values, card),
+        prior_mean=prior_mean,
+        method=composed,
         spec=spec,
         params=values,
-        levels=_levels(values, card, observation),
+        levels=_levels(composed, values, card, observation),
         items=names,
         seed=seed,
         dtype=precision,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata, resources
@@ -17,7 +17,7 @@ from typing import Any
 
 from inverse.errors import RecipeError, did_you_mean
 
-__all__ = ["METHODS", "MethodSpec", "Parameter", "method_spec", "methods", "recorded_bias"]
+__all__ = ["COMMON", "MethodSpec", "Parameter", "evaluations", "method_spec", "methods", "recorded_bias"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,12 @@ COMMON = {
 }
 
 
+def evaluations(values: Mapping[str, Any]) -> int:
+    """Posterior evaluations of a sample with these parameters: one a level, two with Heun but for the last."""
+    steps = int(values["steps"])
+    return 2 * steps - 1 if values.get("kernel") == "heun" else steps
+
+
 @dataclass(frozen=True)
 class MethodSpec:
     """A method.
@@ -70,8 +76,12 @@ class MethodSpec:
         factory: Dotted path of the function ``(**parameters) -> Method``.
         parameters: Its own parameters, the common ones included.
         needs: Capabilities it asks of the operator and prior: ``linear``, ``spectral``, ``grad``.
-        forward: Network evaluations a step and sample (F).
-        vjp: Vector-Jacobian products a step and sample (V).
+        needs_with: What a choice asks beside, by ``"parameter=value"``.
+        forward: Network evaluations (F) of one posterior evaluation.
+        vjp: Vector-Jacobian products (V) of one posterior evaluation: a number, or the parameters' function.
+        count: F and V of a sample from the parameters, where it is not evaluations times those two.
+        particles: Name of the parameter that multiplies the states a sample holds; None is one.
+        point_estimate: Whether its samples are estimates and not draws of a posterior.
     """
 
     name: str
@@ -80,8 +90,26 @@ class MethodSpec:
     factory: str
     parameters: Mapping[str, Parameter]
     needs: frozenset[str] = field(default_factory=frozenset)
+    needs_with: Mapping[str, frozenset[str]] = field(default_factory=dict)
     forward: int = 1
-    vjp: int = 0
+    vjp: int | Callable[[Mapping[str, Any]], int] = 0
+    count: Callable[[Mapping[str, Any]], tuple[int, int]] | None = None
+    particles: str | None = None
+    point_estimate: bool = False
+
+    def cost(self, params: Mapping[str, Any]) -> tuple[int, int]:
+        """Network evaluations and vector-Jacobian products of one sample, from parameters that override the defaults."""
+        values = {**self.defaults, **params}
+        if self.count is not None:
+            return self.count(values)
+        calls = evaluations(values)
+        return calls * self.forward, calls * (self.vjp(values) if callable(self.vjp) else self.vjp)
+
+    def needs_for(self, params: Mapping[str, Any]) -> frozenset[str]:
+        """Capabilities that these parameters ask for."""
+        values = {**self.defaults, **params}
+        extra = [need for key, need in self.needs_with.items() if str(values[key.split("=")[0]]) == key.split("=")[1]]
+        return self.needs.union(*extra)
 
     @property
     def bias(self) -> Mapping[str, Mapping[str, float]]:
@@ -111,83 +139,6 @@ class MethodSpec:
         return {**self.defaults, **params}
 
 
-def _spec(steps: int, own: Mapping[str, Parameter], **fields: object) -> MethodSpec:
-    parameters = {"steps": Parameter(steps, "noise levels, one evaluation each", low=1, high=100_000), **own, **COMMON}
-    return MethodSpec(parameters=MappingProxyType(parameters), **fields)  # type: ignore[arg-type]
-
-
-_ETA = Parameter(1.0, "fresh noise of the DDIM kernel: 1 ancestral, 0 deterministic", low=0.0, high=1.0)
-
-METHODS: Mapping[str, MethodSpec] = MappingProxyType(
-    {
-        "dps": _spec(
-            100,
-            {
-                "form": Parameter(
-                    "consistent", "sigma-consistent, or the paper's step", choices=("consistent", "paper")
-                ),
-                "zeta": Parameter(0.3, "step of the paper form, for 1000 steps on [-1, 1] data", low=0.0, high=100.0),
-                "eta": _ETA,
-            },
-            name="dps",
-            title="Diffusion posterior sampling (Chung et al. 2023)",
-            summary="gradient of the residual through the network; any differentiable operator",
-            factory="inverse.guidance.dps:dps",
-            needs=frozenset({"grad"}),
-            vjp=1,
-        ),
-        "pigdm": _spec(
-            50,
-            {
-                "covariance": Parameter(
-                    "card",
-                    "p(x0 | x) variance: sigma^2 c / (sigma^2 + c), or matched to the residual",
-                    choices=("card", "residual"),
-                ),
-                "data_var": Parameter(
-                    None, "the c of that formula, data units squared; default the prior's", low=1e-12
-                ),
-                "eta": _ETA,
-            },
-            name="pigdm",
-            title="Pseudoinverse-guided diffusion (Song et al. 2023)",
-            summary="Gaussian likelihood of the measurement given the noisy state, through the network",
-            factory="inverse.guidance.covariance:pigdm",
-            needs=frozenset({"linear", "grad"}),
-            vjp=1,
-        ),
-        "diffpir": _spec(
-            20,
-            {
-                "lam": Parameter(3.0, "weight of the prior: p(x0 | x) variance is sigma^2 / lam", low=1e-6, high=1e6),
-                "zeta": Parameter(0.5, "fresh share of the re-noising: 1 all new, 0 deterministic", low=0.0, high=1.0),
-            },
-            name="diffpir",
-            title="Denoising diffusion for plug-and-play restoration (Zhu et al. 2023)",
-            summary="proximal step on the measurement, closed form or conjugate gradients; no gradient of the network",
-            factory="inverse.guidance.proximal:diffpir",
-            needs=frozenset({"linear"}),
-        ),
-        "ddrm": _spec(
-            20,
-            {
-                "eta": Parameter(
-                    0.85, "fresh noise where the measurement is noisier than the state", low=0.0, high=1.0
-                ),
-                "eta_b": Parameter(
-                    1.0, "weight of the measurement where it is sharper than the state", low=0.0, high=1.0
-                ),
-            },
-            name="ddrm",
-            title="Denoising diffusion restoration models (Kawar et al. 2022)",
-            summary="per-coordinate update in the operator's singular basis; no gradient of the network",
-            factory="inverse.samplers.ddrm:ddrm",
-            needs=frozenset({"linear", "spectral"}),
-        ),
-    }
-)
-
-
 @cache
 def recorded_bias() -> Mapping[str, Any]:
     """``bias.json``: ``samples`` each record was made from, and ``problems``: problem, method, fields of ``inverse.gates.Bias``."""
@@ -198,6 +149,8 @@ def recorded_bias() -> Mapping[str, Any]:
 @cache
 def methods() -> Mapping[str, MethodSpec]:
     """The built-in methods and those of entry points in the group ``inverse.methods``."""
+    from inverse.method_table import METHODS
+
     found = dict(METHODS)
     for entry in metadata.entry_points(group="inverse.methods"):
         found[entry.name] = entry.load()

@@ -91,16 +91,36 @@ def _select(physics: Physics, index: Tensor, batch: int) -> Physics:
     return chosen
 
 
+class _Tangent(LinearPhysics):
+    """Jacobian of a nonlinear physics at ``x`` (B, C, *S), forward by ``jvp``, transposed by autograd."""
+
+    def __init__(self, physics: Physics, x: Tensor) -> None:
+        super().__init__(noise_model=physics.noise_model)
+        self._physics, self._x = physics, x
+
+    def A(self, v: Tensor, **_: Any) -> Tensor:
+        x = self._x.expand_as(v)
+        product: Tensor = torch.func.jvp(self._physics.A, (x,), (v,))[1]
+        return product
+
+    def A_adjoint(self, r: Tensor, **_: Any) -> Tensor:
+        with torch.enable_grad():
+            state = self._x.expand(r.shape[0], *self._x.shape[1:]).detach().requires_grad_(True)
+            (product,) = torch.autograd.grad(self._physics.A(state), state, r)
+        return product
+
+
 @dataclass(frozen=True)
 class Observation:
     """A batch of measurements and their physics.
 
     Attributes:
         y: Measurements (B, ...), real, complex or a ``TensorList``.
-        physics: A linear deepinv physics for every method of this version that ``needs`` it.
+        physics: A deepinv physics: linear, or for the methods that do not need it any that autograd differentiates.
         sigma: Standard deviation of the noise of each item (B,).
         shape: Shape (C, *S) or (d,) of one unknown.
         counter: Where applications are counted.
+        point: Where a nonlinear operator is linearised for its size (1, C, *S); None for a linear one.
     """
 
     y: Vector
@@ -108,6 +128,7 @@ class Observation:
     sigma: Tensor
     shape: tuple[int, ...]
     counter: Counter = field(default_factory=Counter)
+    point: Tensor | None = None
 
     @classmethod
     def create(cls, y: Vector, physics: Physics, *, shape: Sequence[int] | None = None) -> Observation:
@@ -165,6 +186,11 @@ class Observation:
         """Whether the physics is decomposable, so that solves are closed form."""
         return isinstance(self.physics, DecomposablePhysics) and isinstance(self.y, Tensor)
 
+    @property
+    def linear(self) -> bool:
+        """Whether the operator is linear, so that it has an adjoint."""
+        return isinstance(self.physics, LinearPhysics) or not isinstance(self.y, Tensor)
+
     def select(self, index: Tensor) -> Observation:
         """The observation of the items ``index`` (may repeat), sharing the counter."""
         y = self.y[index] if isinstance(self.y, Tensor) else type(self.y)([part[index] for part in self.y])
@@ -187,6 +213,22 @@ class Observation:
         self.counter.at += self.batch
         image: Tensor = self.physics.A_adjoint(r)
         return image
+
+    def pull(self, x: Tensor, r: Vector) -> Tensor:
+        """Transposed Jacobian of the operator at ``x`` (B, C, *S), applied to ``r``: the adjoint where it is linear."""
+        if self.linear:
+            return self.AT(r)
+        self.counter.at += self.batch
+        with torch.enable_grad():
+            state = x.detach().requires_grad_(True)
+            (image,) = torch.autograd.grad(self.physics.A(state), state, r)
+        return image
+
+    def linearised(self, x: Tensor) -> Observation:
+        """The linear problem whose operator is the Jacobian at ``x`` (B, C, *S), counted apart; itself where it is linear."""
+        if self.linear:
+            return self
+        return replace(self, physics=_Tangent(self.physics, x.detach()), counter=Counter(), point=None)
 
     def residual(self, x: Tensor) -> Vector:
         """``y - A x``."""
@@ -232,6 +274,9 @@ class Observation:
 
     def _representative(self) -> tuple[Observation, Rng]:
         """The items that differ in their operator (one, where all share it) and a generator for probes of them."""
+        if not self.linear:
+            point = self.empty() if self.point is None else self.empty() + self.point
+            return self.linearised(point), Rng(0, ("",) * self.batch, (0,) * self.batch)
         own = _per_item(self.physics, self.batch)
         index = torch.arange(self.batch if own else 1, device=self.sigma.device)
         return self.select(index), Rng(0, ("",) * len(index), (0,) * len(index))
@@ -291,13 +336,21 @@ class Observation:
         return self._cached("_projected", compute)
 
     def gram_solve(self, right: Vector, variance: Tensor, *, tolerance: float = 1e-4) -> Vector:
-        """``(c A A^T + sigma_y^2)^-1 right`` by preconditioned conjugate gradients, ``c`` of each item (B,).
+        """``(c A A^T + sigma_y^2)^-1 right`` in the range of ``A``, ``c`` of each item (B,): closed form, or preconditioned conjugate gradients.
 
         An item stops when its residual is below ``tolerance`` of its right-hand side.
         In measurement space there is no direction that the measurement does not see, so a preconditioner built from the
         operator's spectrum is close to the inverse; on the unknown it is not, and takes several times the iterations.
         """
         power = self.sigma**2
+        if self.spectral:
+            coordinates = self.physics.U_adjoint(right)
+            c, noise = expand(variance, coordinates), expand(power, coordinates)
+            total = c * self.physics.mask.abs().square() + noise
+            solved: Vector = self.physics.U(
+                torch.where(total > 0, coordinates / torch.where(total > 0, total, 1.0), 0.0)
+            )
+            return solved
 
         def operator(v: Vector) -> Vector:
             return scale(v, power) + scale(self.A(self.AT(v)), variance)

@@ -3,16 +3,16 @@ r"""Samples of a posterior and what they say: mean, spread, intervals, misfit, a
 With ``c`` the prior's variance, :math:`R = c A^T (c A A^T + \sigma_y^2)^{-1} A`:
 
 * ``data_share`` is :math:`\mathrm{diag}\,R`: 1 where the measurement determines a pixel, 0 where only the prior does; for a white Gaussian
-  prior it equals 1 - posterior variance / prior variance. Closed form where the physics knows the squares of its basis
-  (``basis_squared``), else from keyed Rademacher probes, smoothed, with their standard error.
+  prior it equals 1 - posterior variance / prior variance. A nonlinear operator is linearised at the mean. Closed form where the physics knows
+  the squares of its basis (``basis_squared``), else from keyed Rademacher probes, smoothed, with their standard error.
 * ``invented`` is :math:`d - R d` with ``d = mean - prior mean``: the part of the result that the data do not determine.
 * ``misfit`` is :math:`\chi^2 / m`, ``m`` the number of observed real values (a complex value counts as two); its expectation is about 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 import torch
@@ -123,6 +123,7 @@ class Posterior:
         method: The method and its parameters.
         levels: The noise levels of each item.
         crop: (top, left, height, width) of the part that is reported; None is all.
+        diagnostics: What the method said of its samples, by name, each (K, B, ...).
     """
 
     states: Tensor
@@ -134,6 +135,7 @@ class Posterior:
     method: dict[str, object]
     levels: tuple[tuple[float, ...], ...]
     crop: tuple[int, int, int, int] | None = None
+    diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
 
     def _frame(self, image: Tensor) -> Tensor:
         if self.crop is None:
@@ -187,9 +189,14 @@ class Posterior:
     def _variance(self) -> Tensor:
         return torch.full_like(self.observation.sigma, self.data_var)
 
+    @cached_property
+    def _local(self) -> Observation:
+        """The observation; where it is not linear, its tangent at the mean."""
+        return self.observation.linearised(self._statistics.mean.to(self.states.dtype))
+
     def _determined(self, d: Tensor, *, tolerance: float = 1e-4) -> Tensor:
         """``R d``."""
-        observation = self.observation
+        observation = self._local
         if observation.spectral:
             coordinates = observation.physics.V_adjoint(d)
             determined: Tensor = observation.physics.V(self._shares(coordinates) * coordinates).to(d.dtype)

@@ -1,8 +1,8 @@
 r"""Where sampling starts: ``m + sigma_max n``, with ``m`` what the posterior denoiser answers as the noise level grows without bound.
 
 There the prior is its mean and covariance alone, so :math:`m = \mu + C A^T (A C A^T + \sigma_y^2)^{-1} (y - A \mu)` with :math:`C = c I`: closed form for
-decomposable physics, no network evaluation. Where pixels are missing and the card says that the images' spectrum falls, an independent prior
-would leave a hole of the prior's mean: at a few tenths of the data's range the noise does not hide a wrong mean of a large area, and the
+decomposable physics, no network evaluation; the prior's mean for a nonlinear operator. Where pixels are missing and the card says that the
+images' spectrum falls, an independent prior would leave a hole of the prior's mean: at a few tenths of the data's range the noise does not hide a wrong mean of a large area, and the
 network believes it. There ``m`` is the smooth interpolation of a pyramid (pull-push, Gortler et al. 1996, section 3.4), each level the prior of
 the next finer one: within 1 dB of the posterior mean under a :math:`1/k^2` spectrum, at the cost of two resamplings.
 """
@@ -26,6 +26,8 @@ COARSE = 0.03  # weight of the coarser level against a pixel that was observed w
 def initial_mean(observation: Observation, prior_mean: Tensor, card: Card) -> Tensor:
     """Start of each item (B, C, *S), data units."""
     centre = observation.empty() + prior_mean
+    if not observation.linear:
+        return centre
     mask = observed(observation.physics, observation.y) if isinstance(observation.y, Tensor) else None
     holes = mask is not None and isinstance(observation.physics, Inpainting) and bool((mask == 0).any())
     if card.spectrum_exponent is None or not holes or mask is None or centre.ndim != 4:

@@ -70,8 +70,8 @@ def _methods() -> dict[str, Entry]:
         name: {
             "summary": spec.summary,
             "title": spec.title,
-            "needs": sorted(spec.needs),
-            "cost a step and sample": f"{spec.forward} F + {spec.vjp} V",
+            "needs": [*sorted(spec.needs), *(f"{', '.join(sorted(n))} with {k}" for k, n in spec.needs_with.items())],
+            "cost of a sample at the defaults": "{} F + {} V".format(*spec.cost({})),
             "measured bias on exact posteriors (1, 1, 0, 0, 1 is exact)": dict(spec.bias),
             "parameters": _parameters(method_models()[name].model_json_schema()),
         }

@@ -15,8 +15,6 @@ The solve is closed form for decomposable physics, else conjugate gradients. Cos
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
@@ -24,7 +22,8 @@ from inverse.context import Context
 from inverse.denoise import Denoise
 from inverse.linalg import expand, inner
 from inverse.observation import Observation
-from inverse.samplers.reverse import GuidedMethod, ddim
+from inverse.samplers.kernels import kernel as reverse_kernel
+from inverse.samplers.reverse import GuidedMethod
 
 __all__ = ["pigdm", "prior_variance"]
 
@@ -36,7 +35,7 @@ def prior_variance(sigma: float, data_var: float) -> float:
     return sigma**2 * data_var / (sigma**2 + data_var)
 
 
-def pigdm(context: Context, *, covariance: str, data_var: float | None, eta: float) -> GuidedMethod:
+def pigdm(context: Context, *, covariance: str, data_var: float | None, kernel: str, eta: float) -> GuidedMethod:
     """Compose PiGDM for a prior and an operator."""
     c = context.data_var if data_var is None else data_var
 
@@ -50,4 +49,4 @@ def pigdm(context: Context, *, covariance: str, data_var: float | None, eta: flo
         pull = observation.gain(lambda: observation.residual(estimate.mean), variance, x=estimate.mean)
         return estimate.mean + estimate.vjp(pull) * expand(sigma**2 / variance, x)
 
-    return GuidedMethod(guidance, partial(ddim, eta=eta))
+    return GuidedMethod(guidance, reverse_kernel(kernel, eta=eta))

@@ -15,39 +15,46 @@ Cost: 1 F, 1 V, 1 A, 1 A^T a step.
 from __future__ import annotations
 
 import math
-from functools import partial
 
 from torch import Tensor
 
 from inverse.context import Context
 from inverse.denoise import Denoise
+from inverse.errors import RecipeError
 from inverse.guidance.covariance import prior_variance
 from inverse.linalg import expand, norm, scale
 from inverse.observation import Observation
-from inverse.samplers.reverse import GuidedMethod, ddim
+from inverse.samplers.kernels import kernel as reverse_kernel
+from inverse.samplers.reverse import GuidedMethod
 
 __all__ = ["dps"]
 
 
-def dps(context: Context, *, form: str, zeta: float, eta: float) -> GuidedMethod:
-    """Compose DPS for a prior and an operator."""
+def dps(context: Context, *, form: str, zeta: float, kernel: str, eta: float) -> GuidedMethod:
+    """Compose DPS for a prior and an operator.
+
+    Raises:
+        RecipeError: the paper's form, which is made for one kernel, with another.
+    """
+    if form == "paper" and kernel != "ddim":
+        raise RecipeError(f"dps in its paper form with kernel '{kernel}'", "allowed: kernel ddim, or form consistent")
 
     def consistent(denoise: Denoise, x: Tensor, sigma: float, sigma_next: float, observation: Observation) -> Tensor:
         estimate = denoise.estimate(x, sigma, grad=True)
         variance = prior_variance(sigma, context.data_var)
         weight = sigma**2 / (observation.sigma**2 + observation.s_max**2 * variance)
-        pull = observation.AT(observation.residual(estimate.mean))
+        pull = observation.pull(estimate.mean, observation.residual(estimate.mean))
         return estimate.mean + estimate.vjp(pull) * expand(weight, x)
 
     def paper(denoise: Denoise, x: Tensor, sigma: float, sigma_next: float, observation: Observation) -> Tensor:
         estimate = denoise.estimate(x, sigma, grad=True)
         residual = observation.residual(estimate.mean)
         size = norm(residual)
-        direction = estimate.vjp(observation.AT(scale(residual, 1.0 / size.clamp_min(1e-12))))
+        direction = estimate.vjp(observation.pull(estimate.mean, scale(residual, 1.0 / size.clamp_min(1e-12))))
         gain = context.gain
         vp = math.sqrt((1 + (gain * sigma) ** 2) * (1 + (gain * sigma_next) ** 2))
         share = 1 - (1 - eta**2 * (1 - sigma_next**2 / sigma**2)) ** 0.5 * sigma_next / sigma
         moved: Tensor = estimate.mean + direction * (zeta * vp / gain / share)
         return moved
 
-    return GuidedMethod(paper if form == "paper" else consistent, partial(ddim, eta=eta))
+    return GuidedMethod(paper if form == "paper" else consistent, reverse_kernel(kernel, eta=eta))

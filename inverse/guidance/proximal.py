@@ -20,7 +20,8 @@ from torch import Tensor
 from inverse.context import Context
 from inverse.denoise import Denoise
 from inverse.observation import Observation
-from inverse.samplers.reverse import GuidedMethod, zeta_mix
+from inverse.samplers.kernels import zeta_mix
+from inverse.samplers.reverse import GuidedMethod
 
 __all__ = ["diffpir"]
 

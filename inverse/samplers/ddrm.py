@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,12 +26,13 @@ from inverse.denoise import Denoise
 from inverse.linalg import expand
 from inverse.observation import Observation
 from inverse.rng import Rng
+from inverse.samplers.reverse import Move, Sampler
 
 __all__ = ["DDRM", "ddrm"]
 
 
 @dataclass(frozen=True)
-class DDRM:
+class DDRM(Sampler):
     """DDRM as a method.
 
     Attributes:
@@ -50,11 +52,12 @@ class DDRM:
         observation: Observation,
         rng: Rng,
         index: int,
-    ) -> tuple[Tensor, Tensor]:
+        memory: Any,
+    ) -> Move:
         """One network evaluation, one update of every coordinate."""
         mean = denoise.estimate(x, sigma).mean
         if sigma_next == 0:
-            return mean, mean
+            return Move(mean, mean)
         physics = observation.physics
         s = physics.mask
         d, state = physics.V_adjoint(mean), physics.V_adjoint(x)
@@ -70,7 +73,7 @@ class DDRM:
         spread = (sigma_next**2 - (self.eta_b * level) ** 2).clamp_min(0.0).sqrt()
         sharp = (1 - self.eta_b) * d + self.eta_b * target + spread * z
         moved = torch.where(seen, torch.where(level > sigma_next, noisy, sharp), unseen)
-        return physics.V(moved).to(x.dtype), mean
+        return Move(physics.V(moved).to(x.dtype), mean)
 
 
 def ddrm(context: Context, *, eta: float, eta_b: float) -> DDRM:

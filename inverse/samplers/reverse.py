@@ -1,29 +1,25 @@
-r"""The reverse process: one generator loop, and the kernels that take a state from one noise level to the next.
+r"""The reverse process: one generator loop, and what a method is to it.
 
-State :math:`x = x_0 + \sigma n` (variance exploding). With the posterior denoiser's answer :math:`\hat x`:
-
-* **DDIM-eta** (Song et al. 2021a): :math:`x' = \hat x + \sqrt{\sigma'^2 - \tau^2}\,(x - \hat x)/\sigma + \tau z`,
-  :math:`\tau^2 = \eta^2 \sigma'^2 (1 - \sigma'^2 / \sigma^2)`; :math:`\eta = 1` is ancestral (DDPM), 0 the probability-flow Euler step.
-* **zeta-mix** (Zhu et al. 2023): :math:`x' = \hat x + \sigma' (\sqrt{1 - \zeta}\,(x - \hat x)/\sigma + \sqrt\zeta\, z)`.
-
-Cost: one posterior evaluation a level.
+State :math:`x = x_0 + \sigma n` (variance exploding). A guidance makes the prior's denoiser a posterior denoiser
+:math:`\hat x(x, \sigma) \approx E[x_0 | x, y]`; a kernel (:mod:`inverse.samplers.kernels`) takes the state from one level to the next with it.
+Methods that need a step of their own bring it.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from inverse.denoise import Denoise
 from inverse.observation import Counter, Observation
 from inverse.rng import Rng
+from inverse.samplers.kernels import Kernel
 
-__all__ = ["Guidance", "GuidedMethod", "Kernel", "Method", "Step", "ddim", "run", "zeta_mix"]
+__all__ = ["Guidance", "GuidedMethod", "Method", "Move", "Sampler", "Step", "run"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,7 @@ class Step:
         x: State at the next level (B, C, *S); after the last step the samples.
         mean: The posterior denoiser's answer :math:`\hat x` at ``sigma``.
         cost: Evaluations so far, all entries together.
+        info: What the method says of itself, by name, each (B, ...); after the last step the diagnostics of the samples.
     """
 
     index: int
@@ -45,10 +42,36 @@ class Step:
     x: Tensor
     mean: Tensor
     cost: Counter
+    info: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Move:
+    r"""What one step of a method returns.
+
+    Attributes:
+        x: State at the next level (B, C, *S).
+        mean: The posterior mean estimate :math:`\hat x` at this level (B, C, *S).
+        memory: Whatever the method wants back at its next step.
+        info: As :attr:`Step.info`.
+    """
+
+    x: Tensor
+    mean: Tensor
+    memory: Any = None
+    info: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Method(Protocol):
     """A sampler: takes the state of a batch from one level to the next."""
+
+    def schedule(self, levels: tuple[float, ...]) -> tuple[float, ...]:
+        """The levels the loop runs through, from the method's ``levels``; the last is 0."""
+        ...
+
+    def start(self, centre: Tensor, sigma: float, rng: Rng) -> tuple[Tensor, Any]:
+        """State at the first level and the first memory, from where sampling starts (:mod:`inverse.start`)."""
+        ...
 
     def step(
         self,
@@ -59,9 +82,22 @@ class Method(Protocol):
         observation: Observation,
         rng: Rng,
         index: int,
-    ) -> tuple[Tensor, Tensor]:
-        """Return the state at ``sigma_next`` and the posterior mean estimate at ``sigma``."""
+        memory: Any,
+    ) -> Move:
+        """Take the state (B, C, *S) from ``sigma`` to ``sigma_next``."""
         ...
+
+
+class Sampler:
+    """The levels as they are, and the start that most methods share."""
+
+    def schedule(self, levels: tuple[float, ...]) -> tuple[float, ...]:
+        """``levels``."""
+        return levels
+
+    def start(self, centre: Tensor, sigma: float, rng: Rng) -> tuple[Tensor, Any]:
+        """``centre + sigma n``, no memory."""
+        return centre + sigma * rng.normal(centre, step=0, stream="start"), None
 
 
 class Guidance(Protocol):
@@ -74,32 +110,8 @@ class Guidance(Protocol):
         ...
 
 
-Kernel = Callable[[Tensor, Tensor, float, float, Callable[[], Tensor]], Tensor]
-
-
-def ddim(
-    x: Tensor, mean: Tensor, sigma: float, sigma_next: float, noise: Callable[[], Tensor], *, eta: float
-) -> Tensor:
-    """DDIM-eta kernel; ``noise()`` draws ``z`` and is called only if needed."""
-    if sigma_next == 0:
-        return mean
-    fresh = eta**2 * sigma_next**2 * (1 - sigma_next**2 / sigma**2)
-    state = mean + math.sqrt(max(sigma_next**2 - fresh, 0.0)) / sigma * (x - mean)
-    return state + math.sqrt(fresh) * noise() if fresh > 0 else state
-
-
-def zeta_mix(
-    x: Tensor, mean: Tensor, sigma: float, sigma_next: float, noise: Callable[[], Tensor], *, zeta: float
-) -> Tensor:
-    """zeta-mix kernel; ``noise()`` draws ``z`` and is called only if needed."""
-    if sigma_next == 0:
-        return mean
-    state = mean + sigma_next * math.sqrt(1 - zeta) / sigma * (x - mean)
-    return state + sigma_next * math.sqrt(zeta) * noise() if zeta > 0 else state
-
-
 @dataclass(frozen=True)
-class GuidedMethod:
+class GuidedMethod(Sampler):
     """A guidance and a kernel, as a method.
 
     Attributes:
@@ -119,16 +131,31 @@ class GuidedMethod:
         observation: Observation,
         rng: Rng,
         index: int,
-    ) -> tuple[Tensor, Tensor]:
-        """One posterior evaluation, one kernel step."""
-        mean = self.guidance(denoise, x, sigma, sigma_next, observation)
-        return self.kernel(x, mean, sigma, sigma_next, lambda: rng.normal(x, step=index, stream="kernel")), mean
+        memory: Any,
+    ) -> Move:
+        """One kernel step."""
+
+        def posterior(state: Tensor, level: float) -> Tensor:
+            return self.guidance(denoise, state, level, sigma_next, observation)
+
+        def noise() -> Tensor:
+            return rng.normal(x, step=index, stream="kernel")
+
+        moved, mean, memory = self.kernel(posterior, x, sigma, sigma_next, noise, memory)
+        return Move(moved, mean, memory)
 
 
 def run(
-    method: Method, denoise: Denoise, x: Tensor, levels: Sequence[float], observation: Observation, rng: Rng
+    method: Method,
+    denoise: Denoise,
+    start: tuple[Tensor, Any],
+    levels: Sequence[float],
+    observation: Observation,
+    rng: Rng,
 ) -> Iterator[Step]:
-    """Run ``method`` from the state ``x`` at ``levels[0]`` down to ``levels[-1] = 0``; the caller owns the loop."""
+    """Run ``method`` from its start at ``levels[0]`` down to ``levels[-1] = 0``; the caller owns the loop."""
+    x, memory = start
     for index, (sigma, sigma_next) in enumerate(pairwise(levels)):
-        x, mean = method.step(denoise, x, sigma, sigma_next, observation, rng, index)
-        yield Step(index, len(levels) - 1, sigma, x, mean, denoise.counter)
+        move = method.step(denoise, x, sigma, sigma_next, observation, rng, index, memory)
+        x, memory = move.x, move.memory
+        yield Step(index, len(levels) - 1, sigma, x, move.mean, denoise.counter, move.info)

@@ -14,7 +14,7 @@ from inverse.gates import problem
 from inverse.levels import noise_levels
 from inverse.linalg import scale
 from inverse.priors.gaussian import GaussianPrior
-from inverse.samplers.reverse import ddim, zeta_mix
+from inverse.samplers.kernels import ddim, zeta_mix
 
 
 def _never(x, sigma):
@@ -86,10 +86,16 @@ def test_kernels_keep_the_noise_level() -> None:
     generator = torch.Generator().manual_seed(0)
     mean, noise = torch.zeros(1, 200_000), torch.randn(2, 200_000, generator=generator)
     x = mean + 2.0 * noise[:1]
+
+    def posterior(state, level):
+        return mean
+
     for eta in (0.0, 0.5, 1.0):
-        assert float(ddim(x, mean, 2.0, 1.0, lambda: noise[1:], eta=eta).std()) == pytest.approx(1.0, abs=0.01)
-        assert float(zeta_mix(x, mean, 2.0, 1.0, lambda: noise[1:], zeta=eta).std()) == pytest.approx(1.0, abs=0.01)
-    deterministic = ddim(x, mean, 2.0, 1.0, lambda: pytest.fail("noise was drawn"), eta=0.0)
+        by_eta = ddim(posterior, x, 2.0, 1.0, lambda: noise[1:], None, eta=eta)[0]
+        assert float(by_eta.std()) == pytest.approx(1.0, abs=0.01)
+        by_zeta = zeta_mix(posterior, x, 2.0, 1.0, lambda: noise[1:], None, zeta=eta)[0]
+        assert float(by_zeta.std()) == pytest.approx(1.0, abs=0.01)
+    deterministic = ddim(posterior, x, 2.0, 1.0, lambda: pytest.fail("noise was drawn"), None, eta=0.0)[0]
     assert torch.allclose(deterministic, x / 2)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from inverse.errors import RecipeError
 from inverse.gates import PROBLEMS, Bias, measure, problem
-from inverse.methods import METHODS, recorded_bias
+from inverse.method_table import METHODS
+from inverse.methods import recorded_bias
 
 SAMPLES = 200
 RECORD = recorded_bias()["problems"]
