@@ -28,7 +28,7 @@ from inverse.posterior import Posterior
 from inverse.priors.gaussian import GaussianPrior, power_law
 from inverse.rng import Rng
 
-__all__ = ["PROBLEMS", "Band", "Bias", "EigenRatios", "GaussianProblem", "draw", "measure", "problem"]
+__all__ = ["PROBLEMS", "Band", "Bias", "EigenRatios", "GaussianProblem", "draw", "matrix", "measure", "problem"]
 
 SIZE = 16
 NOISE = 0.05
@@ -183,7 +183,8 @@ def _flatten(y: Any) -> Tensor:
     return torch.cat([(torch.view_as_real(p) if p.is_complex() else p).reshape(-1) for p in parts(y)])
 
 
-def _matrix(physics: Any, shape: tuple[int, ...]) -> Tensor:
+def matrix(physics: Any, shape: tuple[int, ...]) -> Tensor:
+    """The operator's matrix (m, n), float64: complex and stacked measurements as real vectors."""
     count = torch.Size(shape).numel()
     columns = [_flatten(physics.A(unit.reshape(1, *shape))) for unit in torch.eye(count)]
     return torch.stack(columns, 1).double()
@@ -191,21 +192,21 @@ def _matrix(physics: Any, shape: tuple[int, ...]) -> Tensor:
 
 def _solve(prior: GaussianPrior, physics: Any, shape: tuple[int, ...]) -> GaussianProblem:
     count = torch.Size(shape).numel()
-    matrix = _matrix(physics, shape)
+    operator = matrix(physics, shape)
     identity = torch.eye(count, dtype=torch.float64).reshape(count, *shape)
     root = prior.sample(identity) - torch.as_tensor(prior.mean, dtype=torch.float64)
     root = root.reshape(count, count)
     prior_covariance = root @ root.T
-    gram = matrix @ prior_covariance @ matrix.T + NOISE**2 * torch.eye(len(matrix), dtype=torch.float64)
+    gram = operator @ prior_covariance @ operator.T + NOISE**2 * torch.eye(len(operator), dtype=torch.float64)
     truth = prior.sample(Rng(1, ("truth",), (0,)).normal(torch.zeros(1, *shape), step=0, stream="truth"))
     y = simulate(truth, physics, seed=1)
-    gain = torch.linalg.solve(gram, matrix @ prior_covariance).T
+    gain = torch.linalg.solve(gram, operator @ prior_covariance).T
     centre = torch.as_tensor(prior.mean, dtype=torch.float64).expand(count)
-    residual = _flatten(y).double() - matrix @ centre
-    mean, covariance = centre + gain @ residual, prior_covariance - gain @ matrix @ prior_covariance
-    _, s, vt = torch.linalg.svd(matrix, full_matrices=True)
-    left = _flatten(y).double() - matrix @ mean
-    expectation = float(left.square().sum() + (matrix @ covariance * matrix).sum()) / NOISE**2
+    residual = _flatten(y).double() - operator @ centre
+    mean, covariance = centre + gain @ residual, prior_covariance - gain @ operator @ prior_covariance
+    _, s, vt = torch.linalg.svd(operator, full_matrices=True)
+    left = _flatten(y).double() - operator @ mean
+    expectation = float(left.square().sum() + (operator @ covariance * operator).sum()) / NOISE**2
     return GaussianProblem(
         prior, physics, y, mean, covariance, vt.T, int((s > 1e-3 * s.max()).sum()), shape, expectation
     )
