@@ -17,7 +17,7 @@ import torch
 
 import inverse.gates as gates
 from inverse.errors import RecipeError
-from inverse.methods import METHODS
+from inverse.method_table import METHODS
 
 
 @click.command()

@@ -12,7 +12,18 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-__all__ = ["Vector", "conjugate_gradients", "expand", "inner", "largest_eigenvalue", "norm", "parts", "scale"]
+__all__ = [
+    "Vector",
+    "conjugate_gradients",
+    "expand",
+    "gmres",
+    "inner",
+    "largest_eigenvalue",
+    "norm",
+    "parts",
+    "scale",
+    "square_root",
+]
 
 Vector: TypeAlias = Any
 """A ``Tensor``, or deepinv's ``TensorList``, which is not typed."""
@@ -58,6 +69,7 @@ def conjugate_gradients(
     precondition: Callable[[Vector], Vector] | None = None,
     tolerance: float = 1e-5,
     iterations: int = 100,
+    on_step: Callable[[Tensor], None] | None = None,
 ) -> Vector:
     """Solve ``operator(x) = right`` for a symmetric positive definite operator, item by item (Hestenes & Stiefel 1952).
 
@@ -67,6 +79,8 @@ def conjugate_gradients(
         precondition: Symmetric positive definite approximation of the inverse.
         tolerance: Stop an item when its residual is below ``tolerance`` times its right-hand side.
         iterations: Stop after so many.
+        on_step: Called after each application of the operator with the steps (B,) along the direction it was applied to: the
+            solution is their sum.
 
     Returns:
         Solutions, shaped as ``right``. A zero right-hand side gives exactly zero.
@@ -84,6 +98,8 @@ def conjugate_gradients(
         curvature = inner(direction, image)
         ok = active & (curvature > 0)
         step = torch.where(ok, rho / torch.where(ok, curvature, 1.0), 0.0)
+        if on_step is not None:
+            on_step(step)
         solution = solution + scale(direction, step)
         residual = residual - scale(image, step)
         active = ok & (norm(residual) > limit)
@@ -93,6 +109,51 @@ def conjugate_gradients(
         direction = z + scale(direction, ratio)
         rho = rho_next
     return solution
+
+
+def gmres(
+    operator: Callable[[Vector], Vector],
+    right: Vector,
+    *,
+    precondition: Callable[[Vector], Vector] | None = None,
+    iterations: int = 10,
+) -> tuple[Vector, Tensor]:
+    """Smallest residual of ``operator(x) = right`` in a Krylov space, item by item; the operator need not be symmetric (Saad & Schultz 1986).
+
+    Args:
+        operator: Linear map of a batch of vectors.
+        right: Right-hand sides (B, ...).
+        precondition: Approximation of the inverse, applied on the right.
+        iterations: Applications of the operator, all of which are made.
+
+    Returns:
+        Solutions, shaped as ``right``, and their coefficients (iterations, B) along the vectors the operator was applied to, in order.
+    """
+    size = norm(right)
+    basis = [scale(right, torch.where(size > 0, 1.0 / size.clamp_min(1e-30), 0.0))]
+    directions: list[Vector] = []
+    hessenberg = size.new_zeros(len(size), iterations + 1, iterations)
+    for k in range(iterations):
+        directions.append(precondition(basis[k]) if precondition else basis[k])
+        image = operator(directions[k])
+        scale_of = norm(image)
+        for _ in range(2):  # orthogonalised twice: once loses orthogonality in float32
+            for j, vector in enumerate(basis):
+                along = inner(image, vector)
+                hessenberg[:, j, k] += along
+                image = image - scale(vector, along)
+        rest = norm(image)
+        rest = torch.where(rest > 1e-6 * scale_of, rest, 0.0)
+        hessenberg[:, k + 1, k] = rest
+        basis.append(scale(image, torch.where(rest > 0, 1.0 / rest.clamp_min(1e-30), 0.0)))
+    target = size.new_zeros(len(size), iterations + 1, 1)
+    target[:, 0, 0] = size
+    # the pseudo-inverse: after an exact solution the remaining columns are zero
+    coefficients = (torch.linalg.pinv(hessenberg.double(), rtol=1e-7) @ target.double()).to(size)[..., 0].T
+    solution = scale(right, torch.zeros_like(size))
+    for direction, coefficient in zip(directions, coefficients, strict=True):
+        solution = solution + scale(direction, coefficient)
+    return solution, coefficients
 
 
 def largest_eigenvalue(
@@ -122,3 +183,40 @@ def largest_eigenvalue(
             break
         vector = scale(image, 1.0 / size.clamp_min(1e-30))
     return value
+
+
+def square_root(operator: Callable[[Vector], Vector], start: Vector, *, iterations: int) -> Vector:
+    """``operator^(1/2) start`` from a Krylov space, item by item: how Gaussian noise gets a covariance (Chow & Saad 2014).
+
+    Args:
+        operator: Linear map of a batch of vectors, symmetric positive semi-definite; of a map that is not, the symmetric part of its
+            projection counts, negative eigenvalues as 0.
+        start: Vectors (B, ...).
+        iterations: Applications of the operator, all of which are made.
+
+    Returns:
+        Shaped as ``start``; exact where the start lies in that many eigenspaces.
+    """
+    size = norm(start)
+    basis = [scale(start, torch.where(size > 0, 1.0 / size.clamp_min(1e-30), 0.0))]
+    projected = size.new_zeros(len(size), iterations, iterations, dtype=torch.float64)
+    for k in range(iterations):
+        image = operator(basis[k])
+        scale_of = norm(image)
+        for _ in range(2):  # as in gmres
+            for j, vector in enumerate(basis):
+                along = inner(image, vector)
+                projected[:, j, k] += along
+                image = image - scale(vector, along)
+        if k + 1 < iterations:
+            rest = norm(image)
+            rest = torch.where(rest > 1e-6 * scale_of, rest, 0.0)
+            projected[:, k + 1, k] = rest
+            basis.append(scale(image, torch.where(rest > 0, 1.0 / rest.clamp_min(1e-30), 0.0)))
+    values, vectors = torch.linalg.eigh(0.5 * (projected + projected.mT))
+    root = (vectors * values.clamp_min(0.0).sqrt()[:, None]) @ vectors[:, 0, :, None]
+    coefficients = root[..., 0].to(size) * size[:, None]
+    result = scale(basis[0], coefficients[:, 0])
+    for k in range(1, iterations):
+        result = result + scale(basis[k], coefficients[:, k])
+    return result

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 from inverse.methods import COMMON, MethodSpec, Parameter
 
@@ -21,6 +23,14 @@ _KERNEL = Parameter(
     choices=("ddim", "ancestral", "renoise", "heun", "dpmpp"),
 )
 _ETA = Parameter(1.0, "fresh noise of the DDIM kernel: 1 ancestral, 0 deterministic", low=0.0, high=1.0)
+
+
+def _daps_cost(values: Mapping[str, Any]) -> tuple[int, int]:
+    steps = int(values["steps"])
+    if values["covariance"] == "jacobian":
+        return steps, steps * (int(values["roots"]) + int(values["iterations"]))
+    return steps * int(values["inner"]), 0
+
 
 METHODS: Mapping[str, MethodSpec] = MappingProxyType(
     {
@@ -62,6 +72,31 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             needs=frozenset({"linear", "grad"}),
             vjp=1,
         ),
+        "tmpd": _spec(
+            50,
+            {"kernel": _KERNEL, "eta": _ETA},
+            name="tmpd",
+            title="Tweedie moment projected diffusions (Boys et al. 2024)",
+            summary="as pigdm, with the row sums of the denoiser's Jacobian as variance of each pixel",
+            factory="inverse.guidance.covariance:tmpd",
+            needs=frozenset({"linear", "grad"}),
+            vjp=2,
+        ),
+        "mmps": _spec(
+            50,
+            {
+                "solver": Parameter("gmres", "for the Jacobian's system", choices=("gmres", "cg")),
+                "iterations": Parameter(5, "of the solver, one Jacobian product each", low=1, high=100),
+                "kernel": replace(_KERNEL, default="heun"),
+                "eta": _ETA,
+            },
+            name="mmps",
+            title="Moment matching posterior sampling (Rozet et al. 2024)",
+            summary="as pigdm, with the whole covariance from the denoiser's Jacobian: the least biased guidance",
+            factory="inverse.guidance.covariance:mmps",
+            needs=frozenset({"linear", "grad"}),
+            vjp=lambda values: int(values["iterations"]),
+        ),
         "diffpir": _spec(
             20,
             {
@@ -73,6 +108,42 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             summary="proximal step on the measurement, closed form or conjugate gradients; no gradient of the network",
             factory="inverse.guidance.proximal:diffpir",
             needs=frozenset({"linear"}),
+        ),
+        "dds": _spec(
+            50,
+            {
+                "iterations": Parameter(5, "conjugate gradient steps from the denoiser's answer", low=1, high=1000),
+                "kernel": _KERNEL,
+                "eta": replace(_ETA, default=0.85),
+            },
+            name="dds",
+            title="Decomposed diffusion sampler (Chung et al. 2024)",
+            summary="a few conjugate gradient steps toward the measurement; made for MRI and tomography",
+            factory="inverse.guidance.proximal:dds",
+            needs=frozenset({"linear"}),
+        ),
+        "mpgd": _spec(
+            50,
+            {"kernel": _KERNEL, "eta": _ETA},
+            name="mpgd",
+            title="Manifold preserving guided diffusion (He et al. 2024)",
+            summary="one gradient step on the denoiser's answer; any differentiable operator, no gradient of the network",
+            factory="inverse.guidance.proximal:mpgd",
+        ),
+        "ddnm": _spec(
+            50,
+            {
+                "form": Parameter(
+                    "filter", "Wiener filter, any linear operator; or the paper's rule", choices=("filter", "paper")
+                ),
+                "eta": replace(_ETA, default=0.85),
+            },
+            name="ddnm",
+            title="Denoising diffusion null-space model, DDNM+ (Wang et al. 2023)",
+            summary="range from the measurement as far as its noise allows, null space from the prior; any linear operator",
+            factory="inverse.samplers.ddnm:ddnm",
+            needs=frozenset({"linear"}),
+            needs_with={"form=paper": frozenset({"spectral"})},
         ),
         "ddrm": _spec(
             20,
@@ -89,6 +160,26 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             summary="per-coordinate update in the operator's singular basis; no gradient of the network",
             factory="inverse.samplers.ddrm:ddrm",
             needs=frozenset({"linear", "spectral"}),
+        ),
+        "daps": _spec(
+            50,
+            {
+                "covariance": Parameter(
+                    "isotropic",
+                    "of p(x0 | x): the paper's sigma^2, or sigma^2 times the Jacobian (nearly exact, linear operators)",
+                    choices=("isotropic", "jacobian"),
+                ),
+                "inner": Parameter(5, "evaluations of the probability flow a level, isotropic", low=1, high=1000),
+                "moves": Parameter(50, "Langevin steps a level, isotropic, nonlinear operators", low=1, high=100_000),
+                "roots": Parameter(3, "Jacobian products of the covariance's square root", low=1, high=100),
+                "iterations": Parameter(3, "Jacobian products of the solve", low=1, high=100),
+            },
+            name="daps",
+            title="Decoupled annealing posterior sampling (Zhang et al. 2025)",
+            summary="draws the image given its estimate and the measurement, then new noise; any differentiable operator",
+            factory="inverse.samplers.daps:daps",
+            needs_with={"covariance=jacobian": frozenset({"linear", "grad"})},
+            count=_daps_cost,
         ),
     }
 )

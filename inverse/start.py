@@ -1,10 +1,11 @@
 r"""Where sampling starts: ``m + sigma_max n``, with ``m`` what the posterior denoiser answers as the noise level grows without bound.
 
-There the prior is its mean and covariance alone, so :math:`m = \mu + C A^T (A C A^T + \sigma_y^2)^{-1} (y - A \mu)` with :math:`C = c I`: closed form for
-decomposable physics, no network evaluation; the prior's mean for a nonlinear operator. Where pixels are missing and the card says that the
-images' spectrum falls, an independent prior would leave a hole of the prior's mean: at a few tenths of the data's range the noise does not hide a wrong mean of a large area, and the
-network believes it. There ``m`` is the smooth interpolation of a pyramid (pull-push, Gortler et al. 1996, section 3.4), each level the prior of
-the next finer one: within 1 dB of the posterior mean under a :math:`1/k^2` spectrum, at the cost of two resamplings.
+There the prior is its mean and covariance alone, so :math:`m = \mu + C A^T (A C A^T + \sigma_y^2)^{-1} (y - A \mu)` with :math:`C = c I`: closed form
+for decomposable physics, no network evaluation; :math:`\mu` for a nonlinear operator. Where pixels are missing and the card says that the
+images' spectrum falls, an independent prior would leave a hole of the prior's mean: at a few tenths of the data's range the noise does not
+hide a wrong mean of a large area, and the network believes it. There ``m`` is the smooth interpolation of a pyramid (pull-push, Gortler et al.
+1996, section 3.4), each level the prior of the next finer one: within 1 dB of the posterior mean under a :math:`1/k^2` spectrum, at the cost
+of two resamplings.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from deepinv.utils import TensorList
 
-from inverse.linalg import conjugate_gradients, inner, largest_eigenvalue, norm, scale
+from inverse.linalg import conjugate_gradients, gmres, inner, largest_eigenvalue, norm, scale
 
 
 def _spd(batch: int, n: int) -> torch.Tensor:
@@ -54,3 +54,38 @@ def test_largest_eigenvalue_of_each_item() -> None:
     start = torch.randn(3, 12, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     found = largest_eigenvalue(_apply(matrix), start, iterations=500, tolerance=1e-9)
     assert torch.allclose(found, torch.linalg.eigvalsh(matrix)[:, -1], rtol=1e-5)
+
+
+def test_gmres_solves_what_is_not_symmetric_item_by_item() -> None:
+    generator = torch.Generator().manual_seed(0)
+    matrices = torch.eye(6).expand(3, 6, 6) * torch.tensor([1.0, 10.0, 0.1])[:, None, None]
+    matrices = matrices + 0.3 * torch.randn(3, 6, 6, generator=generator)
+    right = torch.randn(3, 6, generator=generator)
+    right[1] = 0.0
+
+    def operator(v):
+        return torch.einsum("bij,bj->bi", matrices[: len(v)] if len(v) == 3 else matrices[:1], v)
+
+    solution, coefficients = gmres(operator, right, iterations=6)
+    exact = torch.linalg.solve(matrices, right)
+    assert (solution - exact).abs().max() < 1e-3 * exact.abs().max()
+    assert torch.equal(solution[1], torch.zeros(6))
+    assert coefficients.shape == (6, 3)
+    alone, _ = gmres(operator, right[:1], iterations=6)
+    assert (alone - solution[:1]).abs().max() < 1e-4
+
+
+def test_gmres_stays_at_an_exact_solution_and_takes_a_preconditioner() -> None:
+    right = torch.tensor([[1.0, 2.0, 3.0]])
+    diagonal = torch.tensor([1.0, 4.0, 9.0])
+    applied = []
+
+    def operator(v):
+        applied.append(v)
+        return diagonal * v
+
+    solution, coefficients = gmres(operator, right, precondition=lambda v: v / diagonal, iterations=4)
+    assert (solution - right / diagonal).abs().max() < 1e-6
+    # the coefficients are along the vectors the operator was applied to
+    rebuilt = sum(c[:, None] * v for c, v in zip(coefficients, applied, strict=True))
+    assert (rebuilt - solution).abs().max() < 1e-6

@@ -48,7 +48,7 @@ def test_wrong_arguments_are_refused_before_the_network_is_called(change, error,
 
 def test_a_method_that_does_not_fit_names_those_that_do() -> None:
     given = problem("white-free-blur")
-    with pytest.raises(RecipeError, match="try: dps, pigdm, diffpir"):
+    with pytest.raises(RecipeError, match="try: dps, pigdm, tmpd, mmps, diffpir"):
         inverse.sample(given.y, given.physics, _never, method="ddrm", shape=given.shape)
 
 
