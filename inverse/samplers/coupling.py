@@ -1,0 +1,135 @@
+r"""The likelihood half of the split methods: a draw of the image given the measurement and a centre.
+
+.. math::
+    z \sim \exp\left(-\frac{\lVert z - m \rVert^2}{2 r^2} - \frac{\lVert A z - y \rVert^2}{2 \sigma_y^2}\right)
+
+* Decomposable operators, each coordinate: mean by `Observation.gain`, standard deviation :math:`r \sigma_y / \sqrt{\sigma_y^2 + r^2 s^2}`.
+* Other linear operators, perturb and solve (Papandreou & Yuille 2010): :math:`z_0 = m + r n`, then :math:`z = z_0 + r^2 A^T (r^2 A A^T + \sigma_y^2)^{-1}
+  (y + \sigma_y e - A z_0)`.
+* Nonlinear operators, underdamped Langevin dynamics by the BAOAB splitting (Leimkuhler & Matthews 2013), whose positions have no discretisation bias for a
+  Gaussian: step :math:`1 / (2 \sqrt L)` from the curvature :math:`L = 1/r^2 + s_{max}^2/\sigma_y^2` at the centre, friction :math:`2/r`.
+
+``deflate`` (B,) takes :math:`\rho^2 A A^T` from the likelihood's covariance as far as it stays positive (`inverse.samplers.pnpdm`).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from inverse.linalg import Vector, expand, largest_eigenvalue, parts, scale, square_root
+from inverse.observation import Observation, observed
+from inverse.rng import Rng
+
+__all__ = ["draw", "measurement_noise"]
+
+ROOTS = 4
+KEPT = (
+    0.5  # share of sigma_y^2 that deflation leaves where there is no closed form: the square root then takes 4 products
+)
+FLOOR = 1e-3  # noise that the dynamics of a measurement without noise assume, in units of s_max r
+CURVATURE_STEPS = 8
+
+
+def measurement_noise(observation: Observation, rng: Rng, *, step: int, stream: str) -> Vector:
+    """Unit noise with the measurement's shape, zero where nothing was observed."""
+    y = observation.y
+    noisy = []
+    for i, part in enumerate(parts(y)):
+        unit = rng.normal(part, step=step, stream=stream, draw=i)
+        weight = observed(observation.physics if isinstance(y, Tensor) else observation.physics[i], part)
+        noisy.append(unit if weight is None else unit * weight)
+    return noisy[0] if isinstance(y, Tensor) else type(y)(noisy)
+
+
+def draw(
+    observation: Observation,
+    centre: Tensor,
+    radius: float,
+    rng: Rng,
+    *,
+    step: int,
+    moves: int,
+    deflated: bool = False,
+) -> Tensor:
+    r"""A draw given the measurement and a centre.
+
+    Args:
+        observation: Measurement and operator.
+        centre: ``m`` (B, C, *S); not changed.
+        radius: ``r``, data units.
+        rng: Where its noise comes from, streams ``likelihood-...``.
+        step: Step that keys the noise.
+        moves: Langevin steps for a nonlinear operator.
+        deflated: Whether the likelihood's covariance is :math:`\sigma_y^2 - r^2 A A^T`, as far as that is positive.
+
+    Returns:
+        (B, C, *S).
+    """
+    if not observation.linear:
+        return _langevin(observation, centre, radius, rng, step, moves)
+    noise = rng.normal(centre, step=step, stream="likelihood")
+    if observation.spectral:
+        return _spectral(observation, centre, radius, noise, deflated)
+    power = observation.sigma**2
+    taken = torch.zeros_like(power)
+    if deflated:
+        taken = torch.minimum(torch.full_like(power, radius**2), (1 - KEPT) * power / observation.s_max**2)
+    unit = measurement_noise(observation, rng, step=step, stream="likelihood-data")
+    if deflated:
+        share = taken / power.clamp_min(1e-30)
+
+        def covariance(v: Vector) -> Vector:
+            return v - scale(observation.A(observation.AT(v)), share)
+
+        unit = square_root(covariance, unit, iterations=ROOTS)
+    start = centre + radius * noise
+    right = observation.residual(start) + scale(unit, observation.sigma)
+    left = radius**2 - taken
+    solved = observation.gram_solve(right, left)
+    return start + radius**2 * observation.AT(solved)
+
+
+def _spectral(observation: Observation, centre: Tensor, radius: float, noise: Tensor, deflated: bool) -> Tensor:
+    s = observation.physics.mask
+    coordinates = observation.physics.V_adjoint(centre)
+    seen = radius**2 * s.abs().square()
+    rest = expand(observation.sigma**2, coordinates).expand_as(coordinates.real)
+    rest = (rest - seen).clamp_min(0.0) if deflated else rest
+    total = seen + rest
+    safe = torch.where(total > 0, total, 1.0)
+    gain = torch.where(total > 0, radius**2 / safe, 0.0) * s.conj()
+    # what the measurement takes from the spread; written as a difference, as V need not be complete
+    narrower = torch.where(total > 0, radius * ((rest / safe).sqrt() - 1), 0.0)
+    move = gain * (observation.projected() - s * coordinates) + narrower * observation.physics.V_adjoint(noise)
+    moved: Tensor = observation.physics.V(move).to(centre.dtype)
+    return centre + radius * noise + moved
+
+
+def _langevin(observation: Observation, centre: Tensor, radius: float, rng: Rng, step: int, moves: int) -> Tensor:
+    tangent = observation.linearised(centre)
+    start = rng.normal(centre, step=step, stream="likelihood-power")
+    largest = largest_eigenvalue(lambda v: tangent.AT(tangent.A(v)), start, iterations=CURVATURE_STEPS)
+    largest = torch.maximum(largest, observation.s_max**2)
+    power = torch.maximum(observation.sigma**2, FLOOR**2 * largest * radius**2).clamp_min(1e-30)
+    width = 0.5 / (1 / radius**2 + largest / power).sqrt()
+    kept = torch.exp(-2 / radius * width)
+    fresh = (1 - kept**2).sqrt()
+    state = centre + radius * rng.normal(centre, step=step, stream="likelihood")
+    momentum = rng.normal(centre, step=step, stream="likelihood-momentum")
+
+    def force(z: Tensor) -> Tensor:
+        pull = observation.pull(z, scale(observation.residual(z), 1 / power))
+        return pull - (z - centre) / radius**2
+
+    push = force(state)
+    half = expand(0.5 * width, centre)
+    for move in range(moves):
+        momentum = momentum + half * push
+        state = state + half * momentum
+        unit = rng.normal(centre, step=step, stream="likelihood-langevin", draw=move)
+        momentum = expand(kept, centre) * momentum + expand(fresh, centre) * unit
+        state = state + half * momentum
+        push = force(state)
+        momentum = momentum + half * push
+    return state
