@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _HOME = {
     "build_operator": "inverse.operators.build",
     "evaluate": "inverse.metrics",
+    "generate": "inverse.generation",
     "open_prior": "inverse.priors.open",
     "Posterior": "inverse.posterior",
     "Reconstructor": "inverse.reconstructor",
@@ -26,6 +27,7 @@ __all__ = [
     "Step",
     "build_operator",
     "evaluate",
+    "generate",
     "open_prior",
     "restore",
     "sample",
@@ -35,6 +37,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from inverse.api import sample, simulate, steps
+    from inverse.generation import generate
     from inverse.metrics import evaluate
     from inverse.operators.build import build_operator
     from inverse.posterior import Posterior

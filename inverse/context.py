@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["Context"]
 
@@ -14,7 +15,9 @@ class Context:
     Attributes:
         data_var: Variance of the prior's images, data units squared.
         gain: Model units in one data unit (2 for a network on [-1, 1] and data on [0, 1]).
+        mean: Mean of the prior's images, a number or a tensor that broadcasts against (B, C, *S).
     """
 
     data_var: float
     gain: float
+    mean: Any = 0.0

@@ -23,7 +23,7 @@ from inverse.errors import InputError, PriorError, RecipeError, UsageError
 from inverse.levels import noise_levels
 from inverse.linalg import Vector
 from inverse.methods import MethodSpec, method_spec, methods
-from inverse.observation import Observation
+from inverse.observation import Counter, Observation
 from inverse.priors.card import Card
 from inverse.priors.infer import infer_card
 from inverse.priors.open import NetworkPrior, open_prior
@@ -31,7 +31,7 @@ from inverse.rng import Rng
 from inverse.samplers.reverse import Method, Step, run
 from inverse.start import initial_mean
 
-__all__ = ["Problem", "bfloat16_is_fast", "peak_bytes", "prepare"]
+__all__ = ["Problem", "bfloat16_is_fast", "open_denoiser", "peak_bytes", "prepare"]
 
 PIXELS_FORWARD = 2**20
 PIXELS_GRADIENT = 2**18
@@ -139,11 +139,11 @@ def _check_needs(spec: MethodSpec, values: Mapping[str, Any], observation: Obser
         )
 
 
-def _compose(spec: MethodSpec, params: Mapping[str, Any], card: Card) -> Method:
+def _compose(spec: MethodSpec, params: Mapping[str, Any], card: Card, mean: Tensor) -> Method:
     module, function = spec.factory.split(":")
     factory: Callable[..., Method] = getattr(importlib.import_module(module), function)
     own = {name: value for name, value in params.items() if name not in ("steps", "sigma_max", "sigma_min", "levels")}
-    return factory(Context(data_var=card.data_var, gain=card.gain), **own)
+    return factory(Context(data_var=card.data_var, gain=card.gain, mean=mean), **own)
 
 
 def _levels(
@@ -168,6 +168,31 @@ def _precision(dtype: torch.dtype | str, prior: object, device: torch.device) ->
     if chosen is None or chosen not in names.values():
         raise UsageError(f"dtype {dtype!r}", "allowed: auto, float32, bfloat16")
     return chosen
+
+
+def open_denoiser(
+    prior: Any, like: Tensor, dtype: torch.dtype | str, counter: Counter
+) -> tuple[Any, Card, Tensor, torch.dtype]:
+    """A prior ready to be called on states shaped as ``like`` (B, C, *S): the denoiser, its card, its mean and compute precision.
+
+    Raises:
+        PriorError: it is missing, or has other channels.
+        InputError: the images are smaller than it takes.
+    """
+    opened = open_prior(prior)
+    precision = _precision(dtype, opened, like.device)
+    if isinstance(opened, NetworkPrior):
+        opened = opened.compute(dtype=precision, device=like.device)
+    card, mean = opened.card, getattr(opened, "mean", None)
+    if card is None:
+        card, mean = infer_card(opened, like[:1], counter)
+    if card.channels is not None and like.shape[1] != card.channels:
+        raise PriorError(f"prior '{card.name}' has {card.channels} channels, the image {like.shape[1]}")
+    if min(like.shape[2:], default=card.minimum_size) < card.minimum_size:
+        size = " x ".join(str(n) for n in like.shape[2:])
+        raise InputError(f"image of {size} pixels; prior '{card.name}' takes {card.minimum_size} and up")
+    centre = torch.as_tensor(card.mean if mean is None else mean, dtype=like.dtype, device=like.device)
+    return opened, card, centre, precision
 
 
 def prepare(
@@ -197,29 +222,17 @@ def prepare(
         raise InputError(
             f"{len(names)} item names for {observation.batch} measurements", "allowed: one name each, all different"
         )
-    opened = open_prior(prior)
     like = observation.empty()
-    precision = _precision(dtype, opened, like.device)
-    if isinstance(opened, NetworkPrior):
-        opened = opened.compute(dtype=precision, device=like.device)
-    card, mean = opened.card, getattr(opened, "mean", None)
-    if card is None:
-        card, mean = infer_card(opened, like[:1], observation.counter)
-    if card.channels is not None and observation.shape[0] != card.channels:
-        raise PriorError(f"prior '{card.name}' has {card.channels} channels, the image {observation.shape[0]}")
-    if min(observation.shape[1:], default=card.minimum_size) < card.minimum_size:
-        size = " x ".join(str(n) for n in observation.shape[1:])
-        raise InputError(f"image of {size} pixels; prior '{card.name}' takes {card.minimum_size} and up")
-    prior_mean = torch.as_tensor(card.mean if mean is None else mean, dtype=like.dtype, device=like.device)
+    opened, card, mean, precision = open_denoiser(prior, like, dtype, observation.counter)
     if not observation.linear:
         away = Rng(0, ("",), (0,)).normal(like[:1], step=0, stream="point")
-        observation = replace(observation, point=prior_mean + card.data_var**0.5 * away)
-    composed = _compose(spec, values, card)
+        observation = replace(observation, point=mean + card.data_var**0.5 * away)
+    composed = _compose(spec, values, card, mean)
     return Problem(
         observation=observation,
         denoise=Denoise(opened, observation.counter),
         card=card,
-        prior_mean=prior_mean,
+        prior_mean=mean,
         method=composed,
         spec=spec,
         params=values,

@@ -60,9 +60,9 @@ COMMON = {
 
 
 def evaluations(values: Mapping[str, Any]) -> int:
-    """Posterior evaluations of a sample with these parameters: one a level, two with Heun but for the last."""
+    """Posterior evaluations of a sample with these parameters: one a level; two, but for the last, with the kernels that look again."""
     steps = int(values["steps"])
-    return 2 * steps - 1 if values.get("kernel") == "heun" else steps
+    return 2 * steps - 1 if values.get("kernel") in ("heun", "corrected") else steps
 
 
 @dataclass(frozen=True)

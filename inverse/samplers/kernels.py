@@ -8,6 +8,9 @@ With :math:`\hat x = \hat x(x, \sigma)` and ``z`` unit noise:
 * ``heun`` (Karras et al. 2022, algorithm 1): the probability flow to second order, two evaluations a level but the last.
 * ``dpmpp`` (Lu et al. 2022, DPM-Solver++(2M)): :math:`x' = \frac{\sigma'}{\sigma} x + (1 - \frac{\sigma'}{\sigma}) [(1 + \frac{1}{2 r}) \hat x_i
   - \frac{1}{2 r} \hat x_{i-1}]`, ``r`` the last step over this one in log sigma: second order, one evaluation a level.
+* ``corrected`` (predictor-corrector, Song et al. 2021b, algorithm 4): ancestral, then one Langevin step at the new level,
+  :math:`x' + \epsilon (\hat x' - x')/\sigma'^2 + \sqrt{2 \epsilon} z`, :math:`\epsilon = 2 r^2 \sigma'^2` with their signal-to-noise ratio ``r`` = 0.16 and the norm
+  of the score at its expectation; two evaluations a level but the last.
 
 All are exact for the flow they integrate because the guidance is inside the denoiser: a gradient step outside would cost an order.
 """
@@ -21,10 +24,17 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-__all__ = ["KERNELS", "Kernel", "ddim", "dpmpp", "heun", "kernel", "zeta_mix"]
+__all__ = ["KERNELS", "Kernel", "Noise", "corrected", "ddim", "dpmpp", "heun", "kernel", "zeta_mix"]
 
 Denoiser = Callable[[Tensor, float], Tensor]
-Noise = Callable[[], Tensor]
+
+
+class Noise(Protocol):
+    """Unit noise of the step: the same for the same ``draw``."""
+
+    def __call__(self, draw: int = 0) -> Tensor:
+        """Return noise with the shape of the state."""
+        ...
 
 
 class Kernel(Protocol):
@@ -91,7 +101,22 @@ def dpmpp(
     return ratio * x + (1 - ratio) * target, mean, (mean, width)
 
 
-KERNELS = ("ddim", "ancestral", "renoise", "heun", "dpmpp")
+SIGNAL_TO_NOISE = 0.16
+
+
+def corrected(
+    posterior: Denoiser, x: Tensor, sigma: float, sigma_next: float, noise: Noise, memory: Any
+) -> tuple[Tensor, Tensor, Any]:
+    """Ancestral predictor, Langevin corrector."""
+    moved, mean, memory = ddim(posterior, x, sigma, sigma_next, noise, memory, eta=1.0)
+    if sigma_next == 0:
+        return moved, mean, memory
+    rate = 2 * SIGNAL_TO_NOISE**2  # epsilon over sigma_next^2
+    moved = moved + rate * (posterior(moved, sigma_next) - moved) + math.sqrt(2 * rate) * sigma_next * noise(draw=1)
+    return moved, mean, memory
+
+
+KERNELS = ("ddim", "ancestral", "renoise", "heun", "dpmpp", "corrected")
 
 
 def kernel(name: str, *, eta: float = 1.0) -> Kernel:
@@ -102,5 +127,6 @@ def kernel(name: str, *, eta: float = 1.0) -> Kernel:
         "renoise": partial(zeta_mix, zeta=1.0),
         "heun": heun,
         "dpmpp": dpmpp,
+        "corrected": corrected,
     }
     return chosen[name]

@@ -138,8 +138,8 @@ class GuidedMethod(Sampler):
         def posterior(state: Tensor, level: float) -> Tensor:
             return self.guidance(denoise, state, level, sigma_next, observation)
 
-        def noise() -> Tensor:
-            return rng.normal(x, step=index, stream="kernel")
+        def noise(draw: int = 0) -> Tensor:
+            return rng.normal(x, step=index, stream="kernel", draw=draw)
 
         moved, mean, memory = self.kernel(posterior, x, sigma, sigma_next, noise, memory)
         return Move(moved, mean, memory)
