@@ -18,6 +18,7 @@ __all__ = [
     "expand",
     "gmres",
     "inner",
+    "lanczos_log",
     "largest_eigenvalue",
     "norm",
     "parts",
@@ -183,6 +184,37 @@ def largest_eigenvalue(
             break
         vector = scale(image, 1.0 / size.clamp_min(1e-30))
     return value
+
+
+def lanczos_log(operator: Callable[[Vector], Vector], start: Vector, *, iterations: int = 20) -> Tensor:
+    """``start^T log(operator) start`` of each item (B,), float64, by Gauss quadrature in a Krylov space (Golub & Meurant 1994).
+
+    Args:
+        operator: Linear map of a batch of vectors, symmetric and positive definite.
+        start: Vectors (B, ...).
+        iterations: Applications of the operator, all of which are made.
+    """
+    size = norm(start)
+    basis = [scale(start, torch.where(size > 0, 1.0 / size.clamp_min(1e-30), 0.0))]
+    diagonal, beside = [], []
+    for k in range(iterations):
+        image = operator(basis[k])
+        scale_of = norm(image)
+        diagonal.append(inner(basis[k], image).double())
+        for _ in range(2):  # as in gmres
+            for vector in basis:
+                image = image - scale(vector, inner(image, vector))
+        rest = norm(image)
+        rest = torch.where(rest > 1e-5 * scale_of, rest, 0.0)
+        beside.append(rest.double())
+        basis.append(scale(image, torch.where(rest > 0, 1.0 / rest.clamp_min(1e-30), 0.0)))
+    tridiagonal = torch.diag_embed(torch.stack(diagonal, 1))
+    off = torch.stack(beside[:-1], 1)
+    tridiagonal = tridiagonal + torch.diag_embed(off, offset=1) + torch.diag_embed(off, offset=-1)
+    values, vectors = torch.linalg.eigh(tridiagonal)
+    weights = vectors[:, 0].square()
+    logs = torch.where(values > 0, values.clamp_min(1e-30).log(), 0.0)
+    return (weights * logs).sum(1) * size.double().square()
 
 
 def square_root(operator: Callable[[Vector], Vector], start: Vector, *, iterations: int) -> Vector:

@@ -32,6 +32,13 @@ def _daps_cost(values: Mapping[str, Any]) -> tuple[int, int]:
     return steps * int(values["inner"]), 0
 
 
+def _population(values: Mapping[str, Any]) -> tuple[int, int]:
+    """F and V of smc; ``auto`` as for many measured values, ``jacobian`` for as many as ``rank``."""
+    states = int(values["steps"]) * int(values["particles"])
+    products = {"card": 0, "jacobian": int(values["rank"]) + int(values["probes"])}
+    return states, states * products.get(str(values["twist"]), 1)
+
+
 METHODS: Mapping[str, MethodSpec] = MappingProxyType(
     {
         "dps": _spec(
@@ -180,6 +187,33 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             factory="inverse.samplers.daps:daps",
             needs_with={"covariance=jacobian": frozenset({"linear", "grad"})},
             count=_daps_cost,
+        ),
+        "smc": _spec(
+            100,
+            {
+                "particles": Parameter(
+                    32, "of each sample's population; the bias falls as one over it", low=1, high=1_000_000
+                ),
+                "twist": Parameter(
+                    "auto",
+                    "covariance of x0 given the state: the Jacobian where few values were measured, else its spectrum; or the card's variance",
+                    choices=("auto", "jacobian", "spectrum", "card"),
+                ),
+                "rank": Parameter(16, "most measured values for which auto takes the Jacobian", low=0, high=1024),
+                "probes": Parameter(
+                    2, "random Jacobian products beside those with the operator's rows", low=1, high=256
+                ),
+                "threshold": Parameter(
+                    0.5, "share of the particles that must be effective, else they are resampled", low=0.0, high=1.0
+                ),
+            },
+            name="smc",
+            title="Twisted sequential Monte Carlo (Wu et al. 2023; Cardoso et al. 2024), moment-matched",
+            summary="weighted particles: exact as they grow in number, with the evidence; for modes that guidance misses",
+            factory="inverse.samplers.smc:smc",
+            needs=frozenset({"linear", "grad"}),
+            particles="particles",
+            count=_population,
         ),
     }
 )
