@@ -58,45 +58,46 @@ class MixturePrior:
     def card(self) -> Card:
         """Its card; ``sigma_max`` is 10 times the largest standard deviation of a direction."""
         weights = self.weights / self.weights.sum()
-        spread = (self.means - self.mean).flatten(1)
+        spread = weights.sqrt()[:, None] * (self.means - self.mean).flatten(1)
         within = float((weights * self.variances).sum())
-        largest = float(torch.linalg.eigvalsh(torch.einsum("k,ki,kj->ij", weights, spread, spread)).max()) + within
+        largest = float(torch.linalg.eigvalsh(spread @ spread.mT).max()) + within
         return Card(
             name=self.name,
             title="Exact Gaussian mixture",
             kind="mixture",
             licence="Apache-2.0",
             mean=float(self.mean.mean()),
-            data_var=float((weights[:, None] * spread.square()).sum(0).mean()) + within,
+            data_var=float(spread.square().sum(0).mean()) + within,
             sigma_min=1e-6,
             sigma_max=10 * largest**0.5,
         )
 
-    def _components(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
-        """Responsibilities (B, M), shrinkage (B, M) and component means of ``x0`` (B, M, d)."""
-        flat, means = x.flatten(1), self.means.to(x).flatten(1)
+    def _responsibilities(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Responsibilities (B, M), ``v / (v + sigma^2)`` and ``sigma^2 / (v + sigma^2)`` (1 or B, M), means (M, d), from ``x`` (B, d) float64."""
+        means, variances = self.means.to(x).flatten(1), self.variances.to(x)
         power = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).square().reshape(-1, 1)
-        variances = self.variances.to(x)
         total = variances + power
-        offset = flat[:, None] - means
-        log_p = self.weights.to(x).log() - 0.5 * (offset.square().sum(2) / total + flat.shape[1] * total.log())
-        shrink = variances / total
-        return torch.softmax(log_p, dim=1), shrink.expand(log_p.shape), means + shrink[..., None] * offset
+        distance = x.square().sum(1, keepdim=True) - 2 * x @ means.mT + means.square().sum(1)
+        log_p = self.weights.to(x).log() - 0.5 * (distance / total + x.shape[1] * total.log())
+        return torch.softmax(log_p, dim=1), variances / total, power / total, means
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Posterior mean ``E[x0 | x]``: ``x`` (B, *item shape), ``sigma`` a scalar or (B,)."""
-        p, _, component = self._components(x, sigma)
-        return torch.einsum("bk,bki->bi", p, component).reshape(x.shape)
+        # products in double precision: single would lose the distances, and offsets from every mean would take B M d values
+        flat = x.flatten(1).double()
+        p, shrink, rest, means = self._responsibilities(flat, sigma)
+        return ((p * rest) @ means + (p * shrink).sum(1, keepdim=True) * flat).to(x.dtype).reshape(x.shape)
 
     def jacobian(self, x: Tensor, v: Tensor, sigma: Tensor | float) -> Tensor:
         """``J(x, sigma) v``; ``J`` is symmetric. ``x`` and ``v`` (B, *item shape)."""
-        p, shrink, component = self._components(x, sigma)
-        power = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).square().reshape(-1, 1)
-        spread = component - torch.einsum("bk,bki->bi", p, component)[:, None]
-        flat = v.flatten(1)
-        along = torch.einsum("bki,bi->bk", spread, flat)
-        result = (p * shrink).sum(1, keepdim=True) * flat + torch.einsum("bk,bki->bi", p * along, spread) / power
-        return result.reshape(v.shape)
+        flat, direction = x.flatten(1).double(), v.flatten(1).double()
+        p, shrink, rest, means = self._responsibilities(flat, sigma)
+        power = torch.as_tensor(sigma, dtype=flat.dtype, device=x.device).square().reshape(-1, 1)
+        # D_k - D is rest_k (m_k - x) less its mean over k
+        along = rest * (direction @ means.mT - (direction * flat).sum(1, keepdim=True))
+        weight = p * rest * (along - (p * along).sum(1, keepdim=True)) / power
+        spread = weight @ means - weight.sum(1, keepdim=True) * flat
+        return ((p * shrink).sum(1, keepdim=True) * direction + spread).to(v.dtype).reshape(v.shape)
 
     def sample(self, noise: Tensor, uniform: Tensor) -> Tensor:
         """Turn unit noise (B, *item shape) and uniform numbers (B,) into draws of the prior."""

@@ -67,11 +67,11 @@ def test_the_wheel_holds_the_packages_and_their_data_and_nothing_else(site) -> N
     with zipfile.ZipFile(site.with_suffix(".whl")) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         metadata = archive.read(next(n for n in archive.namelist() if n.endswith("/METADATA"))).decode()
-    expected = {"inverse/py.typed", "inverse/bias.json"}
+    expected = {"inverse/py.typed"}
     for folder, package in PACKAGES.items():
         expected |= {
             f"{package}/{path.relative_to(ROOT / folder).as_posix()}"
-            for pattern in ("*.py", "*.yaml", "*.safetensors")
+            for pattern in ("*.py", "*.yaml", "*.json", "*.safetensors")
             for path in (ROOT / folder).rglob(pattern)
         }
     assert names == expected
