@@ -149,14 +149,14 @@ def _compose(spec: MethodSpec, params: Mapping[str, Any], card: Card, mean: Tens
 def _levels(
     method: Method, params: Mapping[str, Any], card: Card, observation: Observation
 ) -> tuple[tuple[float, ...], ...]:
-    finest = (0.1 * observation.sigma / observation.s_max.clamp_min(1e-12)).tolist()
+    resolved = (observation.sigma / observation.s_max.clamp_min(1e-12)).tolist()
     result = []
     for item in range(observation.batch):
-        low = max(card.sigma_min, min(0.01 * card.data_var**0.5, finest[item]) or 0.01 * card.data_var**0.5)
+        low = max(card.sigma_min, min(0.01 * card.data_var**0.5, 0.1 * resolved[item]) or 0.01 * card.data_var**0.5)
         high = params["sigma_max"] or (observation.linear and card.sigma_start) or card.sigma_max
         low = params["sigma_min"] or min(low, high)
         levels = noise_levels(params["levels"], sigma_max=high, sigma_min=low, steps=int(params["steps"]))
-        result.append(method.schedule(levels))
+        result.append(method.schedule(levels, resolved=resolved[item], linear=observation.linear))
     return tuple(result)
 
 

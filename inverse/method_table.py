@@ -20,7 +20,7 @@ def _spec(steps: int, own: Mapping[str, Parameter], **fields: object) -> MethodS
 _KERNEL = Parameter(
     "ddim",
     "reverse kernel; heun and dpmpp are of second order and draw no noise",
-    choices=("ddim", "ancestral", "renoise", "heun", "dpmpp"),
+    choices=("ddim", "ancestral", "renoise", "heun", "dpmpp", "corrected"),
 )
 _ETA = Parameter(1.0, "fresh noise of the DDIM kernel: 1 ancestral, 0 deterministic", low=0.0, high=1.0)
 
@@ -30,6 +30,11 @@ def _daps_cost(values: Mapping[str, Any]) -> tuple[int, int]:
     if values["covariance"] == "jacobian":
         return steps, steps * (int(values["roots"]) + int(values["iterations"]))
     return steps * int(values["inner"]), 0
+
+
+def _pnp_cost(values: Mapping[str, Any]) -> tuple[int, int]:
+    calls = int(values["steps"]) * int(values["inner"])
+    return calls, calls * int(values["roots"]) if values["covariance"] == "jacobian" else 0
 
 
 def _population(values: Mapping[str, Any]) -> tuple[int, int]:
@@ -214,6 +219,37 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             needs=frozenset({"linear", "grad"}),
             particles="particles",
             count=_population,
+        ),
+        "pnp-dm": _spec(
+            100,
+            {
+                "covariance": Parameter(
+                    "isotropic",
+                    "of x0 in a prior step: an estimate of the Jacobian's mean, or the Jacobian",
+                    choices=("isotropic", "jacobian"),
+                ),
+                "inner": Parameter(4, "evaluations of a prior step; 1 may do with the Jacobian", low=1, high=1000),
+                "roots": Parameter(3, "Jacobian products of the covariance's square root", low=1, high=100),
+                "anneal": Parameter(
+                    0.5, "share of the cycles in which the level falls; then it stays", low=0.0, high=1.0
+                ),
+                "moves": Parameter(50, "Langevin steps a cycle, nonlinear operators", low=1, high=100_000),
+            },
+            name="pnp-dm",
+            title="Plug-and-play diffusion models, split Gibbs (Wu et al. 2024)",
+            summary="draws of prior and likelihood in turn, with R-hat and effective sample size; any differentiable operator",
+            factory="inverse.samplers.pnpdm:pnp_dm",
+            needs_with={"covariance=jacobian": frozenset({"grad"})},
+            count=_pnp_cost,
+        ),
+        "red-diff": _spec(
+            200,
+            {},
+            name="red-diff",
+            title="Regularisation by denoising diffusion (Mardani et al. 2024)",
+            summary="Adam on one image: a point estimate, not a draw; any differentiable operator",
+            factory="inverse.samplers.reddiff:red_diff",
+            point_estimate=True,
         ),
     }
 )

@@ -12,6 +12,7 @@ in closed form where the physics is decomposable (:math:`A = U\,\mathrm{diag}(s)
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -100,7 +101,10 @@ class _Tangent(LinearPhysics):
 
     def A(self, v: Tensor, **_: Any) -> Tensor:
         x = self._x.expand_as(v)
-        product: Tensor = torch.func.jvp(self._physics.A, (x,), (v,))[1]
+        with warnings.catch_warnings():
+            # torch's own forward mode loads what torch deprecates
+            warnings.simplefilter("ignore", FutureWarning)
+            product: Tensor = torch.func.jvp(self._physics.A, (x,), (v,))[1]
         return product
 
     def A_adjoint(self, r: Tensor, **_: Any) -> Tensor:

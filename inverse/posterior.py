@@ -20,6 +20,7 @@ from scipy import stats
 from torch import Tensor
 from torch.nn import functional
 
+from inverse.chains import ess, r_hat
 from inverse.errors import UsageError
 from inverse.observation import Observation
 from inverse.rng import Rng
@@ -185,6 +186,24 @@ class Posterior:
         """``chi^2 / m`` of each sample, (K, B); its expectation is about 1."""
         count = self.observation.count().to(self.states)
         return torch.stack([self.observation.chi2(sample) / count for sample in self.states])
+
+    @property
+    def r_hat(self) -> Tensor:
+        """Agreement of the chains (B, C, *S), 1 at best (:func:`inverse.chains.r_hat`).
+
+        Raises:
+            UsageError: the method's samples are not chains, or there is one only.
+        """
+        return self._frame(r_hat(self.diagnostics))
+
+    @property
+    def ess(self) -> Tensor:
+        """Independent draws that all the chains' states are worth (B, C, *S) (:func:`inverse.chains.ess`).
+
+        Raises:
+            UsageError: as :attr:`r_hat`.
+        """
+        return self._frame(ess(self.diagnostics))
 
     def _variance(self) -> Tensor:
         return torch.full_like(self.observation.sigma, self.data_var)

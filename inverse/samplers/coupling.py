@@ -8,6 +8,7 @@ r"""The likelihood half of the split methods: a draw of the image given the meas
   (y + \sigma_y e - A z_0)`.
 * Nonlinear operators, underdamped Langevin dynamics by the BAOAB splitting (Leimkuhler & Matthews 2013), whose positions have no discretisation bias for a
   Gaussian: step :math:`1 / (2 \sqrt L)` from the curvature :math:`L = 1/r^2 + s_{max}^2/\sigma_y^2` at the centre, friction :math:`2/r`.
+  So many moves cannot resolve noise below ``s_max r / moves``; there that is taken, which matters at high levels alone.
 
 ``deflate`` (B,) takes :math:`\rho^2 A A^T` from the likelihood's covariance as far as it stays positive (`inverse.samplers.pnpdm`).
 """
@@ -27,7 +28,6 @@ ROOTS = 4
 KEPT = (
     0.5  # share of sigma_y^2 that deflation leaves where there is no closed form: the square root then takes 4 products
 )
-FLOOR = 1e-3  # noise that the dynamics of a measurement without noise assume, in units of s_max r
 CURVATURE_STEPS = 8
 
 
@@ -111,7 +111,7 @@ def _langevin(observation: Observation, centre: Tensor, radius: float, rng: Rng,
     start = rng.normal(centre, step=step, stream="likelihood-power")
     largest = largest_eigenvalue(lambda v: tangent.AT(tangent.A(v)), start, iterations=CURVATURE_STEPS)
     largest = torch.maximum(largest, observation.s_max**2)
-    power = torch.maximum(observation.sigma**2, FLOOR**2 * largest * radius**2).clamp_min(1e-30)
+    power = torch.maximum(observation.sigma**2, largest * (radius / moves) ** 2).clamp_min(1e-30)
     width = 0.5 / (1 / radius**2 + largest / power).sqrt()
     kept = torch.exp(-2 / radius * width)
     fresh = (1 - kept**2).sqrt()

@@ -126,7 +126,7 @@ class DAPS(Sampler):
         return estimate.mean, drawn
 
 
-def _none() -> Tensor:
+def _none(draw: int = 0) -> Tensor:
     raise RuntimeError("the flow draws no noise")
 
 

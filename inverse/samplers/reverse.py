@@ -65,8 +65,11 @@ class Move:
 class Method(Protocol):
     """A sampler: takes the state of a batch from one level to the next."""
 
-    def schedule(self, levels: tuple[float, ...]) -> tuple[float, ...]:
-        """The levels the loop runs through, from the method's ``levels``; the last is 0."""
+    def schedule(self, levels: tuple[float, ...], *, resolved: float, linear: bool) -> tuple[float, ...]:
+        r"""The levels the loop runs through, as many, from the method's ``levels``; the last is 0.
+
+        ``resolved`` is the item's :math:`\sigma_y / s_{max}`, ``linear`` whether the operator is.
+        """
         ...
 
     def start(self, centre: Tensor, sigma: float, rng: Rng) -> tuple[Tensor, Any]:
@@ -91,8 +94,9 @@ class Method(Protocol):
 class Sampler:
     """The levels as they are, and the start that most methods share."""
 
-    def schedule(self, levels: tuple[float, ...]) -> tuple[float, ...]:
+    def schedule(self, levels: tuple[float, ...], *, resolved: float, linear: bool) -> tuple[float, ...]:
         """``levels``."""
+        del resolved, linear
         return levels
 
     def start(self, centre: Tensor, sigma: float, rng: Rng) -> tuple[Tensor, Any]:

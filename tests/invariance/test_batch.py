@@ -35,7 +35,7 @@ def _sample(y, physics, prior, method, items, **params):
 def test_batch_of_eight_is_eight_of_one(method, operator, prior) -> None:
     kind, params = operator
     extra = {"dps-paper": {"form": "paper"}, "pigdm-residual": {"covariance": "residual"}}.get(method, {})
-    name = method.split("-")[0]
+    name = method if method in METHODS else method.split("-")[0]
     physics = inverse.build_operator(kind, shape=SHAPE, noise=0.05, **params)
     if kind == "gaussian-blur" and name == "ddrm":
         physics = inverse.build_operator(kind, shape=SHAPE, noise=0.05, sigma=1.5, boundary="reflect")
