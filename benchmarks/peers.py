@@ -52,22 +52,24 @@ def reason(error: Exception) -> str:
 def compare(
     label: str, names: list[str], run: Callable[[str], tuple[Tensor, float, float]], show: Callable[[Tensor], str]
 ) -> None:
-    """Print one row a method: what ``show`` says of its samples, F, V and seconds."""
+    """Print one row a method: what ``show`` says of its samples, F, V, seconds and processor seconds, which a busy machine disturbs less."""
     for name in names:
         torch.manual_seed(0)
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         try:
             samples, forward, vjp = run(name)
         except Exception as error:  # a peer's failure is a result
             print(f"{label:<18}{name:<28}{reason(error)}", flush=True)
             continue
-        seconds = time.perf_counter() - began
-        print(f"{label:<18}{name:<28}{show(samples)}{forward:>7.0f}{vjp:>7.0f}{seconds:>9.2f}", flush=True)
+        seconds, busy = time.perf_counter() - began, time.process_time() - busy
+        print(f"{label:<18}{name:<28}{show(samples)}{forward:>7.0f}{vjp:>7.0f}{seconds:>9.2f}{busy:>9.2f}", flush=True)
 
 
-def peer(setting: Setting, prior: Any) -> Callable[[str], tuple[Tensor, float, float]]:
+def peer(setting: Setting, prior: Any, **limits: float) -> Callable[[str], tuple[Tensor, float, float]]:
+    """A function that draws with the peer of a name, its prior within the levels ``limits``, as `Counted`."""
+
     def run(name: str) -> tuple[Tensor, float, float]:
-        counted = Counted(prior)
+        counted = Counted(prior, **limits)
         samples = PEERS[name](replace(setting, denoise=counted)).detach().float()
         if not bool(torch.isfinite(samples).all()):
             raise ArithmeticError("values that are not finite")
@@ -110,7 +112,7 @@ def gaussian(name: str, samples: int, evaluations: int, chosen: list[str], ours:
     print(
         "".join(f"{title:>10}" for title in ("std range", "std null", "mean rng", "mean null", "chi2", "eigen")), end=""
     )
-    print(f"{'F':>7}{'V':>7}{'s':>9}")
+    print(f"{'F':>7}{'V':>7}{'s':>9}{'cpu s':>9}")
     compare(f"F = {evaluations}", mine, own(lambda method: steps_for(method, evaluations)), show)
     compare(f"F = {evaluations}", chosen, peer(setting, given.prior), show)
     compare("shipped", mine, own(lambda _: None), show)
@@ -156,10 +158,14 @@ def photo(data: Path, size: int, limit: int, evaluations: int, chosen: list[str]
             def show(drawn: Tensor, truth: Tensor = truth) -> str:
                 return f"{psnr(drawn[0].numpy(), truth[0].numpy()):>10.2f}"
 
-            print(f"\n{task}, {name}, {size} x {size}\n{'':<18}{'method':<28}{'PSNR':>10}{'F':>7}{'V':>7}{'s':>9}")
+            print(
+                f"\n{task}, {name}, {size} x {size}\n{'':<18}{'method':<28}{'PSNR':>10}{'F':>7}{'V':>7}{'s':>9}{'cpu s':>9}"
+            )
             for dtype in ("bfloat16", "float32"):
                 compare(f"F = {evaluations}", [f"inverse {method} {dtype}" for method in ours], own, show)
-            compare(f"F = {evaluations}", chosen, peer(setting, network), show)
+            card = prior.card
+            trained = {"lowest": card.sigma_min, "highest": card.sigma_max, "mean": card.mean}
+            compare(f"F = {evaluations}", chosen, peer(setting, network, **trained), show)
 
 
 @click.command()
