@@ -159,7 +159,7 @@ def sample(
         data_var=problem.card.data_var,
         cost=cost,
         items=problem.items,
-        method={"kind": method, **problem.params},
+        method={"kind": problem.spec.name, **problem.params},
         levels=problem.levels,
         diagnostics=diagnostics,
     )

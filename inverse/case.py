@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,9 @@ __all__ = [
     "MINIMUM_SIDE",
     "Case",
     "fit_prior",
+    "forward_seconds",
     "make_case",
+    "method_in_words",
     "method_kind",
     "open_case",
     "open_recipe_prior",
@@ -68,6 +72,12 @@ class Case:
 def method_kind(recipe: Recipe) -> str:
     """Name of the recipe's method."""
     return str(recipe.method.model_dump()["kind"])
+
+
+def method_in_words(recipe: Recipe) -> str:
+    """The recipe's method, for a person."""
+    steps, quality = recipe.params.get("steps"), recipe.params.get("quality")
+    return f"{method_kind(recipe)}, {steps} steps" if steps else f"{method_kind(recipe)}, quality {quality}"
 
 
 def open_recipe_prior(recipe: Recipe) -> Any:
@@ -165,3 +175,19 @@ def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:
     if len(post.samples) > 1:
         arrays |= {"std": post.std[0], "quantiles": torch.stack([post.quantile(q)[0] for q in INTERVAL])}
     return {name: value.float().cpu().contiguous() for name, value in arrays.items()}
+
+
+def forward_seconds(prior: Any, shape: Sequence[int], *, dtype: str, device: str) -> float:
+    """Seconds of one forward pass for an unknown (C, H, W); the first call, which warms up, is not counted."""
+    import torch
+
+    fitted = fit_prior(prior, shape[0], dtype=dtype, device=device)
+    x = torch.zeros(1, *shape, device=device)
+    level = torch.full((1,), 0.1, device=device)
+    with torch.no_grad():
+        fitted(x[..., :64, :64], level)
+        began = time.perf_counter()
+        fitted(x, level)
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+    return time.perf_counter() - began

@@ -8,8 +8,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inverse.case import fit_prior, make_case, method_kind, open_case, open_recipe_prior, resolve_dtype
-from inverse.dryrun import VJP_COST, forward_seconds
+from inverse.case import (
+    fit_prior,
+    forward_seconds,
+    make_case,
+    method_in_words,
+    method_kind,
+    open_case,
+    open_recipe_prior,
+    resolve_dtype,
+)
+from inverse.dryrun import VJP_COST
 from inverse.errors import InputError, RecipeError
 from inverse.methods import method_spec
 from inverse.options import Options
@@ -86,7 +95,7 @@ def check_recipe(
             case.y, case.physics, fitted, method=method_kind(recipe), steps=params.pop("steps", None), seed=0,
             shape=case.shape, items=None, device="auto", dtype=dtype, params=params,
         )  # fmt: skip
-        rows.append(Check("method", f"{method_kind(recipe)}, {recipe.params.get('steps')} steps"))
+        rows.append(Check("method", method_in_words(recipe)))
     except (RecipeError, InputError) as error:
         rows.append(Check("method", method_kind(recipe), "fail", error.message, error.exit_code))
         return rows

@@ -2,12 +2,16 @@ r"""The prior side of every method: a denoiser, counted, batched in sigma, and d
 
 ``estimate(x, sigma, grad=True)`` returns the posterior mean :math:`D = E[x_0 | x]` and ``vjp(v)`` :math:`= J^T v` with
 :math:`J = \partial D / \partial x`; by Tweedie's second-order formula :math:`\mathrm{Cov}[x_0 | x] = \sigma^2 J` (Efron 2011; Meng et al. 2021).
+
+Where the images' distribution has a symmetry that the network has learned only roughly, each evaluation goes through another element of the group,
+:math:`T^{-1} D(T x)` (equivariant denoising; Terris et al. 2024, CVPR): what is left of the network's error in each orientation averages out along the
+steps and over the samples, at no cost. Sample ``k`` begins with element ``k``, so it is a function of the sample alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -46,10 +50,29 @@ class Denoise:
     Attributes:
         prior: ``D(x, sigma)`` in data units, deepinv's denoiser signature.
         counter: Where evaluations are counted, one for each batch entry.
+        turns: First element of the group of each batch entry; empty for a prior without a symmetry.
     """
 
     prior: Callable[[Tensor, Tensor], Tensor]
     counter: Counter
+    turns: tuple[int, ...] = ()
+    _calls: list[int] = field(default_factory=lambda: [0], repr=False)
+
+    def for_samples(self, samples: Sequence[int], *, symmetric: bool) -> Denoise:
+        """The denoiser of one batch, from its sample indices; its evaluations are numbered anew."""
+        return Denoise(self.prior, self.counter, tuple(samples) if symmetric else ())
+
+    def _turned(self, x: Tensor, levels: Tensor) -> Tensor:
+        """The prior's answer in the orientation of each entry at this evaluation."""
+        number, self._calls[0] = self._calls[0], self._calls[0] + 1
+        if not self.turns or x.ndim != 4 or x.shape[0] % len(self.turns):
+            return self.prior(x, levels)
+        each = x.shape[0] // len(self.turns)  # particles of a sample turn together
+        size = 8 if x.shape[-1] == x.shape[-2] else 4
+        elements = [(number + first) % size for first in self.turns for _ in range(each)]
+        turned = torch.cat([_turn(part, g) for part, g in zip(x.split(1), elements, strict=True)])
+        answer = self.prior(turned, levels)
+        return torch.cat([_turn_back(part, g) for part, g in zip(answer.split(1), elements, strict=True)])
 
     def estimate(self, x: Tensor, sigma: float, *, grad: bool = False) -> Estimate:
         """Evaluate the denoiser at the state ``x`` (B, C, *S) of noise level ``sigma``; the argument is not changed."""
@@ -58,13 +81,12 @@ class Denoise:
         self.counter.forward += batch
         if not grad:
             with torch.no_grad():
-                mean = (
-                    self.prior(x, levels).to(x.dtype).contiguous()
-                )  # networks answer channels-last: slow to transform
+                # networks answer channels-last, which is slow to transform
+                mean = self._turned(x, levels).to(x.dtype).contiguous()
             return Estimate(mean, _no_gradient)
         with torch.enable_grad():
             state = x.detach().requires_grad_(True)
-            output = self.prior(state, levels).to(x.dtype).contiguous()
+            output = self._turned(state, levels).to(x.dtype).contiguous()
 
         def vjp(v: Tensor, *, keep: bool = False) -> Tensor:
             self.counter.vjp += batch
@@ -72,6 +94,19 @@ class Denoise:
             return product.contiguous()
 
         return Estimate(output.detach(), vjp)
+
+
+def _turn(x: Tensor, element: int) -> Tensor:
+    """Element 0 to 7 of the dihedral group: columns flipped (1), rows flipped (2), transposed before (4)."""
+    axes = [axis for bit, axis in ((1, -1), (2, -2)) if element & bit]
+    x = x.mT if element & 4 else x
+    return x.flip(axes) if axes else x
+
+
+def _turn_back(x: Tensor, element: int) -> Tensor:
+    """The inverse of `_turn`."""
+    flipped = _turn(x, element & 3)
+    return flipped.mT if element & 4 else flipped
 
 
 def _no_gradient(_: Tensor, *, keep: bool = False) -> Tensor:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from inverse.case import fit_prior, method_kind, open_recipe_prior
+from inverse.case import forward_seconds, method_kind, open_recipe_prior
 from inverse.inputs import find
 from inverse.methods import method_spec
 from inverse.options import Options
@@ -18,7 +17,7 @@ from inverse.provenance import prior_facts
 from inverse.recipe import Recipe, load
 from inverse.run import make_plan
 
-__all__ = ["Estimate", "estimate", "forward_seconds"]
+__all__ = ["Estimate", "estimate"]
 
 VJP_COST = 2.0
 """Seconds of a vector-Jacobian product, in forward passes."""
@@ -83,22 +82,6 @@ def _time(seconds: float) -> str:
     )
 
 
-def forward_seconds(prior: Any, shape: Sequence[int], *, dtype: str, device: str) -> float:
-    """Seconds of one forward pass for an unknown (C, H, W); the first call, which warms up, is not counted."""
-    import torch
-
-    fitted = fit_prior(prior, shape[0], dtype=dtype, device=device)
-    x = torch.zeros(1, *shape, device=device)
-    level = torch.full((1,), 0.1, device=device)
-    with torch.no_grad():
-        fitted(x[..., :64, :64], level)
-        began = time.perf_counter()
-        fitted(x, level)
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-    return time.perf_counter() - began
-
-
 def estimate(
     recipe: str | Path | Recipe | dict[str, Any],
     inputs: str | Path | Sequence[str | Path],
@@ -119,7 +102,8 @@ def estimate(
     prior = open_recipe_prior(recipe)
     plan = make_plan(recipe, sources, prior, options)
     spec, terms = method_spec(method_kind(recipe)), plan.terms
-    forward, vjp = (terms.samples * count for count in spec.cost(recipe.params))
+    budget = {} if terms.evaluations is None else {"max_evaluations": terms.evaluations}
+    forward, vjp = (terms.samples * count for count in spec.cost({**recipe.params, **budget}))
     fitting = [item for item in plan.items if item.shape]
     pixels = {item.shape: torch.Size(item.shape).numel() for item in fitting}
     seconds = 0.0

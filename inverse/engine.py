@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import resource
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inverse.auto import AUTO, choose, evaluations_in
 from inverse.context import Context
 from inverse.denoise import Denoise
 from inverse.errors import InputError, PriorError, RecipeError, UsageError
@@ -119,15 +121,17 @@ class Problem:
         )
         centre = centres[[own.index(item) for item, _ in pairs]]
         start = self.method.start(centre, levels[0], rng)
-        yield from run(self.method, self.denoise, start, levels, observation, rng)
+        denoise = self.denoise.for_samples(rng.samples, symmetric=self.card.symmetry is not None)
+        yield from run(self.method, denoise, start, levels, observation, rng)
+
+
+def _capabilities(observation: Observation) -> frozenset[str]:
+    linear, spectral = observation.linear, observation.spectral
+    return frozenset({"grad", *(["linear"] if linear else []), *(["spectral"] if spectral else [])})
 
 
 def _check_needs(spec: MethodSpec, values: Mapping[str, Any], observation: Observation) -> None:
-    has = {"grad"}
-    if observation.linear:
-        has.add("linear")
-    if observation.spectral:
-        has.add("spectral")
+    has = _capabilities(observation)
     missing = sorted(spec.needs_for(values) - has)
     if missing:
         fitting = [name for name, other in methods().items() if other.needs_for({}) <= has]
@@ -168,6 +172,16 @@ def _precision(dtype: torch.dtype | str, prior: object, device: torch.device) ->
     if chosen is None or chosen not in names.values():
         raise UsageError(f"dtype {dtype!r}", "allowed: auto, float32, bfloat16")
     return chosen
+
+
+def _seconds(denoiser: Any, x: Tensor, sigma: float) -> float:
+    """Seconds of one network evaluation of one state; the first warms up."""
+    levels = torch.full((1,), sigma, dtype=x.dtype, device=x.device)
+    with torch.no_grad():
+        denoiser(x, levels)
+        began = time.perf_counter()
+        float(denoiser(x, levels).sum())
+    return max(time.perf_counter() - began, 1e-9)
 
 
 def open_denoiser(
@@ -224,6 +238,12 @@ def prepare(
         )
     like = observation.empty()
     opened, card, mean, precision = open_denoiser(prior, like, dtype, observation.counter)
+    if spec is AUTO:
+        if values["time_budget"] is not None:
+            once = _seconds(opened, like[:1] + mean, card.sigma_max)
+            values["max_evaluations"] = evaluations_in(values["time_budget"], once)
+        chosen, values = choose(observation, _capabilities(observation), card.data_var, values)
+        spec = method_spec(chosen)
     if not observation.linear:
         away = Rng(0, ("",), (0,)).normal(like[:1], step=0, stream="point")
         observation = replace(observation, point=mean + card.data_var**0.5 * away)

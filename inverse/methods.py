@@ -149,9 +149,10 @@ def recorded_bias() -> Mapping[str, Any]:
 @cache
 def methods() -> Mapping[str, MethodSpec]:
     """The built-in methods and those of entry points in the group ``inverse.methods``."""
+    from inverse.auto import AUTO
     from inverse.method_table import METHODS
 
-    found = dict(METHODS)
+    found = {**METHODS, AUTO.name: AUTO}
     for entry in metadata.entry_points(group="inverse.methods"):
         found[entry.name] = entry.load()
     return MappingProxyType(found)

@@ -26,6 +26,7 @@ class Options:
         overwrite: Start again in a folder that holds another run.
         strict: Stop at the first failure.
         progress: ``auto``, ``json``, ``off``.
+        time_budget: Seconds that the whole run may take, for ``method: auto``; None without one.
     """
 
     device: str = "auto"
@@ -38,6 +39,7 @@ class Options:
     overwrite: bool = False
     strict: bool = False
     progress: str = "auto"
+    time_budget: float | None = None
 
     def resolved_device(self) -> str:
         """``auto`` resolved: the first accelerator, else the CPU.
@@ -77,4 +79,6 @@ class Options:
             raise UsageError(
                 "--overwrite cannot be used with --shard: shards would erase each other", "empty the folder first"
             )
+        if self.time_budget is not None and recipe.params.get("quality") is None:
+            raise UsageError("a time budget is for method auto", "leave it away, or choose -s method.kind=auto")
         self.block(recipe)

@@ -81,6 +81,7 @@ class Terms:
         device: Device type.
         threads: Threads of a unit.
         versions: Of what computes.
+        evaluations: What a time budget pays for each sample, measured once; None without one.
     """
 
     recipe: str
@@ -91,6 +92,7 @@ class Terms:
     device: str
     threads: int
     versions: dict[str, str] = field(default_factory=dict)
+    evaluations: int | None = None
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ LOGGER = logging.getLogger("inverse")
 
 @dataclass
 class Progress:
-    """Counts network evaluations; nothing goes to stdout.
+    """Counts samples, in fractions as their levels are done; nothing goes to stdout.
 
     Attributes:
-        total: Evaluations of the whole run.
+        total: Samples of the whole run.
         mode: ``auto``, ``json`` or ``off``.
         stream: Where the bar and JSON lines go.
     """
@@ -31,7 +31,7 @@ class Progress:
     total: int
     mode: str = "auto"
     stream: TextIO = field(default_factory=lambda: sys.stderr)
-    done: int = 0
+    done: float = 0.0
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -41,7 +41,7 @@ class Progress:
         if self.mode == "auto" and self.stream.isatty() and self.total:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=self.total, file=self.stream, unit="eval", leave=False, dynamic_ncols=True)
+            self._bar = tqdm(total=self.total, file=self.stream, unit="sample", leave=False, dynamic_ncols=True)
 
     def say(self, line: str, *, level: int = logging.INFO) -> None:
         """One line of log, to the logger ``inverse``; above the bar where there is one."""
@@ -52,19 +52,19 @@ class Progress:
         elif LOGGER.isEnabledFor(level):
             self._bar.write(line, file=self.stream)
 
-    def advance(self, item: str, count: int) -> None:
-        """`count` more evaluations were made for `item`."""
+    def advance(self, item: str, count: float) -> None:
+        """`count` more samples, or a fraction of one, were made for `item`."""
         self.done += count
         now = time.monotonic()
         if self._bar is not None:
             self._bar.set_postfix_str(item[-40:], refresh=False)
             self._bar.update(count)
         elif self.mode == "json":
-            self._json("step", item=item, done=self.done, total=self.total)
+            self._json("step", item=item, done=round(self.done, 4), total=self.total)
         elif self.mode == "auto" and now - self._said >= PERIOD:
             self._said = now
             spent = now - self._started
-            left = spent * (self.total - self.done) / max(self.done, 1)
+            left = spent * (self.total - self.done) / max(self.done, 1e-9)
             share = 100 * self.done / max(self.total, 1)
             self.say(f"{item}: {share:.0f} % of the run after {_clock(spent)}, about {_clock(left)} left")
 

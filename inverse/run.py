@@ -6,6 +6,7 @@ output, or a failure is done again. See ``DESIGN.md`` section 6 for the folder a
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from inverse.case import open_recipe_prior, resolve_dtype
+from inverse.auto import evaluations_in
+from inverse.case import forward_seconds, open_recipe_prior, resolve_dtype
 from inverse.errors import InputError, InverseError, OutputError, RecipeError
 from inverse.executors import executor as open_executor
 from inverse.executors import parse_shard
@@ -79,10 +81,9 @@ def restore(
                 plan = prepare_run(folder, recipe, sources, prior, options, progress)
             ledger = _ledger(folder, plan)
             todo = [unit for unit in units(plan, shard) if unit.item in {source.item for source in sources}]
-            steps = int(recipe.params.get("steps") or 1)
             open_items = {item.item for item in plan.items if not ledger.valid(item_name(item.item), item.sha256)}
             progress = Progress(
-                sum((unit.stop - unit.start) * steps for unit in todo if unit.item in open_items), options.progress
+                sum(unit.stop - unit.start for unit in todo if unit.item in open_items), options.progress
             )
             skipped = len(plan.items) - len(open_items)
             if skipped:
@@ -188,18 +189,35 @@ def make_plan(recipe: Recipe, sources: Sequence[Source], prior: Any, options: Op
         size = sum(4 * samples * torch.Size(item.shape).numel() for item in items if item.shape)
         keep = KEEP if size <= SAMPLES_LIMIT else KEEP[1:]
     device = options.resolved_device()
-    dtype = recipe.run.dtype if options.dtype == "auto" else options.dtype
+    dtype = resolve_dtype(recipe.run.dtype if options.dtype == "auto" else options.dtype, prior, device)
     terms = Terms(
         recipe=recipe.hash,
         prior=(prior.card.sha256 or "") if prior.card else "",
         samples=samples,
         keep=keep,
-        dtype=resolve_dtype(dtype, prior, device),
+        dtype=dtype,
         device=device,
         threads=torch.get_num_threads(),
         versions=versions(),
+        evaluations=old.terms.evaluations if old else _affordable(recipe, prior, items, options, dtype, device),
     )
     return Plan(terms, items)
+
+
+def _affordable(
+    recipe: Recipe, prior: Any, items: Sequence[Item], options: Options, dtype: str, device: str
+) -> int | None:
+    """Evaluations a sample that the time budget pays for, by one timed forward pass; None without a budget."""
+    shapes = [item.shape for item in items if item.shape]
+    seconds = recipe.params.get("time_budget")
+    if options.time_budget is not None:
+        seconds = options.time_budget / max(1, len(shapes) * recipe.run.samples)
+    if seconds is None or not shapes:
+        return None
+    largest = max(shapes, key=math.prod)
+    once = forward_seconds(prior, largest, dtype=dtype, device=device)
+    mean = sum(math.prod(shape) for shape in shapes) / (len(shapes) * math.prod(largest))
+    return evaluations_in(seconds, once * mean)
 
 
 def _item(source: Source, recipe: Recipe, samples: int, block: int | None, old: Plan | None) -> Item:

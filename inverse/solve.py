@@ -117,6 +117,9 @@ class Solver:
     def _arguments(self, item: Item, case: Case) -> dict[str, Any]:
         terms = self.plan.terms
         params = {name: value for name, value in self.recipe.params.items() if value is not None}
+        if terms.evaluations is not None:
+            params["max_evaluations"] = terms.evaluations
+            params.pop("time_budget", None)
         return {
             "prior": fit_prior(self.prior, case.shape[0], dtype=terms.dtype, device=terms.device),
             "method": method_kind(self.recipe),
@@ -137,10 +140,13 @@ class Solver:
         def draw(batch: int) -> Any:
             return sample(
                 case.y, case.physics, samples=range(unit.start, unit.stop), batch=batch,
-                progress=lambda step: self.progress.advance(item.item, step.x.shape[0]), **self._arguments(item, case),
+                progress=lambda step: self.progress.advance(item.item, step.x.shape[0] / step.total), **self._arguments(item, case),
             )  # fmt: skip
 
-        return _with_back_off(draw, size, lambda batch: self.progress.say(f"{item.item}: out of memory, batch {batch}"))
+        post = _with_back_off(draw, size, lambda batch: self.progress.say(f"{item.item}: out of memory, batch {batch}"))
+        if method_kind(self.recipe) == "auto":
+            self.progress.say(f"{item.item}: method {post.method['kind']}, {post.method['steps']} steps")
+        return post
 
     def _finish(self, item: Item, stage: _Stage) -> None:
         """Merge the blocks of an item if all are there and nobody did."""
@@ -183,7 +189,7 @@ class Solver:
             "prior_mean": problem.prior_mean,
             "data_var": problem.card.data_var,
             "items": problem.items,
-            "method": {"kind": own["method"], **problem.params},
+            "method": {"kind": problem.spec.name, **problem.params},
             "levels": problem.levels,
         }
 

@@ -32,6 +32,7 @@ class Card(BaseModel):
         mean: Mean of the images.
         data_var: Variance of a pixel.
         spectrum_exponent: How fast the images' power spectrum falls, ``k^-exponent``; None for white or unknown.
+        symmetry: Under what the images' distribution is invariant: ``dihedral`` (flips and quarter turns), or None.
         sigma_min: Smallest noise level it was trained for.
         sigma_max: Largest.
         sigma_start: Where sampling starts unless told otherwise; None is ``sigma_max``.
@@ -60,6 +61,7 @@ class Card(BaseModel):
     mean: float = 0.5
     data_var: float = Field(gt=0)
     spectrum_exponent: float | None = None
+    symmetry: Literal["dihedral"] | None = None
     sigma_min: float = Field(gt=0)
     sigma_max: float = Field(gt=0)
     sigma_start: float | None = Field(default=None, gt=0)

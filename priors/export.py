@@ -60,6 +60,7 @@ def export(work: Path, images: Tensor, out: Path, fields: dict[str, Any], *, cha
         mean=round(float(data.mean()), 4),
         data_var=round(float(data.var()), 5),
         spectrum_exponent=2.0,
+        symmetry="dihedral",
         minimum_size=32,
         stride=config.stride,
         receptive_field=config.receptive_field,

@@ -1,7 +1,7 @@
 """The flags that verbs share, each once: a decorator that adds the option and fixes its name, type and help.
 
 A verb's function receives them as `output`, `overrides`, `samples`, `seed`, `device`, `batch`, `tile`, `shard`,
-`executor`, `dry_run`, `overwrite`, `strict`, `as_json`, `progress`, `truth` and `keep`.
+`executor`, `dry_run`, `overwrite`, `strict`, `as_json`, `progress`, `truth`, `keep`, `quality`, `max_evaluations` and `time_budget`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import click
 from inverse.errors import did_you_mean
 
 __all__ = [
-    "batch", "device", "dry_run", "executor", "json", "keep", "output", "overrides", "overwrite", "progress", "samples",
-    "seed", "shard", "strict", "tile", "truth",
+    "batch", "device", "dry_run", "executor", "json", "keep", "max_evaluations", "output", "overrides", "overwrite",
+    "progress", "quality", "samples", "seed", "shard", "strict", "tile", "time_budget", "truth",
 ]  # fmt: skip
 
 KEPT = ("samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "figure")
@@ -53,6 +53,21 @@ class Shard(click.ParamType):  # type: ignore[type-arg]
         if found is None or not 1 <= int(found[1]) <= int(found[2]):
             self.fail(f"'{value}' is not allowed; I/N with I from 1 to N, such as 1/4", param, ctx)
         return int(found[1]), int(found[2])
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]
+    """Seconds from ``90s``, ``10m``, ``2h``."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", str(value).strip())
+        if found is None or float(found[1]) == 0:
+            self.fail(f"'{value}' is not allowed; a number and a unit, such as 90s, 10m, 2h", param, ctx)
+        return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 class Pattern(click.ParamType):  # type: ignore[type-arg]
@@ -94,6 +109,17 @@ output = click.option(
 )
 overrides = click.option(
     "-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe value: -s method.steps=50."
+)
+quality = click.option(
+    "--quality",
+    type=click.Choice(["draft", "normal", "best"]),
+    help="Let the measured table choose the method: what a sample may cost, 20, 100 or 1000 network evaluations.",
+)
+max_evaluations = click.option(
+    "--max-evaluations", type=click.IntRange(min=1), metavar="N", help="The same, with N network evaluations a sample."
+)
+time_budget = click.option(
+    "--time-budget", type=Duration(), metavar="TIME", help="The same, with a time for the whole run: 90s, 10m, 2h."
 )
 samples = click.option("--samples", type=click.IntRange(min=1), metavar="K", help="Posterior draws for each item.")
 seed = click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of all noise.")

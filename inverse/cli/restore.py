@@ -27,6 +27,9 @@ LOGGER = logging.getLogger("inverse")
 @options.truth
 @options.samples
 @options.seed
+@options.quality
+@options.max_evaluations
+@options.time_budget
 @options.device
 @options.batch
 @options.tile
@@ -46,6 +49,9 @@ def restore(
     truth: Path | None,
     samples: int | None,
     seed: int | None,
+    quality: str | None,
+    max_evaluations: int | None,
+    time_budget: float | None,
     dry_run: bool,
     as_json: bool,
     **flags: Any,
@@ -60,7 +66,13 @@ def restore(
     chosen = [*overrides]
     chosen += [f"run.samples={samples}"] if samples is not None else []
     chosen += [f"run.seed={seed}"] if seed is not None else []
-    settings = run.Options(**{name: value for name, value in flags.items() if value is not None})
+    automatic = {"quality": quality, "max_evaluations": max_evaluations}
+    automatic = {name: value for name, value in automatic.items() if value is not None}
+    if automatic or time_budget is not None:
+        chosen += ["method.kind=auto", *(f"method.{name}={value}" for name, value in automatic.items())]
+    settings = run.Options(
+        time_budget=time_budget, **{name: value for name, value in flags.items() if value is not None}
+    )
     if dry_run:
         from inverse.dryrun import estimate
 
