@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from deepinv.physics import MRI, DecomposablePhysics, Inpainting, LinearPhysics, Physics
+from deepinv.physics.forward import ComposedPhysics
 from torch import Tensor
 
 from inverse.errors import InputError
@@ -51,6 +52,8 @@ def observed(physics: Physics, y: Tensor) -> Tensor | None:
     The ``mask`` of a decomposable physics is its spectrum; it tells what was observed only where the measurement keeps the
     unknown's own grid (inpainting) or is a masked Fourier transform (MRI).
     """
+    if isinstance(physics, ComposedPhysics):
+        return observed(physics.physics_list[-1], y)
     mask = getattr(physics, "mask", None)
     if not isinstance(mask, Tensor) or mask.is_complex() or mask.ndim > y.ndim:
         return None
@@ -93,7 +96,7 @@ def _select(physics: Physics, index: Tensor, batch: int) -> Physics:
 
 
 class _Tangent(LinearPhysics):
-    """Jacobian of a nonlinear physics at ``x`` (B, C, *S), forward by ``jvp``, transposed by autograd."""
+    """Jacobian of a nonlinear physics at ``x`` (B, C, *S), both ways by autograd."""
 
     def __init__(self, physics: Physics, x: Tensor) -> None:
         super().__init__(noise_model=physics.noise_model)

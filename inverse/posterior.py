@@ -102,7 +102,10 @@ def interval_quantile(samples: Tensor, q: float) -> Tensor:
         raise UsageError(f"quantile {q:g}", "allowed: a number between 0 and 1")
     count = samples.shape[0]
     if count >= EMPIRICAL:
-        return torch.quantile(samples.flatten(1), q, dim=0).reshape(samples.shape[1:])
+        # order statistic q (K + 1), interpolated (Hyndman & Fan 1996, type 6): the one whose intervals cover what they say
+        place = min(max(q * (count + 1) - 1, 0.0), count - 1.0)
+        low, ordered = int(place), samples.sort(0).values
+        return torch.lerp(ordered[low], ordered[min(low + 1, count - 1)], place - low)
     if count < 2:
         raise UsageError("a quantile needs at least 2 samples, there is 1", "use samples=4 or more")
     factor = float(stats.t.ppf(q, count - 1)) * (1 + 1 / count) ** 0.5
