@@ -38,7 +38,7 @@ def _pnp_cost(values: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _population(values: Mapping[str, Any]) -> tuple[int, int]:
-    """F and V of smc; ``auto`` as for many measured values, ``jacobian`` for as many as ``rank``."""
+    """F and V of smc: ``auto`` as for an image (1 V; ``jacobian``'s, where as few values as ``rank`` were measured), ``jacobian`` at most."""
     states = int(values["steps"]) * int(values["particles"])
     products = {"card": 0, "jacobian": int(values["rank"]) + int(values["probes"])}
     return states, states * products.get(str(values["twist"]), 1)
@@ -194,17 +194,17 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             count=_daps_cost,
         ),
         "smc": _spec(
-            100,
+            50,
             {
                 "particles": Parameter(
-                    32, "of each sample's population; the bias falls as one over it", low=1, high=1_000_000
+                    16, "of each sample's population; the bias falls as one over it", low=1, high=1_000_000
                 ),
                 "twist": Parameter(
                     "auto",
                     "covariance of x0 given the state: the Jacobian where few values were measured, else its spectrum; or the card's variance",
                     choices=("auto", "jacobian", "spectrum", "card"),
                 ),
-                "rank": Parameter(16, "most measured values for which auto takes the Jacobian", low=0, high=1024),
+                "rank": Parameter(16, "most measured values for the Jacobian, one product each", low=0, high=1024),
                 "probes": Parameter(
                     2, "random Jacobian products beside those with the operator's rows", low=1, high=256
                 ),

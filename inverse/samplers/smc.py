@@ -17,8 +17,11 @@ Jacobian's, not a constant; the step carries the variance of ``x0`` given the st
 narrow by 20 % at 20 steps, 5 % at 100); the proposal is exactly conditional on the measurement under it, covariance too; the final
 weights are used.
 
-Cost of a sample and level: ``P`` F, and for ``P`` particles each: ``spectrum`` 1 V; ``jacobian`` a V for each value of the measurement and
-``probes`` more; ``card`` none. Operator: 3 solves.
+Cost of a sample and level, for each of ``P`` particles: 1 F; ``spectrum`` 1 V; ``jacobian`` a V for each value of the measurement and
+``probes`` more; ``card`` none; 3 solves with the operator. ``auto`` is ``jacobian`` for real measurements of at most ``rank`` values, else ``spectrum``.
+
+Measured: conjugate Gaussians, white and coloured, exact at 10 levels and 2 particles; the 25-mode mixture in 8, 80 and 800 dimensions within 1.3 times the
+noise floor of the sliced distance at 50 levels and 16 particles (1 measured value) or 32.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from torch import Tensor
 
 from inverse.context import Context
 from inverse.denoise import Denoise, Estimate
+from inverse.errors import RecipeError
 from inverse.linalg import Vector
 from inverse.observation import Observation
 from inverse.rng import Rng
@@ -87,7 +91,7 @@ class SMC(Sampler):
         context: Numbers of the prior.
         particles: ``P``.
         twist: "auto", "jacobian", "spectrum" or "card".
-        rank: "auto" takes the Jacobian's twist up to so many measured values.
+        rank: Most measured values for the Jacobian's twist.
         probes: Random Jacobian products of the low-rank model.
         threshold: Effective sample size, as a fraction of ``P``, below which an item is resampled.
     """
@@ -156,9 +160,17 @@ class SMC(Sampler):
         return Move(moved[:, 0].reshape(x.shape), mean, population)
 
     def _dense(self, observation: Observation) -> bool:
+        """Whether the low-rank model is taken."""
         y = observation.y
-        small = isinstance(y, Tensor) and not y.is_complex() and y[0].numel() <= self.rank
-        return self.twist == "jacobian" or (self.twist == "auto" and small)
+        values = y[0].numel() if isinstance(y, Tensor) and not y.is_complex() else None
+        small = values is not None and values <= self.rank
+        if self.twist == "jacobian" and not small:
+            what = "complex or stacked" if values is None else f"{values}"
+            raise RecipeError(
+                f"twist 'jacobian' takes a product for each measured value, rank = {self.rank} at most; this measurement: {what}",
+                "try twist=spectrum, or a larger rank for a real measurement",
+            )
+        return small and self.twist in ("auto", "jacobian")
 
     def _first(self, x: Tensor, sigma: float, observation: Observation, rng: Rng) -> Population:
         """The population at the first level: one step from the prior's mean and variance, conditioned on the measurement."""
@@ -173,7 +185,7 @@ class SMC(Sampler):
             model = LowRank.isotropic(own, mean.flatten(2), self.context.data_var)
         else:
             data = observation.select(torch.arange(len(x), device=x.device).repeat_interleave(count))
-            model = Stationary.isotropic(observation, data, mean, self.context.data_var)
+            model = Stationary.isotropic(observation, data, mean, self.context.data_var, prior=True)
         start = Population(
             x=model.mean,
             log_weights=torch.full((len(x), count), 1.0 / count, dtype=torch.float64, device=x.device).log(),

@@ -29,17 +29,21 @@ from inverse.samplers.twist import Bridge, Spectral, gather
 __all__ = ["Predicted", "Stationary"]
 
 LOWEST = 1e-6
-TOLERANCE = 1e-4
+TOLERANCE = 1e-3
 PROBES = 8
 MATRIX = 512
 
 
 class Predicted(NamedTuple):
-    """What :meth:`Stationary.predict` expects: log-likelihood up to the determinant (B, P), the spectrum it belongs to, and whether that is a guess."""
+    """What :meth:`Stationary.predict` expects.
+
+    Attributes:
+        value: Log-likelihood up to the determinant (B, P).
+        model: Whose determinant that is; None where no determinant was counted yet.
+    """
 
     value: Tensor
-    spectrum: Tensor
-    guess: bool
+    model: Stationary | None
 
 
 def _identity(c: Tensor) -> Tensor:
@@ -62,15 +66,15 @@ class Stationary:
         item: The measurement (B, ...).
         each: The measurement, each item ``P`` times.
         mean: ``D`` (B, P, *S).
-        spectrum: Eigenvalues of ``C``, data units squared: (B, 1, C, H, W), or with axes of length 1 where it is white.
-        guess: Whether the spectrum is the card's, which the Jacobian's may be far from.
+        spectrum: Eigenvalues of ``C``, data units squared: (B, 1, C, H, W // 2 + 1), or with axes of length 1 where it is white.
+        prior: Whether this is the model before the first level.
     """
 
     item: Observation
     each: Observation
     mean: Tensor
     spectrum: Tensor
-    guess: bool = False
+    prior: bool = False
 
     @classmethod
     def fit(
@@ -88,14 +92,16 @@ class Stationary:
             dims = tuple(range(1, mean.ndim))
             share = (probe * image).sum(dims, keepdim=True) / probe.square().sum(dims, keepdim=True)
         else:
-            seen, answer = torch.fft.fft2(probe), torch.fft.fft2(image)
+            seen, answer = torch.fft.rfft2(probe), torch.fft.rfft2(image)
             share = (seen.conj() * answer).real.sum(1, keepdim=True) / seen.abs().square().sum(1, keepdim=True)
         return cls(item, each, mean, sigma**2 * share.clamp_min(LOWEST))
 
     @classmethod
-    def isotropic(cls, item: Observation, each: Observation, mean: Tensor, variance: float) -> Stationary:
+    def isotropic(
+        cls, item: Observation, each: Observation, mean: Tensor, variance: float, *, prior: bool = False
+    ) -> Stationary:
         """``C = c I``."""
-        return cls(item, each, mean, mean.new_full((mean.shape[0], *[1] * (mean.ndim - 1)), variance), guess=True)
+        return cls(item, each, mean, mean.new_full((mean.shape[0], *[1] * (mean.ndim - 1)), variance), prior)
 
     def take(self, index: Tensor) -> Stationary:
         """The particles ``index`` (B, Q), ``Q`` of each item: all as many as before, or one."""
@@ -106,7 +112,7 @@ class Stationary:
         weight = f(self.spectrum)
         if self.spectrum[0].numel() == 1:
             return weight * v
-        filtered: Tensor = torch.fft.ifft2(torch.fft.fft2(v) * weight).real
+        filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(v) * weight, s=v.shape[-2:])
         return filtered
 
     def _solve(self, own: Observation, f: Spectral, right: Vector) -> Vector:
@@ -147,25 +153,25 @@ class Stationary:
         return torch.stack([lanczos_log(gram, _signs(y, draw)) for draw in range(PROBES)]).mean(0)
 
     def log_prior(self) -> Tensor:
-        """Log-likelihood of the measurement under the model of the first particle (B,), float64."""
+        """Log-likelihood of the measurement under the model of the first particle (B,), float64, without its determinant."""
         power = self.item.sigma**2
         noise = self.item.count().to(power.device) * torch.log(2 * math.pi * power.double())
         residual = self.item.residual(self.mean[:, 0])
         misfit = inner(residual, self._solve(self.item, _identity, residual)).double()
-        return -0.5 * (misfit + noise + self._log_determinant())
+        return -0.5 * (misfit + noise)
+
+    def _growth(self, before: Stationary) -> Tensor:
+        """``log det`` of this model's matrix less that of one of nearly the same spectrum (B,), float64."""
+        probe = _signs(self.item.y, 0)
+        change = self._gram(self.item, _identity, probe) - before._gram(self.item, _identity, probe)
+        # to second order in the change: the trace with the mean of both inverses
+        sides = [inner(probe, model._solve(self.item, _identity, change)).double() for model in (self, before)]
+        return 0.5 * (sides[0] + sides[1])
 
     def log_update(self, predicted: Predicted) -> Tensor:
         r"""``log psi(x) - log l(y | x)`` (B, P), float64, from what :meth:`predict` gave."""
-        before = replace(self, spectrum=predicted.spectrum)
-        if predicted.guess and not self.guess:
-            determinant = self._log_determinant() - before._log_determinant()
-        else:
-            probe = _signs(self.item.y, 0)
-            change = self._gram(self.item, _identity, probe) - before._gram(self.item, _identity, probe)
-            # to second order in the change: the trace with the mean of both inverses
-            sides = [inner(probe, model._solve(self.item, _identity, change)).double() for model in (self, before)]
-            determinant = 0.5 * (sides[0] + sides[1])
-        return self._quadratic(_identity, self.mean) - predicted.value - 0.5 * determinant[:, None]
+        growth = self._log_determinant() if predicted.model is None else self._growth(predicted.model)
+        return self._quadratic(_identity, self.mean) - predicted.value - 0.5 * growth[:, None]
 
     def move(self, bridge: Bridge, x: Tensor | float, noise: tuple[Tensor, Tensor], error: Vector) -> Tensor:
         """Draw ``x'`` given the measurement from unit noise (two of (B, P, *S), and one shaped as the measurements)."""
@@ -179,4 +185,7 @@ class Stationary:
         """Log-likelihood of the measurement that the model expects at ``x'``."""
         offset = moved - (1 - bridge.share) * x - bridge.share * self.mean
         value = self._quadratic(bridge.left, self.mean + self._apply(bridge.gain, offset))
-        return Predicted(value, bridge.left(self.spectrum), self.guess)
+        after = replace(self, spectrum=bridge.left(self.spectrum), prior=False)
+        if self.prior:
+            return Predicted(value - 0.5 * after._growth(self)[:, None], None)
+        return Predicted(value, after)
