@@ -214,7 +214,8 @@ def lanczos_log(operator: Callable[[Vector], Vector], start: Vector, *, iteratio
     values, vectors = torch.linalg.eigh(tridiagonal)
     weights = vectors[:, 0].square()
     logs = torch.where(values > 0, values.clamp_min(1e-30).log(), 0.0)
-    return (weights * logs).sum(1) * size.double().square()
+    quadratic: Tensor = (weights * logs).sum(1) * size.double().square()
+    return quadratic
 
 
 def square_root(operator: Callable[[Vector], Vector], start: Vector, *, iterations: int) -> Vector:

@@ -111,12 +111,13 @@ class Dense:
 def _log_normal(residual: Tensor, gram: Tensor) -> Tensor:
     """``log N(residual; 0, gram)``: (..., m) and (..., m, m), float64."""
     if gram.shape[-1] == 1:
-        variance = gram[..., 0, 0]
-        return -0.5 * (residual[..., 0].square() / variance + torch.log(2 * math.pi * variance))
-    factor = torch.linalg.cholesky_ex(gram)[0]
-    white = torch.linalg.solve_triangular(factor, residual[..., None], upper=False)[..., 0]
-    log_det = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    return -0.5 * (white.square().sum(-1) + log_det + gram.shape[-1] * math.log(2 * math.pi))
+        power, log_det = residual[..., 0].square() / gram[..., 0, 0], gram[..., 0, 0].log()
+    else:
+        factor = torch.linalg.cholesky_ex(gram)[0]
+        white = torch.linalg.solve_triangular(factor, residual[..., None], upper=False)[..., 0]
+        power, log_det = white.square().sum(-1), 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    density: Tensor = -0.5 * (power + log_det + gram.shape[-1] * math.log(2 * math.pi))
+    return density
 
 
 @dataclass(frozen=True)
