@@ -29,7 +29,7 @@ def _daps_cost(values: Mapping[str, Any]) -> tuple[int, int]:
     steps = int(values["steps"])
     if values["covariance"] == "jacobian":
         return steps, steps * (int(values["roots"]) + int(values["iterations"]))
-    return steps * int(values["inner"]), 0
+    return steps * (int(values["inner"]) if values["covariance"] == "paper" else 1), 0
 
 
 def _pnp_cost(values: Mapping[str, Any]) -> tuple[int, int]:
@@ -178,11 +178,11 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             {
                 "covariance": Parameter(
                     "isotropic",
-                    "of p(x0 | x): the paper's sigma^2, or sigma^2 times the Jacobian (nearly exact, linear operators)",
-                    choices=("isotropic", "jacobian"),
+                    "of p(x0 | x): its mean on the diagonal, or all of it (nearly exact, linear operators), or the paper's",
+                    choices=("isotropic", "jacobian", "paper"),
                 ),
-                "inner": Parameter(5, "evaluations of the probability flow a level, isotropic", low=1, high=1000),
-                "moves": Parameter(50, "Langevin steps a level, isotropic, nonlinear operators", low=1, high=100_000),
+                "inner": Parameter(5, "evaluations of the probability flow a level, paper", low=1, high=1000),
+                "moves": Parameter(50, "Langevin steps a level, nonlinear operators", low=1, high=100_000),
                 "roots": Parameter(3, "Jacobian products of the covariance's square root", low=1, high=100),
                 "iterations": Parameter(3, "Jacobian products of the solve", low=1, high=100),
             },

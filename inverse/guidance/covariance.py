@@ -35,7 +35,7 @@ from inverse.observation import Observation
 from inverse.samplers.kernels import kernel as reverse_kernel
 from inverse.samplers.reverse import GuidedMethod
 
-__all__ = ["mmps", "pigdm", "prior_variance", "tmpd"]
+__all__ = ["mean_variance", "mmps", "pigdm", "prior_variance", "tmpd"]
 
 FLOOR = 0.1
 FLOOR_ROWS = 1e-3
@@ -44,6 +44,23 @@ FLOOR_ROWS = 1e-3
 def prior_variance(sigma: float, data_var: float) -> float:
     """Variance of ``x0`` given the noisy state, for a white Gaussian prior of variance ``data_var``."""
     return sigma**2 * data_var / (sigma**2 + data_var)
+
+
+def mean_variance(x: Tensor, mean: Tensor, sigma: float, data_var: float) -> Tensor:
+    r"""Variance of ``x0`` given the noisy state, the mean over an item's values, as the denoiser's answer tells it.
+
+    :math:`E \lVert x - D \rVert^2 = d \sigma^2 - \mathrm{tr}\, \mathrm{Cov}[x_0 | x]` (Bao et al. 2022, "Analytic-DPM", ICLR), here from the one image.
+
+    Args:
+        x: State (B, C, *S).
+        mean: ``D`` there.
+        sigma: Its noise level.
+        data_var: Variance of the prior.
+
+    Returns:
+        (B,), from 0 to that of a white prior.
+    """
+    return (sigma**2 - (x - mean).flatten(1).square().mean(1)).clamp(0.0, prior_variance(sigma, data_var))
 
 
 def pigdm(context: Context, *, covariance: str, data_var: float | None, kernel: str, eta: float) -> GuidedMethod:

@@ -2,21 +2,23 @@ r"""DAPS: noise levels decoupled by a draw of the image itself.
 
 Zhang et al. 2025, "Improving diffusion inverse problem solving with decoupled noise annealing", CVPR. At each level: an estimate of the image from the state,
 a draw ``z`` of the image given estimate and measurement, and new noise, :math:`x' = z + \sigma' n`. If ``z`` is drawn from :math:`p(x_0 | x, y)` and ``x`` was
-from :math:`p(x_\sigma | y)`, then ``x'`` is from :math:`p(x_{\sigma'} | y)`, however far apart the levels are.
+from :math:`p(x_\sigma | y)`, then ``x'`` is from :math:`p(x_{\sigma'} | y)`, however far apart the levels are. The estimate's model, by ``covariance``:
 
-* ``covariance="isotropic"``, the paper's: the centre is the end of the probability flow from ``x`` (``inner`` evaluations), and ``z`` is drawn from
-  :math:`\exp(-\lVert z - \hat x_0 \rVert^2 / 2 \sigma^2 - \lVert A z - y \rVert^2 / 2 \sigma_y^2)` (`inverse.samplers.coupling`: exact for linear
-  operators, Langevin for others). Too wide where the measurement is silent: the flow's end is already a draw, and noise of the level's size comes
-  on top (a white Gaussian's standard deviation is 1.5 times the exact one at 50 levels).
-* ``covariance="jacobian"``: the centre is Tweedie's mean ``D`` and the covariance :math:`C = \sigma^2 J`, its second-order formula. By Matheron's rule
+* ``paper``: centre the end of the probability flow from ``x`` (``inner`` evaluations), variance :math:`\sigma^2`. Too wide where the measurement is
+  silent: the flow's end is already a draw, noise of the level's size comes on top, and the state is noisier than its level says. A Gaussian's
+  standard deviation is 1.5 times the exact one at 50 levels; a network meets noise that it was not told of, and leaves it in the image (the paper's
+  own dynamics hide it: their 100 small steps end near the centre).
+* ``isotropic``: centre Tweedie's mean ``D``, variance the mean of the diagonal of :math:`\sigma^2 J`, from ``x - D`` alone. Exact for a white Gaussian prior.
+* ``jacobian``: centre ``D``, covariance :math:`C = \sigma^2 J`, Tweedie's second-order formula. By Matheron's rule
   :math:`z_0 = D + C^{1/2} n`, then :math:`z = z_0 + C A^T (A C A^T + \sigma_y^2)^{-1} (y + \sigma_y e - A z_0)`: the root in a Krylov space of ``roots``
   products, the solve by GMRES with ``iterations`` products and the isotropic solve as preconditioner; its products are kept, so that :math:`C A^T v`
   costs none. Exact for a Gaussian prior but for the ends of the two Krylov spaces: directions in which ``C`` is small are served last, and those are
   settled at a lower level, where ``C`` is near :math:`\sigma^2` in every direction that still moves.
 
+The draws of the first two are those of `inverse.samplers.coupling`: exact for linear operators, Langevin for others.
 Deviations from the paper: the temperature is the true noise (its code has 0.01 where the noise is 0.05); the draw of a linear problem is exact, and the
 dynamics of others take their step from the curvature (no learning rate of the task); the flow is integrated by DPM-Solver++(2M), not Euler; 50 levels, not 200.
-Cost: isotropic ``inner`` F a level; jacobian 1 F and ``roots + iterations`` V a level.
+Cost a level: paper ``inner`` F; isotropic 1 F; jacobian 1 F and ``roots + iterations`` V.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from torch import Tensor
 
 from inverse.context import Context
 from inverse.denoise import Denoise
-from inverse.guidance.covariance import prior_variance
+from inverse.guidance.covariance import mean_variance, prior_variance
 from inverse.levels import noise_levels
 from inverse.linalg import Vector, expand, gmres, scale, square_root
 from inverse.observation import Observation
@@ -41,7 +43,8 @@ from inverse.samplers.reverse import Move, Sampler
 
 __all__ = ["DAPS", "daps"]
 
-DEPTH = 0.1  # last level of the flow, in units of the smaller of its first level and the prior's standard deviation
+DEPTH = 0.1  # last level of the flow, in units of its first or of the prior's standard deviation, the smaller
+SMALL = 1e-3  # least radius of a draw, in units of the level
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class DAPS(Sampler):
 
     Attributes:
         data_var: Variance of the prior, data units squared.
-        covariance: "isotropic" or "jacobian".
+        covariance: "isotropic", "jacobian" or "paper".
         inner: Evaluations of the flow.
         moves: Langevin steps for a nonlinear operator.
         roots: Jacobian products of the covariance's square root.
@@ -79,8 +82,12 @@ class DAPS(Sampler):
         if self.covariance == "jacobian":
             mean, drawn = self._moment_matched(denoise, x, sigma, observation, rng, index)
         else:
-            mean = self._flow(denoise, x, sigma)
-            drawn = draw(observation, mean, sigma, rng, step=index, moves=self.moves)
+            if self.covariance == "paper":
+                mean, variance = self._flow(denoise, x, sigma), torch.full_like(observation.sigma, sigma**2)
+            else:
+                mean = denoise.estimate(x, sigma).mean
+                variance = mean_variance(x, mean, sigma, self.data_var).clamp_min((SMALL * sigma) ** 2)
+            drawn = draw(observation, mean, variance.sqrt(), rng, step=index, moves=self.moves)
         if sigma_next == 0:
             return Move(drawn, mean)
         return Move(drawn + sigma_next * rng.normal(x, step=index, stream="kernel"), mean)

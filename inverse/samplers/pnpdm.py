@@ -10,7 +10,8 @@ two draws alternate while :math:`\rho` falls, then stays:
 :math:`N(y; A x, \rho^2 A A^T + N)`. So :math:`N = \sigma_y^2` leaves a bias that falls with :math:`\rho`, and :math:`N = \sigma_y^2 - \rho^2 A A^T`, a covariance
 for :math:`\rho \le \sigma_y / s_{max}`, leaves none. Hence :math:`\rho` need not fall further, and the chain keeps moving. At a larger :math:`\rho` as much is taken
 as leaves a covariance: coordinate by coordinate for a decomposable operator, else :math:`\sigma_y^2 A A^T / 2 s_{max}^2`. The ladder ends at
-0.7 :math:`\sigma_y / s_{max}`, or the last of the given levels if that is larger; for a nonlinear operator, whose noise is not deflated, at 0.25.
+0.7 :math:`\sigma_y / s_{max}`, or the last of the given levels if that is larger; for a nonlinear operator, whose noise is not deflated, at
+0.25, and starts at two standard deviations of the prior.
 
 **Prior step**. A step of the reverse process, with :math:`h = 1 - \sigma'^2 / \sigma^2`, has the mean :math:`(1 - h) x + h D` and the covariance
 :math:`h \sigma'^2 + h^2 C`, :math:`C = \mathrm{Cov}[x_0 | x]`. Without the second term (DDPM) 11 evaluations leave 0.7 of the variance, an
@@ -38,7 +39,7 @@ from torch import Tensor
 
 from inverse.context import Context
 from inverse.denoise import VJP, Denoise
-from inverse.guidance.covariance import prior_variance
+from inverse.guidance.covariance import mean_variance
 from inverse.levels import noise_levels
 from inverse.linalg import expand, square_root
 from inverse.observation import Observation
@@ -50,9 +51,8 @@ __all__ = ["Chain", "PnPDM", "pnp_dm"]
 
 LAST = 0.7  # of the ladder, in units of sigma_y / s_max: half of the noise's variance is deflated along s_max
 LAST_NONLINEAR = 0.25  # there nothing is deflated: the noise is overstated by 3 % along s_max
-DEPTH = (
-    0.3  # last level of the prior step, in units of the smaller of its first level and the prior's standard deviation
-)
+TOP_NONLINEAR = 2.0  # of the ladder, in the prior's standard deviations: far off them the operator may be anything
+DEPTH = 0.3  # last level of the prior step, in units of its first or of the prior's standard deviation, the smaller
 
 
 @dataclass(frozen=True)
@@ -108,13 +108,14 @@ class PnPDM(Sampler):
     def schedule(self, levels: tuple[float, ...], *, resolved: float, linear: bool) -> tuple[float, ...]:
         """Levels that fall as ``levels`` do, but to the last of the ladder, stay there, and end with 0."""
         given = levels[:-1]
-        last = min(given[0], max(given[-1], (LAST if linear else LAST_NONLINEAR) * resolved))
+        top = given[0] if linear else min(given[0], TOP_NONLINEAR * self.data_var**0.5)
+        last = min(top, max(given[-1], (LAST if linear else LAST_NONLINEAR) * resolved))
         falling = min(len(given) - 1, round(self.anneal * len(given)))
         if falling == 0:
             return (*[last] * len(given), 0.0)
-        stretch = log(given[0] / last) / log(given[0] / given[-1]) if given[0] > given[-1] else 0.0
+        stretch = log(top / last) / log(given[0] / given[-1]) if given[0] > given[-1] else 0.0
         places = [i * (len(given) - 1) // falling for i in range(falling)]
-        ladder = [given[0] * exp(stretch * log(given[place] / given[0])) for place in places]
+        ladder = [top * exp(stretch * log(given[place] / given[0])) for place in places]
         return (*ladder, *[last] * (len(given) - falling), 0.0)
 
     def step(
@@ -135,7 +136,15 @@ class PnPDM(Sampler):
             chain = Chain(1, image, torch.zeros_like(image)) if chain is None else chain.add(image)
         if sigma_next == 0 and chain is not None:
             return Move(image, mean, chain, chain.info())
-        copy = draw(observation, image, sigma_next, rng, step=index, moves=self.moves, deflated=True)
+        copy = draw(
+            observation,
+            image,
+            torch.full_like(observation.sigma, sigma_next),
+            rng,
+            step=index,
+            moves=self.moves,
+            deflated=True,
+        )
         return Move(copy, mean, chain)
 
     def _image(self, denoise: Denoise, z: Tensor, rho: float, rng: Rng, index: int) -> tuple[Tensor, Tensor]:
@@ -164,8 +173,7 @@ class PnPDM(Sampler):
 
                 noise = square_root(covariance, unit, iterations=self.roots)
             else:
-                offset = (state - estimate.mean).flatten(1).square().mean(1)
-                spread = (level**2 - offset).clamp(0.0, prior_variance(level, self.data_var))
+                spread = mean_variance(state, estimate.mean, level, self.data_var)
                 noise = unit * expand((share * level_next**2 + share**2 * spread).sqrt(), unit)
             state = (1 - share) * state + share * estimate.mean + noise
         return state, first
