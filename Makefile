@@ -26,10 +26,15 @@ types: $(STAMP)  ## mypy --strict on an installed copy: it cannot see the packag
 	rm -rf $(SITE) && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(SITE) .
 	cd $(SITE) && $(abspath $(BIN))/mypy -p inverse --config-file $(CURDIR)/pyproject.toml
 
-bench: $(STAMP)  ## tables: exact posteriors, photographs against peers, overhead
+bench: $(STAMP)  ## tables: exact posteriors, peers, photographs, overhead; hours on two cores (each takes --help)
 	$(BIN)/python benchmarks/exact.py
+	$(BIN)/python benchmarks/mixture.py
+	$(BIN)/python benchmarks/field.py
+	$(BIN)/python benchmarks/nonlinear.py
+	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/photo.py
+	$(BIN)/python benchmarks/pareto.py
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

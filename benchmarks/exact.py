@@ -11,6 +11,7 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -21,7 +22,7 @@ from inverse.method_table import METHODS
 
 
 @click.command()
-@click.option("--samples", default=800, show_default=True)
+@click.option("--samples", default=400, show_default=True)
 @click.option("--problem", "problems", multiple=True, help="Only these problems.")
 @click.option("--method", "methods", multiple=True, help="Only these methods.")
 @click.option("--write", is_flag=True, help="Update inverse/bias.json with what was measured.")
@@ -29,9 +30,8 @@ def main(samples: int, problems: tuple[str, ...], methods: tuple[str, ...], writ
     """Print std ratio (range, null), mean error (range, null), chi2 ratio, eigen-direction ratio, F, V and seconds of every method."""
     torch.set_num_threads(1)
     target = Path(gates.__file__).with_name("bias.json")
-    record = json.loads(target.read_text(encoding="utf-8"))
-    if write and record["samples"] != samples:
-        raise click.UsageError(f"{target.name} holds biases from {record['samples']} samples: measure with as many")
+    if write and _record(target)["samples"] != samples:
+        raise click.UsageError(f"{target.name} holds biases of another number of samples: measure with as many")
     print(
         f"{'problem':<24}{'method':<12}{'std range':>10}{'std null':>10}{'mean rng':>10}{'mean null':>10}{'chi2':>8}"
         f"{'eigen':>15}{'F':>6}{'V':>6}{'s':>8}"
@@ -46,7 +46,10 @@ def main(samples: int, problems: tuple[str, ...], methods: tuple[str, ...], writ
                 continue
             seconds = time.perf_counter() - began
             bias, eigen = gates.problem(name).bias(post.samples), gates.problem(name).eigen_ratios(post.samples)
-            record["problems"].setdefault(name, {})[method] = asdict(bias)
+            if write:
+                record = _record(target)  # read again: others may be measuring other methods
+                record["problems"].setdefault(name, {})[method] = asdict(bias)
+                target.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
             cells = "".join(
                 f"{value:>10.3f}" for value in (bias.std_range, bias.std_null, bias.mean_range, bias.mean_null)
             )
@@ -55,8 +58,11 @@ def main(samples: int, problems: tuple[str, ...], methods: tuple[str, ...], writ
                 f"{post.cost.forward / samples:>6.0f}{post.cost.vjp / samples:>6.0f}{seconds:>8.1f}",
                 flush=True,
             )
-    if write:
-        target.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _record(target: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
+    return content
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Photographs against classical peers: the shipped recipes' methods, in one run, with seconds and network counts.
 
-    python benchmarks/photo.py [--data ../shared/data/photo] [--crop 256] [--samples 4] [--task deblur] [--limit N]
+    python benchmarks/photo.py [--data ../shared/data/photo] [--crop 256] [--samples K] [--task deblur] [--limit N]
 
 Each photograph is degraded with keyed noise 0.02 and restored with the method of the shipped recipe, on the operator named in the table.
 The peers get every advantage: circular boundaries, the true kernel, and their best parameter for each image, chosen with the truth.
@@ -98,7 +98,7 @@ def crop(image: Array, size: int, multiple: int = 4) -> Array:
 @click.command()
 @click.option("--data", default="../shared/data/photo", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--crop", "size", default=256, show_default=True, help="Centre crop in pixels; 0 for whole photographs.")
-@click.option("--samples", default=4, show_default=True)
+@click.option("--samples", default=0, help="Default: the recipe's.")
 @click.option("--task", "tasks", multiple=True, type=click.Choice(list(TASKS)))
 @click.option("--limit", default=0, help="Only the first N photographs.")
 @click.option("-s", "--set", "overrides", multiple=True, help="key=value changes of the recipe.")
@@ -109,6 +109,7 @@ def main(data: Path, size: int, samples: int, tasks: tuple[str, ...], limit: int
     for task in tasks or tuple(TASKS):
         kind, params = TASKS[task]
         recipe = load(task, overrides)
+        count = samples or recipe.run.samples
         scores: dict[str, list[float]] = {}
         seconds = forward = vjp = 0.0
         misfits = []
@@ -123,7 +124,7 @@ def main(data: Path, size: int, samples: int, tasks: tuple[str, ...], limit: int
                 physics,
                 prior,
                 method=recipe.method.kind,
-                samples=samples,
+                samples=count,
                 items=[file.name],
                 shape=truth.shape,
                 **recipe.params,
@@ -132,7 +133,7 @@ def main(data: Path, size: int, samples: int, tasks: tuple[str, ...], limit: int
             forward, vjp = post.cost.forward, post.cost.vjp
             misfits.append(float(post.misfit.mean()))
             row = {
-                f"mean of {samples}": psnr(post.mean[0].numpy(), truth),
+                f"mean of {count}": psnr(post.mean[0].numpy(), truth),
                 "one sample": psnr(post.samples[0, 0].numpy(), truth),
                 **peers(task, y[0].numpy(), physics, truth),
             }

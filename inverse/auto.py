@@ -132,8 +132,8 @@ def choose(
         RecipeError: their noise levels ask for different ones, or the budget pays for none.
     """
     found = [
-        best(kind_of(observation), float(level) / data_var**0.5, has, budget(params))
-        for level in observation.sigma.unique()
+        best(kind_of(observation), level / data_var**0.5, has, budget(params))
+        for level in sorted(set(observation.sigma.tolist()))
     ]
     if any(other != found[0] for other in found[1:]):
         names = ", ".join(sorted({f"{name} ({values['steps']} steps)" for name, values in found}))

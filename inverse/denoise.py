@@ -70,9 +70,9 @@ class Denoise:
         each = x.shape[0] // len(self.turns)  # particles of a sample turn together
         size = 8 if x.shape[-1] == x.shape[-2] else 4
         elements = [(number + first) % size for first in self.turns for _ in range(each)]
-        turned = torch.cat([_turn(part, g) for part, g in zip(x.split(1), elements, strict=True)])
+        turned = torch.cat([_turn(part, g) for part, g in zip(torch.split(x, 1), elements, strict=True)])
         answer = self.prior(turned, levels)
-        return torch.cat([_turn_back(part, g) for part, g in zip(answer.split(1), elements, strict=True)])
+        return torch.cat([_turn_back(part, g) for part, g in zip(torch.split(answer, 1), elements, strict=True)])
 
     def estimate(self, x: Tensor, sigma: float, *, grad: bool = False) -> Estimate:
         """Evaluate the denoiser at the state ``x`` (B, C, *S) of noise level ``sigma``; the argument is not changed."""
@@ -109,5 +109,5 @@ def _turn_back(x: Tensor, element: int) -> Tensor:
     return flipped.mT if element & 4 else flipped
 
 
-def _no_gradient(_: Tensor, *, keep: bool = False) -> Tensor:
+def _no_gradient(v: Tensor, *, keep: bool = False) -> Tensor:
     raise RuntimeError("this estimate was made without a gradient; ask for it with grad=True")

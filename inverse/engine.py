@@ -241,7 +241,7 @@ def prepare(
     if spec is AUTO:
         if values["time_budget"] is not None:
             once = _seconds(opened, like[:1] + mean, card.sigma_max)
-            values["max_evaluations"] = evaluations_in(values["time_budget"], once)
+            values["max_evaluations"] = evaluations_in(float(str(values["time_budget"])), once)
         chosen, values = choose(observation, _capabilities(observation), card.data_var, values)
         spec = method_spec(chosen)
     if not observation.linear:

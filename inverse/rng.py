@@ -59,9 +59,10 @@ def _box_muller(uniform: NDArray[np.float32], keep: int) -> NDArray[np.float32]:
     few = min(keep, half)
     radius = np.sqrt(np.float32(-2.0) * np.log(np.float32(1.0) - uniform[..., :few]))
     angle = np.float32(2.0 * np.pi) * uniform[..., half : half + few]
+    first: NDArray[np.float32] = radius * np.cos(angle)
     if keep <= half:
-        return radius * np.cos(angle)
-    return np.concatenate([radius * np.cos(angle), radius[..., : keep - half] * np.sin(angle[..., : keep - half])], -1)
+        return first
+    return np.concatenate([first, radius[..., : keep - half] * np.sin(angle[..., : keep - half])], -1)
 
 
 @dataclass(frozen=True)

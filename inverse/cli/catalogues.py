@@ -63,10 +63,11 @@ def _operators() -> dict[str, Entry]:
 
 
 def _methods() -> dict[str, Entry]:
+    from inverse import auto
     from inverse.methods import methods
     from inverse.recipe_sections import method_models
 
-    return {
+    found = {
         name: {
             "summary": spec.summary,
             "title": spec.title,
@@ -77,6 +78,26 @@ def _methods() -> dict[str, Entry]:
         }
         for name, spec in methods().items()
     }
+    found["auto"]["what it chooses (kind of operator, noise over the images' std, budget)"] = {
+        f"{kind}, {noise:g}, {limit}": {"method": method, **_own(method, params)}
+        for kind, noise in sorted({(row.kind, row.noise) for row in auto.rows()})
+        for limit in auto.BUDGETS.values()
+        for method, params in [auto.best(kind, noise, _has(kind), limit)]
+    }
+    return found
+
+
+def _has(kind: str) -> frozenset[str]:
+    """What an operator of a kind admits at best."""
+    return frozenset({"grad"} if kind == "nonlinear" else {"grad", "linear", "spectral"})
+
+
+def _own(method: str, params: Entry) -> Entry:
+    """The parameters that are not the method's defaults, and the steps."""
+    from inverse.methods import method_spec
+
+    defaults = method_spec(method).defaults
+    return {name: value for name, value in params.items() if name == "steps" or defaults[name] != value}
 
 
 def _priors() -> dict[str, Entry]:

@@ -64,7 +64,8 @@ def dds(context: Context, *, iterations: int, kernel: str, eta: float) -> Guided
             tolerance=1e-6,
             iterations=iterations,
         )
-        return mean + move
+        moved: Tensor = mean + move
+        return moved
 
     return GuidedMethod(guidance, reverse_kernel(kernel, eta=eta))
 

@@ -1,9 +1,10 @@
 r"""DDRM: one rule for each coordinate of the operator's singular basis (Kawar et al. 2022, NeurIPS, equations 7 and 8).
 
-With :math:`\bar x = V^T x`, :math:`\bar y = \Sigma^+ U^T y`, :math:`\sigma_i = \sigma_y / s_i`, :math:`D` the denoiser's answer
-and :math:`z` white pixel noise seen in the basis:
+With :math:`\bar x = V^T x`, :math:`\bar y = \Sigma^+ U^T y`, :math:`\sigma_i = \sigma_y / s_i`, :math:`c` the prior's variance, :math:`D` the denoiser's
+answer and :math:`z` white pixel noise seen in the basis:
 
-* :math:`s_i = 0`, or :math:`\sigma_i^2 > c`, the prior's variance: :math:`\bar x' = \bar D + \sqrt{1 - \eta^2}\,\sigma' (\bar x - \bar D)/\sigma + \eta \sigma' \bar z`
+* :math:`s_i = 0` or :math:`\sigma_i^2 > c`:
+  :math:`\bar x' = \bar D + \sqrt{1 - \eta^2}\,\sigma' (\bar x - \bar D)/\sigma + \eta \sigma' \bar z`
 * :math:`\sigma' < \sigma_i`: :math:`\bar x' = \bar D + \sqrt{1 - \eta^2}\,\sigma' (\bar y - \bar D)/\sigma_i + \eta \sigma' \bar z`
 * :math:`\sigma' \ge \sigma_i`: :math:`\bar x' = (1 - \eta_b) \bar D + \eta_b \bar y + \sqrt{\sigma'^2 - \eta_b^2 \sigma_i^2}\, \bar z`
 
