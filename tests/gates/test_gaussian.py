@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from inverse.errors import RecipeError
-from inverse.gates import PROBLEMS, Bias, draw, measure, problem
+from inverse.gates import Bias, draw, measure, problem
 from inverse.method_table import METHODS
 from inverse.methods import recorded_bias
-from inverse.observation import Observation
 
 SAMPLES = 100
 RECORD = recorded_bias()["problems"]
@@ -47,7 +46,7 @@ def test_bias_has_not_moved(name: str, method: str) -> None:
     # have fewer effective directions than pixels, so a quarter of them is assumed, and four such errors are allowed
     for key, count in (("std_range", given.rank), ("std_null", null)):
         error = 4 / math.sqrt(2 * SAMPLES * max(1, count / 4))
-        assert getattr(found, key) == pytest.approx(getattr(expected, key), rel=error + 0.01), key
+        assert getattr(found, key) == pytest.approx(getattr(expected, key), rel=error + 0.01, abs=0.01), key
     # the mean of K samples is off by spread / sqrt(K) in each direction, in quadrature with the bias
     spreads = {"mean_range": expected.std_range} | ({"mean_null": expected.std_null} if null else {})
     for key, spread in spreads.items():
@@ -55,8 +54,8 @@ def test_bias_has_not_moved(name: str, method: str) -> None:
         allowed = math.sqrt(low + spread**2 / SAMPLES)
         count = given.rank if key == "mean_range" else null
         error = 4 * spread / math.sqrt(2 * SAMPLES * max(1, count / 4))
-        assert getattr(found, key) == pytest.approx(allowed, rel=0.1, abs=error), key
-    assert found.chi2 == pytest.approx(expected.chi2, rel=0.05)
+        assert getattr(found, key) == pytest.approx(allowed, rel=0.1, abs=error + 0.01), key
+    assert found.chi2 == pytest.approx(expected.chi2, rel=0.05, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -104,14 +103,12 @@ def test_eigen_ratios_of_exact_samples_are_one_and_of_wrong_ones_are_not(name: s
     assert late.deviation == pytest.approx(0.1, abs=0.03)
 
 
-def test_every_method_has_a_record_on_every_problem_it_admits() -> None:
-    for name in PROBLEMS:
-        given = problem(name)
-        spectral = Observation.create(given.y, given.physics, shape=given.shape).spectral
-        for method, spec in METHODS.items():
-            if spectral or "spectral" not in spec.needs:
-                recorded = method in RECORD[name] or (method in SLOW and name not in QUICK)
-                assert recorded, f"python benchmarks/exact.py --write --method {method} --problem {name}"
+def test_every_method_has_a_record() -> None:
+    for method, spec in METHODS.items():
+        names = ("white-mask", "coloured-blur") if method in SLOW else QUICK
+        missing = [name for name in names if method not in RECORD[name]]
+        assert not missing, f"python benchmarks/exact.py --write --method {method} --problem {missing[0]}"
+        assert spec.bias
 
 
 @pytest.mark.parametrize("name", ["coloured-mask", "coloured-blur"])
