@@ -157,7 +157,7 @@ def test_dry_run_writes_nothing(place: Path) -> None:
 def test_progress_as_json_goes_to_stderr(place: Path) -> None:
     done = call("restore", "r.yaml", "t/a.png", "-o", "run", "--progress", "json", "--json")
     events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-    assert [event["done"] for event in events if event["event"] == "step"] == [3, 6, 9, 12]
+    assert [event["done"] for event in events if event["event"] == "step"] == [0.75, 1.5, 2.25, 3.0]
     json.loads(done.stdout)
 
 
@@ -302,3 +302,16 @@ def test_arrays_give_a_posterior(place: Path) -> None:
         inverse.restore("r.yaml", array, out="run")
     with pytest.raises(inverse.errors.InputError):
         inverse.restore("r.yaml", array.astype(np.int64))
+
+
+def test_a_quality_or_a_time_lets_the_table_choose(place: Path) -> None:
+    assert call("restore", "r.yaml", "t/a.png", "-o", "run", "--quality", "draft").exit_code == 0
+    plan = json.loads(Path("run/.inverse/plan.json").read_text())
+    assert plan["terms"]["evaluations"] is None
+    for _ in range(2):  # what the time pays for is measured once, and kept by the run
+        assert call("restore", "r.yaml", "t/a.png", "-o", "timed", "--time-budget", "2m").exit_code == 0
+        found = json.loads(Path("timed/.inverse/plan.json").read_text())["terms"]["evaluations"]
+        assert found >= 1
+        plan.setdefault("timed", found)
+        assert plan["timed"] == found
+    assert call("restore", "r.yaml", "t/a.png", "-o", "bad", "--time-budget", "5x").exit_code == 2
