@@ -23,7 +23,6 @@ __all__ = [
     "fit_prior",
     "forward_seconds",
     "make_case",
-    "method_in_words",
     "method_kind",
     "open_case",
     "open_recipe_prior",
@@ -72,12 +71,6 @@ class Case:
 def method_kind(recipe: Recipe) -> str:
     """Name of the recipe's method."""
     return str(recipe.method.model_dump()["kind"])
-
-
-def method_in_words(recipe: Recipe) -> str:
-    """The recipe's method, for a person."""
-    steps, quality = recipe.params.get("steps"), recipe.params.get("quality")
-    return f"{method_kind(recipe)}, {steps} steps" if steps else f"{method_kind(recipe)}, quality {quality}"
 
 
 def open_recipe_prior(recipe: Recipe) -> Any:

@@ -12,7 +12,6 @@ from inverse.case import (
     fit_prior,
     forward_seconds,
     make_case,
-    method_in_words,
     method_kind,
     open_case,
     open_recipe_prior,
@@ -20,7 +19,7 @@ from inverse.case import (
 )
 from inverse.dryrun import VJP_COST
 from inverse.errors import InputError, RecipeError
-from inverse.methods import method_spec
+from inverse.methods import in_words, method_spec
 from inverse.options import Options
 from inverse.plan import block_size
 from inverse.recipe import Recipe, load
@@ -95,7 +94,7 @@ def check_recipe(
             case.y, case.physics, fitted, method=method_kind(recipe), steps=params.pop("steps", None), seed=0,
             shape=case.shape, items=None, device="auto", dtype=dtype, params=params,
         )  # fmt: skip
-        rows.append(Check("method", method_in_words(recipe)))
+        rows.append(Check("method", in_words(method_kind(recipe), recipe.params)))
     except (RecipeError, InputError) as error:
         rows.append(Check("method", method_kind(recipe), "fail", error.message, error.exit_code))
         return rows

@@ -17,7 +17,7 @@ from typing import Any
 
 from inverse.errors import RecipeError, did_you_mean
 
-__all__ = ["COMMON", "MethodSpec", "Parameter", "evaluations", "method_spec", "methods", "recorded_bias"]
+__all__ = ["COMMON", "MethodSpec", "Parameter", "evaluations", "in_words", "method_spec", "methods", "recorded_bias"]
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,12 @@ class MethodSpec:
             if problem:
                 raise RecipeError(f"method.{name} = {value!r} is not valid for '{self.name}'", problem)
         return {**self.defaults, **params}
+
+
+def in_words(name: str, params: Mapping[str, Any]) -> str:
+    """A method with what it was given, for a person."""
+    amount = f"{params['steps']} steps" if params.get("steps") else f"quality {params.get('quality')}"
+    return f"{name}, {amount}" + (", a point estimate" if method_spec(name).point_estimate else "")
 
 
 @cache

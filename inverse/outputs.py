@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inverse.case import INTERVAL, Case, method_in_words
+from inverse.case import INTERVAL, Case
 from inverse.errors import UsageError, did_you_mean
 from inverse.figures import Panels, draw
 from inverse.store import file_hash, write_bytes, write_hdf5
@@ -142,7 +142,7 @@ def facts(recipe: Recipe, row: dict[str, Any], card: Any) -> list[tuple[str, str
     operator = recipe.operator.model_dump(exclude_none=True)
     own = ", ".join(f"{k} {v}" for k, v in operator.items() if k in {"sigma", "length", "angle", "factor", "missing"})
     lines = [
-        ("method", method_in_words(recipe)),
+        ("method", row["method"]),
         ("operator", operator["kind"] + (f" ({own})" if own else "")),
         ("noise level", f"{row['noise_sigma']:.4g}" + (" (estimated)" if row["noise_estimated"] else "")),
         ("prior", getattr(card, "name", "unnamed")),

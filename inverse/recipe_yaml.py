@@ -22,6 +22,9 @@ __all__ = ["Layer", "Origin", "Where", "dump", "merge", "parse_mapping", "parse_
 
 Where = tuple[str | int, ...]
 
+NEXT_LINE = "\x85"
+"""Written as it is, it would be read as a line break."""
+
 _SHORT = {"operator": "kind", "method": "kind", "noise": "sigma", "prior": "name"}
 
 
@@ -53,6 +56,29 @@ def _yaml() -> YAML:
     return YAML(typ="safe", pure=True)
 
 
+def _read(text: str) -> Any:
+    """Values as they are written.
+
+    Raises:
+        YAMLError: It is not YAML, or a value is not of the kind that it looks like (``-_``, ``2001-99-99``), or holds itself.
+    """
+    try:
+        if _holds_itself(_yaml().compose(text)):
+            raise YAMLError("a value that holds itself")
+        return _yaml().load(text)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise YAMLError(str(error)) from None
+
+
+def _holds_itself(node: Node | None, above: tuple[int, ...] = ()) -> bool:
+    if id(node) in above:
+        return True
+    inside = (*above, id(node))
+    if isinstance(node, MappingNode):
+        return any(_holds_itself(part, inside) for pair in node.value for part in pair)
+    return isinstance(node, SequenceNode) and any(_holds_itself(part, inside) for part in node.value)
+
+
 def _syntax_error(error: YAMLError, label: str) -> RecipeError:
     if not isinstance(error, MarkedYAMLError):
         return RecipeError(f"{label}: not valid YAML: {' '.join(str(error).split())[:160]}")
@@ -69,7 +95,7 @@ def parse_mapping(text: str, *, label: str, folder: Path) -> Layer:
         RecipeError: It is not YAML, not a mapping, or has a key twice; with the line.
     """
     try:
-        data = _yaml().load(text)
+        data = _read(text)
         node = _yaml().compose(text)
     except YAMLError as error:
         raise _syntax_error(error, label) from None
@@ -111,11 +137,11 @@ def parse_overrides(overrides: Iterable[str]) -> Layer:
         if not equals or not all(where):
             raise RecipeError(f"-s {shown}: expected key=value", "for example -s method.steps=50")
         try:
-            parsed = _yaml().load(value)
+            parsed = _read(value)
         except YAMLError as error:
             problem = " ".join(str(getattr(error, "problem", None) or error).split())[:160]
             raise RecipeError(
-                f"-s {text}: the value is not valid YAML: {problem}", "quote it: -s \"key='value'\""
+                f"-s {shown}: the value is not valid YAML: {problem}", "quote it: -s \"key='value'\""
             ) from None
         if len(where) == 1 and where[0] in _SHORT and not isinstance(parsed, dict) and parsed is not None:
             where = (where[0], _SHORT[str(where[0])])
@@ -181,10 +207,19 @@ def dump(data: Mapping[str, Any]) -> str:
     yaml.width = 2**31
     lines = []
     for key, value in data.items():
-        buffer = io.StringIO()
-        yaml.dump({key: value}, buffer)
-        lines.append(buffer.getvalue().strip()[1:-1] + "\n")
+        yaml.allow_unicode = True
+        text = _written(yaml, key, value)
+        if NEXT_LINE in text:
+            yaml.allow_unicode = False
+            text = _written(yaml, key, value)
+        lines.append(text + "\n")
     return "".join(lines)
+
+
+def _written(yaml: Any, key: str, value: Any) -> str:
+    buffer = io.StringIO()
+    yaml.dump({key: value}, buffer)
+    return buffer.getvalue().strip()[1:-1]
 
 
 def _name(value: object) -> str:

@@ -17,6 +17,7 @@ from inverse.case import Case, fit_prior, method_kind, open_case, statistics
 from inverse.errors import InputError, InverseError, MemoryLimitError
 from inverse.ledger import Failure, Ledger
 from inverse.lock import hold
+from inverse.methods import in_words
 from inverse.outputs import facts, write_item
 from inverse.plan import Item, Plan, Unit, item_name, split
 from inverse.progress import Progress
@@ -145,7 +146,7 @@ class Solver:
 
         post = _with_back_off(draw, size, lambda batch: self.progress.say(f"{item.item}: out of memory, batch {batch}"))
         if method_kind(self.recipe) == "auto":
-            self.progress.say(f"{item.item}: method {post.method['kind']}, {post.method['steps']} steps")
+            self.progress.say(f"{item.item}: method {in_words(str(post.method['kind']), post.method)}")
         return post
 
     def _finish(self, item: Item, stage: _Stage) -> None:
@@ -199,7 +200,8 @@ class Solver:
         arrays = statistics(post, case)
         row: dict[str, Any] = {
             "height": arrays["mean"].shape[-2], "width": arrays["mean"].shape[-1], "channels": arrays["mean"].shape[0],
-            "samples": len(arrays["samples"]), "noise_sigma": case.sigma, "noise_estimated": case.estimated,
+            "samples": len(arrays["samples"]), "method": in_words(str(post.method["kind"]), post.method),
+            "noise_sigma": case.sigma, "noise_estimated": case.estimated,
             "misfit": float(arrays["misfit"].mean()), "data_share": float(arrays["data_share"].mean()),
             **post.cost.as_dict(),
         }  # fmt: skip

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "collect", "exit_code", "write_summary"]
 
 COLUMNS = (
-    "item", "status", "restored", "height", "width", "channels", "samples", "noise_sigma", "noise_estimated", "misfit",
+    "item", "status", "restored", "height", "width", "channels", "samples", "method", "noise_sigma", "noise_estimated", "misfit",
     "data_share", "clipped", "forward", "vjp", "a", "at", "seconds", "peak_bytes", "sha256", "note",
 )  # fmt: skip
 

@@ -72,6 +72,7 @@ def _methods() -> dict[str, Entry]:
             "summary": spec.summary,
             "title": spec.title,
             "needs": [*sorted(spec.needs), *(f"{', '.join(sorted(n))} with {k}" for k, n in spec.needs_with.items())],
+            "point estimate": "its samples are no posterior draws" if spec.point_estimate else "",
             "cost of a sample at the defaults": "{} F + {} V".format(*spec.cost({})),
             "measured bias on exact posteriors (1, 1, 0, 0, 1 is exact)": dict(spec.bias),
             "parameters": _parameters(method_models()[name].model_json_schema()),

@@ -96,6 +96,8 @@ def _report(done: Run) -> list[str]:
     if len(finished) == 1:
         row = finished[0]
         lines.append(f"{row['item']}: {misfit_in_words(row['misfit'])}")
+        if "point estimate" in row["method"]:
+            lines.append(f"{row['method']}: the spread of its samples is no uncertainty")
         lines.append(f"restored     {done.out / row['restored']}")
         if "psnr" in row:
             lines.append(f"scores       PSNR {row['psnr']:.2f} dB, SSIM {row.get('ssim', float('nan')):.3f}")

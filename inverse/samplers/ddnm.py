@@ -28,9 +28,10 @@ from torch import Tensor
 
 from inverse.context import Context
 from inverse.denoise import Denoise
-from inverse.linalg import Vector, expand, scale
+from inverse.linalg import expand, scale
 from inverse.observation import Observation
 from inverse.rng import Rng
+from inverse.samplers.coupling import measurement_noise
 from inverse.samplers.reverse import Move, Sampler
 
 __all__ = ["DDNM", "ddnm"]
@@ -69,7 +70,8 @@ class DDNM(Sampler):
             return self._spectral(mean, noise, sigma_next, observation)
         noise = sigma_next * noise
         other = sigma_next * rng.normal(x, step=index, stream="kernel", draw=1)
-        inside = observation.A(other - noise) + scale(_measured(observation, rng, index), observation.sigma)
+        unit = measurement_noise(observation, rng, step=index, stream="measurement")
+        inside = observation.A(other - noise) + scale(unit, observation.sigma)
         variance = torch.full_like(observation.sigma, sigma_next**2)
         right = observation.residual(mean) + inside
         return Move(mean + noise + observation.gain(lambda: right, variance, x=mean), mean)
@@ -85,15 +87,6 @@ class DDNM(Sampler):
         moved = d + trust * (inverse * observation.projected() - d)
         fresh = (sigma_next**2 - (trust * level) ** 2).clamp_min(0.0).sqrt()
         return Move(physics.V(moved + fresh * physics.V_adjoint(noise)).to(mean.dtype), mean)
-
-
-def _measured(observation: Observation, rng: Rng, index: int) -> Vector:
-    """Unit noise with the shape of the measurement."""
-    if isinstance(observation.y, Tensor):
-        return rng.normal(observation.y, step=index, stream="measurement")
-    return type(observation.y)(
-        [rng.normal(part, step=index, stream="measurement", draw=i) for i, part in enumerate(observation.y)]
-    )
 
 
 def ddnm(context: Context, *, form: str, eta: float) -> DDNM:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -308,6 +310,8 @@ def test_a_quality_or_a_time_lets_the_table_choose(place: Path) -> None:
     assert call("restore", "r.yaml", "t/a.png", "-o", "run", "--quality", "draft").exit_code == 0
     plan = json.loads(Path("run/.inverse/plan.json").read_text())
     assert plan["terms"]["evaluations"] is None
+    (row,) = csv.DictReader(Path("run/items.csv").read_text().splitlines())
+    assert re.fullmatch(r"(?!auto)[a-z-]+, \d+ steps", row["method"])  # what was chosen, not that something was
     for _ in range(2):  # what the time pays for is measured once, and kept by the run
         assert call("restore", "r.yaml", "t/a.png", "-o", "timed", "--time-budget", "2m").exit_code == 0
         found = json.loads(Path("timed/.inverse/plan.json").read_text())["terms"]["evaluations"]
@@ -315,3 +319,12 @@ def test_a_quality_or_a_time_lets_the_table_choose(place: Path) -> None:
         plan.setdefault("timed", found)
         assert plan["timed"] == found
     assert call("restore", "r.yaml", "t/a.png", "-o", "bad", "--time-budget", "5x").exit_code == 2
+
+
+def test_a_point_estimate_is_called_one(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        overrides = ["-s", "method.kind=red-diff", "-s", "method.steps=5"]
+        assert call("restore", "r.yaml", "t/a.png", "-o", "run", *overrides).exit_code == 0
+    assert "the spread of its samples is no uncertainty" in caplog.text
+    (row,) = csv.DictReader(Path("run/items.csv").read_text().splitlines())
+    assert row["method"] == "red-diff, 5 steps, a point estimate"

@@ -5,7 +5,7 @@ import json
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -146,6 +146,7 @@ def test_a_changed_kind_drops_what_the_new_one_lacks():
     width=st.floats(1e-3, 1e6),
     title=st.text(st.characters(exclude_categories=("Cs",), max_codepoint=0xFFFF), max_size=40),
 )
+@example(steps=1, sigma="auto", lam=1.0, seed=0, low=0.0, width=1.0, title="\x85 \u00e9")
 def test_overrides_are_yaml_values(steps, sigma, lam, seed, low, width, title):
     changes = {"method.steps": steps, "noise.sigma": sigma, "method.lam": lam, "run.seed": seed}
     texts = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
@@ -161,6 +162,11 @@ def test_overrides_are_yaml_values(steps, sigma, lam, seed, low, width, title):
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=30), st.sampled_from(["", "method.steps=", "operator.sigma=", "run.", "noise=", "prior.name="]))
+@example("-_", "method.steps=")
+@example("._", "method.steps=")
+@example("2001-99-99", "noise=")
+@example("&a [*a]", "noise=")
+@example("\x1f\n\n", "method.steps=")
 def test_any_override_loads_or_is_a_short_recipe_error(text, start):
     said = ""
     try:
