@@ -162,11 +162,15 @@ def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:
     """What a posterior says, without the batch axis and in the input's frame, by the names of ``posterior.h5``."""
     import torch
 
+    from inverse.chains import in_numbers
+
     post = replace(post, crop=case.crop)
     arrays = {"mean": post.mean[0], "data_share": post.data_share[0], "invented": post.invented[0]}
     arrays |= {"samples": post.samples[:, 0], "misfit": post.misfit[:, 0]}
     if len(post.samples) > 1:
         arrays |= {"std": post.std[0], "quantiles": torch.stack([post.quantile(q)[0] for q in INTERVAL])}
+    if "r_hat" in in_numbers(post.diagnostics):
+        arrays |= {"r_hat": post.r_hat[0], "ess": post.ess[0]}
     return {name: value.float().cpu().contiguous() for name, value in arrays.items()}
 
 

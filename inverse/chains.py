@@ -13,6 +13,7 @@ From K chains of length n, each with its own mean :math:`m_k` and variance :math
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -20,7 +21,10 @@ from torch import Tensor
 
 from inverse.errors import UsageError
 
-__all__ = ["ess", "r_hat"]
+__all__ = ["ess", "in_numbers", "r_hat"]
+
+WORST = 0.05
+"""Share of the values that may be worse than what `in_numbers` says."""
 
 
 def _pooled(diagnostics: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -74,3 +78,31 @@ def ess(diagnostics: Mapping[str, Tensor]) -> Tensor:
     number = count * pooled / torch.where(between > 0, between, 1.0)
     whole = count * length
     return torch.where(between > 0, torch.minimum(number, whole), whole).to(diagnostics["chain_mean"].dtype)
+
+
+def in_numbers(diagnostics: Mapping[str, Tensor]) -> dict[str, float]:
+    """What is known of the draws of one item, a number each.
+
+    Args:
+        diagnostics: As `Posterior.diagnostics` has them, for one item.
+
+    Returns:
+        Of chains: ``r_hat``, which 95 % of the values stay below, and ``ess``, which 95 % of them exceed; none for chains too few or too short to tell. Of
+        particles: ``log_evidence``, of the mean of the populations' estimates of p(y); ``particles``, the effective number at the end, averaged, and
+        ``particles_lowest``, the smallest on the way.
+    """
+    found = {}
+    if "chain_mean" in diagnostics:
+        try:
+            found = {
+                "r_hat": float(r_hat(diagnostics).double().quantile(1 - WORST, interpolation="lower")),
+                "ess": float(ess(diagnostics).double().quantile(WORST, interpolation="higher")),
+            }
+        except UsageError:
+            return {}
+    if "log_evidence" in diagnostics:
+        each = diagnostics["log_evidence"].double()
+        found["log_evidence"] = float(each.logsumexp(0) - math.log(len(each)))
+        found["particles"] = float(diagnostics["ess"].double().mean())
+        found["particles_lowest"] = float(diagnostics["ess_lowest"].double().min())
+    return found

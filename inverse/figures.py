@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inverse.words import misfit_in_words
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Panels", "draw", "misfit_in_words"]
+__all__ = ["Panels", "draw"]
 
 Image = NDArray[np.float32]
 
@@ -60,17 +62,6 @@ class Panels:
     facts: Sequence[tuple[str, str]]
     misfit: float
     shown: str = "posterior mean"
-
-
-def misfit_in_words(misfit: float) -> str:
-    """What a misfit (chi^2 / m, expectation 1) says, in one sentence."""
-    if not np.isfinite(misfit):
-        return "misfit cannot be told: the noise level is zero"
-    if misfit > 1.1:
-        return f"the image does not fully explain the measurement: misfit {misfit:.2f}, expected 1"
-    if misfit < 0.9:
-        return f"the image follows the measurement closer than its noise: misfit {misfit:.2f}, expected 1"
-    return f"the image explains the measurement: misfit {misfit:.2f}, expected 1"
 
 
 def draw(panels: Panels) -> bytes:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DATASETS", "KEEP", "Made", "facts", "parse_keep", "write_item"]
 
-DATASETS = ("samples", "mean", "std", "quantiles", "data_share", "invented", "misfit")
+DATASETS = ("samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "r_hat", "ess")
 KEEP = (*DATASETS, "figure")
 
 

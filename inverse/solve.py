@@ -28,6 +28,9 @@ from inverse.truth import Truths, score
 
 __all__ = ["Solver"]
 
+SAID = "diagnostics."
+"""Before the names of what a method said of its samples, in the parts of an item."""
+
 
 @dataclass
 class Solver:
@@ -95,7 +98,8 @@ class Solver:
         stage.name = "write"
         path = f".inverse/parts/{unit.name}.h5"
         cost = {key: float(value) for key, value in post.cost.as_dict().items()}
-        digest = write_hdf5(self.out / path, {"states": post.states.cpu().numpy()}, {"": cost})
+        arrays = {"states": post.states, **{f"{SAID}{name}": value for name, value in post.diagnostics.items()}}
+        digest = write_hdf5(self.out / path, {name: value.cpu().numpy() for name, value in arrays.items()}, {"": cost})
         self.ledger.mark(unit.name, item.sha256, {path: digest}, cost=cost)
         del post
         self._finish(item, stage)
@@ -166,12 +170,15 @@ class Solver:
                 return
             _, case = self._open(item, stage)
             stage.name = "write"
-            parts = [read_hdf5(self.out / f".inverse/parts/{unit.name}.h5")["states"] for unit in blocks]
+            parts = [read_hdf5(self.out / f".inverse/parts/{unit.name}.h5") for unit in blocks]
             costs = [marker["cost"] for marker in markers if marker]
             total = {key: sum(cost[key] for cost in costs) for key in costs[0]}
             total["peak_bytes"] = max(cost["peak_bytes"] for cost in costs)
-            states = torch.cat([torch.from_numpy(part) for part in parts]).to(case.y.device)
-            post = Posterior(states=states, cost=Cost(**total), **self._template(item, case))
+            whole = {
+                name: torch.cat([torch.from_numpy(part[name]) for part in parts]).to(case.y.device) for name in parts[0]
+            }
+            said = {name.removeprefix(SAID): value for name, value in whole.items() if name.startswith(SAID)}
+            post = Posterior(states=whole["states"], diagnostics=said, cost=Cost(**total), **self._template(item, case))
             self._write(item, post, stage)
         for unit in blocks:
             self.ledger.forget(unit.name)
@@ -195,6 +202,8 @@ class Solver:
         }
 
     def _write(self, item: Item, post: Any, stage: _Stage) -> None:
+        from inverse.chains import in_numbers
+
         stage.name = "write"
         picture, case = self._open(item, stage)
         arrays = statistics(post, case)
@@ -203,7 +212,7 @@ class Solver:
             "samples": len(arrays["samples"]), "method": in_words(str(post.method["kind"]), post.method),
             "noise_sigma": case.sigma, "noise_estimated": case.estimated,
             "misfit": float(arrays["misfit"].mean()), "data_share": float(arrays["data_share"].mean()),
-            **post.cost.as_dict(),
+            **post.cost.as_dict(), **in_numbers(post.diagnostics),
         }  # fmt: skip
         truth, note = self._truth(item, arrays)
         if truth is not None:

@@ -19,7 +19,7 @@ __all__ = [
     "progress", "quality", "samples", "seed", "shard", "strict", "tile", "time_budget", "truth",
 ]  # fmt: skip
 
-KEPT = ("samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "figure")
+KEPT = ("samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "r_hat", "ess", "figure")
 
 
 class AutoInt(click.ParamType):  # type: ignore[type-arg]

@@ -89,15 +89,14 @@ def restore(
 
 def _report(done: Run) -> list[str]:
     """Where things are, in a few lines."""
-    from inverse.figures import misfit_in_words
+    from inverse.words import doubts, misfit_in_words
 
     finished = [row for row in done.rows if row["status"] == "done"]
     lines = []
     if len(finished) == 1:
         row = finished[0]
         lines.append(f"{row['item']}: {misfit_in_words(row['misfit'])}")
-        if "point estimate" in row["method"]:
-            lines.append(f"{row['method']}: the spread of its samples is no uncertainty")
+        lines.extend(doubts(row))
         lines.append(f"restored     {done.out / row['restored']}")
         if "psnr" in row:
             lines.append(f"scores       PSNR {row['psnr']:.2f} dB, SSIM {row.get('ssim', float('nan')):.3f}")

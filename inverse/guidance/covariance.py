@@ -12,11 +12,11 @@ r"""Type I guidance with a Gaussian model of :math:`p(x_0 | x)`, by its covarian
   is for stability: where the image is rough :math:`\sigma^2 J` is larger than its mean, and below it the correction overshoots
   (at 0.01 speckles appear in single places of an inpainted photograph).
 
-The solve is closed form for decomposable physics, else conjugate gradients. The correction :math:`d` is scaled to
+The solve is closed form for decomposable physics, else conjugate gradients. With ``card`` the correction :math:`d` is scaled to
 :math:`\min(1, \langle r, A d \rangle / \lVert A d \rVert^2)`, :math:`r = y - A D`, each item's own: with the true covariance the number is never below 1, because
 then :math:`A d = M r` with :math:`0 \le M < I`; a scalar one understates the wide directions of a long-range correlated prior, and would overshoot
-there by their ratio, at every step (a 64 x 64 field with a :math:`1/k^2` spectrum ended 10^7 standard deviations off). Cost: 1 F, 1 V a step, 2 A, and the
-solve's A and A^T.
+there by their ratio, at every step (a 64 x 64 field with a :math:`1/k^2` spectrum ended 10^7 standard deviations off). ``residual`` sees the overshoot in
+its next residual, and is left alone: scaled, it loses 0.4 dB on inpainted photographs. Cost: 1 F, 1 V a step, 1 A (``card``: 2), and the solve's A and A^T.
 
 **TMPD** (Boys et al. 2024, "Tweedie moment projected diffusions", TMLR): :math:`C = \sigma^2 \mathrm{diag}(J 1)`, the row sums of the covariance on its
 diagonal, kept positive. Conjugate gradients with the isotropic solve as preconditioner; the correction scaled as PiGDM's. Cost: 1 F, 2 V a step.
@@ -88,7 +88,10 @@ def pigdm(context: Context, *, covariance: str, data_var: float | None, kernel: 
             excess = inner(residual, residual) - observation.count().to(variance) * observation.sigma**2
             variance = (excess / observation.row_power).clamp(FLOOR * sigma**2, sigma**2)
         pull = observation.gain(lambda: residual, variance, x=estimate.mean)
-        return bounded(observation, estimate.mean, estimate.vjp(pull) * expand(sigma**2 / variance, x), residual)
+        correction = estimate.vjp(pull) * expand(sigma**2 / variance, x)
+        if covariance == "residual":
+            return estimate.mean + correction
+        return bounded(observation, estimate.mean, correction, residual)
 
     return GuidedMethod(guidance, reverse_kernel(kernel, eta=eta))
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from inverse.errors import OutputError, RecipeError, UsageError
 from inverse.run import Options, restore
+from inverse.words import doubts
 
 KEPT = "samples,mean,std,quantiles,data_share,invented,misfit"
 QUIET = Options(progress="off", keep=KEPT)
@@ -235,3 +236,28 @@ def test_what_is_not_there_yet_says_so(photos: Path, tmp_path: Path, make_recipe
     for settings in ({"tile": 128}, {"executor": "dask"}, {"shard": "1/2", "overwrite": True}, {"device": "cuda:7"}):
         with pytest.raises(UsageError):
             restore(make_recipe(), photos, out=tmp_path / "run", options=Options(**settings))
+
+
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [
+        ({"kind": "pnp-dm", "steps": 12}, ("r_hat", "ess")),
+        ({"kind": "smc", "steps": 5, "particles": 3}, ("log_evidence", "particles", "particles_lowest")),
+    ],
+)
+def test_what_a_method_says_of_its_samples_survives_blocks(
+    method: dict[str, Any], names: tuple[str, ...], tmp_path: Path, make_recipe: Any, make_picture: Any
+) -> None:
+    one = make_picture(tmp_path / "a.png", channels=1)
+    found = []
+    for batch in (4, 2):
+        out = tmp_path / f"run{batch}"
+        done = restore(make_recipe(method=method), [one], out=out, options=Options(batch=batch, progress="off"))
+        found.append(done.rows[0])
+        (line,) = rows(out / "items.csv")
+        assert float(line[names[0]]) == found[-1][names[0]]
+    for name in names:
+        assert found[0][name] == pytest.approx(found[1][name], rel=1e-4)
+    with h5py.File(tmp_path / "run2" / "items" / "a.png" / "posterior.h5") as file:
+        assert ("r_hat" in file) == ("r_hat" in names)
+    assert any("chains have not mixed" in line for line in doubts(found[0])) == (method["kind"] == "pnp-dm")
