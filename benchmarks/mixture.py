@@ -22,6 +22,7 @@ from typing import Any
 import click
 import torch
 from deepinv.physics import GaussianNoise
+from spelling import method_and_parameters
 from torch import Tensor
 
 import inverse.mixture_gate as gate
@@ -54,24 +55,13 @@ def exact(given: MixtureProblem, samples: int, seed: int) -> tuple[Tensor, float
 
 def own(name: str) -> Draw:
     """Our method ``NAME`` or ``NAME:parameter=value,...``."""
-    method, _, given = name.partition(":")
-    pairs = (pair.split("=", 1) for pair in given.split(",") if pair)
-    params = {key: _number(value) for key, value in pairs}
+    method, params = method_and_parameters(name)
 
     def draw(problem: MixtureProblem, samples: int, seed: int) -> tuple[Tensor, float, float]:
         post = problem.draw(method, samples=samples, seed=seed, **params)
         return post.samples, post.cost.forward / samples, post.cost.vjp / samples
 
     return draw
-
-
-def _number(text: str) -> float | int | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def peers() -> dict[str, Draw]:

@@ -203,11 +203,13 @@ class SMC(Sampler):
     ) -> tuple[tuple[Tensor, Tensor], Vector]:
         """Two unit noises shaped as the states, and one of the measurement of each."""
         batch, count = states.shape[:2]
-        both = rng.normal(states.new_empty(batch, 2, *states.shape[1:]), step=step, stream="kernel")
+        like = states.new_empty(batch, 2, *states.shape[1:])
+        like = like if states.ndim > 3 else like.flatten(2)  # particles that are vectors are not rows of an image
+        both = rng.normal(like, step=step, stream="kernel").reshape(batch, 2, *states.shape[1:])
         noise = both[:, 0], both[:, 1]
         if isinstance(population.data, Dense):
-            like = population.data.y[:, None, None].expand(-1, 1, count, -1)
-            return noise, rng.normal(like, step=step, stream="measurement")[:, 0]
+            like = population.data.y[:, None].expand(-1, count, -1)
+            return noise, rng.normal(like.reshape(batch, 1, -1), step=step, stream="measurement").reshape(like.shape)
 
         def measured(part: Tensor, draw: int) -> Tensor:
             like = part[:, None].expand(batch, count, *part.shape[1:])
@@ -232,8 +234,8 @@ class SMC(Sampler):
                 left -= 1
                 return estimate.vjp(v.reshape(shape), keep=left > 0).reshape(v.shape)
 
-            like = mean.new_empty(len(mean), 1, self.probes, mean.shape[2])
-            probes = rng.normal(like, step=index, stream="probe")[:, 0]
+            like = mean.new_empty(len(mean), self.probes, mean.shape[2])
+            probes = rng.normal(like.flatten(1)[:, None], step=index, stream="probe").reshape(like.shape)
             return LowRank.fit(population.data, mean, sigma, product, probes)
         if self.twist == "card":
             c = self.context.data_var

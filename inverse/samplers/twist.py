@@ -163,7 +163,8 @@ class LowRank:
         inverse = _pseudo_inverse(core)
         # what the sketch leaves of the trace, seen by the last probe outside the sketched space
         own = omega[:, :1]
-        within = own @ (_pseudo_inverse(_symmetric(own.mT @ own)).to(y) @ (own.mT @ last[..., None]))
+        metric = _pseudo_inverse(_symmetric(own.mT @ own))
+        within = own @ (metric.to(y) @ (own.mT @ last[..., None]))
         outside = last - within[..., 0]
         along = y.mT @ last[..., None]
         seen = (along * (inverse.to(y) @ along)).sum((2, 3))
@@ -178,7 +179,7 @@ class LowRank:
         o, j = (basis.mT @ omega).double(), (basis.mT @ y).double()
         inside = j @ inverse @ j.mT
         identity = torch.eye(inside.shape[-1], dtype=inside.dtype, device=inside.device)
-        inside = inside + rest[..., None, None] * (identity - o @ _pseudo_inverse(_symmetric(o.mT @ o)) @ o.mT)
+        inside = inside + rest[..., None, None] * (identity - o @ metric @ o.mT)
         values, vectors = torch.linalg.eigh(_symmetric(inside))
         return cls(dense, mean, basis @ vectors.to(basis), (sigma**2 * values).clamp_min(0.0).to(mean), sigma**2 * rest)
 
