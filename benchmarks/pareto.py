@@ -40,6 +40,7 @@ SETTINGS: list[tuple[str, list[int], dict[str, Any]]] = [
     ("dds", [10, 20, 50], {}),
     ("mpgd", [10, 20, 50], {}),
     ("pigdm", [5, 10, 20, 50], {"covariance": "residual"}),
+    ("pigdm", [10, 20, 50], {"covariance": "residual", "products": 0.5}),
     ("pnp-dm", [20, 40], {}),
     ("red-diff", [50], {}),
     ("daps", [20], {"covariance": "jacobian"}),

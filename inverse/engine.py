@@ -147,7 +147,7 @@ def _compose(spec: MethodSpec, params: Mapping[str, Any], card: Card, mean: Tens
     module, function = spec.factory.split(":")
     factory: Callable[..., Method] = getattr(importlib.import_module(module), function)
     own = {name: value for name, value in params.items() if name not in ("steps", "sigma_max", "sigma_min", "levels")}
-    return factory(Context(data_var=card.data_var, gain=card.gain, mean=mean), **own)
+    return factory(Context(data_var=card.data_var, gain=card.gain, mean=mean, steps=int(params["steps"])), **own)
 
 
 def _levels(

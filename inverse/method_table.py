@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from inverse.methods import COMMON, MethodSpec, Parameter
+from inverse.methods import COMMON, MethodSpec, Parameter, evaluations, evaluations_of_step
 
 __all__ = ["METHODS"]
 
@@ -30,6 +31,12 @@ def _daps_cost(values: Mapping[str, Any]) -> tuple[int, int]:
     if values["covariance"] == "jacobian":
         return steps, steps * (int(values["roots"]) + int(values["iterations"]))
     return steps * (int(values["inner"]) if values["covariance"] == "paper" else 1), 0
+
+
+def _pigdm_cost(values: Mapping[str, Any]) -> tuple[int, int]:
+    calls, steps = evaluations(values), int(values["steps"])
+    taken = math.ceil(float(values["products"]) * steps)
+    return calls, min(calls, taken * evaluations_of_step(values))
 
 
 def _pnp_cost(values: Mapping[str, Any]) -> tuple[int, int]:
@@ -74,6 +81,9 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
                 "data_var": Parameter(
                     None, "the c of that formula, data units squared; default the prior's", low=1e-12
                 ),
+                "products": Parameter(
+                    1.0, "share of the steps, the first ones, that take the Jacobian product", low=0.0, high=1.0
+                ),
                 "kernel": _KERNEL,
                 "eta": _ETA,
             },
@@ -82,7 +92,7 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             summary="Gaussian likelihood of the measurement given the noisy state, through the network",
             factory="inverse.guidance.covariance:pigdm",
             needs=frozenset({"linear", "grad"}),
-            vjp=1,
+            count=_pigdm_cost,
         ),
         "tmpd": _spec(
             50,

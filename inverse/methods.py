@@ -17,7 +17,17 @@ from typing import Any
 
 from inverse.errors import RecipeError, did_you_mean
 
-__all__ = ["COMMON", "MethodSpec", "Parameter", "evaluations", "in_words", "method_spec", "methods", "recorded_bias"]
+__all__ = [
+    "COMMON",
+    "MethodSpec",
+    "Parameter",
+    "evaluations",
+    "evaluations_of_step",
+    "in_words",
+    "method_spec",
+    "methods",
+    "recorded_bias",
+]
 
 
 @dataclass(frozen=True)
@@ -60,9 +70,14 @@ COMMON = {
 
 
 def evaluations(values: Mapping[str, Any]) -> int:
-    """Posterior evaluations of a sample with these parameters: one a level; two, but for the last, with the kernels that look again."""
-    steps = int(values["steps"])
-    return 2 * steps - 1 if values.get("kernel") in ("heun", "corrected") else steps
+    """Posterior evaluations of a sample with these parameters: those of its steps, the last of which never looks again."""
+    each = evaluations_of_step(values)
+    return each * int(values["steps"]) - (each - 1)
+
+
+def evaluations_of_step(values: Mapping[str, Any]) -> int:
+    """Posterior evaluations of a step: one; two with the kernels that look again."""
+    return 2 if values.get("kernel") in ("heun", "corrected") else 1
 
 
 @dataclass(frozen=True)

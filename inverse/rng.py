@@ -46,9 +46,7 @@ class _Source(threading.local):
 _source = _Source()
 
 
-def _blocks(
-    key: hashlib.blake2b, kind: str, channel: int, row: int, columns: int, length: int
-) -> NDArray[np.float32]:
+def _blocks(key: hashlib.blake2b, kind: str, channel: int, row: int, columns: int, length: int) -> NDArray[np.float32]:
     """``columns`` blocks of ``length`` values beside each other, each a whole draw from its own key: (columns, length)."""
     out = np.empty((columns, length), np.float32)
     for column in range(columns):

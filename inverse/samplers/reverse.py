@@ -149,6 +149,34 @@ class GuidedMethod(Sampler):
         return Move(moved, mean, memory)
 
 
+@dataclass(frozen=True)
+class Handover(GuidedMethod):
+    """A method whose guidance is another, cheaper one from a step on.
+
+    Attributes:
+        later: That guidance.
+        at: Index of its first step.
+    """
+
+    later: Guidance
+    at: int
+
+    def step(
+        self,
+        denoise: Denoise,
+        x: Tensor,
+        sigma: float,
+        sigma_next: float,
+        observation: Observation,
+        rng: Rng,
+        index: int,
+        memory: Any,
+    ) -> Move:
+        """One kernel step, with the guidance of its index."""
+        own = GuidedMethod(self.guidance if index < self.at else self.later, self.kernel)
+        return own.step(denoise, x, sigma, sigma_next, observation, rng, index, memory)
+
+
 def run(
     method: Method,
     denoise: Denoise,

@@ -6,7 +6,10 @@ import math
 
 import pytest
 import torch
+from deepinv.physics import GaussianNoise, Physics
+from torch import Tensor
 
+import inverse
 from inverse.field_gate import DRAWS, NOISE, draw, problem, solve
 
 
@@ -80,3 +83,29 @@ def test_guidance_with_a_narrow_covariance_does_not_diverge(method: str) -> None
     assert 0.8 < found.std_seen < 1.3
     assert 0.8 < found.std_unseen < 1.1
     assert found.chi2 < 1.5
+
+
+def test_dps_does_not_run_into_the_flat_side_of_a_saturating_sensor() -> None:
+    # its slope at zero is 1.7 times that at the prior's mean, where the operator's size is taken: a full step overshoots there, into no slope at all
+    given = problem("blur-64")
+
+    class Saturating(Physics):
+        def A(self, x: Tensor, **_: object) -> Tensor:
+            return torch.tanh(1.5 * given.physics.A(x)) / math.tanh(1.5)
+
+    physics = Saturating(noise_model=GaussianNoise(0.02))
+    x = given.exact(1, seed=1)[0]
+    y = inverse.simulate(x, physics, items=["a"])
+    post = inverse.sample(y, physics, given.prior, method="dps", samples=2, steps=20, items=["a"], shape=given.shape)
+    assert float(post.misfit.mean()) < 6
+
+
+def test_the_last_jacobian_products_matter_little() -> None:
+    found = problem("mask-64").bias(
+        draw("mask-64", "pigdm", samples=8, steps=20, covariance="residual", products=0.7).samples
+    )
+    none = problem("mask-64").bias(
+        draw("mask-64", "pigdm", samples=8, steps=20, covariance="residual", products=0.0).samples
+    )
+    assert found.mean < 1.1 * found.floor
+    assert none.mean > 1.2 * none.floor

@@ -66,7 +66,7 @@ def test_dps_runs_on_a_nonlinear_operator(name: str) -> None:
     found = given.bias(draw(name, "dps", samples=300, steps=50).samples)
     # guidance by a point estimate: near the posterior, not on it
     assert found.w1 < 0.4
-    assert found.weights < 0.3
+    assert found.weights < 0.35
 
 
 def test_a_method_for_linear_operators_is_refused() -> None:

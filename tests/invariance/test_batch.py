@@ -104,8 +104,10 @@ def test_seeds_differ_and_repeat() -> None:
 def test_the_cost_is_what_was_promised() -> None:
     given = problem("white-mask")
     for method, spec in METHODS.items():
-        for kernel in ("ddim", "heun") if "kernel" in spec.parameters else (None,):
-            extra = {} if kernel is None else {"kernel": kernel}
+        variants = [{"kernel": kernel} for kernel in ("ddim", "heun") if "kernel" in spec.parameters] or [{}]
+        if "products" in spec.parameters:
+            variants += [{**variant, "products": share} for variant in variants for share in (0.0, 0.3, 0.9)]
+        for extra in variants:
             cost = inverse.sample(given.y, given.physics, given.prior, method=method, samples=3, steps=7, **extra).cost
             forward, vjp = spec.cost({"steps": 7, **extra})
             assert (cost.forward, cost.vjp) == (3 * forward, 3 * vjp), method
