@@ -1,6 +1,6 @@
 r"""Flow-matching priors: a velocity field read as a denoiser.
 
-A flow on the straight path from noise to data (Lipman et al. 2023, "Flow matching for generative modeling"; Liu et al. 2023, rectified flow; both ICLR) has the state
+A flow on the straight path from noise to data (Lipman et al. 2023, "Flow matching for generative modeling"; Liu et al. 2023, "Flow straight and fast") has the state
 :math:`x_t = t x_0 + (1 - t) n` and the velocity :math:`v = E[x_0 - n | x_t]`. With
 
 .. math::
