@@ -207,7 +207,7 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             50,
             {
                 "particles": Parameter(
-                    16, "of each sample's population; the bias falls as one over it", low=1, high=1_000_000
+                    32, "of each sample's population; the bias falls as one over it", low=1, high=1_000_000
                 ),
                 "twist": Parameter(
                     "auto",

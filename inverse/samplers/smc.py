@@ -21,7 +21,7 @@ Cost of a sample and level, for each of ``P`` particles: 1 F; ``spectrum`` 1 V; 
 ``probes`` more; ``card`` none; 3 solves with the operator. ``auto`` is ``jacobian`` for real measurements of at most ``rank`` values, else ``spectrum``.
 
 Measured: conjugate Gaussians, white and coloured, exact at 10 levels and 2 particles; the 25-mode mixture in 8, 80 and 800 dimensions at
-50 levels and 32 particles within 1.3 times the noise floor of the sliced distance (16: 1.0 to 1.4). On photographs few particles collapse (``ess_lowest`` says so).
+50 levels and 32 particles (the defaults) within 1.3 times the noise floor of the sliced distance. On photographs few particles collapse (``ess_lowest`` says so).
 """
 
 from __future__ import annotations
