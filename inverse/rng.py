@@ -46,16 +46,26 @@ class _Source(threading.local):
 _source = _Source()
 
 
-def _blocks(key: hashlib.blake2b, kind: str, channel: int, row: int, columns: int, length: int) -> NDArray[np.float32]:
-    """``columns`` blocks of ``length`` values beside each other, each a whole draw from its own key: (columns, length)."""
-    out = np.empty((columns, length), np.float32)
+def _blocks(
+    key: hashlib.blake2b, kind: str, channel: int, row: int, columns: int, length: int, keep: int
+) -> NDArray[np.float32]:
+    """``columns`` blocks of ``length`` values beside each other, each a whole draw from its own key; the first ``keep`` of each, or all."""
+    half = length // 2
+    few = min(keep, half)
+    out = np.empty((columns, 2, few), np.float32) if kind == "normal" else np.empty((columns, length), np.float32)
     for column in range(columns):
-        generator = _source.at(key, b"%d,%d,%d" % (channel, row, column))
-        if kind == "normal":
-            generator.random(out=out[column], dtype=np.float32)
+        block = b"%d,%d,%d" % (channel, row, column)
+        if kind != "normal":
+            out[column] = 2.0 * _source.at(key, block).integers(0, 2, length, dtype=np.int8) - 1.0
+        elif few == half:
+            _source.at(key, block).random(out=out[column], dtype=np.float32)
         else:
-            out[column] = 2.0 * generator.integers(0, 2, length, dtype=np.int8) - 1.0
-    return np.concatenate(_normal(out[:, : length // 2], out[:, length // 2 :]), -1) if kind == "normal" else out
+            _source.at(key, block).random(out=out[column, 0], dtype=np.float32)
+            _source.at(key, block, half).random(out=out[column, 1], dtype=np.float32)
+    if kind != "normal":
+        return out
+    first, second = _normal(out[:, 0], out[:, 1])
+    return first if keep <= half else np.concatenate([first, second], -1)
 
 
 def _normal(first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -101,15 +111,16 @@ class Rng:
         if len(shape) < 3:
             channels, length = prod(shape[:-1]), shape[-1]
             columns = -(-length // VECTOR_BLOCK)
-            line = np.stack([_blocks(key, kind, c, 0, columns, VECTOR_BLOCK) for c in range(channels)])
+            line = np.stack([_blocks(key, kind, c, 0, columns, VECTOR_BLOCK, VECTOR_BLOCK) for c in range(channels)])
             return line.reshape(channels, -1)[:, :length].reshape(shape)
         channels, (height, width) = prod(shape[:-2]), shape[-2:]
         out = np.empty((channels, height, width), np.float32)
         for channel in range(channels):
             for top in range(0, height, BLOCK):
-                drawn = _blocks(key, kind, channel, top // BLOCK, -(-width // BLOCK), BLOCK**2)
-                band = drawn.reshape(-1, BLOCK, BLOCK).transpose(1, 0, 2).reshape(BLOCK, -1)
                 part = out[channel, top : top + BLOCK]
+                columns, needed = -(-width // BLOCK), BLOCK * len(part)
+                drawn = _blocks(key, kind, channel, top // BLOCK, columns, BLOCK**2, needed)
+                band = drawn.reshape(columns, -1, BLOCK).transpose(1, 0, 2).reshape(-1, columns * BLOCK)
                 part[...] = band[: len(part), :width]
         return out.reshape(shape)
 
