@@ -1,6 +1,7 @@
 """Quality against cost of every method, on photographs: the table that ``method="auto"`` chooses from.
 
-    python benchmarks/pareto.py [--task deblur] [--method diffpir] [--limit 3] [--write]
+    python benchmarks/pareto.py [--task deblur] [--method diffpir] [--write]     every setting, 3 photographs
+    python benchmarks/pareto.py --limit 8 --near 0.05 --write                    and those near the front on more
 
 Centre crops of photographs, the embedded prior, tasks of each kind of operator, settings from a few evaluations to several hundred. For each:
 F, V, cost F + 3 V, PSNR of the mean, CRPS (fair estimate from the ensemble; Gneiting & Raftery 2007, equation 20), and the coverage of 90 %
@@ -41,6 +42,7 @@ SETTINGS: list[tuple[str, list[int], dict[str, Any]]] = [
     ("mpgd", [10, 20, 50], {}),
     ("pigdm", [5, 10, 20, 50], {"covariance": "residual"}),
     ("pigdm", [10, 20, 50], {"covariance": "residual", "products": 0.5}),
+    ("pigdm", [20], {"covariance": "residual", "products": 0.7}),
     ("pnp-dm", [20, 40], {}),
     ("red-diff", [50], {}),
     ("daps", [20], {"covariance": "jacobian"}),
@@ -131,6 +133,29 @@ def front(rows: list[dict]) -> list[dict]:
     ]
 
 
+def losers(found: dict[str, dict], near: float) -> set[tuple[str, float, str, str]]:
+    """Settings, as (task, noise, method, parameters), whose CRPS is above ``1 + near`` times that of the best that costs no more."""
+    lost = set()
+    for key, row in found.items():
+        task, noise, method, params, *_ = json.loads(key)
+        rivals = [
+            other["crps"]
+            for own, other in found.items()
+            if json.loads(own)[:2] == [task, noise] and other["cost"] <= row["cost"]
+        ]
+        if row["crps"] > (1 + near) * min(rivals):
+            lost.add((task, noise, method, json.dumps(params)))
+    return lost
+
+
+def largest(found: dict[str, dict]) -> dict[str, dict]:
+    """The rows of each task and noise level that were measured on most photographs."""
+    most: dict[tuple[str, float], int] = {}
+    for task, noise, _, _, limit, _ in map(json.loads, found):
+        most[task, noise] = max(limit, most.get((task, noise), 0))
+    return {key: row for key, row in found.items() if most[tuple(json.loads(key)[:2])] == json.loads(key)[4]}
+
+
 def draw(found: dict[str, dict], path: Path) -> None:
     """PSNR, CRPS and coverage against cost, task by task."""
     from matplotlib.figure import Figure
@@ -170,6 +195,7 @@ def draw(found: dict[str, dict], path: Path) -> None:
 @click.option("--limit", default=3, show_default=True, help="Photographs, spread over the folder.")
 @click.option("--samples", default=4, show_default=True)
 @click.option("--keep", default="build/pareto.json", type=click.Path(path_type=Path), show_default=True)
+@click.option("--near", type=float, help="Leave out what was this share above the front on fewer photographs.")
 @click.option("--write", is_flag=True, help="Write inverse/auto.json and docs/pareto.png.")
 def main(
     data: Path,
@@ -179,6 +205,7 @@ def main(
     limit: int,
     samples: int,
     keep: Path,
+    near: float | None,
     write: bool,
 ) -> None:
     """Measure what is not measured yet, print every task's table, mark the front."""
@@ -193,10 +220,12 @@ def main(
         if not methods or method in methods
         for steps in counts
     ]
+    few = {key: row for key, row in found.items() if json.loads(key)[4] < limit}
+    lost = set() if near is None else losers(few, near)
     # task after task within a setting: an interrupted table is as long for each kind of operator
     for (method, params), (task, noise) in product(settings, groups):
         key = json.dumps([task, noise, method, params, limit, samples])
-        if key in found:
+        if key in found or (task, noise, method, json.dumps(params)) in lost:
             continue
         try:
             row = measure(task, noise, method, params, files, samples)
@@ -206,12 +235,11 @@ def main(
         found[key] = {"task": task, **row}
         keep.write_text(json.dumps(found))
         print(f"{task} {method} {params} {row['psnr']} {row['crps']} {row['coverage']}", flush=True)
-    for group in sorted({(row["task"], row["noise"]) for row in found.values()}):
-        rows = sorted((r for r in found.values() if (r["task"], r["noise"]) == group), key=lambda row: row["cost"])
+    shown = largest(found)
+    for group in sorted({(row["task"], row["noise"]) for row in shown.values()}):
+        rows = sorted((r for r in shown.values() if (r["task"], r["noise"]) == group), key=lambda row: row["cost"])
         best = front(rows)
-        print(
-            f"\n{group[0]}, noise {group[1]:g} of the prior's std; {limit} photographs {SIZE} x {SIZE}, {samples} samples"
-        )
+        print(f"\n{group[0]}, noise {group[1]:g} of the prior's std; {SIZE} x {SIZE}, {samples} samples")
         print(
             f"{'method':<10}{'parameters':<58}{'F':>5}{'V':>5}{'F+3V':>6}{'PSNR':>8}{'CRPS':>9}{'cover':>7}{'misfit':>8}"
         )
@@ -223,12 +251,14 @@ def main(
             )
     if write:
         kept = ("kind", "noise", "method", "params", "cost", "psnr", "crps", "coverage")
-        table = [{name: row[name] for name in kept} for row in found.values()]
+        table = [{name: row[name] for name in kept} for row in shown.values()]
         target = Path(auto.__file__).with_name("auto.json")
         text = ",\n  ".join(json.dumps(row) for row in table)
-        made = f"benchmarks/pareto.py, {limit} photographs {SIZE} x {SIZE}, {samples} samples"
+        counts = sorted({json.loads(key)[4] for key in shown})
+        made = f"benchmarks/pareto.py, {' or '.join(map(str, counts))} photographs {SIZE} x {SIZE}, {samples} samples"
         target.write_text(f'{{"made_by": "{made}",\n "rows": [\n  {text}\n ]}}\n', encoding="utf-8")
-        draw(found, Path("docs/pareto.png"))
+        fewest = min(json.loads(key)[4] for key in found)  # where every method is
+        draw({key: row for key, row in found.items() if json.loads(key)[4] == fewest}, Path("docs/pareto.png"))
 
 
 if __name__ == "__main__":
