@@ -67,7 +67,7 @@ def _methods() -> dict[str, Entry]:
     from inverse.methods import methods
     from inverse.recipe_sections import method_models
 
-    found = {
+    found: dict[str, Entry] = {
         name: {
             "summary": spec.summary,
             "title": spec.title,
