@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 
 import click
 
 from inverse import __version__
-from inverse.cli.group import INTERRUPTED, MainGroup, bare_help
+from inverse.cli.group import MainGroup, bare_help
 
 __all__ = ["cli", "main"]
 
@@ -62,16 +61,5 @@ def _log_to_stderr(level: int) -> None:
 
 
 def main() -> None:
-    """The console script.
-
-    An interrupted one does not wait for the interpreter to take down torch, which is two seconds on a busy machine: what it wrote is on
-    the disk already, or not taken for done.
-    """
-    try:
-        cli(prog_name="inverse")
-    except SystemExit as end:
-        if end.code == INTERRUPTED:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-            os._exit(INTERRUPTED)
-        raise
+    """The console script."""
+    cli(prog_name="inverse")
