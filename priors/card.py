@@ -23,11 +23,14 @@ class Card(BaseModel):
     Attributes:
         name: Registry name.
         title: One line.
-        kind: ``network``, ``gaussian``, ``mixture`` or ``callable``.
+        kind: ``network``, ``gaussian``, ``mixture``, ``patch`` or ``callable``.
+        adapter: Module of ``inverse.priors.adapters`` that reads the weights; None for the network of this package.
         licence: Terms of the weights.
         data: What it was trained on, and under which terms.
         intended_use: What it is for, and what not.
+        images: What it was trained on in two or three words, for messages: "RGB photographs".
         channels: Image channels, None for any.
+        complex: Whether the channels are the real and imaginary parts of complex values.
         data_range: Values that map to the model's [-1, 1].
         mean: Mean of the images.
         data_var: Variance of a pixel.
@@ -40,23 +43,29 @@ class Card(BaseModel):
         stride: Shift, in pixels, under which it is equivariant.
         receptive_field: Radius, in pixels, beyond which an input pixel has no effect.
         sigma_data: Standard deviation of the data in model units (EDM preconditioning).
-        network: Shape of the network.
+        network: Shape of the network, or the adapter's settings.
         weights: File name of the weights, beside the card's folder or in ``weights/``.
         sha256: Hash of that file.
         bytes: Its size.
+        url: Where the file can be had, or None.
         psnr: Denoising PSNR in dB at noise levels in 8-bit units, and on what it was measured.
         training: Steps, time, hardware.
+        calibration: Measured over predicted residual variance of the denoiser at noise levels in 8-bit units (1 is calibrated).
+        residual: Span of the denoising residual over the noise, ``std(x - D(x, s)) / s``, on its own images, by noise level in 8-bit units.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     title: str
-    kind: Literal["network", "gaussian", "mixture", "callable"]
+    kind: Literal["network", "gaussian", "mixture", "patch", "callable"]
+    adapter: str | None = None
     licence: str
     data: str = ""
     intended_use: str = ""
+    images: str = ""
     channels: int | None = None
+    complex: bool = False
     data_range: tuple[float, float] = (0.0, 1.0)
     mean: float = 0.5
     data_var: float = Field(gt=0)
@@ -73,8 +82,11 @@ class Card(BaseModel):
     weights: str | None = None
     sha256: str | None = None
     bytes: int | None = None
+    url: str | None = None
     psnr: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
+    calibration: dict[str, Any] = Field(default_factory=dict)
+    residual: dict[str, tuple[float, float]] = Field(default_factory=dict)
 
     @property
     def gain(self) -> float:

@@ -19,7 +19,7 @@ import click
 
 from inverse.errors import InverseError, MemoryLimitError, did_you_mean
 
-__all__ = ["Group", "MainGroup", "bare_help"]
+__all__ = ["Group", "LazyGroup", "MainGroup", "bare_help"]
 
 INTERRUPTED = 130
 
@@ -43,20 +43,49 @@ def bare_help(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-class MainGroup(Group):
-    """The top group: verbs by dotted path, plugins by entry point, all errors as exit codes.
+class LazyGroup(Group):
+    """A group of verbs by dotted path, each imported when it is called.
 
     Args:
         verbs: Name to (``module:attribute``, one line of help). The help shows without importing the module.
-        plugins: Entry point group whose commands are added under their names.
         **settings: For `click.Group`.
     """
 
-    def __init__(
-        self, *args: Any, verbs: Mapping[str, tuple[str, str]] | None = None, plugins: str = "", **settings: Any
-    ) -> None:
+    def __init__(self, *args: Any, verbs: Mapping[str, tuple[str, str]] | None = None, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.verbs = dict(verbs or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in their order."""
+        return [*self.verbs]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a verb."""
+        if cmd_name not in self.verbs:
+            return None
+        module, _, attribute = self.verbs[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def _rows(self) -> list[tuple[str, str]]:
+        return [(name, text) for name, (_, text) in self.verbs.items()]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of verbs, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(self._rows())
+
+
+class MainGroup(LazyGroup):
+    """The top group: verbs by dotted path, plugins by entry point, all errors as exit codes.
+
+    Args:
+        plugins: Entry point group whose commands are added under their names.
+        **settings: For `LazyGroup`.
+    """
+
+    def __init__(self, *args: Any, plugins: str = "", **settings: Any) -> None:
+        super().__init__(*args, **settings)
         self.plugins = plugins
 
     def _extra(self) -> dict[str, metadata.EntryPoint]:
@@ -68,14 +97,10 @@ class MainGroup(Group):
         return [*self.verbs, *sorted(self._extra())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a verb."""
-        if cmd_name in self.verbs:
-            module, _, attribute = self.verbs[cmd_name][0].partition(":")
-            command: click.Command = getattr(importlib.import_module(module), attribute)
-            return command
+        """Import a verb or a plugin."""
         entry = self._extra().get(cmd_name)
-        if entry is None:
-            return None
+        if cmd_name in self.verbs or entry is None:
+            return super().get_command(ctx, cmd_name)
         try:
             loaded: click.Command = entry.load()
         except Exception as error:
@@ -85,12 +110,8 @@ class MainGroup(Group):
             ) from error
         return loaded
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The table of verbs, without importing any."""
-        rows = [(name, text) for name, (_, text) in self.verbs.items()]
-        rows += [(name, f"from {_package(entry)}") for name, entry in sorted(self._extra().items())]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+    def _rows(self) -> list[tuple[str, str]]:
+        return super()._rows() + [(name, f"from {_package(entry)}") for name, entry in sorted(self._extra().items())]
 
     def main(self, args: Sequence[str] | None = None, *others: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run, and exit with the documented code; a user's mistake never shows a traceback."""

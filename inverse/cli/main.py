@@ -20,6 +20,7 @@ VERBS = {
     "info": ("inverse.cli.info:info", "Say what a file is and which recipes fit it."),
     "list": ("inverse.cli.list:list_", "List operators, methods, priors, recipes, formats or metrics."),
     "show": ("inverse.cli.show:show", "Show one of them in full."),
+    "prior": ("inverse.cli.prior:prior", "Find, check, convert, train and fit priors."),
     "recipe": ("inverse.cli.recipe:recipe", "Make, validate and resolve recipes."),
 }
 
