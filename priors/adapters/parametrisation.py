@@ -15,6 +15,7 @@ EDM                  s^2 / (s^2 + sigma^2)         sigma s c_in                1
 VE                   1                             sigma                       1                        ln(sigma / 2)
 VP, continuous       1                             -sigma                      1 / sqrt(1 + sigma^2)    (M - 1) t(sigma)
 flow to data         1 / (1 + sigma)               sigma / (1 + sigma)         1 / (1 + sigma)          1 / (1 + sigma)
+denoiser             0                             1                           1                        sigma
 flow to noise        1 / (1 + sigma)               -sigma / (1 + sigma)        1 / (1 + sigma)          sigma / (1 + sigma)
 ===================  ============================  ==========================  =======================  =======================
 
@@ -44,7 +45,8 @@ from inverse.errors import PriorError, did_you_mean
 from inverse.priors.card import Card
 
 __all__ = [
-    "EDM", "VE", "AdaptedPrior", "Coefficients", "ContinuousVP", "Discrete", "Flow", "alphas_cumprod", "noise_levels",
+    "EDM", "VE", "AdaptedPrior", "Coefficients", "ContinuousVP", "Denoising", "Discrete", "Flow", "alphas_cumprod",
+    "noise_levels",
 ]  # fmt: skip
 
 
@@ -191,6 +193,16 @@ class Flow:
         if self.towards == "data":
             return Coefficients(data, noise, data, self.time_scale * data)
         return Coefficients(data, -noise, data, self.time_scale * noise)
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """Networks that are denoisers already: told ``sigma``, they return the image."""
+
+    def __call__(self, sigma: Tensor) -> Coefficients:
+        """Coefficients at ``sigma`` (B,)."""
+        one = torch.ones_like(sigma)
+        return Coefficients(0 * one, one, one, sigma)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,125 @@
+r"""Azula's denoisers as priors: any ``azula.denoise.Denoiser`` with any of its schedules, and ``azula:PLUGIN/NAME`` for its pretrained ones.
+
+An Azula denoiser takes :math:`x_t = \alpha_t x_0 + \sigma_t n` and a time. In this package's state :math:`x = x_0 + \sigma n` the time is where
+:math:`\sigma_t / \alpha_t = \sigma`, found by bisection of its logarithm (the ratio rises in time, by Azula's contract) to the last bit of a double,
+and
+:math:`D(x, \sigma) = \mu(\alpha_t x, t)`. Noise levels outside the schedule's are held at its ends; the card's ``sigma_min`` and ``sigma_max`` are
+those ends.
+
+Rozet et al., https://github.com/probabilists/azula. Deviations: ``clip_mean`` of its ADM plugin is switched off (a clipped mean is no posterior
+mean). Its ADM plugin snaps times to discrete steps inside; ``inverse prior convert`` opens the same files without that. Cost: one F is one
+evaluation.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inverse.errors import PriorError
+from inverse.priors.adapters.modules import ModuleNetwork, offline
+from inverse.priors.adapters.parametrisation import AdaptedPrior, Coefficients
+from inverse.priors.card import Card
+
+__all__ = ["Scheduled", "open_spec", "wrap"]
+
+HALVINGS = 64
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """An Azula schedule, inverted.
+
+    Attributes:
+        schedule: ``schedule(t)``: signal and noise scales at times ``t`` in [0, 1].
+    """
+
+    schedule: Callable[[Tensor], tuple[Tensor, Tensor]]
+
+    def level(self, time: Tensor) -> Tensor:
+        """Noise over signal at times (B,)."""
+        alpha, sigma = self.schedule(time)
+        return sigma / alpha
+
+    def __call__(self, sigma: Tensor) -> Coefficients:
+        """Coefficients at ``sigma`` (B,)."""
+        low, high = torch.zeros_like(sigma), torch.ones_like(sigma)
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            below = self.level(middle) < sigma
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        alpha, _ = self.schedule(high)
+        return Coefficients(torch.zeros_like(sigma), torch.ones_like(sigma), alpha, high)
+
+
+def wrap(
+    denoiser: Any, card: Card | None = None, *, name: str = "azula", dtype: torch.dtype | None = None
+) -> AdaptedPrior:
+    """A prior from an Azula denoiser.
+
+    Args:
+        denoiser: The denoiser, with its ``schedule``. It is not changed.
+        card: Its card; ``data_range`` says which data values are its -1 and 1. None: [0, 1], and the schedule's noise range.
+        name: Name on a card made here.
+        dtype: Of the images it is given; None: that of its parameters.
+    """
+    inverse = Scheduled(denoiser.schedule)
+    if card is None:
+        ends = inverse.level(torch.tensor([0.0, 1.0], dtype=torch.float64)) / 2
+        card = Card(
+            name=name,
+            title=f"Azula denoiser '{name}'",
+            kind="network",
+            adapter="azula",
+            licence="not recorded here: see the model's page",
+            data_var=0.0625,
+            sigma_min=float(ends[0]),
+            sigma_max=float(ends[1]),
+        )
+    own = next((value.dtype for value in denoiser.parameters() if value.is_floating_point()), torch.float32)
+    return AdaptedPrior(ModuleNetwork(denoiser, _call), inverse, card, dtype or own)
+
+
+def _call(denoiser: Any, x: Tensor, time: Tensor) -> Tensor:
+    """Means at times that are the same for all, as a number, or an item each."""
+    first = time[:1]
+    if bool((time == first).all()):
+        return _mean(denoiser, x, time[0])
+    if type(denoiser).__name__ == "GaussianDenoiser":  # takes one time only
+        return torch.cat([_mean(denoiser, x[i : i + 1], time[i]) for i in range(len(x))])
+    return _mean(denoiser, x, time)
+
+
+def _mean(denoiser: Any, x: Tensor, time: Tensor) -> Tensor:
+    mean: Tensor = denoiser(x, time).mean
+    return mean
+
+
+def open_spec(text: str) -> AdaptedPrior:
+    """A prior from ``PLUGIN/NAME``, such as ``adm/ffhq_256x256``: Azula downloads it.
+
+    Raises:
+        PriorError: azula is missing, offline, or has no such model.
+    """
+    plugin, _, name = text.partition("/")
+    try:
+        importlib.import_module("azula")
+    except ImportError as error:
+        raise PriorError("priors 'azula:...' need the package azula", "pip install 'inverse-imaging[azula]'") from error
+    if not name or not plugin.isidentifier():
+        raise PriorError(f"azula:{text}", "allowed: azula:PLUGIN/NAME, such as azula:adm/ffhq_256x256")
+    if offline():
+        raise PriorError(f"azula:{text} would have to be downloaded, and this is offline", "unset INVERSE_OFFLINE")
+    try:
+        denoiser = importlib.import_module(f"azula.plugins.{plugin}").load_model(name)
+    except Exception as error:  # whatever the plugin's author, the network or the file gives
+        reason = " ".join(str(error).split())[:150]
+        raise PriorError(f"azula:{text} cannot be had: {type(error).__name__}: {reason}") from error
+    if hasattr(denoiser, "clip_mean"):
+        denoiser.clip_mean = False
+    return wrap(denoiser.eval().requires_grad_(False), name=name)

@@ -1,0 +1,165 @@
+r"""deepinv's denoisers: ``deepinv:drunet``, ``deepinv:NAME=FILE`` with weights from a local file, any ``deepinv.models.Denoiser`` by its class name.
+
+deepinv's contract is this package's, on images in [0, 1]: :math:`D(x, \sigma)`, ``sigma`` a scalar or (B,). What is done here is data units,
+precision, sizes and a card; so an instance is wrapped with :func:`wrap`. Two of its models keep to the contract only in part:
+
+* ``DiffUNet`` snaps ``sigma`` to the nearest of 1000 steps and clips its answer to [0, 1], which is no posterior mean. Its tensors are an ADM
+network: they are opened as one
+  (``guided_diffusion.py``), the step interpolated, nothing clipped. At the steps' own noise levels, where nothing clips, the two agree.
+* ``NCSNpp`` and ``ADMUNet`` read from a file believe that it was trained on [0, 1]; the files there are (Karras et al. 2022) were trained on [-1, 1]
+with ``sigma_data`` 0.5. Here
+  a file is taken to be one of those.
+
+Without a file the weights are deepinv's own download, refused where INVERSE_OFFLINE or HF_HUB_OFFLINE is set. The terms of the weights are their
+authors'. Cost: one F is one evaluation.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inverse.errors import PriorError, did_you_mean
+from inverse.priors.adapters.checkpoint import read_tensors
+from inverse.priors.adapters.guided_diffusion import ADMSettings, adm_network, describe
+from inverse.priors.adapters.modules import ModuleNetwork, offline
+from inverse.priors.adapters.parametrisation import AdaptedPrior, Denoising
+from inverse.priors.card import Card
+
+__all__ = ["open_spec", "wrap"]
+
+STRIDES = {"DRUNet": 8, "NCSNpp": 8, "ADMUNet": 8}
+SPANS = {"DRUNet": (0.001, 50 / 255), "NCSNpp": (0.001, 40.0), "ADMUNet": (0.001, 40.0)}
+"""Noise levels of training in deepinv's units, as the papers say; others take DRUNet's."""
+
+
+def open_spec(text: str) -> Any:
+    """A prior from ``NAME`` or ``NAME=FILE``.
+
+    Raises:
+        PriorError: there is no such denoiser, its weights cannot be had or do not fit.
+    """
+    name, _, file = text.partition("=")
+    models = importlib.import_module("deepinv.models")
+    classes = {
+        key.lower(): value
+        for key, value in vars(models).items()
+        if isinstance(value, type) and issubclass(value, models.Denoiser) and value is not models.Denoiser
+    }
+    if name.lower() not in classes:
+        raise PriorError(f"deepinv has no denoiser '{name[:60]}'", did_you_mean(name.lower(), classes))
+    kind = classes[name.lower()]
+    card = _card(kind.__name__)
+    if kind is models.DiffUNet and file:
+        return _diffunet(read_tensors(Path(file).expanduser()), card)
+    model = _build(kind, file)
+    return _diffunet(model.state_dict(), card) if kind is models.DiffUNet else wrap(model, card)
+
+
+def wrap(denoiser: Callable[..., Tensor], card: Card | None = None) -> AdaptedPrior:
+    """A prior from any of deepinv's denoisers, or whatever keeps to their contract.
+
+    Args:
+        denoiser: ``denoiser(x, sigma)`` for images in [0, 1], ``sigma`` (B,). It is not changed.
+        card: Its card; ``data_range`` says which data values are its 0 and 1.
+    """
+    known = _card(type(denoiser).__name__) if card is None else card
+    return AdaptedPrior(ModuleNetwork(denoiser, _call), Denoising(), known, _dtype(denoiser))
+
+
+def _call(model: Any, z: Tensor, time: Tensor) -> Tensor:
+    """In model units: ``2 D((z + 1) / 2, sigma / 2) - 1``."""
+    answer: Tensor = model((z + 1) / 2, (time / 2).to(z.dtype))
+    return 2 * answer - 1
+
+
+def _dtype(denoiser: Any) -> torch.dtype:
+    parameters = denoiser.parameters() if isinstance(denoiser, torch.nn.Module) else iter(())
+    return next((value.dtype for value in parameters if value.is_floating_point()), torch.float32)
+
+
+def _card(name: str) -> Card:
+    low, high = SPANS.get(name, SPANS["DRUNet"])
+    return Card(
+        name=name.lower(),
+        title=f"deepinv.models.{name}",
+        kind="network",
+        adapter="deepinv",
+        licence="not recorded here: see deepinv's page of pretrained weights",
+        channels=3 if name in ("DRUNet", "DiffUNet", "NCSNpp", "ADMUNet") else None,
+        data_var=0.0625,
+        sigma_min=low,
+        sigma_max=high,
+        stride=STRIDES.get(name, 1),
+        minimum_size=STRIDES.get(name, 1),
+    )
+
+
+def _build(kind: Any, file: str) -> Any:
+    """A model with its weights, from a file or from deepinv."""
+    takes = inspect.signature(kind).parameters
+    try:
+        if "pretrained" not in takes:
+            if file:
+                raise PriorError(f"deepinv's {kind.__name__} takes no weights", "leave =FILE out")
+            return kind()
+        if not file:
+            if offline():
+                raise PriorError(
+                    f"deepinv's weights of {kind.__name__} would have to be downloaded, and this is offline",
+                    f"give them: deepinv:{kind.__name__.lower()}=FILE, or unset INVERSE_OFFLINE",
+                )
+            with torch.random.fork_rng(devices=[]):
+                return kind(pretrained="download").eval().requires_grad_(False)
+        tensors = read_tensors(Path(file).expanduser())
+        trained = {"_was_trained_on_minus_one_one": True, "pixel_std": 0.5} if "pixel_std" in takes else {}
+        with torch.random.fork_rng(devices=[]):
+            model = kind(pretrained=None, **_shape(kind.__name__, tensors), **trained)
+        model.load_state_dict(tensors)
+    except PriorError:
+        raise
+    except Exception as error:  # a download's errors are many, and a constructor's are whatever its author chose
+        reason = " ".join(str(error).split())[:150]
+        raise PriorError(
+            f"deepinv's {kind.__name__} cannot be opened: {reason}", "is it the weights' class?"
+        ) from error
+    return model.eval().requires_grad_(False)
+
+
+def _shape(name: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """Constructor arguments that the tensors' shapes tell."""
+    head, tail = tensors.get("m_head.weight"), tensors.get("m_tail.weight")
+    if name == "DRUNet" and head is not None and tail is not None:
+        return {"in_channels": head.shape[1] - 1, "out_channels": tail.shape[0]}
+    if name == "NCSNpp":
+        return {"model_type": "ncsn" if "map_noise.freqs" in tensors else "ddpm", "augment_dim": _width(tensors)}
+    return {"label_dim": tensors["map_label.weight"].shape[1]} if "map_label.weight" in tensors else {}
+
+
+def _width(tensors: dict[str, Tensor]) -> int:
+    return tensors["map_augment.weight"].shape[1] if "map_augment.weight" in tensors else 0
+
+
+def _diffunet(tensors: dict[str, Tensor], card: Card) -> AdaptedPrior:
+    """Its tensors as the ADM network that they are."""
+    named = {name: value.float() for name, value in tensors.items() if not name.endswith("_alphas_cumprod")}
+    settings = ADMSettings()
+    facts = describe(named, settings)
+    network, stride = adm_network(named, settings)
+    levels = settings.discrete().levels / 2
+    card = card.model_copy(
+        update={
+            "channels": facts["channels"],
+            "stride": stride,
+            "minimum_size": stride,
+            "sigma_min": float(levels[0]),
+            "sigma_max": float(levels[-1]),
+        }
+    )
+    return AdaptedPrior(network, settings.discrete(), card)
