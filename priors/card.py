@@ -1,20 +1,29 @@
 """Prior cards: what a prior is, what it was trained on and under which terms, and in which units it speaks.
 
-A card is a YAML file in ``priors/cards/`` (or a user's own, weights beside it). Neither torch nor deepinv is imported here.
+A card is a YAML file in ``priors/cards/`` (or a user's own, weights beside it), or JSON in the metadata of a safetensors file under
+``card``. It is data: tags, anchors and aliases (which can make a few lines expand without end) are refused. Neither torch nor deepinv is
+imported here.
 """
 
 from __future__ import annotations
 
+import io
+import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import AliasEvent
 
 from inverse.errors import PriorError
+from inverse.priors.files import Header, regular_file
 
-__all__ = ["Card", "read_card"]
+__all__ = ["Card", "card_of_header", "card_text", "parse_card", "read_card"]
+
+_CARD_LIMIT = 128 * 2**10
 
 
 class Card(BaseModel):
@@ -54,9 +63,9 @@ class Card(BaseModel):
         residual: Span of the denoising residual over the noise, ``std(x - D(x, s)) / s``, on its own images, by noise level in 8-bit units.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    name: str
+    name: str = Field(min_length=1, max_length=200)
     title: str
     kind: Literal["network", "gaussian", "mixture", "patch", "callable"]
     adapter: str | None = None
@@ -88,6 +97,27 @@ class Card(BaseModel):
     calibration: dict[str, Any] = Field(default_factory=dict)
     residual: dict[str, tuple[float, float]] = Field(default_factory=dict)
 
+    @field_validator("data_range")
+    @classmethod
+    def _low_then_high(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not value[0] < value[1]:
+            raise ValueError(f"[{value[0]:g}, {value[1]:g}]; allowed: [low, high] with low < high")
+        return value
+
+    @field_validator("weights")
+    @classmethod
+    def _beside_the_card(cls, value: str | None) -> str | None:
+        if value is not None and (value in ("", ".", "..") or re.search(r"[/\\\0]", value)):
+            raise ValueError("a file name is allowed, not a path")
+        return value
+
+    @field_validator("sha256")
+    @classmethod
+    def _whole_hash(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", value):
+            raise ValueError("64 hexadecimal digits are allowed")
+        return value
+
     @property
     def gain(self) -> float:
         """Model units in one data unit."""
@@ -95,20 +125,71 @@ class Card(BaseModel):
         return 2.0 / (high - low)
 
 
+def parse_card(data: Any, label: str) -> Card:
+    """A card from plain data; `label` is what the message calls it.
+
+    Raises:
+        PriorError: It is not a card; the message names the first field that is wrong.
+    """
+    if not isinstance(data, dict):
+        raise PriorError(f"{label} is not a table of fields", "see: inverse prior show photo")
+    try:
+        return Card.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])[:80]
+        raise PriorError(f"{label}: {where}: {first['msg'][:160]}", "see: inverse prior show photo") from error
+
+
 def read_card(path: Path) -> Card:
-    """Read a card.
+    """Read a card file.
 
     Raises:
         PriorError: the file is missing, is not YAML, or is not a card.
     """
+    label = f"prior card {path.name}"
+    with regular_file(path) as (file, size):
+        if size > _CARD_LIMIT:
+            raise PriorError(f"{label} has {size:,} bytes; allowed: at most {_CARD_LIMIT:,}", "is it the weights?")
+        content = file.read(_CARD_LIMIT)
     try:
-        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-        return Card.model_validate(data)
-    except (OSError, UnicodeDecodeError) as error:
-        raise PriorError(f"prior card {path.name} cannot be read: {type(error).__name__}") from error
-    except YAMLError as error:
-        raise PriorError(f"prior card {path.name} is not YAML") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise PriorError(f"prior card {path.name}: {where}: {first['msg']}") from error
+        text = content.decode("utf-8")
+        if any(isinstance(event, AliasEvent) for event in YAML(typ="safe", pure=True).parse(text)):
+            raise PriorError(f"{label}: aliases (*name) are not allowed", "write the value out")
+        data = YAML(typ="safe", pure=True).load(text)
+    except UnicodeDecodeError as error:
+        raise PriorError(f"{label} is not a text file", "is it the weights?") from error
+    except (YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise PriorError(f"{label} is not YAML", "see: inverse prior show photo") from error
+    return parse_card(data, label)
+
+
+def card_of_header(header: Header, name: str) -> Card:
+    """The card that a safetensors file holds; `name` is the file's.
+
+    Raises:
+        PriorError: It holds none, or what it holds is not a card.
+    """
+    text = header.metadata.get("card")
+    if text is None:
+        raise PriorError(
+            f"{name}: holds weights but no card", "give its card (.yaml), or make one: inverse prior convert"
+        )
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PriorError(f"{name}: the card in it is not JSON") from error
+    return parse_card(data, f"{name}: the card in it")
+
+
+def card_text(card: Card, *, as_json: bool = False) -> str:
+    """The card as YAML, or as JSON; `read_card` and `parse_card` read it back."""
+    fields = card.model_dump(mode="json", exclude_none=True)
+    if as_json:
+        return json.dumps(fields, ensure_ascii=False)
+    yaml = YAML()
+    yaml.default_flow_style = None
+    yaml.width = 110
+    stream = io.StringIO()
+    yaml.dump(fields, stream)
+    return stream.getvalue()

@@ -1,8 +1,7 @@
-"""Opening a prior: by embedded name, by card file, or from anything callable as ``D(x, sigma)``."""
+"""Opening a prior: by name, by file, through an adapter, or from anything callable as ``D(x, sigma)``."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +11,14 @@ import torch
 from torch import Tensor
 
 from inverse.errors import PriorError, UsageError
-from inverse.priors.card import Card, read_card
-from inverse.priors.catalog import card_path
+from inverse.priors import adapters
+from inverse.priors.card import Card
+from inverse.priors.catalog import Found, find
 from inverse.priors.gaussian import GaussianPrior
 from inverse.priors.unet import EDMDenoiser, UNet, UNetConfig
+from inverse.priors.weights import check_state, read_tensors
 
-__all__ = ["CallablePrior", "NetworkPrior", "open_prior"]
+__all__ = ["CallablePrior", "NetworkPrior", "open_prior", "with_range"]
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 
@@ -108,41 +109,102 @@ def _ranged(card: Card, data_range: tuple[float, float] | None) -> Card:
     )
 
 
-def _load_network(card: Card, folder: Path, data_range: tuple[float, float] | None) -> NetworkPrior:
-    from safetensors.torch import load
-
-    if card.weights is None or card.network is None:
-        raise PriorError(f"prior '{card.name}': the card names no weights")
-    candidates = [folder / card.weights, folder.parent / "weights" / card.weights]
-    path = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if path is None:
-        raise PriorError(f"prior '{card.name}': weights {card.weights} are missing", "reinstall the package")
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != card.sha256:
-        raise PriorError(
-            f"prior '{card.name}': {card.weights} has sha256 {digest[:16]}..., its card says {str(card.sha256)[:16]}...",
-            "the file was changed or damaged: reinstall the package, or correct the card if the change is yours",
-        )
-    shape: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in card.network.items()
-    }
-    network = _blank(UNetConfig(**shape))
+def _network_config(card: Card) -> UNetConfig:
+    """The network's shape on a card, refused before it is built where it cannot be a network's."""
     try:
-        network.load_state_dict({name: value.float() for name, value in load(content).items()})
+        shape: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in (card.network or {}).items()
+        }
+        config = UNetConfig(**shape)
+        numbers = (config.channels_in, *config.channels, *config.blocks, config.unshuffle, config.embedding)
+        fits = 0 < len(config.channels) == len(config.blocks) <= 8 and all(
+            type(number) is int and 0 < number <= limit
+            for number, limit in zip(
+                numbers,
+                (256, *[4096] * len(config.channels), *[64] * len(config.blocks), 16, 4096),
+                strict=True,
+            )
+        )
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise PriorError(f"prior '{card.name}': 'network' on its card is not a network of this package")
+    return config
+
+
+def _load_network(card: Card, tensors: dict[str, Tensor], data_range: tuple[float, float] | None) -> NetworkPrior:
+    config = _network_config(card)
+    try:
+        with torch.device("meta"):
+            expected = _blank(config).state_dict()
     except (RuntimeError, ValueError) as error:
-        raise PriorError(f"prior '{card.name}': {card.weights} does not fit the network on its card") from error
+        raise PriorError(f"prior '{card.name}': 'network' on its card is not a network of this package") from error
+    check_state(expected, tensors, name=f"prior '{card.name}': {card.weights or 'its file'}")
+    network = _blank(config)
+    network.load_state_dict({name: value.float() for name, value in tensors.items()})
     card = _ranged(card, data_range)
     return NetworkPrior(_denoiser(network, card, dtype=torch.float32, device="cpu"), card)
+
+
+def _missing(found: Found) -> PriorError:
+    card = found.card
+    if found.where == "remote":
+        size = f" ({card.bytes / 1e9:.2f} GB)" if card.bytes else ""
+        return PriorError(
+            f"prior '{card.name}' is not on this machine; nothing is downloaded unasked",
+            f"get it{size}: inverse prior add {card.name}",
+        )
+    where = {"embedded": "reinstall the package", "store": f"add it again: inverse prior add FILE --name {card.name}"}
+    return PriorError(
+        f"prior '{card.name}': weights {card.weights} are missing",
+        where.get(found.where, f"put the file beside its card {found.path.name}"),
+    )
+
+
+def _open_found(found: Found, data_range: tuple[float, float] | None) -> Any:
+    card = found.card
+    if found.where == "remote":
+        raise _missing(found)
+    if found.weights is None:
+        if card.kind == "gaussian" and card.adapter is None:
+            card = _ranged(card, data_range)
+            return GaussianPrior(card.mean, card.data_var, name=card.name)
+        raise PriorError(f"prior '{card.name}': the card names no weights", "add the fields weights and sha256 to it")
+    if not found.weights.exists() and not found.weights.is_symlink():
+        raise _missing(found)
+    tensors = read_tensors(found.weights, sha256=card.sha256, bytes=card.bytes)
+    if card.adapter is None and card.kind == "network":
+        return _load_network(card, tensors, data_range)
+    if card.adapter is not None:
+        return with_range(adapters.open_weights(card, tensors), data_range)
+    if card.kind == "callable":
+        raise PriorError(f"prior '{card.name}': kind 'callable' cannot be opened from a file")
+    from inverse.priors import fitted
+
+    return with_range(fitted.open_weights(card, tensors), data_range)
+
+
+def with_range(denoiser: Denoiser, data_range: tuple[float, float] | None) -> Any:
+    """A denoiser in other data units: ``data_range`` are the values that stand for the ends of its card's range, (0, 1) without a card."""
+    card = getattr(denoiser, "card", None)
+    own = card.data_range if card is not None else (0.0, 1.0)
+    if data_range is None or tuple(data_range) == tuple(own):
+        return denoiser if card is not None else CallablePrior(denoiser, None)
+    (low, high), (own_low, own_high) = data_range, own
+    if not high > low:
+        raise UsageError(f"data range [{low:g}, {high:g}]", "allowed: [low, high] with low < high")
+    scale = (own_high - own_low) / (high - low)
+    return CallablePrior(denoiser, _ranged(card, data_range) if card else None, scale, low - own_low / scale)
 
 
 def open_prior(
     prior: str | Path | Denoiser, *, data_range: tuple[float, float] | None = None
 ) -> NetworkPrior | CallablePrior | GaussianPrior | Any:
-    """Open a prior.
+    """Open a prior. Nothing is downloaded.
 
     Args:
-        prior: Name of an embedded prior (``inverse list priors``), path of a card (``.yaml``) with its weights beside it, or anything
+        prior: Name of a prior that is embedded or in the user's store (``inverse prior list``), path of a card (``.yaml``) with its
+            weights beside it or of a ``.safetensors`` file that holds its card, ``ADAPTER:WHAT`` (``diffusers:FOLDER``), or anything
             callable as ``D(x, sigma) = E[x0 | x0 + sigma n = x]``, ``x`` (B, C, *S), ``sigma`` (B,).
         data_range: Data values that map to the ends of the prior's range, e.g. (0, 10000) for reflectance; default as on its card.
 
@@ -150,18 +212,11 @@ def open_prior(
         A denoiser in data units with its ``card`` (None for a bare callable).
 
     Raises:
-        PriorError: unknown name, missing weights, or weights that do not match the card's hash.
+        PriorError: unknown name, missing weights, weights that do not match the card, a pickle.
     """
     if callable(prior) and not isinstance(prior, str | Path):
-        card = getattr(prior, "card", None)
-        if data_range is None:
-            return prior if card is not None else CallablePrior(prior, None)
-        (low, high), (own_low, own_high) = data_range, card.data_range if card is not None else (0.0, 1.0)
-        scale = (own_high - own_low) / (high - low)
-        return CallablePrior(prior, _ranged(card, data_range) if card else None, scale, low - own_low / scale)
-    path = card_path(str(prior))
-    card = read_card(path)
-    if card.kind == "network":
-        return _load_network(card, path.parent, data_range)
-    card = _ranged(card, data_range)
-    return GaussianPrior(card.mean, card.data_var, name=card.name)
+        return with_range(prior, data_range)
+    name = str(prior)
+    if isinstance(prior, str) and name.partition(":")[0] in adapters.MODULES and ":" in name:
+        return with_range(adapters.open_spec(name), data_range)
+    return _open_found(find(name), data_range)

@@ -1,0 +1,129 @@
+"""A user's own priors: ``NAME.safetensors`` and ``NAME.yaml`` in ``$INVERSE_HOME/priors``.
+
+``INVERSE_HOME`` is ``$XDG_DATA_HOME/inverse``, or ``~/.local/share/inverse``, unless it is set. The weights are written first and the card
+last, so a card that is there has its weights; the card is in the weights' metadata too, so that one file can be carried elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from inverse.errors import OutputError, PriorError
+from inverse.io.atomic import atomic_bytes
+from inverse.lock import hold
+from inverse.priors.card import Card, card_text, read_card
+from inverse.priors.files import PICKLES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["card_file", "check_name", "home", "pack", "place", "save_prior", "store_folder", "stored"]
+
+_ELSEWHERE = "set INVERSE_HOME to a folder you may write to"
+
+
+def home() -> Path:
+    """The folder of everything that is kept for a user between runs."""
+    if given := os.environ.get("INVERSE_HOME"):
+        return Path(given)
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "inverse"
+
+
+def store_folder() -> Path:
+    """The folder of the user's priors; it need not exist."""
+    return home() / "priors"
+
+
+def card_file(name: str) -> Path | None:
+    """The card file of a prior in the store, or None."""
+    path = store_folder() / f"{name}.yaml"
+    return path if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name) and path.is_file() else None
+
+
+def stored() -> Mapping[str, Card]:
+    """The cards in the store, by file name; one that cannot be read is left out here, and says why when it is asked for by name."""
+    found = {}
+    for path in sorted(store_folder().glob("*.yaml")):
+        try:
+            found[path.stem] = read_card(path)
+        except PriorError:
+            continue
+    return MappingProxyType(found)
+
+
+def check_name(name: str) -> None:
+    """Check that a user's prior may have this name.
+
+    Raises:
+        PriorError: It may not.
+    """
+    from inverse.priors.catalog import embedded
+
+    if len(name) > 100 or not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+        raise PriorError(
+            f"prior name {name[:60]!r}; allowed: lower-case letters, digits and . _ -, starting with a letter or digit",
+            "give it another name with --name",
+        )
+    if name.endswith((*PICKLES, ".yaml", ".yml", ".safetensors")):
+        raise PriorError(f"prior name '{name}' ends like a file's", "give it another name with --name")
+    if name in embedded():
+        raise PriorError(f"'{name}' is the name of an embedded prior", "give it another name with --name")
+
+
+def pack(card: Card, tensors: Mapping[str, Tensor]) -> bytes:
+    """A safetensors file that holds its card, without what only the finished file can tell (name, hash and size)."""
+    from safetensors.torch import save
+
+    inner = card.model_copy(update={"weights": None, "sha256": None, "bytes": None})
+    return save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        metadata={"card": card_text(inner, as_json=True)},
+    )
+
+
+def save_prior(card: Card, tensors: Mapping[str, Tensor], *, overwrite: bool = False) -> Path:
+    """Put a prior into the store, dtypes as given.
+
+    Args:
+        card: Its card; weights, sha256 and bytes are filled in.
+        tensors: Its weights.
+        overwrite: Whether a prior of that name may be replaced.
+
+    Returns:
+        The card's file.
+
+    Raises:
+        PriorError: The name is not allowed, or taken.
+        OutputError: The store cannot be written to.
+    """
+    return place(card, pack(card, tensors), overwrite=overwrite)
+
+
+def place(card: Card, content: bytes, *, overwrite: bool = False) -> Path:
+    """Put a card and the content of its safetensors file into the store; as `save_prior`."""
+    check_name(card.name)
+    folder = store_folder()
+    path = folder / f"{card.name}.yaml"
+    whole = card.model_copy(
+        update={
+            "weights": f"{card.name}.safetensors",
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "bytes": len(content),
+        }
+    )
+    try:
+        with hold(folder / ".lock"):
+            if os.path.lexists(path) and not overwrite:
+                raise PriorError(f"the store has a prior '{card.name}'", "choose another --name, or give --overwrite")
+            atomic_bytes(folder / f"{card.name}.safetensors", content, overwrite=True)
+            atomic_bytes(path, card_text(whole).encode(), overwrite=True)
+    except OutputError as error:
+        raise OutputError(error.message, _ELSEWHERE) from error
+    return path
