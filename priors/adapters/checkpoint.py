@@ -1,0 +1,155 @@
+"""Tensors of other people's files: PyTorch checkpoints, safetensors, and, on request, pickles; none of their code is run.
+
+* safetensors: read and checked by :mod:`inverse.priors.weights`.
+* ``.pt``, ``.pth``, ``.ckpt`` (zip, or the format before it): ``torch.load(weights_only=True)``, after the archive's own table has been checked
+against the file's size.
+* Anything that names code (a pickled module, a ``.pkl``): refused, unless ``trust`` is given; then it is read by
+:mod:`inverse.priors.adapters.pickles`, which runs none of it.
+
+The kind is told from the first bytes, not from the name. Weights are looked for under the usual keys (``ema``, ``params_ema``, ``state_dict``,
+``model``, ...).
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+from inverse.errors import PriorError
+from inverse.priors.adapters import pickles
+from inverse.priors.files import regular_file
+
+__all__ = ["read_checkpoint", "read_tensors"]
+
+KEYS = (
+    "ema", "ema_state_dict", "model_ema", "ema_model", "params_ema", "state_dict", "model_state_dict", "model", "params", "net", "network",
+)  # fmt: skip
+"""Where weights are, the averaged ones first."""
+
+LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
+"""The number that PyTorch's format before zip starts with, pickled."""
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors by name, of a file that names no code.
+
+    Raises:
+        PriorError: as :func:`read_checkpoint`.
+    """
+    return read_checkpoint(path)[0]
+
+
+def read_checkpoint(path: Path, *, trust: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors by name, and the attributes of the pickled module that they were in, with its class as ``class``; none for plain tensors.
+
+    Args:
+        path: The file.
+        trust: Whether a file that names code may be read (without running it).
+
+    Raises:
+        PriorError: it is missing, truncated, no checkpoint, names code, holds no weights, or has values that are not finite.
+    """
+    with regular_file(path) as (file, size):
+        start = file.read(64)
+        file.seek(0)
+        if start[8:9] == b"{":
+            from inverse.priors.weights import read_tensors as read_safetensors
+
+            return read_safetensors(path), {}
+        try:
+            content = _load(file, start, size, path.name, trust)
+        except PriorError:
+            raise
+        except Exception as error:  # a damaged pickle can fail in any way
+            raise PriorError(
+                f"{path.name}: damaged, truncated or no checkpoint ({type(error).__name__})",
+                "copy or download it again",
+            ) from error
+        tensors, attributes = _weights(content, path.name)
+        _check(tensors, size, path.name)
+    return tensors, attributes
+
+
+def _load(file: IO[bytes], start: bytes, size: int, name: str, trust: bool) -> Any:
+    if not start:
+        raise PriorError(f"{name}: is empty", "copy or download it again")
+    archive = start.startswith(b"PK\x03\x04")
+    if archive:
+        _check_archive(file, size, name)
+    elif not start.startswith(b"\x80"):
+        raise PriorError(f"{name}: no PyTorch checkpoint, safetensors file or pickle", "copy or download it again")
+    if archive or LEGACY in start:
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:
+            # the only message that torch has for a name outside its list of harmless ones
+            if "Unsupported" not in str(error) and "GLOBAL" not in str(error):
+                raise
+            if not trust:
+                raise _needs_trust(name) from error
+        file.seek(0)
+        return torch.load(file, map_location="cpu", weights_only=False, pickle_module=pickles)
+    if not trust:
+        raise _needs_trust(name)
+    return pickles.load(file)
+
+
+def _needs_trust(name: str) -> PriorError:
+    return PriorError(
+        f"{name}: names code, as pickles do; it was not opened",
+        "if it is from where it says, --i-trust-this-file reads its tensors (and still runs none of its code)",
+    )
+
+
+def _check_archive(file: IO[bytes], size: int, name: str) -> None:
+    """Refuse archives that unpack to more than they are, and TorchScript."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise PriorError(f"{name}: truncated or damaged archive", "copy or download it again") from error
+    declared = sum(entry.file_size for entry in entries)
+    if declared > size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise PriorError(
+            f"{name}: an archive of {size:,} bytes that unpacks to {declared:,}; PyTorch's are not compressed",
+            "save it again with torch.save",
+        )
+    if any(entry.filename.endswith("/constants.pkl") for entry in entries):
+        raise PriorError(f"{name}: TorchScript, which is code", "allowed: a state dict, saved with torch.save")
+    file.seek(0)
+
+
+def _weights(content: Any, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors in what a file held."""
+    for _ in range(4):
+        tensors, attributes = pickles.module_tensors(content)
+        if tensors:
+            return tensors, {**attributes, "class": pickles.module_name(content)}
+        if not isinstance(content, dict):
+            break
+        tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
+        if tensors:
+            return tensors, {}
+        inside = next(
+            (content[key] for key in KEYS if isinstance(content.get(key), dict) and content[key] is not content), None
+        )
+        if inside is None and len(content) == 1:
+            inside = next(iter(content.values()))
+        content = inside
+    raise PriorError(f"{name}: holds no weights by name", f"looked under: {', '.join(KEYS[:6])}, ...")
+
+
+def _check(tensors: dict[str, Tensor], size: int, name: str) -> None:
+    """Refuse tensors larger than the file that they come from (views can repeat a number), and values that are not finite."""
+    if any(value.layout != torch.strided or value.is_quantized for value in tensors.values()):
+        raise PriorError(f"{name}: sparse or quantised tensors; allowed: plain ones")
+    if sum(math.prod(value.shape) * value.element_size() for value in tensors.values()) > 4 * size:
+        raise PriorError(f"{name}: tensors larger than the file that holds them", "copy or download it again")
+    for key, value in tensors.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise PriorError(f"{name}: the tensor '{key[:80]}' has values that are NaN or infinite")

@@ -1,0 +1,144 @@
+"""Pickles without their code: every class and function that a pickle names becomes an inert record of what it was given.
+
+A pickle is a program: it names functions and calls them. Here every name is answered by a new, empty class (:class:`Inert`) that keeps its arguments
+and state, but for the few that
+build tensors and ordered dictionaries, and those are functions of this module. So nothing of the file runs: neither ``os.system``, nor the source
+code of the network that a pickle of Karras et al. 2022 (``torch_utils.persistence``) carries as text.
+
+What remains of a file with bad intentions is memory: a file may not make more tensors than it has bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections import OrderedDict
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["Inert", "InertUnpickler", "load", "module_name", "module_tensors"]
+
+
+class Inert(dict):  # type: ignore[type-arg]
+    """What stands for an object: its arguments, its state, and its items where it is a container."""
+
+    path = ""
+    args: tuple[Any, ...]
+    state: Any
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Inert:
+        """Keep the arguments."""
+        made = super().__new__(cls)
+        made.args, made.state = args, None
+        return made
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def append(self, item: Any) -> None:
+        """An item of a list."""
+        self[len(self)] = item
+
+    def extend(self, items: Any) -> None:
+        """Items of a list."""
+        for item in items:
+            self.append(item)
+
+    def add(self, item: Any) -> None:
+        """An item of a set."""
+        self.append(item)
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
+
+
+def _storage(content: bytes) -> Any:
+    """A storage that was pickled as a file within the file."""
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+
+
+def _tensor(storage: Any, offset: int, size: Any, stride: Any, *rest: Any) -> Tensor:
+    """A view of a storage, which must hold it."""
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if offset < 0 or min([*stride, *size], default=0) < 0 or (0 not in size and last >= storage.size()):
+        raise pickle.UnpicklingError("a tensor larger than its storage")
+    count = 1
+    for n in size:
+        count *= n
+    if count > storage.size():
+        raise pickle.UnpicklingError("a tensor larger than its storage")
+    empty: Tensor = torch.empty(0, dtype=storage.dtype)
+    return empty.set_(storage._untyped_storage, offset, size, stride)
+
+
+def _parameter(data: Any, *rest: Any) -> Any:
+    return data
+
+
+ALLOWED: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor"): _tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_parameter"): _parameter,
+    ("torch.storage", "_load_from_bytes"): _storage,
+}
+
+
+class InertUnpickler(pickle.Unpickler):
+    """An unpickler that knows how to build tensors and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What a name of the pickle stands for."""
+        if (module, name) in ALLOWED:
+            return ALLOWED[module, name]
+        if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
+            return getattr(torch, name)
+        return type("Inert", (Inert,), {"path": f"{module}.{name}"})
+
+
+Unpickler = InertUnpickler
+"""Under the name that ``torch.load(pickle_module=...)`` asks for."""
+
+
+def load(file: IO[bytes], **options: Any) -> Any:
+    """One object of a file."""
+    return InertUnpickler(file, **options).load()
+
+
+def _state(found: Any) -> dict[str, Any]:
+    """State of a module: its own, or that in the record of ``torch_utils.persistence``."""
+    if not isinstance(found, Inert):
+        return {}
+    state = found.state
+    if found.args and isinstance(found.args[0], dict) and "state" in found.args[0]:
+        state = found.args[0]["state"]
+    if isinstance(state, Inert):
+        return dict(state)
+    return state if isinstance(state, dict) else {}
+
+
+def module_name(found: Any) -> str:
+    """Class of a module."""
+    if not isinstance(found, Inert):
+        return ""
+    if found.args and isinstance(found.args[0], dict) and "class_name" in found.args[0]:
+        return str(found.args[0]["class_name"])
+    return found.path.rsplit(".", 1)[-1]
+
+
+def module_tensors(found: Any, prefix: str = "", depth: int = 32) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Parameters and buffers of a pickled module by name, and its plain attributes (numbers, texts, None)."""
+    state, tensors = _state(found), {}
+    for kind in ("_parameters", "_buffers"):
+        for name, value in dict(state.get(kind) or {}).items():
+            if isinstance(value, Tensor):
+                tensors[f"{prefix}{name}"] = value
+    for name, value in dict(state.get("_modules") or {}).items() if depth else ():
+        tensors.update(module_tensors(value, f"{prefix}{name}.", depth - 1)[0])
+    plain = {key: value for key, value in state.items() if isinstance(value, bool | int | float | str)}
+    return tensors, plain
