@@ -172,7 +172,7 @@ def _open_found(found: Found, data_range: tuple[float, float] | None) -> Any:
         raise PriorError(f"prior '{card.name}': the card names no weights", "add the fields weights and sha256 to it")
     if not found.weights.exists() and not found.weights.is_symlink():
         raise _missing(found)
-    tensors = read_tensors(found.weights, sha256=card.sha256, bytes=card.bytes)
+    tensors = read_tensors(found.weights, sha256=card.sha256)
     if card.adapter is None and card.kind == "network":
         return _load_network(card, tensors, data_range)
     if card.adapter is not None:
