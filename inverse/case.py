@@ -167,7 +167,7 @@ def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:
     post = replace(post, crop=case.crop)
     arrays = {"mean": post.mean[0], "data_share": post.data_share[0], "invented": post.invented[0]}
     arrays |= {"samples": post.samples[:, 0], "misfit": post.misfit[:, 0]}
-    if len(post.samples) > 1:
+    if len(post.samples) > 1 or (post.knows_spread and "responsibility" not in post.diagnostics):
         arrays |= {"std": post.std[0], "quantiles": torch.stack([post.quantile(q)[0] for q in INTERVAL])}
     if "r_hat" in in_numbers(post.diagnostics):
         arrays |= {"r_hat": post.r_hat[0], "ess": post.ess[0]}

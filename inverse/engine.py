@@ -115,11 +115,14 @@ class Problem:
         observation = self.observation.select(index)
         rng = Rng(self.seed, [self.items[item] for item, _ in pairs], [sample for _, sample in pairs])
         levels = self.levels[pairs[0][0]]
-        own = sorted({item for item, _ in pairs})
-        centres = initial_mean(
-            self.observation.select(torch.tensor(own, device=index.device)), self.prior_mean, self.card
-        )
-        centre = centres[[own.index(item) for item, _ in pairs]]
+        if self.spec.closed_form:
+            centre = observation.empty() + self.prior_mean
+        else:
+            own = sorted({item for item, _ in pairs})
+            centres = initial_mean(
+                self.observation.select(torch.tensor(own, device=index.device)), self.prior_mean, self.card
+            )
+            centre = centres[[own.index(item) for item, _ in pairs]]
         start = self.method.start(centre, levels[0], rng)
         denoise = self.denoise.for_samples(rng.samples, symmetric=self.card.symmetry is not None)
         yield from run(self.method, denoise, start, levels, observation, rng)
@@ -134,7 +137,7 @@ def _check_needs(spec: MethodSpec, values: Mapping[str, Any], observation: Obser
     has = _capabilities(observation)
     missing = sorted(spec.needs_for(values) - has)
     if missing:
-        fitting = [name for name, other in methods().items() if other.needs_for({}) <= has]
+        fitting = [name for name, other in methods().items() if other.needs_for({}) <= has and not other.closed_form]
         chosen = "".join(f" with {key}" for key, need in spec.needs_with.items() if need - has and not spec.needs - has)
         raise RecipeError(
             f"method '{spec.name}'{chosen} needs a {' and '.join(missing)} operator; "
@@ -147,7 +150,8 @@ def _compose(spec: MethodSpec, params: Mapping[str, Any], card: Card, mean: Tens
     module, function = spec.factory.split(":")
     factory: Callable[..., Method] = getattr(importlib.import_module(module), function)
     own = {name: value for name, value in params.items() if name not in ("steps", "sigma_max", "sigma_min", "levels")}
-    return factory(Context(data_var=card.data_var, gain=card.gain, mean=mean, steps=int(params["steps"])), **own)
+    steps = 1 if spec.closed_form else int(params["steps"])
+    return factory(Context(data_var=card.data_var, gain=card.gain, mean=mean, steps=steps), **own)
 
 
 def _levels(
@@ -247,7 +251,14 @@ def prepare(
     if not observation.linear:
         away = Rng(0, ("",), (0,)).normal(like[:1], step=0, stream="point")
         observation = replace(observation, point=mean + card.data_var**0.5 * away)
+    if spec.closed_form:
+        from inverse.priors.closed import closed_form
+
+        closed_form(opened, observation.shape)
     composed = _compose(spec, values, card, mean)
+    levels = (
+        _levels(composed, values, card, observation) if not spec.closed_form else ((card.sigma_max, 0.0),) * len(names)
+    )
     return Problem(
         observation=observation,
         denoise=Denoise(opened, observation.counter),
@@ -256,7 +267,7 @@ def prepare(
         method=composed,
         spec=spec,
         params=values,
-        levels=_levels(composed, values, card, observation),
+        levels=levels,
         items=names,
         seed=seed,
         dtype=precision,

@@ -261,5 +261,27 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             factory="inverse.samplers.reddiff:red_diff",
             point_estimate=True,
         ),
+        "exact": MethodSpec(
+            name="exact",
+            title="The exact posterior of a Gaussian or mixture prior (Matheron; Papandreou & Yuille 2010)",
+            summary="independent draws, mean and variance in closed form; priors of kind gaussian and mixture, any linear operator; no network",
+            factory="inverse.samplers.exact:exact",
+            parameters=MappingProxyType(
+                {
+                    "solver": Parameter(
+                        "auto",
+                        "closed form or matrix where there is one, else conjugate gradients; or always one of them",
+                        choices=("auto", "dense", "cg"),
+                    ),
+                    "tolerance": Parameter(
+                        1e-6, "of the conjugate gradients, relative to the right-hand side", low=1e-14, high=0.1
+                    ),
+                    "iterations": Parameter(1000, "of the conjugate gradients, at most", low=1, high=1_000_000),
+                }
+            ),
+            needs=frozenset({"linear"}),
+            closed_form=True,
+            count=lambda values: (0, 0),
+        ),
     }
 )

@@ -97,6 +97,7 @@ class MethodSpec:
         count: F and V of a sample from the parameters, where it is not evaluations times those two.
         particles: Name of the parameter that multiplies the states a sample holds; None is one.
         point_estimate: Whether its samples are estimates and not draws of a posterior.
+        closed_form: Whether it is one step without noise levels, for priors with a closed form alone.
     """
 
     name: str
@@ -111,6 +112,7 @@ class MethodSpec:
     count: Callable[[Mapping[str, Any]], tuple[int, int]] | None = None
     particles: str | None = None
     point_estimate: bool = False
+    closed_form: bool = False
 
     def cost(self, params: Mapping[str, Any]) -> tuple[int, int]:
         """Network evaluations and vector-Jacobian products of one sample, from parameters that override the defaults."""
@@ -156,8 +158,11 @@ class MethodSpec:
 
 def in_words(name: str, params: Mapping[str, Any]) -> str:
     """A method with what it was given, for a person."""
+    spec = method_spec(name)
+    if spec.closed_form:
+        return f"{name}, closed form"
     amount = f"{params['steps']} steps" if params.get("steps") else f"quality {params.get('quality')}"
-    return f"{name}, {amount}" + (", a point estimate" if method_spec(name).point_estimate else "")
+    return f"{name}, {amount}" + (", a point estimate" if spec.point_estimate else "")
 
 
 @cache

@@ -6,6 +6,8 @@ With ``c`` the prior's variance, :math:`R = c A^T (c A A^T + \sigma_y^2)^{-1} A`
   prior it equals 1 - posterior variance / prior variance. A nonlinear operator is linearised at the mean. Closed form where the physics knows
   the squares of its basis (``basis_squared``), else from keyed Rademacher probes, smoothed, with their standard error.
 * ``invented`` is :math:`d - R d` with ``d = mean - prior mean``: the part of the result that the data do not determine.
+* A method that knows its posterior's mean and variance (`inverse.samplers.exact`) says them, ``exact_mean`` and ``exact_variance``: then they are the mean and the
+  standard deviation (the variance averaged over the samples, each of which may bring an unbiased estimate), and of one Gaussian the quantiles.
 * ``misfit`` is :math:`\chi^2 / m`, ``m`` the number of observed real values (a complex value counts as two); its expectation is about 1.
 """
 
@@ -160,18 +162,31 @@ class Posterior:
         return statistics
 
     @property
+    def knows_spread(self) -> bool:
+        """Whether the method gave the variance, so that one sample has a standard deviation too."""
+        return "exact_variance" in self.diagnostics
+
+    @property
+    def _whole_mean(self) -> Tensor:
+        known = self.diagnostics.get("exact_mean")
+        return self._statistics.mean.to(self.states.dtype) if known is None else known[0].to(self.states.dtype)
+
+    @property
     def mean(self) -> Tensor:
-        """Posterior mean (B, C, *S)."""
-        return self._frame(self._statistics.mean.to(self.states.dtype))
+        """Posterior mean (B, C, *S): the method's where it knows it, else the samples'."""
+        return self._frame(self._whole_mean)
 
     @property
     def std(self) -> Tensor:
-        """Posterior standard deviation (B, C, *S), ``K - 1`` in its denominator.
+        """Posterior standard deviation (B, C, *S): the method's where it knows it, else the samples', ``K - 1`` in its denominator.
 
         Raises:
-            UsageError: there is one sample only.
+            UsageError: there is one sample only, and the method does not know it.
         """
-        return self._frame(self._statistics.std.to(self.states.dtype))
+        known = self.diagnostics.get("exact_variance")
+        if known is None:
+            return self._frame(self._statistics.std.to(self.states.dtype))
+        return self._frame(known.double().mean(0).clamp_min(0.0).sqrt().to(self.states.dtype))
 
     def quantile(self, q: float) -> Tensor:
         """Quantile ``q`` of the posterior predictive of each value, (B, C, *S).
@@ -179,9 +194,13 @@ class Posterior:
         Fewer than 39 samples cannot hold a 90 % interval empirically (the extremes of 4 cover 60 %), so below that it is
         ``mean + t_{K-1}(q) std sqrt(1 + 1/K)``; from 39 on it is the empirical quantile.
 
+        Where the method knows mean and variance of a Gaussian posterior, it is that Gaussian's.
+
         Raises:
             UsageError: ``q`` outside (0, 1), or one sample only.
         """
+        if self.knows_spread and "responsibility" not in self.diagnostics and 0 < q < 1:
+            return self.mean + float(stats.norm.ppf(q)) * self.std
         return interval_quantile(self.samples, q)
 
     @cached_property
@@ -214,7 +233,7 @@ class Posterior:
     @cached_property
     def _local(self) -> Observation:
         """The observation; where it is not linear, its tangent at the mean."""
-        return self.observation.linearised(self._statistics.mean.to(self.states.dtype))
+        return self.observation.linearised(self._whole_mean)
 
     def _determined(self, d: Tensor, *, tolerance: float = 1e-4) -> Tensor:
         """``R d``."""
@@ -264,7 +283,7 @@ class Posterior:
     @cached_property
     def invented(self) -> Tensor:
         """The part of the mean that the data do not determine, (B, C, *S), data units."""
-        d = self._statistics.mean.to(self.states.dtype) - self.prior_mean
+        d = self._whole_mean - self.prior_mean
         return self._frame(d - self._determined(d))
 
 
