@@ -16,9 +16,9 @@ from inverse.priors.card import Card
 from inverse.priors.catalog import Found, find
 from inverse.priors.gaussian import GaussianPrior
 from inverse.priors.unet import EDMDenoiser, UNet, UNetConfig
-from inverse.priors.weights import check_state, read_tensors
+from inverse.priors.weights import check_state, digest, read_tensors
 
-__all__ = ["CallablePrior", "NetworkPrior", "open_prior", "with_range"]
+__all__ = ["CallablePrior", "NetworkPrior", "open_prior", "open_tensors", "with_range"]
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 
@@ -173,15 +173,28 @@ def _open_found(found: Found, data_range: tuple[float, float] | None) -> Any:
     if not found.weights.exists() and not found.weights.is_symlink():
         raise _missing(found)
     tensors = read_tensors(found.weights, sha256=card.sha256)
-    if card.adapter is None and card.kind == "network":
-        return _load_network(card, tensors, data_range)
+    if card.sha256 is None:
+        # a file that holds its own card cannot hold its own hash: it is recorded as it is found
+        card = card.model_copy(update={"sha256": digest(found.weights), "bytes": found.weights.stat().st_size})
+    return open_tensors(card, tensors, data_range=data_range)
+
+
+def open_tensors(card: Card, tensors: dict[str, Tensor], *, data_range: tuple[float, float] | None = None) -> Any:
+    """A prior from its card and the tensors of its file.
+
+    Raises:
+        PriorError: they do not fit each other.
+    """
     if card.adapter is not None:
-        return with_range(adapters.open_weights(card, tensors), data_range)
+        return adapters.open_weights(_ranged(card, data_range), tensors)
+    if card.kind == "network":
+        return _load_network(card, tensors, data_range)
     if card.kind == "callable":
         raise PriorError(f"prior '{card.name}': kind 'callable' cannot be opened from a file")
     from inverse.priors import fitted
 
-    return with_range(fitted.open_weights(card, tensors), data_range)
+    units = {"fitted_range": list(card.data_range), **(card.network or {})}
+    return fitted.open_weights(_ranged(card.model_copy(update={"network": units}), data_range), tensors)
 
 
 def with_range(denoiser: Denoiser, data_range: tuple[float, float] | None) -> Any:

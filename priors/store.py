@@ -23,7 +23,7 @@ from inverse.priors.files import PICKLES
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["card_file", "check_name", "home", "pack", "place", "save_prior", "store_folder", "stored"]
+__all__ = ["broken", "card_file", "check_name", "home", "pack", "place", "save_prior", "store_folder", "stored"]
 
 _ELSEWHERE = "set INVERSE_HOME to a folder you may write to"
 
@@ -49,13 +49,22 @@ def card_file(name: str) -> Path | None:
 
 def stored() -> Mapping[str, Card]:
     """The cards in the store, by file name; one that cannot be read is left out here, and says why when it is asked for by name."""
-    found = {}
+    return MappingProxyType({name: card for name, card in _read().items() if isinstance(card, Card)})
+
+
+def broken() -> Mapping[str, PriorError]:
+    """What is wrong with the cards in the store that cannot be read, by file name."""
+    return MappingProxyType({name: error for name, error in _read().items() if isinstance(error, PriorError)})
+
+
+def _read() -> dict[str, Card | PriorError]:
+    found: dict[str, Card | PriorError] = {}
     for path in sorted(store_folder().glob("*.yaml")):
         try:
             found[path.stem] = read_card(path)
-        except PriorError:
-            continue
-    return MappingProxyType(found)
+        except PriorError as error:
+            found[path.stem] = error
+    return found
 
 
 def check_name(name: str) -> None:

@@ -1,0 +1,101 @@
+r"""Whether a prior's file is what its card says, and whether what it opens to is a denoiser.
+
+Two evaluations on a smooth ramp with noise. With much noise the answer is near the mean: the law of total variance gives
+:math:`E|D - m|^2 \le v` for the variance ``v`` of the images. With little it is near its input: :math:`E|D(x) - x|^2 \le \sigma^2`. Both bounds are
+taken three times as wide, and one percent of the images' standard deviation is added to the second for the network's precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from inverse.errors import PriorError
+from inverse.priors.card import Card
+from inverse.priors.catalog import find
+from inverse.priors.open import open_prior, open_tensors
+from inverse.priors.weights import digest, read_tensors
+
+__all__ = ["Verdict", "verify"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found out about a prior that is in order.
+
+    Attributes:
+        name: Of the prior.
+        where: Where it was found.
+        sha256: Of its weights, or None where it has none.
+        tensors: How many there are.
+        numbers: How many values they hold.
+        far: Distance of the answer from the mean at the largest noise, over the images' standard deviation.
+        near: Distance of the answer from the input at the smallest noise, over the images' standard deviation.
+    """
+
+    name: str
+    where: str
+    sha256: str | None
+    tensors: int
+    numbers: int
+    far: float
+    near: float
+
+
+def verify(name: str) -> Verdict:
+    """Check a prior by name or file: size, hash, header, shapes, finite values, and that it denoises.
+
+    Raises:
+        PriorError: What is wrong first.
+    """
+    found = find(name)
+    card = found.card
+    if found.where == "remote":
+        raise PriorError(f"prior '{card.name}' is not on this machine", f"get it: inverse prior add {card.name}")
+    tensors = {}
+    if found.weights is None:
+        prior = open_prior(name)
+    else:
+        tensors = read_tensors(found.weights, sha256=card.sha256, bytes=card.bytes)
+        prior = open_tensors(card, tensors)
+    far, near = _denoises(prior, card)
+    return Verdict(
+        name=card.name,
+        where=found.where,
+        sha256=card.sha256 or (digest(found.weights) if found.weights else None),
+        tensors=len(tensors),
+        numbers=sum(value.numel() for value in tensors.values()),
+        far=far,
+        near=near,
+    )
+
+
+@torch.no_grad()
+def _denoises(prior: Any, card: Card) -> tuple[float, float]:
+    size = -(-max(card.minimum_size, 32) // card.stride) * card.stride
+    std = card.data_var**0.5
+    noise = torch.randn(1, card.channels or 1, size, size, generator=torch.Generator().manual_seed(0))
+    image = card.mean + std * torch.linspace(-1.0, 1.0, size).expand_as(noise)
+
+    def rms(x: torch.Tensor) -> float:
+        return float(x.square().mean().sqrt()) / std
+
+    noisy = image + card.sigma_max * noise, image + card.sigma_min * noise
+    try:
+        answers = prior(noisy[0], card.sigma_max), prior(noisy[1], card.sigma_min)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise PriorError(f"prior '{card.name}' opens but does not run: {' '.join(str(error).split())[:160]}") from error
+    far, near = rms(answers[0] - card.mean), rms(answers[1] - noisy[1])
+    if not far <= 3.0:
+        raise PriorError(
+            f"prior '{card.name}': at noise {card.sigma_max:g} its answer is {far:.3g} standard deviations from its mean; allowed: 3",
+            "its range, mean, data_var or noise range on the card is not that of the weights",
+        )
+    if not near <= 3.0 * card.sigma_min / std + 0.01:
+        raise PriorError(
+            f"prior '{card.name}': at noise {card.sigma_min:g} it changes its input by {near * std:.3g}; allowed: three times the noise",
+            "its range, noise range or parametrisation on the card is not that of the weights",
+        )
+    return far, near
