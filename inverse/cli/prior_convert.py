@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from inverse.cli import options
 from inverse.errors import OutputError, PriorError, UsageError
 
 if TYPE_CHECKING:
@@ -53,8 +55,16 @@ LOGGER = logging.getLogger("inverse")
     metavar="FILE",
     help="Write FILE.safetensors and FILE.yaml instead of putting the prior into this machine's store.",
 )
+@options.overwrite
 def convert(
-    file: Path, name: str, kind: str, settings: tuple[str, ...], licence: str, trust: bool, output: Path | None
+    file: Path,
+    name: str,
+    kind: str,
+    settings: tuple[str, ...],
+    licence: str,
+    trust: bool,
+    output: Path | None,
+    overwrite: bool,
 ) -> int:
     """Turn a public checkpoint into a prior: safetensors and a card.
 
@@ -65,11 +75,11 @@ def convert(
     card, tensors = read(file, name=name, kind=kind, settings=_parsed(settings), licence=licence, trust=trust)
     count = sum(math.prod(value.shape) for value in tensors.values())
     if output is not None:
-        place = _write(card, tensors, output)
+        place = _write(card, tensors, output, overwrite=overwrite)
     else:
         from inverse.priors.store import save_prior
 
-        place = save_prior(card, tensors)
+        place = save_prior(card, tensors, overwrite=overwrite)
     LOGGER.info("prior        %s: %s, %.1f million numbers", card.name, card.adapter, count / 1e6)
     LOGGER.info(
         "units        values %g to %g, %s channels, noise %.3g to %.3g",
@@ -98,32 +108,20 @@ def _parsed(settings: tuple[str, ...]) -> dict[str, Any]:
     return parsed
 
 
-def _write(card: Card, tensors: dict[str, Tensor], output: Path) -> Path:
-    """Weights and card beside each other, each whole or not at all."""
+def _write(card: Card, tensors: dict[str, Tensor], output: Path, *, overwrite: bool) -> Path:
+    """Weights and card beside each other, the card last."""
     import hashlib
-    import io
-    import os
 
-    from ruamel.yaml import YAML
-    from safetensors.torch import save
+    from inverse.io.atomic import atomic_bytes
+    from inverse.priors.card import card_text
+    from inverse.priors.store import pack
 
-    content = save(tensors)
-    weights = output.with_suffix(".safetensors")
-    card = card.model_copy(
-        update={"weights": weights.name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    )
-    text = io.StringIO()
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.dump(card.model_dump(mode="json", exclude_defaults=True), text)
-    try:
-        for path, data in ((weights, content), (output.with_suffix(".yaml"), text.getvalue().encode())):
-            part = path.with_name(f".{path.stem}.part{path.suffix}")
-            with part.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-    except OSError as error:
-        raise OutputError(f"{output.name} cannot be written: {error.strerror}", "give another -o FILE") from error
-    return output.with_suffix(".yaml")
+    stem = output.name.removesuffix(".safetensors").removesuffix(".yaml")
+    weights, path = (output.with_name(f"{stem}{suffix}") for suffix in (".safetensors", ".yaml"))
+    if not overwrite and (taken := next((file for file in (weights, path) if os.path.lexists(file)), None)):
+        raise OutputError(f"{taken.name} exists", "give --overwrite, or another -o FILE")
+    content = pack(card, tensors)
+    update = {"weights": weights.name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    atomic_bytes(weights, content, overwrite=True)
+    atomic_bytes(path, card_text(card.model_copy(update=update)).encode(), overwrite=True)
+    return path

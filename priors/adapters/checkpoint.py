@@ -54,6 +54,8 @@ def read_checkpoint(path: Path, *, trust: bool = False) -> tuple[dict[str, Tenso
     Raises:
         PriorError: it is missing, truncated, no checkpoint, names code, holds no weights, or has values that are not finite.
     """
+    if path.is_dir():
+        raise PriorError(f"{path.name}: is a folder, expected a file of weights")
     with regular_file(path) as (file, size):
         start = file.read(64)
         file.seek(0)

@@ -6,7 +6,6 @@ others are the adapter's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from inverse.priors.adapters import edm, flow, guided_diffusion
 from inverse.priors.adapters.checkpoint import read_checkpoint
 from inverse.priors.adapters.settings import validated
 from inverse.priors.card import Card
+from inverse.priors.store import check_name
 
 __all__ = ["KINDS", "convert"]
 
@@ -59,8 +59,7 @@ def convert(
     Raises:
         PriorError: the file cannot be read, is of another kind, or a setting is not allowed.
     """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):
-        raise PriorError(f"prior name '{name[:60]}'", "allowed: lower-case letters, digits, '.', '_' and '-'")
+    check_name(name)
     given = dict(settings)
     dtype = str(given.pop("dtype", "float32"))
     if dtype not in DTYPES:

@@ -55,11 +55,10 @@ def open_spec(text: str) -> Any:
     if name.lower() not in classes:
         raise PriorError(f"deepinv has no denoiser '{name[:60]}'", did_you_mean(name.lower(), classes))
     kind = classes[name.lower()]
-    card = _card(kind.__name__)
-    if kind is models.DiffUNet and file:
-        return _diffunet(read_tensors(Path(file).expanduser()), card)
-    model = _build(kind, file)
-    return _diffunet(model.state_dict(), card) if kind is models.DiffUNet else wrap(model, card)
+    if kind is models.DiffUNet:
+        tensors = read_tensors(Path(file).expanduser()) if file else _build(kind, "").state_dict()
+        return _diffunet(tensors, _card("DiffUNet"))
+    return wrap(_build(kind, file))
 
 
 def wrap(denoiser: Callable[..., Tensor], card: Card | None = None) -> AdaptedPrior:
@@ -69,7 +68,7 @@ def wrap(denoiser: Callable[..., Tensor], card: Card | None = None) -> AdaptedPr
         denoiser: ``denoiser(x, sigma)`` for images in [0, 1], ``sigma`` (B,). It is not changed.
         card: Its card; ``data_range`` says which data values are its 0 and 1.
     """
-    known = _card(type(denoiser).__name__) if card is None else card
+    known = _card(type(denoiser).__name__, _channels(denoiser)) if card is None else card
     return AdaptedPrior(ModuleNetwork(denoiser, _call), Denoising(), known, _dtype(denoiser))
 
 
@@ -84,7 +83,7 @@ def _dtype(denoiser: Any) -> torch.dtype:
     return next((value.dtype for value in parameters if value.is_floating_point()), torch.float32)
 
 
-def _card(name: str) -> Card:
+def _card(name: str, channels: int | None = None) -> Card:
     low, high = SPANS.get(name, SPANS["DRUNet"])
     return Card(
         name=name.lower(),
@@ -92,13 +91,21 @@ def _card(name: str) -> Card:
         kind="network",
         adapter="deepinv",
         licence="not recorded here: see deepinv's page of pretrained weights",
-        channels=3 if name in ("DRUNet", "DiffUNet", "NCSNpp", "ADMUNet") else None,
+        channels=channels,
         data_var=0.0625,
         sigma_min=low,
         sigma_max=high,
         stride=STRIDES.get(name, 1),
         minimum_size=STRIDES.get(name, 1),
     )
+
+
+def _channels(model: Any) -> int | None:
+    """Image channels, where the model's first layer tells."""
+    if type(model).__name__ == "DRUNet":
+        return int(model.m_head.weight.shape[1]) - 1
+    encoder = getattr(model, "enc", None)
+    return int(next(iter(encoder.values())).in_channels) if isinstance(encoder, torch.nn.ModuleDict) else None
 
 
 def _build(kind: Any, file: str) -> Any:
@@ -134,9 +141,16 @@ def _build(kind: Any, file: str) -> Any:
 
 def _shape(name: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """Constructor arguments that the tensors' shapes tell."""
-    head, tail = tensors.get("m_head.weight"), tensors.get("m_tail.weight")
-    if name == "DRUNet" and head is not None and tail is not None:
-        return {"in_channels": head.shape[1] - 1, "out_channels": tail.shape[0]}
+    if name == "DRUNet":
+        blocks = 1 + max(int(key.split(".")[1]) for key in tensors if key.startswith("m_body."))
+        widths = [tensors[f"m_down{level}.{blocks}.weight"].shape[0] for level in (1, 2, 3)]
+        head = tensors["m_head.weight"]
+        return {
+            "in_channels": head.shape[1] - 1,
+            "out_channels": tensors["m_tail.weight"].shape[0],
+            "nc": (head.shape[0], *widths),
+            "nb": blocks,
+        }
     if name == "NCSNpp":
         return {"model_type": "ncsn" if "map_noise.freqs" in tensors else "ddpm", "augment_dim": _width(tensors)}
     return {"label_dim": tensors["map_label.weight"].shape[1]} if "map_label.weight" in tensors else {}

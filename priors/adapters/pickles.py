@@ -11,6 +11,7 @@ What remains of a file with bad intentions is memory: a file may not make more t
 from __future__ import annotations
 
 import io
+import math
 import pickle
 from collections import OrderedDict
 from typing import IO, Any
@@ -64,16 +65,14 @@ def _storage(content: bytes) -> Any:
 
 def _tensor(storage: Any, offset: int, size: Any, stride: Any, *rest: Any) -> Tensor:
     """A view of a storage, which must hold it."""
+    # by attribute: the methods of a typed storage warn that they are deprecated
+    whole, dtype = storage._untyped_storage, storage.dtype
+    held = whole.nbytes() // dtype.itemsize
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    if offset < 0 or min([*stride, *size], default=0) < 0 or (0 not in size and last >= storage.size()):
+    if offset < 0 or min([*stride, *size], default=0) < 0 or math.prod(size) > held or (0 not in size and last >= held):
         raise pickle.UnpicklingError("a tensor larger than its storage")
-    count = 1
-    for n in size:
-        count *= n
-    if count > storage.size():
-        raise pickle.UnpicklingError("a tensor larger than its storage")
-    empty: Tensor = torch.empty(0, dtype=storage.dtype)
-    return empty.set_(storage._untyped_storage, offset, size, stride)
+    empty: Tensor = torch.empty(0, dtype=dtype)
+    return empty.set_(whole, offset, size, stride)
 
 
 def _parameter(data: Any, *rest: Any) -> Any:
