@@ -93,7 +93,7 @@ def find(name: str) -> Found:
     if lower.endswith(PICKLES):
         raise PriorError(
             f"{Path(name).name}: a pickle runs code when it is opened, so it was not; allowed: .safetensors or a card (.yaml)",
-            f"if you trust it, make a prior of it: inverse prior convert {name}",
+            f"if you trust it, make a prior of it: inverse prior convert {name} --name NAME",
         )
     if lower.endswith(".safetensors"):
         path = Path(name)

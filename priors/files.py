@@ -28,7 +28,7 @@ PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".bin")
 ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 _HEADER_LIMIT = 16 * 2**20
 _AXES_LIMIT = 16
-_CONVERT = "a pickle runs code when it is opened; if you trust it: inverse prior convert {}"
+_CONVERT = "a pickle runs code when it is opened; if you trust it: inverse prior convert {} --name NAME"
 _FOREIGN = (
     (b"PK\x03\x04", "a zip archive (a PyTorch checkpoint?)", _CONVERT),
     (b"\x80\x02", "a pickle", _CONVERT),
