@@ -104,8 +104,8 @@ def _channels(model: Any) -> int | None:
     """Image channels, where the model's first layer tells."""
     if type(model).__name__ == "DRUNet":
         return int(model.m_head.weight.shape[1]) - 1
-    encoder = getattr(model, "enc", None)
-    return int(next(iter(encoder.values())).in_channels) if isinstance(encoder, torch.nn.ModuleDict) else None
+    stem: Any = next(iter(getattr(model, "enc", {}).values()), None)
+    return None if stem is None else int(stem.in_channels)
 
 
 def _build(kind: Any, file: str) -> Any:

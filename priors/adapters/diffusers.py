@@ -109,7 +109,7 @@ def _parametrisation(
     """Coefficients, noise range in model units, and how the network is called."""
     kind = str(scheduler.get("_class_name"))
     package = _package()
-    found = getattr(package, kind, None)
+    found: Any = getattr(package, kind, None)
     if not (isinstance(found, type) and issubclass(found, package.SchedulerMixin)):
         raise PriorError(f"diffusers model '{name}': no scheduler {kind[:60]} in diffusers {package.__version__}")
     made = found.from_config(scheduler)

@@ -184,7 +184,8 @@ def _forward(
         direction = role if role in ("up", "down") else ""
         return _block(tensors, name, h, embedding, direction=direction, song=song, per_head=settings.channels_per_head)
 
-    skips, beside = [], x
+    skips: list[Tensor] = []
+    beside = x
     for role, name in encoder:
         if role == "aux_down":
             beside = _resample(tensors, name, beside, "down")
