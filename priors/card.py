@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from inverse.errors import PriorError
 from inverse.priors.files import Header, regular_file
@@ -24,6 +24,7 @@ from inverse.priors.files import Header, regular_file
 __all__ = ["Card", "card_of_header", "card_text", "parse_card", "read_card"]
 
 _CARD_LIMIT = 128 * 2**10
+_DEPTH_LIMIT = 16
 
 
 class Card(BaseModel):
@@ -60,7 +61,7 @@ class Card(BaseModel):
         psnr: Denoising PSNR in dB at noise levels in 8-bit units, and on what it was measured.
         training: Steps, time, hardware.
         calibration: Measured over predicted residual variance of the denoiser at noise levels in 8-bit units (1 is calibrated).
-        residual: Span of the denoising residual over the noise, ``std(x - D(x, s)) / s``, on its own images, by noise level in 8-bit units.
+        residual: Span of the denoising residual over the noise, ``std(x - D(x, s)) / s``, on its own images, by noise level in model units.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -154,14 +155,24 @@ def read_card(path: Path) -> Card:
         content = file.read(_CARD_LIMIT)
     try:
         text = content.decode("utf-8")
-        if any(isinstance(event, AliasEvent) for event in YAML(typ="safe", pure=True).parse(text)):
-            raise PriorError(f"{label}: aliases (*name) are not allowed", "write the value out")
+        _check_events(text, label)
         data = YAML(typ="safe", pure=True).load(text)
     except UnicodeDecodeError as error:
         raise PriorError(f"{label} is not a text file", "is it the weights?") from error
     except (YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise PriorError(f"{label} is not YAML", "see: inverse prior show photo") from error
     return parse_card(data, label)
+
+
+def _check_events(text: str, label: str) -> None:
+    """Refuse what expands without end or nests beyond any card, before it is built: the parser's time grows with the square of the depth."""
+    depth = 0
+    for event in YAML(typ="safe", pure=True).parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if isinstance(event, AliasEvent):
+            raise PriorError(f"{label}: aliases (*name) are not allowed", "write the value out")
+        if depth > _DEPTH_LIMIT:
+            raise PriorError(f"{label} is nested deeper than {_DEPTH_LIMIT}: no card is")
 
 
 def card_of_header(header: Header, name: str) -> Card:

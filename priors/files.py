@@ -87,11 +87,12 @@ def regular_file(path: Path) -> Iterator[tuple[IO[bytes], int]]:
         hint = "its links lead in a circle" if code == errno.ELOOP else "check the path"
         reason = getattr(error, "strerror", None) or str(error)
         raise PriorError(f"{path.name}: cannot be read: {reason}", hint) from error
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise PriorError(f"{path.name}: is {what}, expected a file of weights")
     with open(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise PriorError(f"{path.name}: is {what}, expected a file of weights")
         yield file, status.st_size
 
 
@@ -118,7 +119,8 @@ def read_header(file: IO[bytes], size: int, name: str) -> Header:
     if not start:
         raise PriorError(f"{name}: is empty", "copy or download it again")
     for magic, what, hint in _FOREIGN:
-        if start.startswith(magic):
+        # the length of a header may read like the start of a pickle; then its table follows
+        if start.startswith(magic) and start[8:9] != b"{":
             raise PriorError(f"{name}: is {what}, expected safetensors; it was not opened", hint.format(name))
     length = int.from_bytes(start[:8], "little")
     if len(start) < 8 or length > size - 8:

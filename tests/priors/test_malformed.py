@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pickle
+import re
 import resource
 import struct
 import zipfile
@@ -176,7 +177,7 @@ CASES: dict[str, tuple[Callable[[dict[str, torch.Tensor]], str], str]] = {
     "header is not JSON": (lambda s: _file(b"{'a': 1}"), "not JSON"),
     "header is not text": (lambda s: _file(b"{\xff\xfe\xff}"), "not JSON"),
     "header is a list": (lambda s: _file([1, 2, 3]), "no table"),
-    "header nested 100,000 deep": (lambda s: _file(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), "nested too deeply|not JSON"),
+    "header nested deep": (lambda s: _file(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), "nested too deeply|not JSON"),
     "header with a number of a million digits": (lambda s: _file(b'{"a":' + b"9" * 1_000_000 + b"}"), "not JSON"),
     "a name twice": (lambda s: _file(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', bytes(4)), "twice"),
     "no tensors": (lambda s: _file({"__metadata__": {}}), "no tensors"),
@@ -210,7 +211,7 @@ CASES: dict[str, tuple[Callable[[dict[str, torch.Tensor]], str], str]] = {
     # the card
     "card without sha256": (lambda s: _pair(save(s), sha256=None), "no sha256"),
     "card with another sha256": (lambda s: _pair(save(s), sha256="0" * 64), "its card says 0000"),
-    "card with half a sha256": (lambda s: _edited(s, Card.model_validate(_card()).title, "t") and _edited(s, hashlib.sha256(save(s)).hexdigest(), "abc123"), "64 hexadecimal"),
+    "card with half a sha256": (lambda s: _edited(s, hashlib.sha256(save(s)).hexdigest(), "abc123"), "64 hexadecimal"),
     "card with wrong bytes": (lambda s: _pair(save(s), bytes=12), "its card says 12"),
     "card is not YAML": (lambda s: _yaml("name: [unclosed\n  - {"), "is not YAML"),
     "card is empty": (lambda s: _yaml(""), "not a table"),
@@ -221,7 +222,7 @@ CASES: dict[str, tuple[Callable[[dict[str, torch.Tensor]], str], str]] = {
     "card of aliases that explode": (lambda s: _yaml(ALIASES), "aliases"),
     "card that holds itself": (lambda s: _yaml("a: &a [*a]\n"), "aliases"),
     "card with a tag that runs code": (lambda s: _yaml("name: !!python/object/apply:os.system ['touch executed']\n"), "is not YAML"),
-    "card nested 20,000 deep": (lambda s: _yaml("a: " + "[" * 20_000 + "]" * 20_000), "is not YAML"),
+    "card nested deep": (lambda s: _yaml("a: " + "[" * 20_000 + "]" * 20_000), "nested deeper"),
     "card of 1 MB": (lambda s: _yaml("name: " + "x" * 2**20), "allowed: at most"),
     "card with a path in weights": (lambda s: _edited(s, "weights: tiny", "weights: ../../etc/tiny"), "not a path"),
     "card with an absolute path in weights": (lambda s: _edited(s, "weights: tiny", "weights: /etc/tiny"), "not a path"),
@@ -244,8 +245,6 @@ CASES: dict[str, tuple[Callable[[dict[str, torch.Tensor]], str], str]] = {
 
 
 def _check(result: Any, expected: str) -> None:
-    import re
-
     assert result.exit_code == 5, (result.output, result.exception)
     lines = result.stderr.strip().splitlines()
     assert 1 <= len(lines) <= 3, result.stderr
