@@ -17,6 +17,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
@@ -73,7 +74,7 @@ class Header:
 
 
 @contextmanager
-def regular_file(path: Path) -> Iterator[tuple[IO[bytes], int]]:
+def regular_file(path: Path) -> Iterator[tuple[BufferedReader, int]]:
     """Open a regular file and give its size; a folder, pipe, socket or device is refused, and waited for never.
 
     Raises:

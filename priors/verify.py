@@ -80,7 +80,7 @@ def _denoises(prior: Any, card: Card) -> tuple[float, float]:
     image = card.mean + std * torch.linspace(-1.0, 1.0, size).expand_as(noise)
 
     def rms(x: torch.Tensor) -> float:
-        return float(x.square().mean().sqrt()) / std
+        return float(x.square().mean().sqrt() / std)
 
     noisy = image + card.sigma_max * noise, image + card.sigma_min * noise
     try:

@@ -59,7 +59,7 @@ def read_tensors(path: Path, *, sha256: str | None = None, bytes: int | None = N
             raise PriorError(f"{path.name}: {size / 1e9:.1f} GB do not fit into this machine's memory")
         content = bytearray(size)
         file.seek(0)
-        if file.readinto(content) != size:  # type: ignore[attr-defined]
+        if file.readinto(content) != size:
             raise PriorError(f"{path.name}: changed while it was read", "try again")
     if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256.lower():
         raise PriorError(

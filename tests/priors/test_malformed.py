@@ -137,6 +137,7 @@ def _sparse(_: Any) -> str:
     return _yaml(card_text(card))
 
 
+TWICE = b"{" + b",".join([b'"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'] * 2) + b"}"
 ALIASES = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(9)
 )
@@ -179,7 +180,7 @@ CASES: dict[str, tuple[Callable[[dict[str, torch.Tensor]], str], str]] = {
     "header is a list": (lambda s: _file([1, 2, 3]), "no table"),
     "header nested deep": (lambda s: _file(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), "nested too deeply|not JSON"),
     "header with a number of a million digits": (lambda s: _file(b'{"a":' + b"9" * 1_000_000 + b"}"), "not JSON"),
-    "a name twice": (lambda s: _file(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', bytes(4)), "twice"),
+    "a name twice": (lambda s: _file(TWICE, bytes(4)), "twice"),
     "no tensors": (lambda s: _file({"__metadata__": {}}), "no tensors"),
     "metadata of numbers": (lambda s: _file({"__metadata__": {"a": 1}, "b": _entry(0, 4)}, bytes(4)), "table of texts"),
     "tensor without a shape": (lambda s: _file({"a": {"dtype": "F32", "data_offsets": [0, 4]}}, bytes(4)), "needs dtype"),
