@@ -274,7 +274,7 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
                         choices=("auto", "dense", "cg"),
                     ),
                     "tolerance": Parameter(
-                        1e-6, "of the conjugate gradients, relative to the right-hand side", low=1e-14, high=0.1
+                        1e-5, "of the conjugate gradients, relative to the right-hand side", low=1e-14, high=0.1
                     ),
                     "iterations": Parameter(1000, "of the conjugate gradients, at most", low=1, high=1_000_000),
                 }

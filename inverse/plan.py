@@ -15,12 +15,15 @@ from typing import Any
 from inverse.errors import RecipeError
 from inverse.store import read_json, write_json
 
-__all__ = ["Item", "Plan", "Terms", "Unit", "block_size", "split", "units"]
+__all__ = ["BLOCK_PIXELS", "CLOSED_FORM_PIXELS", "Item", "Plan", "Terms", "Unit", "block_size", "split", "units"]
 
 SCHEMA = 1
 
 BLOCK_PIXELS = 512 * 512
 """Pixels the network sees at once under ``--batch auto``: about 1 GB of activations of an embedded prior."""
+
+CLOSED_FORM_PIXELS = 8 * BLOCK_PIXELS
+"""The same without a network: samples computed together share the mean."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +147,12 @@ class Plan:
                 )
 
 
-def block_size(shape: tuple[int, ...], samples: int, batch: int | None) -> int:
-    """Samples of an item that are evaluated together: what was asked for, else what fits in `BLOCK_PIXELS`."""
+def block_size(shape: tuple[int, ...], samples: int, batch: int | None, *, limit: int = BLOCK_PIXELS) -> int:
+    """Samples of an item that are evaluated together: what was asked for, else what fits in ``limit`` pixels."""
     if batch is not None:
         return min(batch, samples)
     pixels = max(1, shape[-1] * shape[-2] if len(shape) > 1 else 1)
-    return max(1, min(samples, BLOCK_PIXELS // pixels))
+    return max(1, min(samples, limit // pixels))
 
 
 def split(item: Item, samples: int) -> list[Unit]:

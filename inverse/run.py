@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from inverse.auto import evaluations_in
-from inverse.case import forward_seconds, open_recipe_prior, resolve_dtype
+from inverse.case import forward_seconds, method_kind, open_recipe_prior, resolve_dtype
 from inverse.errors import InputError, InverseError, OutputError, RecipeError
 from inverse.executors import executor as open_executor
 from inverse.executors import parse_shard
 from inverse.inputs import Source, find
 from inverse.ledger import Ledger
 from inverse.lock import hold, run_lock
+from inverse.methods import method_spec
 from inverse.options import Options
 from inverse.outputs import KEEP, parse_keep
-from inverse.plan import Item, Plan, Terms, block_size, item_name, units
+from inverse.plan import BLOCK_PIXELS, CLOSED_FORM_PIXELS, Item, Plan, Terms, block_size, item_name, units
 from inverse.progress import Progress
 from inverse.provenance import versions
 from inverse.recipe import Recipe, load
@@ -234,7 +235,8 @@ def _item(source: Source, recipe: Recipe, samples: int, block: int | None, old: 
         shape = _unknown_shape(recipe, to_unit(read(source.path)).shape)
     except InverseError:
         return Item(source.item, digest, (), samples)
-    return Item(source.item, digest, shape, block_size(shape, samples, block))
+    limit = CLOSED_FORM_PIXELS if method_spec(method_kind(recipe)).closed_form else BLOCK_PIXELS
+    return Item(source.item, digest, shape, block_size(shape, samples, block, limit=limit))
 
 
 def _unknown_shape(recipe: Recipe, shape: tuple[int, ...]) -> tuple[int, ...]:

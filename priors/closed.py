@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from scipy.fft import dctn, idctn
 from torch import Tensor
 
 from inverse.errors import PriorError
@@ -24,8 +25,23 @@ from inverse.priors.mixture import MixturePrior
 
 __all__ = ["Gaussian", "Weighted", "closed_form"]
 
-FORWARD: dict[str, Callable[[Tensor], Tensor]] = {"pixels": lambda x: x, "dct": dct2, "hartley": hartley2}
-BACKWARD: dict[str, Callable[[Tensor], Tensor]] = {"pixels": lambda x: x, "dct": idct2, "hartley": hartley2}
+
+def _dct(x: Tensor) -> Tensor:
+    """`dct2`; by scipy where no gradient is asked for, in less than half the time."""
+    if x.requires_grad or x.device.type != "cpu":
+        return dct2(x)
+    return torch.from_numpy(dctn(x.numpy(), axes=(-2, -1), norm="ortho"))
+
+
+def _idct(x: Tensor) -> Tensor:
+    """`idct2`, as `_dct`."""
+    if x.requires_grad or x.device.type != "cpu":
+        return idct2(x)
+    return torch.from_numpy(idctn(x.numpy(), axes=(-2, -1), norm="ortho"))
+
+
+FORWARD: dict[str, Callable[[Tensor], Tensor]] = {"pixels": lambda x: x, "dct": _dct, "hartley": hartley2}
+BACKWARD: dict[str, Callable[[Tensor], Tensor]] = {"pixels": lambda x: x, "dct": _idct, "hartley": hartley2}
 SQUARED: dict[str, Callable[[Tensor], Tensor]] = {"pixels": lambda x: x, "dct": dct_squared, "hartley": hartley_squared}
 
 
@@ -60,13 +76,13 @@ class Gaussian:
 
     def rotated(self, turned: Tensor) -> Tensor:
         """Coordinates from the transform of each channel (B, C, H, W)."""
-        return turned if self.rotation is None else torch.einsum("cjhw,bchw->bjhw", self.rotation.to(turned), turned)
+        return turned if self.rotation is None else (self.rotation.to(turned) * turned[:, :, None]).sum(1)
 
     def unrotated(self, coordinates: Tensor) -> Tensor:
         """The inverse of `rotated`."""
         if self.rotation is None:
             return coordinates
-        return torch.einsum("cjhw,bjhw->bchw", self.rotation.to(coordinates), coordinates)
+        return (self.rotation.to(coordinates) * coordinates[:, None]).sum(2)
 
     def apply(self, v: Tensor, weight: Tensor) -> Tensor:
         """``v`` (B, C, *S) times the function of the covariance with eigenvalues ``weight``."""

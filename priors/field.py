@@ -8,7 +8,8 @@ is known at every frequency: an image of any size is served. On H x W pixels it 
 which makes :math:`\Sigma = T^T S T` the covariance of a field that goes on mirrored beyond its frame (Martucci 1994): nothing wraps around, and away from the
 frame, by ``L`` at most, the covariance is :math:`r(d)`. At the frame itself an image's own variance adds to that of its mirror image
 (:math:`r(0) + r(2 i + 1)` along an axis): the prior is wider there. Each frequency's C x C matrix keeps the correlation of the channels.
-One component is the Gaussian prior; with several, of responsibilities :math:`p_k \propto w_k N(x; \mu, \Sigma_k + \sigma^2)` and :math:`D_k = \mu + \Sigma_k (\Sigma_k + \sigma^2)^{-1} (x - \mu)`,
+One component is the Gaussian prior; with several, of responsibilities :math:`p_k \propto w_k N(x; \mu, \Sigma_k + \sigma^2)` and
+:math:`D_k = \mu + \Sigma_k (\Sigma_k + \sigma^2)^{-1} (x - \mu)`,
 
 .. math:: D = \sum_k p_k D_k, \qquad J = \sum_k p_k \Sigma_k (\Sigma_k + \sigma^2)^{-1} + \frac{1}{\sigma^2} \sum_k p_k (D_k - D)(D_k - D)^T.
 
@@ -62,7 +63,7 @@ class FieldPrior:
 
     Attributes:
         card: Its card.
-        mean: Of each channel (C,).
+        mean: Of each channel (C, 1, 1).
         weights: (K,), positive, sum 1.
         autocovariance: (K, C, C, L, L), data units squared, of non-negative spectrum.
     """
@@ -90,7 +91,7 @@ class FieldPrior:
         return self._sizes[key]
 
     def _on(self, height: int, width: int, device: str) -> Weighted:
-        mean = self.mean.to(device=device, dtype=torch.float64)[:, None, None]
+        mean = self.mean.to(device=device, dtype=torch.float64)
         parts = []
         for each in self.autocovariance.to(device=device, dtype=torch.float64):
             matrices = spectrum(each, height, width)

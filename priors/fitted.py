@@ -39,7 +39,8 @@ def open_weights(card: Card, tensors: Mapping[str, Tensor]) -> FieldPrior | Patc
     settings = card.network or {}
     low, high = settings.get("fitted_range", card.data_range)
     ratio = (card.data_range[1] - card.data_range[0]) / (float(high) - float(low))
-    mean, weights = card.data_range[0] + (tensors["mean"] - float(low)) * ratio, tensors["weights"]
+    mean = (card.data_range[0] + (tensors["mean"] - float(low)) * ratio)[:, None, None]
+    weights = tensors["weights"]
     count, channels = len(weights), len(mean)
     if not bool((weights > 0).all()) or (card.channels or channels) != channels:
         raise PriorError(f"prior '{card.name}': its weights do not fit its card", "fit it again")

@@ -44,7 +44,7 @@ class PatchPrior:
 
     Attributes:
         card: Its card.
-        mean: Of each channel (C,).
+        mean: Of each channel (C, 1, 1).
         weights: (K,), positive, sum 1.
         vectors: Orthonormal directions of each component (K, d, r), d = C P P.
         values: Variances along them (K, r), data units squared.
@@ -92,14 +92,14 @@ class PatchPrior:
         if min(x.shape[-2:]) < side:
             raise InputError(f"image of {x.shape[-1]} x {x.shape[-2]} pixels for patches of {side} x {side}")
         batch, channels, height, width = x.shape
-        offset = self.mean.to(x)[:, None, None]
+        offset = self.mean.to(x)
         rows = torch.tensor(_starts(height, side, self.stride), device=x.device)
         columns = torch.tensor(_starts(width, side, self.stride), device=x.device)
         windows = (x - offset).unfold(2, side, 1).unfold(3, side, 1)[:, :, rows][:, :, :, columns]
         flat = windows.permute(0, 2, 3, 1, 4, 5).reshape(-1, channels * side * side)
         power = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).square().reshape(-1, 1)
         power = power.expand(batch, 1).repeat_interleave(len(flat) // batch, 0)
-        pieces = [self._patches(f, s) for f, s in zip(flat.split(CHUNK), power.split(CHUNK), strict=True)]
+        pieces = [self._patches(f, s) for f, s in zip(torch.split(flat, CHUNK), torch.split(power, CHUNK), strict=True)]
         means = torch.cat(pieces).reshape(batch, len(rows), len(columns), channels, side, side)
         means = means.permute(0, 3, 1, 2, 4, 5)
         total, times = torch.zeros_like(x), x.new_zeros(height, width)
@@ -108,7 +108,8 @@ class PatchPrior:
                 place = (rows + dy)[:, None], columns + dx
                 total[:, :, place[0], place[1]] += means[..., dy, dx]
                 times[place] += 1
-        return offset + total / times
+        answer: Tensor = offset + total / times
+        return answer
 
 
 def ranked(covariances: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:

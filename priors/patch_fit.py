@@ -1,7 +1,8 @@
 r"""EM for the patch mixture (`inverse.priors.patch`).
 
 Patches are drawn from the images at keyed places, without the channels' means; components have mean zero, so a patch and its negative are alike.
-Each covariance is drawn toward the covariance of all patches at its own contrast, :math:`\Sigma_k = (n_k S_k + \nu t_k S) / (n_k + \nu)`, with :math:`t_k = \mathrm{tr}\,S_k / \mathrm{tr}\,S`
+Each covariance is drawn toward the covariance of all patches at its own contrast, :math:`\Sigma_k = (n_k S_k + \nu t_k S) / (n_k + \nu)`, with
+:math:`t_k = \mathrm{tr}\,S_k / \mathrm{tr}\,S`
 and :math:`\nu = d / 2`, so that a component of few patches stays regular. Starts from contrast classes divided by likeness to a few of their own patches. float64,
 but for the distances. Cost: about 1 s a round for 20,000 colour patches and 30 components on one core.
 """

@@ -59,7 +59,7 @@ def periodogram(image: Tensor, mean: Tensor, window: int) -> tuple[Tensor, int]:
     taper = taper / taper.square().sum().sqrt()
     segments = _segments(image, window)
     total = torch.zeros(len(image), len(image), 2 * window, 2 * window, dtype=torch.float64)
-    for part in segments.split(CHUNK):
+    for part in torch.split(segments, CHUNK):
         transform = torch.fft.fft2((part.double() - mean[:, None, None]) * taper, s=(2 * window, 2 * window))
         total += torch.einsum("nahw,nbhw->abhw", transform, transform.conj()).real
     total = total / len(segments)
@@ -69,7 +69,7 @@ def periodogram(image: Tensor, mean: Tensor, window: int) -> tuple[Tensor, int]:
 
 def autocovariance(power: Tensor, window: int) -> Tensor:
     """Lags from 0 to L - 1 along each axis (C, C, L, L) of a spectrum on the 2L x 2L grid, with the white floor added."""
-    lags = torch.fft.ifft2(power).real[..., :window, :window].clone()
+    lags: Tensor = torch.fft.ifft2(power).real[..., :window, :window].clone()
     variance = lags[..., 0, 0].diagonal().mean()
     lags[..., 0, 0] += FLOOR * variance * torch.eye(len(lags), dtype=lags.dtype)
     return lags
@@ -123,4 +123,4 @@ def mixture(powers: Tensor, counts: Tensor, pixels: Tensor, components: int) -> 
         if settled:
             break
     grid = powers.shape[-2:]
-    return weights, spectra.unflatten(1, grid).permute(0, 3, 4, 1, 2)
+    return weights, spectra.reshape(len(spectra), *grid, channels, channels).permute(0, 3, 4, 1, 2)

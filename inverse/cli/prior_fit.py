@@ -39,8 +39,9 @@ def fit(data: tuple[str, ...], name: str, kind: str, settings: tuple[str, ...], 
     """
     from inverse.priors.fit import fit as fit_prior
     from inverse.priors.fit import read_images
-    from inverse.priors.store import save_prior
+    from inverse.priors.store import check_name, save_prior
 
+    check_name(name)
     chosen = dict(_setting(text) for text in settings)
     images = read_images(data, transfer=str(chosen.get("transfer", "srgb")))
     card, tensors = fit_prior(images, name=name, kind=kind, settings=chosen)

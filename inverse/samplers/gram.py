@@ -4,7 +4,8 @@ r"""Solves, determinants and variances with :math:`G = A \Sigma A^T + \sigma_y^2
   :math:`G^{-1} = U (s^2 \lambda + \sigma_y^2)^{-1} U^T`, variance :math:`\mathrm{diag}\, \lambda \sigma_y^2 / (s^2 \lambda + \sigma_y^2)`;
 * `Dense`: :math:`A \Sigma A^T = Q\, \mathrm{diag}(d)\, Q^T` from the operator's matrix;
 * `Iterative`: conjugate gradients, preconditioned by the inverse of :math:`|k|^2 \lambda + \sigma_y^2` in the DCT of the
-  *measurement's* frame: for a blur with its kernel's transfer function, for downsampling with the coarse frequencies. Determinants by stochastic Lanczos quadrature (Ubaru, Chen & Saad 2017).
+  *measurement's* frame: for a blur with its kernel's transfer function, for downsampling with the coarse frequencies. Determinants by stochastic
+  Lanczos quadrature (Ubaru, Chen & Saad 2017).
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Diagonal:
         return self.part.rotated(coordinates)
 
     def _total(self, observation: Observation, like: Tensor) -> Tensor:
-        power = observation.physics.mask.abs().square()
+        power: Tensor = observation.physics.mask.abs().square()
         return power * self.part.values + expand(observation.sigma**2, like)
 
     def solve(self, observation: Observation, right: Vector) -> Vector:
@@ -80,7 +81,7 @@ class Diagonal:
     def log_determinant(self, observation: Observation) -> Tensor:
         """As `Solver.log_determinant`."""
         z = self._to(observation, observation.y)
-        return self._total(observation, z).expand_as(z).log().flatten(1).sum(1)
+        return self._total(observation, z).expand_as(z).clamp_min(1e-300).log().flatten(1).sum(1)
 
     def variance(self, observation: Observation) -> Tensor | None:
         """As `Solver.variance`."""
@@ -239,12 +240,13 @@ def kernel_of(physics: Any) -> Tensor | None:
         return None
     rows, columns = valid._kernel_size
     spectrum = torch.view_as_complex(valid.transfer.double())[0, 0]
-    return torch.fft.irfft2(spectrum, s=valid._grid)[:rows, :columns]
+    kernel: Tensor = torch.fft.irfft2(spectrum, s=valid._grid)[:rows, :columns]
+    return kernel
 
 
 def _power(kernel: Tensor, height: int, width: int) -> Tensor:
     """``|k|^2`` at the frequencies of an H x W DCT-II, the mean over the sign of one of them."""
-    power = torch.fft.fft2(kernel, s=(2 * height, 2 * width)).abs().square()
+    power: Tensor = torch.fft.fft2(kernel, s=(2 * height, 2 * width)).abs().square()
     return 0.5 * (power + power.flip(-1).roll(1, -1))[:height, :width]
 
 
