@@ -33,6 +33,7 @@ from inverse.errors import PriorError
 from inverse.priors.adapters.modules import ModuleNetwork, offline
 from inverse.priors.adapters.parametrisation import EDM, AdaptedPrior, Coefficients, Discrete, Flow, noise_levels
 from inverse.priors.card import Card
+from inverse.priors.files import digest
 
 __all__ = ["adapt", "open_spec"]
 
@@ -69,9 +70,11 @@ def open_spec(text: str) -> AdaptedPrior:
         raise PriorError(f"diffusers:{text} cannot be loaded: {str(error).splitlines()[0][:150]}") from error
     if any(bool(~value.isfinite().all()) for value in model.state_dict().values()):
         raise PriorError(f"diffusers:{text} has weights that are not finite")
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()
+    hashes = [digest(path) for path in weights]
+    # of several files, the hash of their hashes
+    sha256 = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
     name = text.strip("/").rsplit("/", 1)[-1]
-    return adapt(model.eval().requires_grad_(False), scheduler, name=name, sha256=digest)
+    return adapt(model.eval().requires_grad_(False), scheduler, name=name, sha256=sha256)
 
 
 def adapt(model: Any, scheduler: dict[str, Any], *, name: str = "diffusers", sha256: str | None = None) -> AdaptedPrior:
@@ -112,7 +115,8 @@ def _parametrisation(
     found: Any = getattr(package, kind, None)
     if not (isinstance(found, type) and issubclass(found, package.SchedulerMixin)):
         raise PriorError(f"diffusers model '{name}': no scheduler {kind[:60]} in diffusers {package.__version__}")
-    made = found.from_config(scheduler)
+    make: Any = found
+    made = make.from_config(scheduler)
     prediction = str(made.config.get("prediction_type", "epsilon"))
     if kind.startswith("FlowMatch"):
         return Flow("noise", float(made.config.num_train_timesteps)), (0.001, 100.0), _call

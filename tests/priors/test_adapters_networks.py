@@ -17,8 +17,6 @@ from inverse.priors.adapters.parametrisation import Discrete, alphas_cumprod, no
 from inverse.priors.adapters.settings import validated
 from inverse.priors.card import Card
 
-torch.set_num_threads(1)
-
 
 @contextmanager
 def _making(seed: int = 0) -> Iterator[None]:
