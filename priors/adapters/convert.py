@@ -17,6 +17,7 @@ from torch import Tensor
 from inverse.errors import PriorError
 from inverse.priors.adapters import edm, flow, guided_diffusion
 from inverse.priors.adapters.checkpoint import read_checkpoint
+from inverse.priors.adapters.parametrisation import START
 from inverse.priors.adapters.settings import validated
 from inverse.priors.card import Card
 from inverse.priors.store import check_name
@@ -137,6 +138,7 @@ def _card(
     except (TypeError, ValueError) as error:
         raise PriorError(f"setting data_range={str(span)[:40]}", "allowed: [low, high] with low < high") from error
     gain = 2.0 / (high - low)
+    largest = on_card.get("sigma_max", facts["sigma_max"] / gain)
     fields = {
         "title": f"{kind} network from {file}",
         "licence": licence or "not stated: ask its authors before you publish or sell what it makes",
@@ -147,6 +149,7 @@ def _card(
         "minimum_size": facts["stride"],
         "sigma_min": facts["sigma_min"] / gain,
         "sigma_max": facts["sigma_max"] / gain,
+        "sigma_start": min(START / gain, largest) if isinstance(largest, int | float) else None,
         **on_card,
         "data_range": (low, high),
         "name": name,

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from inverse.errors import PriorError
 from inverse.priors.adapters.modules import ModuleNetwork, offline
-from inverse.priors.adapters.parametrisation import EDM, AdaptedPrior, Coefficients, Discrete, Flow, noise_levels
+from inverse.priors.adapters.parametrisation import EDM, START, AdaptedPrior, Coefficients, Discrete, Flow, noise_levels
 from inverse.priors.card import Card
 from inverse.priors.files import digest
 
@@ -101,6 +101,7 @@ def adapt(model: Any, scheduler: dict[str, Any], *, name: str = "diffusers", sha
         minimum_size=2 ** (len(config.down_block_types) - 1),
         sigma_min=span[0] / 2,
         sigma_max=span[1] / 2,
+        sigma_start=min(START, span[1]) / 2,
         sha256=sha256,
     )
     return AdaptedPrior(ModuleNetwork(model, call), parametrisation, card)

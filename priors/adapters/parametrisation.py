@@ -45,9 +45,13 @@ from inverse.errors import PriorError, did_you_mean
 from inverse.priors.card import Card
 
 __all__ = [
-    "EDM", "VE", "AdaptedPrior", "Coefficients", "ContinuousVP", "Denoising", "Discrete", "Flow", "alphas_cumprod",
+    "EDM", "START", "VE", "AdaptedPrior", "Coefficients", "ContinuousVP", "Denoising", "Discrete", "Flow", "alphas_cumprod",
     "noise_levels",
 ]  # fmt: skip
+
+
+START = 80.0
+"""Where sampling starts at most, model units (Karras et al. 2022): a cosine table ends at 20,000, where nothing is left to learn from an image."""
 
 
 @dataclass(frozen=True)

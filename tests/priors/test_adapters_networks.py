@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from inverse.errors import PriorError
 from inverse.priors import adapters
-from inverse.priors.adapters.guided_diffusion import ADMNetwork, ADMSettings, adm_network
+from inverse.priors.adapters.guided_diffusion import ADMNetwork, ADMSettings, adm_network, describe
 from inverse.priors.adapters.parametrisation import Discrete, alphas_cumprod, noise_levels
 from inverse.priors.adapters.settings import validated
 from inverse.priors.card import Card
@@ -80,6 +80,20 @@ def test_guided_diffusion_is_azulas_adm(name: str) -> None:
     assert torch.allclose(network(x, time), expected, atol=1e-5)
     other = adm_network(tensors, ADMNetwork(num_head_channels=16, attention_order=order, label=label))[0]
     assert not torch.allclose(other(x, time), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "stride"), [("imagenet_128x128_cond", 16), ("ffhq_256x256", 32)])
+def test_published_architectures_are_read_off_their_tensors(name: str, stride: int) -> None:
+    """Full size, on tensors without storage."""
+    plugin = pytest.importorskip("azula.plugins.adm", reason="azula is not installed")
+    options = pytest.importorskip("azula.plugins.utils").load_cards("azula.plugins.adm")[name].config
+    with torch.device("meta"):
+        tensors = dict(plugin.make_model(**options).backbone.state_dict())
+    heads = {"num_head_channels": 0, "num_heads": options["num_heads"]} if "num_heads" in options else {}
+    label = 7 if options["num_classes"] else None
+    facts = describe(tensors, ADMSettings(label=label, **heads))
+    assert (facts["channels"], facts["stride"]) == (3, stride)
+    assert facts["sigma_max"] == pytest.approx(157.4, rel=1e-3)
 
 
 def test_a_guided_diffusion_prior_is_the_formula_at_the_steps() -> None:

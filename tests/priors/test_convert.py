@@ -118,6 +118,7 @@ def test_a_checkpoint_becomes_a_prior_of_its_name(tmp_path: Path, wrapping: str)
     )
     assert card.sigma_min == pytest.approx(0.01 * 127.5, rel=1e-3)
     assert card.data_var == pytest.approx(0.0625 * 255**2)
+    assert card.sigma_start == pytest.approx(80 * 127.5)
     network, _ = adm_network(tensors, ADMNetwork(num_head_channels=16))
     x = 255 * torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     sigma = torch.tensor([3.0, 90.0])
@@ -163,8 +164,9 @@ def test_to_a_file_in_half_precision(tmp_path: Path) -> None:
 
 def test_a_flow_is_asked_for(tmp_path: Path) -> None:
     torch.save({"ema_model": _adm(3)}, tmp_path / "f.pt")
-    assert run(tmp_path / "f.pt", "--name", "f", "--kind", "flow", *HEADS).exit_code == 0
-    assert inverse.open_prior("f").card.adapter == "flow"
+    assert run(tmp_path / "f.pt", "--name", "f", "--kind", "flow", *HEADS, "-s", "sigma_max=5").exit_code == 0
+    card = inverse.open_prior("f").card
+    assert (card.adapter, card.sigma_max, card.sigma_start) == ("flow", 5, 5)
 
 
 class Payload:
