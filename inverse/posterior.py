@@ -167,6 +167,12 @@ class Posterior:
         return "exact_variance" in self.diagnostics
 
     @property
+    def _gaussian(self) -> bool:
+        """Whether mean and variance say all."""
+        share = self.diagnostics.get("responsibility")
+        return self.knows_spread and (share is None or float(share.amax(-1).min()) > 1 - 1e-6)
+
+    @property
     def _whole_mean(self) -> Tensor:
         known = self.diagnostics.get("exact_mean")
         return self._statistics.mean.to(self.states.dtype) if known is None else known[0].to(self.states.dtype)
@@ -199,7 +205,7 @@ class Posterior:
         Raises:
             UsageError: ``q`` outside (0, 1), or one sample only.
         """
-        if self.knows_spread and "responsibility" not in self.diagnostics and 0 < q < 1:
+        if self._gaussian and 0 < q < 1:
             return self.mean + float(stats.norm.ppf(q)) * self.std
         return interval_quantile(self.samples, q)
 

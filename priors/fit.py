@@ -99,9 +99,9 @@ def _validated(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _range(images: Sequence[Tensor]) -> tuple[float, float]:
-    """[0, 1], or where the values leave it, what they span."""
+    """[0, 1], or where the values leave it by more than noise does, what they span."""
     low, high = min(float(image.min()) for image in images), max(float(image.max()) for image in images)
-    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
+    return (0.0, 1.0) if low >= -0.5 and high <= 1.5 else (low, high)
 
 
 def _exponent(lags: Tensor) -> float:

@@ -10,7 +10,8 @@ The variance is :math:`\mathrm{diag}(\Sigma - \Sigma A^T G^{-1} A \Sigma)`. Thre
 
 * one basis diagonalises :math:`\Sigma` and :math:`A^T A`: all closed form, variance and evidence too;
 * up to 1,024 unknowns: the operator's matrix, variance and evidence too;
-* else preconditioned conjugate gradients to ``tolerance``, 1e-5 (the mean is then within 1e-3 of a standard deviation). The variance is then that of the draws, as for any method; but for an even blur
+* else preconditioned conjugate gradients to ``tolerance``, 1e-5 (the mean is then within 1e-3 of a standard deviation). The variance is then that of
+  the draws, as for any method; but for an even blur
   whose boundary is free, the same draws under the mirrored blur, whose variance is known, are a control variate: what is left to chance is near the borders.
 
 Mixture: :math:`p(k | y) \propto w_k N(y; A \mu_k, G_k)`; each draw picks its component, mean and variance are the mixture's. With conjugate gradients the
@@ -27,13 +28,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from inverse.context import Context
 from inverse.denoise import Denoise
 from inverse.linalg import Vector, inner, scale
 from inverse.observation import Observation
 from inverse.operators.blur import FreeBlur, ReflectBlur
-from inverse.operators.kernels import is_even
 from inverse.priors.closed import Gaussian, closed_form
 from inverse.rng import Rng
 from inverse.samplers.gram import Diagonal, Iterative, Solver, kernel_of, solver
@@ -42,6 +43,12 @@ from inverse.samplers.reverse import Move, Sampler
 __all__ = ["Exact", "exact"]
 
 CERTAIN = 1e-6
+ROUNDED = 1e-5
+"""Unevenness of a kernel, relative to its largest weight, that is single precision's."""
+SMOOTH = 7
+"""Pixels over which the correction of a known variance is averaged: it is the borders', and varies with the distance to them."""
+LOWEST = 0.25
+"""Smallest variance, as a share of the known one, that the correction may leave."""
 
 
 def _double(observation: Observation) -> Observation:
@@ -112,17 +119,18 @@ class _Component:
         return self.correct(observation, x, observation.residual(x) + scale(noise.measurement, observation.sigma))
 
     def control(self, observation: Observation, noise: _Noise, offset: Tensor) -> Tensor | None:
-        """Unbiased estimate of the variance from one draw each, ``offset`` from the mean, by a blur whose variance is known."""
+        """Estimate of the variance from one draw each, ``offset`` from the mean, by a blur whose variance is known."""
         kernel = kernel_of(observation.physics)
         if not isinstance(self.solver, Iterative) or noise.frame is None or kernel is None or self.part.basis != "dct":
             return None
-        weights = kernel.cpu().numpy()
-        weights = 0.5 * (weights + weights[::-1, ::-1])
-        weights[abs(weights) < 1e-12] = 0
-        if not is_even(weights.round(12)):
+        even = 0.25 * (kernel + kernel.flip(0) + kernel.flip(1) + kernel.flip(0, 1))
+        if float((kernel - even).abs().max()) > ROUNDED * float(kernel.abs().max()):
             return None
         mirrored = ReflectBlur(
-            weights, shape=observation.shape, noise_model=observation.physics.noise_model, dtype=torch.float64
+            even.cpu().numpy(),
+            shape=observation.shape,
+            noise_model=observation.physics.noise_model,
+            dtype=torch.float64,
         ).to(offset.device)
         like = Observation(noise.frame, mirrored, observation.sigma, observation.shape)
         own = _Component(self.part, Diagonal(self.part))
@@ -130,7 +138,8 @@ class _Component:
         known = own.solver.variance(like)
         assert known is not None
         moved = own.correct(like, x, scale(noise.frame, like.sigma) - like.A(x))
-        return known + offset.square() - moved.square()
+        change = avg_pool2d(offset.square() - moved.square(), SMOOTH, 1, SMOOTH // 2, count_include_pad=False)
+        return torch.maximum(known + change, LOWEST * known)
 
 
 @dataclass(frozen=True)
@@ -210,7 +219,7 @@ class Exact(Sampler):
         if variance is not None:
             info["exact_variance"] = variance[of_pair].to(dtype)
         known = [value for value in estimate if value is not None]
-        if variance is None and len(components) == 1 and len(known) == len(estimate):
+        if variance is None and float(share.amax(1).min()) > 1 - CERTAIN and len(known) == len(estimate):
             info["exact_variance"] = torch.stack(known).to(dtype)
         if len(components) > 1:
             info["responsibility"] = share[of_pair].to(dtype)
