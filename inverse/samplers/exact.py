@@ -124,7 +124,9 @@ class _Component:
         if not isinstance(self.solver, Iterative) or noise.frame is None or kernel is None or self.part.basis != "dct":
             return None
         even = 0.25 * (kernel + kernel.flip(0) + kernel.flip(1) + kernel.flip(0, 1))
-        if float((kernel - even).abs().max()) > ROUNDED * float(kernel.abs().max()):
+        if 0 in (kernel.shape[0] % 2, kernel.shape[1] % 2) or float((kernel - even).abs().max()) > ROUNDED * float(
+            kernel.abs().max()
+        ):
             return None
         mirrored = ReflectBlur(
             even.cpu().numpy(),
