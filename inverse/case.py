@@ -27,6 +27,7 @@ __all__ = [
     "open_case",
     "open_recipe_prior",
     "resolve_dtype",
+    "span",
     "statistics",
 ]
 
@@ -68,6 +69,13 @@ class Case:
         return None if mask is None or bool((mask == 1).all()) else mask.reshape(-1, *mask.shape[-3:])[:1]
 
 
+def span(case: Case, low: float, high: float) -> tuple[float, float, float]:
+    """Smallest and largest measured value, and the fraction of them clearly outside a range: by more than four times the noise."""
+    inside = case.y if case.observed is None else case.y[case.observed.expand_as(case.y) > 0]
+    outside = (inside < low - 4 * case.sigma) | (inside > high + 4 * case.sigma)
+    return float(inside.min()), float(inside.max()), float(outside.float().mean())
+
+
 def method_kind(recipe: Recipe) -> str:
     """Name of the recipe's method."""
     return str(recipe.method.model_dump()["kind"])
@@ -90,25 +98,26 @@ def resolve_dtype(dtype: str, prior: Any, device: str) -> str:
     import torch
 
     from inverse.engine import bfloat16_is_fast
-    from inverse.priors.open import NetworkPrior
+    from inverse.priors.open import is_network
 
     if dtype != "auto":
         return dtype
-    fast = isinstance(prior, NetworkPrior) and bfloat16_is_fast(torch.device(device))
+    fast = is_network(prior) and bfloat16_is_fast(torch.device(device))
     return "bfloat16" if fast else "float32"
 
 
 def fit_prior(prior: Any, channels: int, *, dtype: str, device: str) -> Any:
-    """The prior for images of so many channels, in a precision, on a device."""
+    """The prior for images of so many channels, in a precision, on a device; one of colour serves other counts (`inverse.grey`, `inverse.bands`)."""
     import torch
 
+    from inverse.bands import BandPrior
     from inverse.grey import GreyPrior
-    from inverse.priors.open import NetworkPrior
+    from inverse.priors.open import computed
 
-    if isinstance(prior, NetworkPrior):
-        prior = prior.compute(dtype=getattr(torch, dtype), device=device)
-    card = prior.card
-    return GreyPrior(prior) if card is not None and card.channels == 3 and channels == 1 else prior
+    prior = computed(prior, dtype=getattr(torch, dtype), device=device)
+    if prior.card is None or prior.card.channels != 3 or channels == 3:
+        return prior
+    return GreyPrior(prior) if channels == 1 else BandPrior(prior, channels)
 
 
 def open_case(recipe: Recipe, picture: Picture, *, channels: int | None, device: str = "cpu") -> Case:

@@ -89,7 +89,7 @@ def in_numbers(diagnostics: Mapping[str, Tensor]) -> dict[str, float]:
     Returns:
         Of chains: ``r_hat``, which 95 % of the values stay below, and ``ess``, which 95 % of them exceed; none for chains too few or too short to tell. Of
         particles: ``log_evidence``, of the mean of the populations' estimates of p(y); ``particles``, the effective number at the end, averaged, and
-        ``particles_lowest``, the smallest on the way.
+        ``particles_lowest``, the smallest on the way. Of networks: ``surprise``, the largest of the samples (`inverse.mismatch`).
     """
     found = {}
     if "chain_mean" in diagnostics:
@@ -99,10 +99,12 @@ def in_numbers(diagnostics: Mapping[str, Tensor]) -> dict[str, float]:
                 "ess": float(ess(diagnostics).double().quantile(WORST, interpolation="higher")),
             }
         except UsageError:
-            return {}
+            found = {}
     if "log_evidence" in diagnostics:
         each = diagnostics["log_evidence"].double()
         found["log_evidence"] = float(each.logsumexp(0) - math.log(len(each)))
         found["particles"] = float(diagnostics["ess"].double().mean())
         found["particles_lowest"] = float(diagnostics["ess_lowest"].double().min())
+    if "surprise" in diagnostics:
+        found["surprise"] = float(diagnostics["surprise"].double().max())
     return found

@@ -16,16 +16,19 @@ from inverse.case import (
     open_case,
     open_recipe_prior,
     resolve_dtype,
+    span,
 )
 from inverse.dryrun import VJP_COST
 from inverse.errors import InputError, RecipeError
 from inverse.methods import in_words, method_spec
+from inverse.mismatch import foreign
 from inverse.options import Options
 from inverse.plan import block_size
 from inverse.recipe import Recipe, load
 
 if TYPE_CHECKING:
     from inverse.case import Case
+    from inverse.priors.card import Card
 
 __all__ = ["Check", "check_recipe", "exit_code"]
 
@@ -86,8 +89,8 @@ def check_recipe(
         case = open_case(recipe, read(measurement), channels=card.channels, device=device)
     rows = _operator(case)
     rows += _prior(card, case)
-    rows += _input(case, low, high) if measurement is not None else []
     fitted = fit_prior(prior, case.shape[0], dtype=dtype, device=device)
+    rows += _input(card, fitted, case, low, high) if measurement is not None else []
     params = {name: value for name, value in recipe.params.items() if value is not None}
     try:
         prepare(
@@ -119,23 +122,57 @@ def _prior(card: Any, case: Case) -> list[Check]:
     return [size]
 
 
-def _input(case: Case, low: float, high: float) -> list[Check]:
-    span, how = high - low, "estimated" if case.estimated else "given"
-    inside = case.y if case.observed is None else case.y[case.observed.expand_as(case.y) > 0]
-    outside = float(((inside < low - 4 * case.sigma) | (inside > high + 4 * case.sigma)).float().mean())
-    rows = [
-        Check("range", f"{float(inside.min()):.3g} to {float(inside.max()):.3g}, the prior's is {low:g} to {high:g}")
-    ]
-    if outside > 0.01:
-        note = f"{100 * outside:.0f} % of the values are outside the prior's range: set data.range"
-        rows = [Check("range", rows[0].value, "warn", note)]
-    noise = f"{case.sigma:.4g} ({how}), {100 * case.sigma / span:.2g} % of the range"
-    if case.sigma > span:
+def _input(card: Card, prior: Any, case: Case, low: float, high: float) -> list[Check]:
+    width, how = high - low, "estimated" if case.estimated else "given"
+    smallest, largest, outside = span(case, low, high)
+    rows = [Check("range", f"{smallest:.3g} to {largest:.3g}, the prior's is {low:g} to {high:g}")]
+    said = foreign(card, channels=case.y.shape[1], low=smallest, high=largest, outside=outside)
+    if said:
+        rows = [Check("range", rows[0].value, "warn", said)]
+    rows += _surprise(card, prior, case)
+    noise = f"{case.sigma:.4g} ({how}), {100 * case.sigma / width:.2g} % of the range"
+    if case.sigma > width:
         return [*rows, Check("noise", noise, "fail", "noise above the whole range: is the level in data units?", 4)]
-    if case.sigma < 0.002 * span:
+    if case.sigma < 0.002 * width:
         note = "hardly any noise: if the picture was rounded or compressed, its error is larger than this"
         return [*rows, Check("noise", noise, "warn", note)]
     return [*rows, Check("noise", noise)]
+
+
+def _surprise(card: Card, prior: Any, case: Case) -> list[Check]:
+    """What the prior takes for noise in a first estimate of the unknown, with noise of its middle level: one evaluation."""
+    import torch
+
+    from inverse.mismatch import SLACK, Surprise
+    from inverse.observation import Observation
+    from inverse.rng import Rng
+    from inverse.start import initial_mean
+
+    if not card.residual:
+        return []
+    levels = sorted(float(key) for key in card.residual)
+    sigma = levels[len(levels) // 2] / card.gain
+    observation = Observation.create(case.y, case.physics, shape=case.shape)
+    if not observation.linear:
+        return []
+    mean = torch.as_tensor(card.mean, dtype=case.y.dtype, device=case.y.device)
+    image = initial_mean(observation, mean, card)
+    state = image + sigma * Rng(0, ("",), (0,)).normal(image, step=0, stream="check")
+    found = Surprise(card)
+    with torch.no_grad():
+        found.note(state, prior(state, sigma), sigma)
+    value = 0.0 if found.values is None else float(found.values.max())
+    text = f"the prior leaves {value:.2f} times what it leaves of its own images, at noise {sigma:.3g}"
+    if value > 1 + SLACK:
+        return [
+            Check(
+                "likeness",
+                text,
+                "warn",
+                f"it may not be one for these data: it was trained on {card.images or card.data}",
+            )
+        ]
+    return [Check("likeness", text)]
 
 
 def _cost(recipe: Recipe, prior: Any, case: Case, dtype: str, device: str) -> list[Check]:

@@ -17,7 +17,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from inverse.mismatch import Surprise
 from inverse.observation import Counter
+from inverse.priors.card import Card
 
 __all__ = ["VJP", "Denoise", "Estimate"]
 
@@ -49,18 +51,21 @@ class Denoise:
 
     Attributes:
         prior: ``D(x, sigma)`` in data units, deepinv's denoiser signature.
-        counter: Where evaluations are counted, one for each batch entry.
+        counter: Where evaluations are counted, one for each batch entry, or as many as the prior's ``evaluations`` says.
         turns: First element of the group of each batch entry; empty for a prior without a symmetry.
+        surprise: Takes note of what each evaluation leaves, or None.
     """
 
     prior: Callable[[Tensor, Tensor], Tensor]
     counter: Counter
     turns: tuple[int, ...] = ()
+    surprise: Surprise | None = None
     _calls: list[int] = field(default_factory=lambda: [0], repr=False)
 
-    def for_samples(self, samples: Sequence[int], *, symmetric: bool) -> Denoise:
+    def for_samples(self, samples: Sequence[int], card: Card) -> Denoise:
         """The denoiser of one batch, from its sample indices; its evaluations are numbered anew."""
-        return Denoise(self.prior, self.counter, tuple(samples) if symmetric else ())
+        turns = tuple(samples) if card.symmetry is not None else ()
+        return Denoise(self.prior, self.counter, turns, Surprise(card))
 
     def _turned(self, x: Tensor, levels: Tensor) -> Tensor:
         """The prior's answer in the orientation of each entry at this evaluation."""
@@ -78,22 +83,30 @@ class Denoise:
         """Evaluate the denoiser at the state ``x`` (B, C, *S) of noise level ``sigma``; the argument is not changed."""
         batch = x.shape[0]
         levels = torch.full((batch,), sigma, dtype=x.dtype, device=x.device)
-        self.counter.forward += batch
+        each = int(getattr(self.prior, "evaluations", 1))
+        self.counter.forward += batch * each
         if not grad:
             with torch.no_grad():
                 # networks answer channels-last, which is slow to transform
                 mean = self._turned(x, levels).to(x.dtype).contiguous()
+            self._note(x, mean, sigma)
             return Estimate(mean, _no_gradient)
         with torch.enable_grad():
             state = x.detach().requires_grad_(True)
             output = self._turned(state, levels).to(x.dtype).contiguous()
 
         def vjp(v: Tensor, *, keep: bool = False) -> Tensor:
-            self.counter.vjp += batch
+            self.counter.vjp += batch * each
             (product,) = torch.autograd.grad(output, state, v, retain_graph=keep)
             return product.contiguous()
 
-        return Estimate(output.detach(), vjp)
+        mean = output.detach()
+        self._note(x, mean, sigma)
+        return Estimate(mean, vjp)
+
+    def _note(self, x: Tensor, mean: Tensor, sigma: float) -> None:
+        if self.surprise is not None:
+            self.surprise.note(x.detach(), mean, sigma)
 
 
 def _turn(x: Tensor, element: int) -> Tensor:

@@ -28,7 +28,7 @@ from inverse.methods import MethodSpec, method_spec, methods
 from inverse.observation import Counter, Observation
 from inverse.priors.card import Card
 from inverse.priors.infer import infer_card
-from inverse.priors.open import NetworkPrior, open_prior
+from inverse.priors.open import computed, is_network, open_prior
 from inverse.rng import Rng
 from inverse.samplers.reverse import Method, Step, run
 from inverse.start import initial_mean
@@ -124,8 +124,13 @@ class Problem:
             )
             centre = centres[[own.index(item) for item, _ in pairs]]
         start = self.method.start(centre, levels[0], rng)
-        denoise = self.denoise.for_samples(rng.samples, symmetric=self.card.symmetry is not None)
-        yield from run(self.method, denoise, start, levels, observation, rng)
+        denoise = self.denoise.for_samples(rng.samples, self.card)
+        for step in run(self.method, denoise, start, levels, observation, rng):
+            noted = denoise.surprise.values if denoise.surprise is not None else None
+            if noted is None:
+                yield step
+            else:  # particles of a sample are one entry
+                yield replace(step, info={**step.info, "surprise": noted.reshape(len(pairs), -1).amax(1)})
 
 
 def _capabilities(observation: Observation) -> frozenset[str]:
@@ -171,7 +176,7 @@ def _levels(
 def _precision(dtype: torch.dtype | str, prior: object, device: torch.device) -> torch.dtype:
     names = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     if dtype == "auto":
-        return torch.bfloat16 if isinstance(prior, NetworkPrior) and bfloat16_is_fast(device) else torch.float32
+        return torch.bfloat16 if is_network(prior) and bfloat16_is_fast(device) else torch.float32
     chosen = names.get(dtype) if isinstance(dtype, str) else dtype
     if chosen is None or chosen not in names.values():
         raise UsageError(f"dtype {dtype!r}", "allowed: auto, float32, bfloat16")
@@ -199,8 +204,7 @@ def open_denoiser(
     """
     opened = open_prior(prior)
     precision = _precision(dtype, opened, like.device)
-    if isinstance(opened, NetworkPrior):
-        opened = opened.compute(dtype=precision, device=like.device)
+    opened = computed(opened, dtype=precision, device=like.device)
     card, mean = opened.card, getattr(opened, "mean", None)
     if card is None:
         card, mean = infer_card(opened, like[:1], counter)

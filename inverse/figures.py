@@ -179,7 +179,7 @@ def _shown(image: Image, data_range: tuple[float, float]) -> NDArray[Any]:
     """(H, W, 3) in [0, 1], for the screen only."""
     low, high = data_range
     scaled = np.clip((image - low) / (high - low), 0.0, 1.0)
-    channels = scaled if scaled.shape[0] == 3 else np.repeat(scaled[:1], 3, axis=0)
+    channels = scaled[:3] if scaled.shape[0] >= 3 else np.repeat(scaled[:1], 3, axis=0)
     return _thin(np.moveaxis(channels, 0, -1))
 
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from inverse.case import Case, fit_prior, method_kind, open_case, statistics
+from inverse.case import Case, fit_prior, method_kind, open_case, span, statistics
 from inverse.errors import InputError, InverseError, MemoryLimitError
 from inverse.ledger import Failure, Ledger
 from inverse.lock import hold
 from inverse.methods import in_words
+from inverse.mismatch import foreign
 from inverse.outputs import facts, write_item
 from inverse.plan import Item, Plan, Unit, item_name, split
 from inverse.progress import Progress
@@ -214,6 +215,10 @@ class Solver:
             "misfit": float(arrays["misfit"].mean()), "data_share": float(arrays["data_share"].mean()),
             **post.cost.as_dict(), **in_numbers(post.diagnostics),
         }  # fmt: skip
+        if self.prior.card is not None:
+            low, high, outside = span(case, *self.recipe.data.range)
+            said = foreign(self.prior.card, channels=case.y.shape[1], low=low, high=high, outside=outside)
+            row |= {"mismatch": said} if said else {}
         truth, note = self._truth(item, arrays)
         if truth is not None:
             data = self.recipe.data

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from inverse.mismatch import SLACK
+
 __all__ = ["doubts", "misfit_in_words"]
 
 MET = 1.1
@@ -27,7 +29,11 @@ def misfit_in_words(misfit: float) -> str:
 
 def doubts(row: Mapping[str, Any]) -> list[str]:
     """What stands against taking an item's samples for draws of the posterior, from its row of ``items.csv``; empty where nothing is known to."""
-    lines = []
+    lines = [str(row["mismatch"])] if row.get("mismatch") else []
+    if row.get("surprise", 0.0) > 1 + SLACK:
+        lines.append(
+            f"the prior took {row['surprise']:.1f} times as much of this image for noise as of its own kind: it may not be one for these data"
+        )
     if "point estimate" in row["method"]:
         lines.append(f"{row['method']}: the spread of its samples is no uncertainty")
     if row.get("r_hat", 1.0) > MET:

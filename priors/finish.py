@@ -110,7 +110,9 @@ def finish(
             + (", magnitude" if corpus.complex else ""),
         },
         calibration=calibration(denoiser, images, levels=SPREAD_LEVELS),
-        residual=residual_span(denoiser, images, levels=SPREAD_LEVELS),
+        residual={
+            f"{gain * float(k) / 255:.4g}": v for k, v in residual_span(denoiser, images, levels=SPREAD_LEVELS).items()
+        },
         training={
             "steps": record["step"],
             "minutes": round(record["seconds"] / 60),

@@ -18,7 +18,7 @@ from inverse.priors.gaussian import GaussianPrior
 from inverse.priors.unet import EDMDenoiser, UNet, UNetConfig
 from inverse.priors.weights import check_state, digest, read_tensors
 
-__all__ = ["CallablePrior", "NetworkPrior", "open_prior", "open_tensors", "with_range"]
+__all__ = ["CallablePrior", "NetworkPrior", "computed", "is_network", "open_prior", "open_tensors", "with_range"]
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 
@@ -72,6 +72,22 @@ class CallablePrior:
         """Posterior mean in data units: ``decode(D(encode(x), scale * sigma))``."""
         level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device) * self.scale
         return self.denoiser((x - self.offset) * self.scale, level) / self.scale + self.offset
+
+    def compute(self, *, dtype: torch.dtype, device: torch.device | str) -> CallablePrior:
+        """The same prior with its network, where it is one, in another precision or on another device."""
+        if not is_network(self.denoiser):
+            return self
+        return replace(self, denoiser=computed(self.denoiser, dtype=dtype, device=device))
+
+
+def is_network(prior: Any) -> bool:
+    """Whether a prior is a network, which can be computed in another precision and elsewhere."""
+    return is_network(prior.denoiser) if isinstance(prior, CallablePrior) else callable(getattr(prior, "compute", None))
+
+
+def computed(prior: Any, *, dtype: torch.dtype, device: torch.device | str) -> Any:
+    """A prior, a network in the precision and on the device asked for."""
+    return prior.compute(dtype=dtype, device=device) if is_network(prior) else prior
 
 
 def _blank(config: UNetConfig) -> UNet:
@@ -213,7 +229,7 @@ def with_range(denoiser: Denoiser, data_range: tuple[float, float] | None) -> An
 def open_prior(
     prior: str | Path | Denoiser, *, data_range: tuple[float, float] | None = None
 ) -> NetworkPrior | CallablePrior | GaussianPrior | Any:
-    """Open a prior. Nothing is downloaded.
+    """Open a prior. Nothing is downloaded, but what is asked for by its address on a hub (``diffusers:OWNER/NAME``), unless offline.
 
     Args:
         prior: Name of a prior that is embedded or in the user's store (``inverse prior list``), path of a card (``.yaml``) with its

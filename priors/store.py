@@ -23,7 +23,18 @@ from inverse.priors.files import PICKLES
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["broken", "card_file", "check_name", "home", "pack", "place", "save_prior", "store_folder", "stored"]
+__all__ = [
+    "broken",
+    "card_file",
+    "check_name",
+    "home",
+    "pack",
+    "place",
+    "save_prior",
+    "store_folder",
+    "stored",
+    "write_pair",
+]
 
 _ELSEWHERE = "set INVERSE_HOME to a folder you may write to"
 
@@ -97,22 +108,41 @@ def pack(card: Card, tensors: Mapping[str, Tensor]) -> bytes:
     )
 
 
-def save_prior(card: Card, tensors: Mapping[str, Tensor], *, overwrite: bool = False) -> Path:
-    """Put a prior into the store, dtypes as given.
+def save_prior(card: Card, tensors: Mapping[str, Tensor], *, overwrite: bool = False, path: Path | None = None) -> Path:
+    """Put a prior into the store, or elsewhere; dtypes as given.
 
     Args:
         card: Its card; weights, sha256 and bytes are filled in.
         tensors: Its weights.
         overwrite: Whether a prior of that name may be replaced.
+        path: Where the card (.yaml) goes, with the weights beside it, instead of the store.
 
     Returns:
         The card's file.
 
     Raises:
         PriorError: The name is not allowed, or taken.
-        OutputError: The store cannot be written to.
+        OutputError: It exists, or cannot be written.
     """
-    return place(card, pack(card, tensors), overwrite=overwrite)
+    content = pack(card, tensors)
+    if path is None:
+        return place(card, content, overwrite=overwrite)
+    weights = path.with_suffix(".safetensors")
+    if not overwrite and (taken := next((file for file in (weights, path) if os.path.lexists(file)), None)):
+        raise OutputError(f"{taken.name} exists", "give --overwrite, or another name with -o")
+    _write(_whole(card, weights.name, content), content, path)
+    return path
+
+
+def _whole(card: Card, weights: str, content: bytes) -> Card:
+    facts = {"weights": weights, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    return card.model_copy(update=facts)
+
+
+def _write(card: Card, content: bytes, path: Path) -> None:
+    """The weights first and the card last, so a card that is there has its weights."""
+    atomic_bytes(path.with_name(str(card.weights)), content, overwrite=True)
+    atomic_bytes(path, card_text(card).encode(), overwrite=True)
 
 
 def place(card: Card, content: bytes, *, overwrite: bool = False) -> Path:
@@ -120,19 +150,12 @@ def place(card: Card, content: bytes, *, overwrite: bool = False) -> Path:
     check_name(card.name)
     folder = store_folder()
     path = folder / f"{card.name}.yaml"
-    whole = card.model_copy(
-        update={
-            "weights": f"{card.name}.safetensors",
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "bytes": len(content),
-        }
-    )
+    whole = _whole(card, f"{card.name}.safetensors", content)
     try:
         with hold(folder / ".lock"):
             if os.path.lexists(path) and not overwrite:
                 raise PriorError(f"the store has a prior '{card.name}'", "choose another --name, or give --overwrite")
-            atomic_bytes(folder / f"{card.name}.safetensors", content, overwrite=True)
-            atomic_bytes(path, card_text(whole).encode(), overwrite=True)
+            _write(whole, content, path)
     except OutputError as error:
         raise OutputError(error.message, _ELSEWHERE) from error
     return path

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from inverse.cli import options
-from inverse.errors import OutputError, PriorError, UsageError
+from inverse.errors import PriorError, UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from inverse.priors.card import Card
+    pass
 
 __all__ = ["convert"]
 
@@ -71,15 +68,14 @@ def convert(
     FILE is a PyTorch checkpoint (.pt, .pth, .ckpt), a safetensors file, or an EDM .pkl.
     """
     from inverse.priors.adapters.convert import convert as read
+    from inverse.priors.store import save_prior
 
     card, tensors = read(file, name=name, kind=kind, settings=_parsed(settings), licence=licence, trust=trust)
     count = sum(math.prod(value.shape) for value in tensors.values())
-    if output is not None:
-        place = _write(card, tensors, output, overwrite=overwrite)
-    else:
-        from inverse.priors.store import save_prior
-
-        place = save_prior(card, tensors, overwrite=overwrite)
+    stem = "" if output is None else output.name.removesuffix(".safetensors").removesuffix(".yaml")
+    place = save_prior(
+        card, tensors, overwrite=overwrite, path=None if output is None else output.with_name(f"{stem}.yaml")
+    )
     LOGGER.info("prior        %s: %s, %.1f million numbers", card.name, card.adapter, count / 1e6)
     LOGGER.info(
         "units        values %g to %g, %s channels, noise %.3g to %.3g",
@@ -106,22 +102,3 @@ def _parsed(settings: tuple[str, ...]) -> dict[str, Any]:
         except (YAMLError, ValueError) as error:
             raise PriorError(f"setting {text[:60]}: not a value of YAML") from error
     return parsed
-
-
-def _write(card: Card, tensors: dict[str, Tensor], output: Path, *, overwrite: bool) -> Path:
-    """Weights and card beside each other, the card last."""
-    import hashlib
-
-    from inverse.io.atomic import atomic_bytes
-    from inverse.priors.card import card_text
-    from inverse.priors.store import pack
-
-    stem = output.name.removesuffix(".safetensors").removesuffix(".yaml")
-    weights, path = (output.with_name(f"{stem}{suffix}") for suffix in (".safetensors", ".yaml"))
-    if not overwrite and (taken := next((file for file in (weights, path) if os.path.lexists(file)), None)):
-        raise OutputError(f"{taken.name} exists", "give --overwrite, or another -o FILE")
-    content = pack(card, tensors)
-    update = {"weights": weights.name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    atomic_bytes(weights, content, overwrite=True)
-    atomic_bytes(path, card_text(card.model_copy(update=update)).encode(), overwrite=True)
-    return path

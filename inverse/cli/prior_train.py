@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -128,26 +128,13 @@ def train(
 
 def _place(card: Card, tensors: dict[str, Tensor], output: Path | None, overwrite: bool) -> Path:
     """Into the store, or a folder: weights, card, and a contact sheet."""
-    import hashlib
-
     from inverse.io.atomic import atomic_bytes
-    from inverse.priors.card import card_text
     from inverse.priors.open import open_prior
     from inverse.priors.sheet import contact_sheet
-    from inverse.priors.store import pack, save_prior
+    from inverse.priors.store import save_prior
 
-    if output is None:
-        path = save_prior(card, tensors, overwrite=overwrite)
-    else:
-        content: bytes = pack(card, tensors)
-        facts: dict[str, Any] = {
-            "weights": f"{card.name}.safetensors",
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "bytes": len(content),
-        }
-        path = output / f"{card.name}.yaml"
-        atomic_bytes(output / f"{card.name}.safetensors", content, overwrite=overwrite)
-        atomic_bytes(path, card_text(card.model_copy(update=facts)).encode(), overwrite=overwrite)
+    given = None if output is None else output / f"{card.name}.yaml"
+    path = save_prior(card, tensors, overwrite=overwrite, path=given)
     sheet: bytes = contact_sheet(open_prior(str(path)))
-    atomic_bytes(path.with_suffix(".png"), sheet, overwrite=overwrite)
+    atomic_bytes(path.with_suffix(".png"), sheet, overwrite=True)
     return path

@@ -122,7 +122,7 @@ def require(picture: Picture, *, channels: int | None = None, minimum: int = 1) 
 
     Args:
         picture: What was read.
-        channels: The prior's channels; None accepts any. One channel also fits three (`to_channels`).
+        channels: The prior's channels; None accepts any, and so does 3: a colour prior serves other bands group by group.
         minimum: The smallest allowed height and width in pixels.
     """
     height, width = picture.size
@@ -132,11 +132,12 @@ def require(picture: Picture, *, channels: int | None = None, minimum: int = 1) 
             "crop less, or put several narrow images side by side",
         )
     given = picture.channels
-    if channels is None or given == channels or (given == 1 and channels == 3):
+    turned = picture.format == "npy" and picture.array.ndim == 3 and picture.array.shape[0] <= 4 < given
+    if channels is None or given == channels or (channels == 3 and not turned):
         return
     fits = "1 or 3 channels" if channels == 3 else f"{channels} channel{'s' * (channels != 1)}"
     hint = f"choose another prior, or keep only {channels} of the channels"
-    if picture.format == "npy" and picture.array.shape[0] <= 4 < given:
+    if turned:
         hint = "arrays are (H, W, C): this one looks channel first, move that axis to the end"
     raise InputError(f"{picture.source}: {given} channel{'s' * (given != 1)}, the prior takes {fits}", hint)
 

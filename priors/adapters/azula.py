@@ -22,9 +22,10 @@ import torch
 from torch import Tensor
 
 from inverse.errors import PriorError
-from inverse.priors.adapters.modules import ModuleNetwork, offline
+from inverse.priors.adapters.modules import ModuleNetwork
 from inverse.priors.adapters.parametrisation import AdaptedPrior, Coefficients
 from inverse.priors.card import Card
+from inverse.priors.download import offline
 
 __all__ = ["Scheduled", "open_spec", "wrap"]
 

@@ -1,9 +1,8 @@
-"""Other packages' ``torch.nn.Module`` as networks of an :class:`~inverse.priors.adapters.parametrisation.AdaptedPrior`, and whether to stay offline."""
+"""Other packages' ``torch.nn.Module`` as networks of an :class:`~inverse.priors.adapters.parametrisation.AdaptedPrior`."""
 
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ModuleNetwork", "offline"]
+__all__ = ["ModuleNetwork"]
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,3 @@ class ModuleNetwork:
         if not isinstance(self.module, nn.Module):
             return self
         return ModuleNetwork(copy.deepcopy(self.module).to(dtype=dtype, device=device), self.call)
-
-
-def offline() -> bool:
-    """Whether INVERSE_OFFLINE or HF_HUB_OFFLINE is set."""
-    return any(
-        os.environ.get(name, "0").lower() not in ("", "0", "no", "false")
-        for name in ("INVERSE_OFFLINE", "HF_HUB_OFFLINE")
-    )

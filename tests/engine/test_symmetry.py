@@ -10,6 +10,8 @@ from inverse.denoise import Denoise
 from inverse.observation import Counter
 from inverse.priors.gaussian import GaussianPrior
 
+SYMMETRIC = GaussianPrior().card.model_copy(update={"symmetry": "dihedral"})
+
 
 @pytest.mark.parametrize(("shape", "size"), [((1, 6, 6), 8), ((1, 4, 6), 4)])
 def test_the_answer_comes_back_in_its_own_orientation(shape, size) -> None:
@@ -20,7 +22,7 @@ def test_the_answer_comes_back_in_its_own_orientation(shape, size) -> None:
         return x
 
     x = torch.arange(torch.Size(shape).numel(), dtype=torch.float32).reshape(1, *shape)
-    denoise = Denoise(identity, Counter()).for_samples([0], symmetric=True)
+    denoise = Denoise(identity, Counter()).for_samples([0], SYMMETRIC)
     for _ in range(size):
         assert torch.equal(denoise.estimate(x, 0.1).mean, x)
     assert len({tuple(state.flatten().tolist()) for state in seen}) == size
@@ -28,7 +30,7 @@ def test_the_answer_comes_back_in_its_own_orientation(shape, size) -> None:
 
 def test_the_jacobian_turns_too() -> None:
     weight = torch.rand(1, 1, 5, 5, generator=torch.Generator().manual_seed(0))
-    denoise = Denoise(lambda x, sigma: weight * x, Counter()).for_samples([3], symmetric=True)
+    denoise = Denoise(lambda x, sigma: weight * x, Counter()).for_samples([3], SYMMETRIC)
     x = torch.rand(1, 1, 5, 5, generator=torch.Generator().manual_seed(1))
     estimate = denoise.estimate(x, 0.1, grad=True)
     # a diagonal Jacobian is its own transpose, in the orientation of the answer

@@ -179,13 +179,13 @@ def picture(*shape, form="png"):
     [
         ((1, 1), "1 x 1 pixels, the smaller side must be at least 32"),
         ((1, 20000), "20000 x 1 pixels"),
-        ((64, 64, 2), "2 channels, the prior takes 1 or 3 channels"),
+        ((64, 64, 2), "2 channels, the prior takes 4 channels"),
         ((64, 64, 5), "5 channels"),
     ],
 )
 def test_what_does_not_fit_a_prior(shape, words):
     with pytest.raises(InputError) as caught:
-        iio.require(picture(*shape), channels=3, minimum=32)
+        iio.require(picture(*shape), channels=4, minimum=32)
     assert str(caught.value).startswith("photo.png: ")
     assert words in str(caught.value)
     assert len(str(caught.value).splitlines()) <= 3
@@ -194,6 +194,7 @@ def test_what_does_not_fit_a_prior(shape, words):
 def test_what_fits_a_prior():
     iio.require(picture(32, 32), channels=3, minimum=32)
     iio.require(picture(32, 32, 3), channels=3, minimum=32)
+    iio.require(picture(32, 32, 6), channels=3, minimum=32)
     iio.require(picture(32, 32, 7), channels=None, minimum=32)
     iio.require(picture(1, 1), channels=1)
 
