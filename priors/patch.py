@@ -128,4 +128,5 @@ def log_likelihood(flat: Tensor, covariances: Tensor) -> Tensor:
     inverse = torch.linalg.solve_triangular(factors, torch.eye(flat.shape[1]).to(factors), upper=False)
     # the products in single precision: a nat in a thousand moves no patch to another component
     distance = torch.stack([(flat.float() @ each.T.float()).square().sum(1) for each in inverse], 1)
-    return -0.5 * (distance.double() + constant)
+    values: Tensor = -0.5 * (distance.double() + constant)
+    return values
