@@ -65,7 +65,7 @@ class Corpus:
                 for v in map(self.value, range(len(self.images)))
             ]
         )
-        first, second, count = total.double().sum(0).tolist()
+        first, second, count = map(float, total.double().sum(0).tolist())
         if self.complex:
             return second / count / 2 if self.images[0].shape[0] == 1 else second / count
         return second / count - (first / count) ** 2

@@ -33,7 +33,6 @@ __all__ = [
     "save_prior",
     "store_folder",
     "stored",
-    "write_pair",
 ]
 
 _ELSEWHERE = "set INVERSE_HOME to a folder you may write to"

@@ -79,7 +79,8 @@ def fitted(tensors: Mapping[str, Tensor], network: UNet) -> dict[str, Tensor]:
         axis = 1 if name == "head.weight" else 0
         if name in ("head.weight", "tail.weight", "tail.bias") and given.shape != value.shape:
             old, new = given.shape[axis] // fold, value.shape[axis] // fold
-            shared = given.unflatten(axis, (old, fold)).mean(axis, keepdim=True)
+            parts = (*given.shape[:axis], old, fold, *given.shape[axis + 1 :])
+            shared = given.reshape(parts).mean(axis, keepdim=True)
             shared = shared * (old / new) ** 0.5 if name == "head.weight" else shared
             given = shared.repeat_interleave(new, axis).flatten(axis, axis + 1)
         if given.shape != value.shape:
@@ -204,8 +205,9 @@ def train(
     """
     work.mkdir(parents=True, exist_ok=True)
     sigma_data = config.sigma_data or (round(corpus.variance() ** 0.5, 3) if corpus.complex else 0.5)
-    shape = {"complex": corpus.complex, "sigma_data": sigma_data}
-    denoiser, average = (blank_denoiser(config, corpus.channels, **shape) for _ in range(2))
+    denoiser, average = (
+        blank_denoiser(config, corpus.channels, complex=corpus.complex, sigma_data=sigma_data) for _ in range(2)
+    )
     if init is not None:
         denoiser.network.load_state_dict(fitted(init, denoiser.network))
     average.load_state_dict(denoiser.state_dict())
