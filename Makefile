@@ -35,6 +35,8 @@ bench: $(STAMP)  ## tables: exact posteriors, peers, photographs, overhead; hour
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/photo.py
 	$(BIN)/python benchmarks/pareto.py
+	$(BIN)/python benchmarks/priors.py
+	$(BIN)/python benchmarks/fitted.py
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

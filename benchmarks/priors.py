@@ -203,7 +203,7 @@ def main(names: tuple[str, ...], data: Path, limit: int, side: int, only: bool, 
         found = calibration(prior.denoiser, images, levels=SPREAD)
         click.echo(
             f"{name}: measured over predicted variance at noise of 255: "
-            + ", ".join(f"{k}: {v:.2f}" for k, v in found.items())
+            + ", ".join(f"{k}: {v:.2f} +- {e:.2f}" for k, (v, e) in found.items())
         )
 
 

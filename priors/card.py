@@ -60,7 +60,7 @@ class Card(BaseModel):
         url: Where the file can be had, or None.
         psnr: Denoising PSNR in dB at noise levels in 8-bit units, and on what it was measured.
         training: Steps, time, hardware.
-        calibration: Measured over predicted residual variance of the denoiser at noise levels in 8-bit units (1 is calibrated).
+        calibration: Measured over predicted residual variance of the denoiser (1 is calibrated) and its standard error, at noise levels in 8-bit units.
         residual: Span of the denoising residual over the noise, ``std(x - D(x, s)) / s``, on its own images, by noise level in model units.
     """
 

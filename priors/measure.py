@@ -77,23 +77,37 @@ def denoising_psnr(
 
 def calibration(
     denoiser: Any, images: Sequence[Tensor], *, levels: Sequence[float], probes: int = 1
-) -> dict[str, float]:
-    """Measured over predicted variance of what a denoiser leaves, by noise level in 8-bit units."""
+) -> dict[str, tuple[float, float]]:
+    """Measured over predicted variance of what a denoiser leaves, and its standard error (jackknife over images), by noise level in 8-bit units."""
     found = {}
     for level in levels:
-        sigma, measured, predicted = level / 255, 0.0, 0.0
-        for i, clean in enumerate(images):
-            x = _noisy(clean, sigma, i).requires_grad_()
-            with torch.enable_grad():
-                estimate = denoiser(x, sigma)
-            rng = generator(7, i)
-            for _ in range(probes):
-                probe = torch.randint(0, 2, x.shape, generator=rng).to(x.dtype) * 2 - 1
-                (product,) = torch.autograd.grad(estimate, x, probe, retain_graph=True)
-                predicted += sigma**2 * float((probe * product).mean()) / probes
-            measured += float((estimate.detach() - clean).square().mean())
-        found[f"{level:g}"] = round(measured / predicted, 3)
+        sigma = level / 255
+        rows = torch.tensor(
+            [_left(denoiser, clean, sigma, i, probes) for i, clean in enumerate(images)], dtype=torch.float64
+        )
+        total, count = rows.sum(0), len(rows)
+        ratio = float(total[0] / total[1])
+        without = (total[0] - rows[:, 0]) / (total[1] - rows[:, 1])
+        error = (
+            float(((count - 1) / count * (without - without.mean()).square().sum()).sqrt())
+            if count > 1
+            else float("nan")
+        )
+        found[f"{level:g}"] = (round(ratio, 3), round(error, 3))
     return found
+
+
+def _left(denoiser: Any, clean: Tensor, sigma: float, index: int, probes: int) -> tuple[float, float]:
+    """Measured and predicted mean square of what a denoiser leaves of one image."""
+    x = _noisy(clean, sigma, index).requires_grad_()
+    with torch.enable_grad():
+        estimate = denoiser(x, sigma)
+    rng, trace = generator(7, index), 0.0
+    for _ in range(probes):
+        probe = torch.randint(0, 2, x.shape, generator=rng).to(x.dtype) * 2 - 1
+        (product,) = torch.autograd.grad(estimate, x, probe, retain_graph=True)
+        trace += float((probe * product).mean()) / probes
+    return float((estimate.detach() - clean).square().mean()), sigma**2 * trace
 
 
 @torch.no_grad()

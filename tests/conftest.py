@@ -19,6 +19,13 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_priors_of_the_developer(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INVERSE_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _global_state_is_untouched():
     """Nothing in the package reads or moves the global generators, the default dtype or the default device."""
