@@ -113,6 +113,7 @@ def test_the_cost_is_what_was_promised() -> None:
         if "products" in spec.parameters:
             variants += [{**variant, "products": share} for variant in variants for share in (0.0, 0.3, 0.9)]
         for extra in variants:
-            cost = inverse.sample(given.y, given.physics, given.prior, method=method, samples=3, steps=7, **extra).cost
-            forward, vjp = spec.cost({"steps": 7, **extra})
+            own = {**_steps(method, 7), **extra}
+            cost = inverse.sample(given.y, given.physics, given.prior, method=method, samples=3, **own).cost
+            forward, vjp = spec.cost(own)
             assert (cost.forward, cost.vjp) == (3 * forward, 3 * vjp), method

@@ -96,10 +96,10 @@ def test_a_failure_that_was_mended_is_forgotten(corpus: Path, tmp_path: Path, ma
 
 
 def test_channels_that_the_prior_does_not_take(corpus: Path, tmp_path: Path, make_recipe: Any) -> None:
-    recipe = make_recipe(prior={"name": "photo"})
+    recipe = make_recipe(prior={"name": "mri"})
     run = restore(recipe, corpus / "five.npy", out=tmp_path / "run", options=QUIET)
     assert run.exit_code == 4
-    assert "5 channels" in run.failures[0].reason
+    assert "5 channels, the prior takes 2 channels" in run.failures[0].reason
 
 
 def test_a_mask_of_another_size(photos: Path, tmp_path: Path, make_recipe: Any) -> None:
