@@ -143,7 +143,8 @@ def _asked_to_stop() -> Iterator[threading.Event]:
     def note(number: int, frame: FrameType | None) -> None:
         asked.set()
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in heard}
     try:
         yield asked
     finally:

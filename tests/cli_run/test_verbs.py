@@ -250,10 +250,11 @@ main()
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_is_130_and_resumable(name: str, place: Path) -> None:
-    """Within two seconds of its own time: a machine that is busy with other work proves nothing about ours."""
+    """Within two seconds, or two of its own: a machine that is busy with other work proves nothing about ours."""
     import os
     import resource
     import signal
+    import time
 
     def children() -> float:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -261,15 +262,23 @@ def test_a_signal_is_130_and_resumable(name: str, place: Path) -> None:
 
     before = children()
     command = [sys.executable, "-c", SLOW, "restore", "r.yaml", "t", "-o", "run", "-s", "method.steps=50"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a suite in the background of a shell hands on an ignored SIGINT
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert process.stdout is not None
     process.stdout.readline()
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     started = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    sent = time.monotonic()
     process.send_signal(getattr(signal, name))
     _, message = process.communicate(timeout=60)
     assert process.returncode == 130, message
-    assert children() - before - started < 2
+    assert min(time.monotonic() - sent, children() - before - started) < 2
     assert "run the same command again" in message
     assert call("restore", "r.yaml", "t", "-o", "run", "-s", "method.steps=50").exit_code == 0
 
