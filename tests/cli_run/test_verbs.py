@@ -250,17 +250,9 @@ main()
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_is_130_and_resumable(name: str, place: Path) -> None:
-    """Soon, by the clock or by its own time: a machine that is busy with other work proves nothing about ours."""
-    import os
-    import resource
     import signal
     import time
 
-    def children() -> float:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime
-
-    before = children()
     command = [sys.executable, "-c", SLOW, "restore", "r.yaml", "t", "-o", "run", "-s", "method.steps=50"]
     process = subprocess.Popen(
         command,
@@ -272,15 +264,11 @@ def test_a_signal_is_130_and_resumable(name: str, place: Path) -> None:
     )
     assert process.stdout is not None
     process.stdout.readline()
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    started = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     sent = time.monotonic()
     process.send_signal(getattr(signal, name))
-    _, message = process.communicate(timeout=60)
+    _, message = process.communicate(timeout=20)
     assert process.returncode == 130, message
-    assert (
-        min(time.monotonic() - sent, children() - before - started) < 4
-    )  # half a second; more where torch is cold on the disk
+    assert time.monotonic() - sent < 2
     assert "run the same command again" in message
     assert call("restore", "r.yaml", "t", "-o", "run", "-s", "method.steps=50").exit_code == 0
 
