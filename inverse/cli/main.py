@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 import sys
 
@@ -62,5 +64,10 @@ def _log_to_stderr(level: int) -> None:
 
 
 def main() -> None:
-    """The console script."""
+    """The console script.
+
+    On the way out the interpreter would look through all that torch and deepinv hold for garbage, which takes longer than an interrupted
+    command may: what is left then is frozen. It goes with the process.
+    """
+    atexit.register(gc.freeze)
     cli(prog_name="inverse")
