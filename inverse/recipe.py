@@ -18,6 +18,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, ValidationError, create_model
 
 from inverse.errors import RecipeError
+from inverse.operators.spec import PATH
 from inverse.recipe_errors import explain
 from inverse.recipe_files import recipe_text, shipped
 from inverse.recipe_sections import (
@@ -215,11 +216,16 @@ def _validated(layer: Layer, name: str) -> Recipe:
 
 
 def _file_keys(recipe: Recipe) -> list[str]:
-    keys = [f"operator.{name}" for name, value in recipe.operator if name == "file" and value]
+    keys = [f"operator.{name}" for name, value in recipe.operator if value and _is_path(recipe.operator, name)]
     prior = recipe.prior.name
     if ":" not in prior and ("/" in prior or prior.endswith(_WEIGHTS)):
         keys.append("prior.name")
     return keys
+
+
+def _is_path(model: BaseModel, name: str) -> bool:
+    extra = type(model).model_fields[name].json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get(PATH))
 
 
 def _get(plain: Mapping[str, Any], key: str) -> str:

@@ -25,7 +25,7 @@ from torch.nn.functional import pad
 
 from inverse.errors import InputError
 from inverse.operators.base import Linear, Spectral
-from inverse.operators.catalog import GaussianBlur, KernelBlur, MotionBlur
+from inverse.operators.catalog_basic import GaussianBlur, KernelBlur, MotionBlur
 from inverse.operators.dct import (
     dct2,
     dct_squared,

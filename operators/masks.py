@@ -17,7 +17,7 @@ from torch import Tensor
 
 from inverse.errors import InputError
 from inverse.operators.base import Cloned
-from inverse.operators.catalog import BoxMask, FileMask, RandomMask
+from inverse.operators.catalog_basic import BoxMask, FileMask, RandomMask
 from inverse.operators.files import load_plane
 
 __all__ = ["Mask", "box_mask", "file_mask", "random_mask"]

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from inverse.errors import InputError
 from inverse.operators.base import Linear, Spectral
-from inverse.operators.catalog import Denoise as DenoiseParams
-from inverse.operators.catalog import MatrixOperator
+from inverse.operators.catalog_basic import Denoise as DenoiseParams
+from inverse.operators.catalog_basic import MatrixOperator
 from inverse.operators.files import load_array
 
 __all__ = ["SPECTRAL_LIMIT", "Denoise", "DenseMatrix", "Matrix", "denoise", "locate", "matrix"]

@@ -27,7 +27,7 @@ from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, interpolat
 
 from inverse.errors import InputError
 from inverse.operators.base import Linear, Spectral
-from inverse.operators.catalog import Downsample as DownsampleParams
+from inverse.operators.catalog_basic import Downsample as DownsampleParams
 from inverse.operators.padding import fold, mirror
 
 __all__ = ["BlockMean", "Downsample", "downsample", "locate", "weights"]

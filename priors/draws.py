@@ -1,6 +1,6 @@
 r"""The crops, noise levels and noise of a training step, as a function of (seed, step) alone.
 
-Crops are turned, mirrored, and some of them shrunk from a larger piece. Complex crops get a gain and a smooth phase
+Crops are turned, mirrored, some of them shrunk from a larger piece, and where asked given noise of their own. Complex crops get a gain and a smooth phase
 
 .. math:: \varphi(u) = a_0 + a \cdot u + \sum_{k} b_k \cos(\pi k \cdot u + c_k), \quad |k|_\infty \le 2,
 
@@ -51,7 +51,9 @@ class Draws:
         """Clean crops (B, C, crop, crop) in model units, noise levels (B,), unit noise (B, C, crop, crop)."""
         config, rng = self.config, generator(self.config.seed, step)
         crops = torch.stack([self._crop(rng) for _ in range(config.batch)])
-        clean = self._phased(crops, rng) if self.corpus.complex else 2.0 * self._greyed(crops, rng) - 1.0
+        crops = self._phased(crops, rng) if self.corpus.complex else self._greyed(crops, rng)
+        crops = self._grained(crops, rng)
+        clean = crops if self.corpus.complex else 2.0 * crops - 1.0
         sigma = self._levels(rng)
         return clean, sigma, torch.randn(clean.shape, generator=rng)
 
@@ -92,6 +94,14 @@ class Draws:
         value = torch.complex(crops[:, 0], crops[:, 1] if crops.shape[1] == 2 else torch.zeros_like(crops[:, 0]))
         turned = gain[:, None, None] * value * torch.polar(torch.ones_like(phase), phase)
         return torch.view_as_real(turned).permute(0, 3, 1, 2).contiguous()
+
+    def _grained(self, crops: Tensor, rng: torch.Generator) -> Tensor:
+        if not self.config.grain:
+            return crops
+        which, size = torch.rand(2, len(crops), generator=rng)
+        size = self.config.grain * size * (which < 0.5)
+        noise: Tensor = size[:, None, None, None] * torch.randn(crops.shape, generator=rng)
+        return crops + noise
 
     def _levels(self, rng: torch.Generator) -> Tensor:
         config = self.config

@@ -39,6 +39,8 @@ class TrainConfig(BaseModel):
         sigma_data: Standard deviation of the data (EDM preconditioning); default 0.5, or measured for complex images.
         grey: Fraction of RGB crops turned grey, so that single-band images are served without a tint.
         gain: Largest factor by which the values of complex images are scaled, up and down.
+        grain: Largest standard deviation, in data units, of the noise that half of the crops carry themselves: what a receiver leaves in real
+            images, where the training images have none (averaged volumes, JPEGs). Without it a denoiser takes it for an error of its own.
         scale: Largest factor by which a crop is shrunk (from a larger piece of the image).
         scaled: Fraction of the crops that are.
         sources: Of HDF5 files that name their images' sources, keep those that begin with one of these (commas between them).
@@ -69,6 +71,7 @@ class TrainConfig(BaseModel):
     sigma_data: Positive | None = None
     grey: Fraction = 0.05
     gain: Annotated[float, Field(ge=1)] = 1.5
+    grain: Annotated[float, Field(ge=0)] = 0.0
     scale: Annotated[float, Field(ge=1)] = 1.5
     scaled: Fraction = 0.2
     sources: tuple[str, ...] = ()

@@ -29,6 +29,8 @@ class Picture:
         array: (H, W) or (H, W, C), the file's dtype, colour channels only, EXIF orientation applied.
         format: ``png``, ``jpeg``, ``tiff`` or ``npy``; `inverse.io.write` writes this format.
         alpha: (H, W) in the array's dtype, or None.
+        valid: (H, W) or (H, W, C) bool, False where the file holds no value (nodata, a mask band); None: all of it. Those pixels are
+            unobserved; what ``array`` holds there is finite and without meaning.
         icc: The ICC profile.
         dpi: Pixels per inch, horizontal and vertical.
         description: Free text of the file (TIFF ImageDescription, JPEG comment).
@@ -42,6 +44,7 @@ class Picture:
     array: Array
     format: str
     alpha: Array | None = None
+    valid: Array | None = None
     icc: bytes | None = None
     dpi: tuple[float, float] | None = None
     description: str | None = None

@@ -4,7 +4,7 @@
 * ``.pt``, ``.pth``, ``.ckpt`` (zip, or the format before it): ``torch.load(weights_only=True)``, after the archive's own table has been checked
 against the file's size.
 * Anything that names code (a pickled module, a ``.pkl``): refused, unless ``trust`` is given; then it is read by
-:mod:`inverse.priors.adapters.pickles`, which runs none of it.
+:mod:`inverse.priors.adapters.archives` and :mod:`inverse.priors.adapters.pickles`, which run none of it: torch itself is never asked to.
 
 The kind is told from the first bytes, not from the name. Weights are looked for under the usual keys (``ema``, ``params_ema``, ``state_dict``,
 ``model``, ...).
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from inverse.errors import PriorError
-from inverse.priors.adapters import pickles
+from inverse.priors.adapters import archives, pickles
 from inverse.priors.files import regular_file
 
 __all__ = ["read_checkpoint", "read_tensors"]
@@ -95,7 +95,7 @@ def _load(file: IO[bytes], start: bytes, size: int, name: str, trust: bool) -> A
             if not trust:
                 raise _needs_trust(name) from error
         file.seek(0)
-        return torch.load(file, map_location="cpu", weights_only=False, pickle_module=pickles)
+        return archives.load_archive(file) if archive else archives.load_legacy(file, size)
     if not trust:
         raise _needs_trust(name)
     return pickles.load(file)

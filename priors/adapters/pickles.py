@@ -100,13 +100,9 @@ class InertUnpickler(pickle.Unpickler):
         return type("Inert", (Inert,), {"path": f"{module}.{name}"})
 
 
-Unpickler = InertUnpickler
-"""Under the name that ``torch.load(pickle_module=...)`` asks for."""
-
-
-def load(file: IO[bytes], **options: Any) -> Any:
+def load(file: IO[bytes]) -> Any:
     """One object of a file."""
-    return InertUnpickler(file, **options).load()
+    return InertUnpickler(file).load()
 
 
 def _state(found: Any) -> dict[str, Any]:
