@@ -1,0 +1,68 @@
+"""Which pixels without a value get one, and which stay without.
+
+A scene's border (the tilted frame of a satellite pass) is nodata that nobody wants invented; a gap inside it is. The rule, for every recipe:
+
+* an operator that does not fill gaps writes nodata back wherever the input had it;
+* an operator that fills gaps (``fill: gaps``) fills what lies inside the footprint: gaps that are at most ``2 REACH`` pixels wide between observed
+  pixels (morphological closing; Landsat 7's SLC-off gaps are up to 14 wide and open into the border) and holes that observed pixels enclose;
+* ``fill: all`` fills the border too.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+__all__ = ["REACH", "Fill", "footprint", "still_valid"]
+
+REACH = 10
+Fill = Literal["none", "gaps", "all"]
+
+
+def footprint(valid: npt.NDArray[np.bool_], *, reach: int = REACH) -> npt.NDArray[np.bool_]:
+    """The scene without its gaps: valid pixels, what they enclose, and narrow gaps between them.
+
+    Args:
+        valid: (H, W), True = observed.
+        reach: Half the width in pixels of the widest gap that may open into the border.
+
+    Returns:
+        (H, W), True inside.
+    """
+    padded = np.pad(valid, reach, mode="edge")
+    # Squared distances to the nearest observed pixel, then to the nearest pixel out of reach: a closing by a disc, at a cost that does not grow with it.
+    near = ndimage.distance_transform_edt(~padded) <= reach
+    closed = (
+        ndimage.distance_transform_edt(np.pad(near, reach, constant_values=True))[reach:-reach, reach:-reach] > reach
+    )
+    inner = (slice(reach, -reach), slice(reach, -reach))
+    return np.asarray(ndimage.binary_fill_holes(closed[inner] | valid))
+
+
+def still_valid(
+    valid: npt.NDArray[np.bool_] | None, *, fill: Fill = "none", size: tuple[int, int] | None = None
+) -> npt.NDArray[np.bool_] | None:
+    """``Picture.valid`` of a restored picture.
+
+    Args:
+        valid: That of the measured picture, (H, W) or (H, W, C); None: all of it.
+        fill: What the operator fills.
+        size: Height and width of the restored picture, where it differs.
+
+    Returns:
+        Like ``valid``, of the restored picture's size; None where every pixel has a value.
+    """
+    if valid is None or fill == "all":
+        return None
+    kept = valid
+    if fill == "gaps":
+        kept = (
+            footprint(valid) if valid.ndim == 2 else np.stack([footprint(one) for one in np.moveaxis(valid, -1, 0)], -1)
+        )
+    if size is not None and size != valid.shape[:2]:
+        rows, columns = (np.arange(new) * old // new for new, old in zip(size, valid.shape[:2], strict=True))
+        kept = kept[rows[:, None], columns[None, :]]
+    return None if kept.all() else np.ascontiguousarray(kept)
