@@ -50,10 +50,13 @@ def observed(physics: Physics, y: Tensor) -> Tensor | None:
     """Which entries of a measurement were observed: a tensor of 0 and 1 that broadcasts against ``y``, or None for all of them.
 
     The ``mask`` of a decomposable physics is its spectrum; it tells what was observed only where the measurement keeps the
-    unknown's own grid (inpainting) or is a masked Fourier transform (MRI).
+    unknown's own grid (inpainting) or is a masked Fourier transform (MRI). An attribute ``observed_mask`` goes first.
     """
     if isinstance(physics, ComposedPhysics):
         return observed(physics.physics_list[-1], y)
+    own = getattr(physics, "observed_mask", None)
+    if isinstance(own, Tensor):
+        return own.to(y.real.dtype)
     mask = getattr(physics, "mask", None)
     if not isinstance(mask, Tensor) or mask.is_complex() or mask.ndim > y.ndim:
         return None

@@ -77,6 +77,7 @@ def check_operator(
     x, other = draw(shape), draw(shape)
     y = physics.A(x)
     v = draw(y.shape[1:])
+    v = torch.complex(v, draw(y.shape[1:])) if y.is_complex() else v
     tiny = 100 * torch.finfo(dtype).eps
     rows = [
         _check("adjoint", _mismatch(y, v, x, physics.A_adjoint(v)), tiny),

@@ -26,11 +26,15 @@ def _form(path: str) -> str | None:
     return next((form for magic, form in _MAGIC.items() if head.startswith(magic)), None)
 
 
-def load_array(path: str) -> NDArray[Any]:
-    """A real array from a .npy file, or from a .npz file with one array; the content decides, not the suffix.
+def load_array(path: str, *, kinds: str = "biuf") -> NDArray[Any]:
+    """An array from a .npy file, or from a .npz file with one array; the content decides, not the suffix.
+
+    Args:
+        path: The file.
+        kinds: NumPy's letters of the types that are allowed; ``c`` adds complex numbers.
 
     Raises:
-        InputError: a file that is missing, broken or of another kind, objects, complex or non-finite values.
+        InputError: a file that is missing, broken or of another kind, objects, other types or non-finite values.
     """
     name, form = Path(path).name, _form(path)
     if form is None:
@@ -45,8 +49,9 @@ def load_array(path: str) -> NDArray[Any]:
     except (ValueError, EOFError, OSError, SyntaxError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(f"{name}: broken {form}: {' '.join(str(error).split())[:100]}", "save it again") from None
     array = np.asarray(loaded)
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"{name}: values of type {array.dtype}, allowed: real numbers", "save it as float32")
+    if array.dtype.kind not in kinds:
+        allowed = "numbers" if "c" in kinds else "real numbers"
+        raise InputError(f"{name}: values of type {array.dtype}, allowed: {allowed}", "save it as float32")
     if not np.isfinite(array).all():
         raise InputError(f"{name}: {int((~np.isfinite(array)).sum())} values are NaN or infinite", "save it again")
     return array
