@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -38,8 +39,8 @@ def decode(data: bytes, *, source: str) -> Picture:
     return Picture(array=np.ascontiguousarray(native), format="npy", source=source)
 
 
-def encode(picture: Picture) -> bytes:
-    """The bytes of a npy file; alpha, where there is one, is the last channel."""
+def encode(picture: Picture, provenance: Mapping[str, str]) -> bytes:
+    """The bytes of a npy file; alpha, where there is one, is the last channel. It has no place for provenance."""
     array = picture.array
     if picture.alpha is not None:
         array = np.concatenate([array[..., None] if array.ndim == 2 else array, picture.alpha[..., None]], -1)

@@ -1,63 +1,95 @@
-"""Read and write one picture, whatever its format."""
+"""Read and write what a file holds, whatever its format: a picture, a volume of slices, raw k-space."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from inverse.errors import InputError, OutputError
 from inverse.io.atomic import atomic_bytes
+from inverse.io.formats import FORMATS, function
 from inverse.io.picture import Array, Picture
-from inverse.io.sniff import FORMATS, load_bytes
+from inverse.io.scan import Scan
+from inverse.io.sniff import judge, load_bytes, locate
+from inverse.io.volume import Volume, float_volume
 
-__all__ = ["float_path", "read", "save_float", "write"]
+__all__ = ["float_path", "read", "read_picture", "result_path", "save_float", "write", "write_volume"]
+
+_FLOATS = ("npy", "tiff")
 
 
-def read(path: str | os.PathLike[str], *, name: str | None = None) -> Picture:
-    """Read an image file; its format is judged by its content.
+def read(path: str | os.PathLike[str], *, name: str | None = None) -> Picture | Volume | Scan:
+    """Read a file; its format is judged by its content.
 
     Args:
-        path: The file.
+        path: The file; ``FILE::INNER`` for one array of a file that holds several.
         name: What messages call it (default: the path as given). A run gives the item's id, so that no absolute path
             gets into its files.
 
     Raises:
-        InputError: The file is missing, empty, broken, of another kind, has no pixels, or has NaN or infinite ones.
+        InputError: The file is missing, empty, broken, of another kind, has no pixels, or has NaN or infinite ones; or it needs an
+            optional package that is not installed.
     """
     source = os.fspath(path) if name is None else name
-    data, form = load_bytes(path, name=source)
-    if form == "tiff":
-        from inverse.io import tiff
-
-        picture = tiff.decode(data, source=source)
-    elif form == "npy":
-        from inverse.io import arrays
-
-        picture = arrays.decode(data, source=source)
-    else:
-        from inverse.io import raster
-
-        picture = raster.decode(data, format=form, source=source)
-    _check(picture)
-    return picture
+    place, inner = locate(path)
+    form = judge(place, inner, name=source)
+    spec = FORMATS[form]
+    if spec.whole and inner is not None:
+        raise InputError(f"{source}: {spec.title} holds one image", f"leave ::{inner} away")
+    decode = function(spec.decode, title=spec.title, source=source, error=InputError)
+    found: Picture | Volume | Scan
+    whole = load_bytes(place, name=source) if spec.whole else None
+    found = decode(place, source=source, inner=inner) if whole is None else decode(whole, source=source)
+    _check(found)
+    return found
 
 
-def _check(picture: Picture) -> None:
-    array, source = picture.array, picture.source
-    if array.size == 0:
-        height, width = picture.size
-        raise InputError(f"{source}: the image is empty: {width} x {height} pixels, {picture.channels} channels")
-    if array.dtype.kind == "f":
-        bad = int(array.size - np.isfinite(array).sum())
-        if bad:
-            hint = "fill them in, or mark them as missing with a file-mask operator"
-            raise InputError(f"{source}: {bad} of {array.size} pixel values are NaN or infinite", hint)
-    elif array.dtype not in (np.uint8, np.uint16):
-        hint = "convert it to uint8, uint16 or float32"
-        raise InputError(f"{source}: pixels of type {array.dtype} have no defined range", hint)
+def read_picture(path: str | os.PathLike[str], *, name: str | None = None) -> Picture:
+    """As `read`, for one image.
+
+    Raises:
+        InputError: As `read`; or the file holds a volume or raw k-space.
+    """
+    found = read(path, name=name)
+    if isinstance(found, Picture):
+        return found
+    kind = f"{len(found.slices)} slices" if isinstance(found, Volume) else "raw k-space"
+    raise InputError(f"{found.source}: holds {kind}, expected one image", "save each slice as a file of its own")
+
+
+def _check(found: Picture | Volume | Scan) -> None:
+    if isinstance(found, Scan):
+        _check_finite([found.kspace], found.source, "k-space")
+        return
+    pictures = found.slices if isinstance(found, Volume) else (found,)
+    for picture in pictures[:1]:
+        array, source = picture.array, found.source
+        if array.size == 0:
+            height, width = picture.size
+            raise InputError(f"{source}: the image is empty: {width} x {height} pixels, {picture.channels} channels")
+        if array.dtype.kind != "f" and not (array.dtype.kind in "iu" and array.dtype.itemsize <= 4):
+            hint = "convert it to uint8, uint16 or float32"
+            raise InputError(f"{source}: pixels of type {array.dtype} have no defined range", hint)
+    _check_finite([picture.array for picture in pictures], found.source, "pixel")
+
+
+def _check_finite(arrays: Sequence[Array], source: str, kind: str) -> None:
+    if arrays and arrays[0].dtype.kind not in "fc":
+        return
+    bad = sum(int(array.size - np.isfinite(array).sum()) for array in arrays)
+    if bad:
+        hint = "fill them in, or mark them as missing with a file-mask operator"
+        total = sum(array.size for array in arrays)
+        raise InputError(f"{source}: {bad} of {total} {kind} values are NaN or infinite", hint)
+
+
+def result_path(path: str | os.PathLike[str], form: str) -> Path:
+    """Where `write` and `write_volume` put an item of a format: its own name, or for one that is only read another suffix appended."""
+    spec, target = FORMATS[form], Path(path)
+    return target if not spec.result else target.with_name(f"{target.name}{FORMATS[spec.result].suffixes[0]}")
 
 
 def write(
@@ -66,45 +98,66 @@ def write(
     *,
     provenance: Mapping[str, str] | None = None,
     overwrite: bool = False,
-) -> None:
+) -> Path:
     """Write a picture in its own format (`picture.format`), whole or not at all.
 
     Args:
         path: The file; missing folders are made.
         picture: What to write.
         provenance: Text to embed, such as ``{"inverse:run": "..."}``: PNG text chunks, the TIFF description, the JPEG
-            comment; a npy file has no place for it.
+            comment, HDF5 attributes; a npy file has no place for it.
         overwrite: Replace an existing file.
+
+    Returns:
+        The path that was written: `result_path`.
 
     Raises:
         OutputError: The file exists, cannot be written, or the format cannot hold the pixels.
     """
-    stamp = dict(provenance or {})
-    if picture.format == "png":
-        from inverse.io import raster
+    return _write(path, picture, provenance, overwrite)
 
-        data = raster.encode_png(picture, stamp)
-    elif picture.format == "jpeg":
-        from inverse.io import raster
 
-        data = raster.encode_jpeg(picture, stamp)
-    elif picture.format == "tiff":
-        from inverse.io import tiff
+def write_volume(
+    path: str | os.PathLike[str],
+    volume: Volume,
+    *,
+    provenance: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write all slices as one file of the volume's own format, whole or not at all; arguments as those of `write`.
 
-        data = tiff.encode(picture, stamp)
-    elif picture.format == "npy":
-        from inverse.io import arrays
+    The slices may have another size or type than those that were read, the same for all of them.
+    """
+    kinds = {(picture.array.shape, picture.array.dtype) for picture in volume.slices}
+    if len(kinds) != 1:
+        raise OutputError(f"{path}: slices of {len(kinds)} shapes and types, expected one of each")
+    return _write(path, volume, provenance, overwrite)
 
-        data = arrays.encode(picture)
+
+def _write(
+    path: str | os.PathLike[str], found: Picture | Volume, provenance: Mapping[str, str] | None, overwrite: bool
+) -> Path:
+    spec = FORMATS.get(found.format)
+    if spec is None:
+        raise OutputError(f"{path}: unknown format '{found.format}'", f"allowed: {', '.join(FORMATS)}")
+    target, stamp = result_path(path, found.format), dict(provenance or {})
+    if spec.store:
+        store = function(spec.store, title=spec.title, source=str(path), error=OutputError)
+        store(target, found, stamp, overwrite=overwrite)
+    elif spec.encode:
+        encode = function(spec.encode, title=spec.title, source=str(path), error=OutputError)
+        atomic_bytes(target, encode(found, stamp), overwrite=overwrite)
     else:
-        raise OutputError(f"{path}: unknown format '{picture.format}'", f"allowed: {', '.join(FORMATS)}")
-    atomic_bytes(path, data, overwrite=overwrite)
+        raise OutputError(f"{path}: {spec.title} is only read here", "convert the input to TIFF or HDF5 first")
+    return target
 
 
-def float_path(path: str | os.PathLike[str]) -> Path:
-    """Where `save_float` puts a map for an item: npy and TIFF names stay, others get ``.tif`` appended."""
+def float_path(path: str | os.PathLike[str], *, like: Picture | Volume | None = None) -> Path:
+    """Where `save_float` puts a map for an item: names of formats that hold floats stay, others get ``.tif`` appended."""
     target = Path(path)
-    keep = (*FORMATS["npy"].suffixes, *FORMATS["tiff"].suffixes)
+    if like is not None and like.format not in ("png", "jpeg"):
+        return result_path(path, like.format)
+    keep = tuple(suffix for name in _FLOATS for suffix in FORMATS[name].suffixes)
     return target if target.suffix.lower() in keep else target.with_name(f"{target.name}.tif")
 
 
@@ -112,33 +165,43 @@ def save_float(
     path: str | os.PathLike[str],
     array: Array,
     *,
-    like: Picture | None = None,
+    like: Picture | Volume | None = None,
     provenance: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a (C, H, W) or (H, W) map as float32: npy for a ``.npy`` name, TIFF for every other.
+    """Write a map as float32 in the item's own format; as TIFF where that holds no floats (PNG, JPEG).
 
     Args:
         path: The item's name; `float_path` says what it becomes.
-        array: Values, not limited to [0, 1].
-        like: The item's picture, whose resolution and, at equal size, geo tags are taken over.
+        array: (C, H, W) or (H, W); for a volume (S, C, H, W) or (S, H, W). Values are not limited to [0, 1].
+        like: The item's picture or volume, whose format, resolution and, at equal size, geo tags are taken over.
         provenance: Text to embed.
         overwrite: Replace an existing file.
 
     Returns:
         The path that was written.
     """
-    target = float_path(path)
+    if isinstance(like, Volume):
+        return write_volume(path, float_volume(array, like=like), provenance=provenance, overwrite=overwrite)
+    target = float_path(path, like=like)
     values = np.asarray(array, np.float32)
     values = values if values.ndim == 2 else np.moveaxis(values, 0, -1)
     if values.ndim == 3 and values.shape[-1] == 1:
         values = values[..., 0]
+    if like is not None and like.format == "geotiff":
+        float_map = function("inverse.io.geotiff:float_map", title="GeoTIFF", source=str(path), error=OutputError)
+        return write(target, float_map(values, like), provenance=provenance, overwrite=overwrite)
+    own = like is not None and like.format not in ("png", "jpeg")
     same = like is not None and like.size == values.shape[:2]
+    form = like.format if like is not None and own else "npy" if target.suffix.lower() == ".npy" else "tiff"
+    extra = dict(like.extra) if like is not None and own else {}
+    if form == "tiff":
+        extra = {"tags": extra.get("tags", ()) if same else ()}
     picture = Picture(
         array=np.ascontiguousarray(values),
-        format="npy" if target.suffix.lower() == ".npy" else "tiff",
+        format=form,
+        valid=like.valid if like is not None and same else None,
         dpi=like.dpi if like is not None and same else None,
-        extra={"tags": like.extra.get("tags", ())} if like is not None and same else {},
+        extra=extra,
     )
-    write(target, picture, provenance=provenance, overwrite=overwrite)
-    return target
+    return write(path if own else target, picture, provenance=provenance, overwrite=overwrite)

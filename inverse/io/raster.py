@@ -20,24 +20,37 @@ from inverse.errors import InputError, OutputError
 from inverse.io import png
 from inverse.io.picture import Array, Picture, stamped, turn
 
-__all__ = ["decode", "encode_jpeg", "encode_png"]
+__all__ = ["decode_jpeg", "decode_png", "encode_jpeg", "encode_png"]
 
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
 _ORIENTATION = 0x0112
 
 
-def decode(data: bytes, *, format: str, source: str) -> Picture:  # noqa: A002
-    """A PNG or JPEG as a `Picture`.
+def decode_png(data: bytes, *, source: str) -> Picture:
+    """A PNG as a `Picture`.
+
+    Raises:
+        InputError: The file is broken, truncated or too large.
+    """
+    return _decode(data, "png", source)
+
+
+def decode_jpeg(data: bytes, *, source: str) -> Picture:
+    """A JPEG as a `Picture`.
 
     Raises:
         InputError: The file is broken, truncated, too large, or of a mode without a defined meaning here (CMYK).
     """
-    title = format.upper()
+    return _decode(data, "jpeg", source)
+
+
+def _decode(data: bytes, form: str, source: str) -> Picture:
+    title = form.upper()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=[title]) as image:
-                return _picture(image, data, format, source)
+                return _picture(image, data, form, source)
     except Image.DecompressionBombError as error:
         raise InputError(f"{source}: {str(error).split('(')[-1].split(')')[0]}", "cut it into parts") from error
     except UnidentifiedImageError:

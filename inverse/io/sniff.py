@@ -1,51 +1,23 @@
-"""What a file is, judged by its first bytes and never by its suffix."""
+"""What a file is, judged by its content and never by its suffix.
+
+``FILE::INNER`` addresses one array of a file that holds several: ``scan.h5::/entry/data``, ``pair.npz::left``,
+``scene.zarr::/0``. A file whose own name has ``::`` in it is taken as that file.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+import struct
+import zlib
+from pathlib import Path
 
 from inverse.errors import InputError
+from inverse.io.formats import FORMATS, Format, installed
 
-__all__ = ["FORMATS", "Format", "load_bytes", "sniff"]
+__all__ = ["FORMATS", "Format", "load_bytes", "locate", "sniff"]
 
-
-class Format(NamedTuple):
-    """A format that is read and written."""
-
-    title: str
-    suffixes: tuple[str, ...]
-    pixels: str
-    keeps: str
-
-
-FORMATS: dict[str, Format] = {
-    "png": Format(
-        "PNG",
-        (".png",),
-        "8 and 16 bit, grey and RGB; palette and 1 bit are converted",
-        "alpha, ICC profile, EXIF, DPI, text",
-    ),
-    "jpeg": Format(
-        "JPEG",
-        (".jpg", ".jpeg"),
-        "8 bit, grey and RGB; written at quality 95, 4:4:4",
-        "ICC profile, EXIF (turned upright), DPI, comment",
-    ),
-    "tiff": Format(
-        "TIFF",
-        (".tif", ".tiff"),
-        "8, 16 bit and float, any number of channels",
-        "layout, alpha, ICC profile, description, resolution, geo tags at equal size",
-    ),
-    "npy": Format(
-        "NumPy array",
-        (".npy",),
-        "(H, W) or (H, W, C), uint8, uint16 or float",
-        "dtype and shape",
-    ),
-}
-
+HEAD = 4096
+GEO_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"\xff\xd8\xff", "jpeg"),
@@ -69,19 +41,34 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
 )
 
 
-def sniff(path: str | os.PathLike[str]) -> str:
-    """The format of a file: a key of `FORMATS`.
+def locate(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
+    """A path and the name of the array in it, None where none is given."""
+    text = os.fspath(path)
+    outer, mark, inner = text.partition("::")
+    if not mark or not outer or os.path.lexists(text):
+        return Path(text), None
+    return Path(outer), inner or None
+
+
+def sniff(path: str | os.PathLike[str], *, name: str | None = None) -> str:
+    """The format of a file, called `name` in messages: a key of `FORMATS`.
 
     Raises:
         InputError: The file is missing, empty, a folder, or of another kind.
     """
-    return _judge(_read(path, 4096, os.fspath(path)), os.fspath(path))
+    place, inner = locate(path)
+    return judge(place, inner, name=os.fspath(path) if name is None else name)
 
 
-def load_bytes(path: str | os.PathLike[str], *, name: str) -> tuple[bytes, str]:
-    """The whole content of a file, called `name` in messages, and its format."""
-    data = _read(path, -1, name)
-    return data, _judge(data[:4096], name)
+def judge(place: Path, inner: str | None, *, name: str) -> str:
+    """The format of the file at `place`, of which the array `inner` is wanted."""
+    form = _judge(_read(place, HEAD, name), name)
+    return "geotiff" if form == "tiff" and installed("geo") and _is_geotiff(place) else form
+
+
+def load_bytes(path: str | os.PathLike[str], *, name: str) -> bytes:
+    """The whole content of a file, called `name` in messages."""
+    return _read(path, -1, name)
 
 
 def _read(path: str | os.PathLike[str], count: int, name: str) -> bytes:
@@ -102,6 +89,8 @@ def _judge(head: bytes, name: str) -> str:
     for magic, form in _MAGIC:
         if head.startswith(magic):
             return form
+    if _is_nifti(head) or (head.startswith(b"\x1f\x8b") and _is_nifti(_inflated(head))):
+        return "nifti"
     supported = f"supported: {', '.join(FORMATS)} (inverse list formats)"
     if not head:
         raise InputError(f"{name}: the file is empty", "copy or export it again")
@@ -114,3 +103,30 @@ def _judge(head: bytes, name: str) -> str:
         text = all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
         kind = "text, not an image" if text else "no image format that is known here"
     raise InputError(f"{name}: the content is {kind}", supported)
+
+
+def _is_nifti(head: bytes) -> bool:
+    """Header size 348 with ``n+1``, or 540 with ``n+2``, in either byte order."""
+    if len(head) < 348:
+        return False
+    sizes = {struct.unpack(f"{order}i", head[:4])[0] for order in "<>"}
+    return (348 in sizes and head[344:348] == b"n+1\0") or (540 in sizes and head[4:8] == b"n+2\0")
+
+
+def _is_geotiff(place: Path) -> bool:
+    """Whether a TIFF has tags of GeoTIFF or GDAL in its first directory."""
+    import tifffile
+
+    try:
+        with open(place, "rb") as file, tifffile.TiffFile(file, _multifile=False) as tiff:
+            tags = tiff.pages.first.tags
+            return any(code in tags for code in GEO_TAGS)
+    except Exception:  # tifffile raises a dozen types on damaged files; the reader says what is wrong
+        return False
+
+
+def _inflated(head: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(31).decompress(head, HEAD)
+    except zlib.error:
+        return b""

@@ -91,6 +91,8 @@ def _picture(file: tifffile.TiffFile, length: int, source: str) -> Picture:
         for tag in (page.tags.get(code) for code in _KEPT_TAGS)
         if tag is not None and orientation == 1
     )
+    if any(tag[0] == 34735 for tag in tags):
+        notes += ("its CRS and nodata value are not interpreted: pip install 'inverse-imaging[geo]'",)
     extra = {"layout": layout, "compressed": int(page.compression) != 1, "alpha": kind, "tags": tags}
     software = page.tags.get(305)
     return Picture(

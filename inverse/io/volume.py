@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from inverse.io.picture import Picture
+import numpy as np
 
-__all__ = ["Volume"]
+from inverse.io.picture import Array, Picture
+
+__all__ = ["Volume", "float_volume", "slices_of", "stack"]
+
+SAID = "slices are treated one by one, in two dimensions"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -28,3 +32,36 @@ class Volume:
     extra: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     source: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of a slice."""
+        return self.slices[0].size
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of a slice."""
+        return self.slices[0].channels
+
+
+def slices_of(array: Array, *, format: str, source: str) -> tuple[Picture, ...]:  # noqa: A002
+    """(S, H, W) or (S, H, W, C) as pictures."""
+    return tuple(Picture(array=np.ascontiguousarray(part), format=format, source=source) for part in array)
+
+
+def stack(volume: Volume) -> Array:
+    """The slices as (S, H, W) or (S, H, W, C)."""
+    return np.stack([picture.array for picture in volume.slices])
+
+
+def float_volume(array: Array, *, like: Volume) -> Volume:
+    """A map of a volume's slices, such as their uncertainty, as a volume of the same kind.
+
+    Args:
+        array: (S, C, H, W) or (S, H, W), any range; height and width may differ from those of `like`.
+        like: The volume whose format and metadata are taken over.
+    """
+    values = np.asarray(array, np.float32)
+    values = np.moveaxis(values, 1, -1) if values.ndim == 4 else values
+    values = values[..., 0] if values.ndim == 4 and values.shape[-1] == 1 and like.slices[0].array.ndim == 2 else values
+    return replace(like, slices=slices_of(values, format=like.format, source=like.source))

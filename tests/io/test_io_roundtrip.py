@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 import inverse.io as iio
 from inverse.errors import OutputError
+from inverse.io.formats import OPTIONAL
 from inverse.io.picture import Picture
 
 INTEGERS = (np.uint8, np.uint16)
@@ -222,7 +223,8 @@ def test_xmp_stays_in_a_png(tmp_path):
     assert through(tmp_path, picture, ".png").text == text
 
 
-def test_tiff_keeps_its_metadata(tmp_path):
+def test_tiff_keeps_its_metadata_and_without_rasterio_its_geo_tags(tmp_path, monkeypatch):
+    monkeypatch.setitem(OPTIONAL, "geo", ("rasterio_is_not_here",))
     geo = [(33550, 12, 3, (10.0, 10.0, 0.0), True), (34735, 3, 4, (1, 1, 0, 0), True), (42113, 2, 3, b"0", True)]
     tifffile.imwrite(
         tmp_path / "in.tif",
@@ -238,6 +240,7 @@ def test_tiff_keeps_its_metadata(tmp_path):
     )
     picture = iio.read(tmp_path / "in.tif")
     assert picture.dpi == pytest.approx((254, 127))
+    assert "inverse-imaging[geo]" in picture.notes[-1]
     through(tmp_path, picture, ".tif", provenance={"inverse:run": "recipe 1"})
     with tifffile.TiffFile(tmp_path / "file.tif") as file:
         page = file.pages[0]

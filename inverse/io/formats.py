@@ -1,0 +1,146 @@
+"""The formats that are read and written: what they hold, what survives, where the code is, which extra it needs.
+
+Dotted paths only: nothing is imported until a file of that format is met. Conventions:
+
+* ``decode`` of a format with ``whole``: ``(data: bytes, *, source) -> Picture | Volume``; of every other:
+  ``(path: Path, *, source, inner: str | None) -> Picture | Volume | Scan``, where ``inner`` names a data set in the file.
+* ``encode``: ``(picture: Picture | Volume, provenance: Mapping[str, str]) -> bytes``.
+* ``store``: ``(path, picture: Picture | Volume, provenance, *, overwrite)``, for what is written by parts or is a folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from inverse.errors import InverseError
+
+__all__ = ["FORMATS", "OPTIONAL", "Format", "function", "installed"]
+
+OPTIONAL = {
+    "geo": ("rasterio",),
+    "mri": ("ismrmrd", "sigpy"),
+    "medical": ("nibabel", "pydicom"),
+    "zarr": ("zarr", "numcodecs"),
+}
+"""Extra to the packages it brings; ``pip install 'inverse-imaging[EXTRA]'``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A format that is read, and written where it has an ``encode`` or a ``store``.
+
+    Attributes:
+        title: Its name in prose.
+        suffixes: Endings by which a folder is searched, lower case; files are judged by content.
+        pixels: What it may hold.
+        keeps: What survives the round trip.
+        decode: Dotted path of the reader.
+        encode: Dotted path of the writer to bytes.
+        store: Dotted path of the writer to a path.
+        extra: The extra of ``inverse-imaging`` it needs; "" for none.
+        whole: The reader takes the file's bytes.
+        folder: An item is a folder.
+        result: The format that results are written in, where it is not this one.
+    """
+
+    title: str
+    suffixes: tuple[str, ...]
+    pixels: str
+    keeps: str
+    decode: str
+    encode: str = ""
+    store: str = ""
+    extra: str = ""
+    whole: bool = False
+    folder: bool = False
+    result: str = ""
+
+
+FORMATS: dict[str, Format] = {
+    "png": Format(
+        title="PNG",
+        suffixes=(".png",),
+        pixels="8 and 16 bit, grey and RGB; palette and 1 bit are converted",
+        keeps="alpha, ICC profile, EXIF, DPI, text",
+        decode="inverse.io.raster:decode_png",
+        encode="inverse.io.raster:encode_png",
+        whole=True,
+    ),
+    "jpeg": Format(
+        title="JPEG",
+        suffixes=(".jpg", ".jpeg"),
+        pixels="8 bit, grey and RGB; written at quality 95, 4:4:4",
+        keeps="ICC profile, EXIF (turned upright), DPI, comment",
+        decode="inverse.io.raster:decode_jpeg",
+        encode="inverse.io.raster:encode_jpeg",
+        whole=True,
+    ),
+    "tiff": Format(
+        title="TIFF",
+        suffixes=(".tif", ".tiff"),
+        pixels="8, 16 bit and float, any number of channels",
+        keeps="layout, alpha, ICC profile, description, resolution, geo tags at equal size",
+        decode="inverse.io.tiff:decode",
+        encode="inverse.io.tiff:encode",
+        whole=True,
+    ),
+    "geotiff": Format(
+        title="GeoTIFF",
+        suffixes=(".tif", ".tiff"),
+        pixels="8 to 32 bit integers and float, any number of bands; nodata, masks and NaN are unobserved pixels",
+        keeps="CRS, transform (scaled with the grid), nodata, mask, band names, tags, colours, scale, offset, blocks, compression",
+        decode="inverse.io.geotiff:decode",
+        encode="inverse.io.geotiff:encode",
+        extra="geo",
+        whole=True,
+    ),
+    "npy": Format(
+        title="NumPy array",
+        suffixes=(".npy",),
+        pixels="(H, W) or (H, W, C), uint8, uint16 or float",
+        keeps="dtype and shape",
+        decode="inverse.io.arrays:decode",
+        encode="inverse.io.arrays:encode",
+        whole=True,
+    ),
+    "nifti": Format(
+        title="NIfTI-1 and NIfTI-2",
+        suffixes=(".nii", ".nii.gz"),
+        pixels="2-D to 4-D, real; slices along the third axis, one by one; scaled integers become float32",
+        keeps="affine (scaled with the grid), qform and sform codes, zooms, intent, units, extensions, gzip",
+        decode="inverse.io.nifti:decode",
+        encode="inverse.io.nifti:encode",
+        extra="medical",
+    ),
+}
+
+
+def function(dotted: str, *, title: str, source: str, error: type[InverseError]) -> Callable[..., Any]:
+    """The function a dotted path ``module:name`` names.
+
+    Raises:
+        InverseError: Of the type given, naming the extra, where an optional package is missing.
+    """
+    module, name = dotted.split(":")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as missing:
+        package = (missing.name or "").split(".")[0]
+        extra = next((extra for extra, packages in OPTIONAL.items() if package in packages), None)
+        if extra is None:
+            raise
+        raise error(
+            f"{source}: {title} needs the package {package}, which is not installed",
+            f"pip install 'inverse-imaging[{extra}]'",
+        ) from missing
+    return found
+
+
+def installed(extra: str) -> bool:
+    """Whether an extra's packages can be imported; True for ""."""
+    from importlib.util import find_spec
+
+    return all(find_spec(package) is not None for package in OPTIONAL.get(extra, ()))
