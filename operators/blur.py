@@ -14,6 +14,7 @@ Adjoints are exact (padding is folded back). Convolutions are FFTs of 5-smooth s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -24,8 +25,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from inverse.errors import InputError
+from inverse.operators import psf
 from inverse.operators.base import Linear, Spectral
 from inverse.operators.catalog_basic import GaussianBlur, KernelBlur, MotionBlur
+from inverse.operators.catalog_photo import Airy, AnisotropicBlur, BornWolf, Defocus, GibsonLanni
 from inverse.operators.dct import (
     dct2,
     dct_squared,
@@ -38,7 +41,7 @@ from inverse.operators.dct import (
 from inverse.operators.kernels import Kernel, file_kernel, gaussian_kernel, is_even, line_kernel
 from inverse.operators.padding import fold, mirror
 
-__all__ = ["CircularBlur", "FreeBlur", "MirrorBlur", "ReflectBlur", "blur", "convolution", "locate"]
+__all__ = ["CircularBlur", "FreeBlur", "MirrorBlur", "ReflectBlur", "blur", "convolution", "kernel_of", "locate"]
 
 
 class ReflectBlur(Spectral):
@@ -276,27 +279,55 @@ def blur(
     return cast("Linear | Spectral", kinds[boundary](kernel, shape=shape, noise_model=noise_model, dtype=dtype))
 
 
-def _kernel(params: BaseModel) -> Kernel:
-    if isinstance(params, GaussianBlur):
-        return gaussian_kernel(params.sigma)
-    if isinstance(params, MotionBlur):
-        return line_kernel(params.length, params.angle)
-    assert isinstance(params, KernelBlur)
-    return file_kernel(params.file)
+def _microscope(params: Airy | BornWolf | GibsonLanni) -> Kernel:
+    nm = 1000.0
+    path = psf.born_wolf(numerical_aperture=params.numerical_aperture, index=1.0, defocus=0.0)
+    if isinstance(params, BornWolf):
+        path = psf.born_wolf(
+            numerical_aperture=params.numerical_aperture, index=params.index, defocus=nm * params.defocus
+        )
+    elif isinstance(params, GibsonLanni):
+        path = psf.gibson_lanni(
+            numerical_aperture=params.numerical_aperture,
+            immersion=params.immersion,
+            specimen=params.specimen,
+            depth=nm * params.depth,
+            defocus=nm * params.defocus,
+        )
+    return psf.microscope_kernel(
+        path,
+        wavelength=params.wavelength,
+        numerical_aperture=params.numerical_aperture,
+        pixel=params.pixel,
+        extent=params.extent,
+    )
 
 
-def convolution(
-    params: GaussianBlur | MotionBlur | KernelBlur, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
-) -> Linear | Spectral:
+_KERNELS: dict[type[BaseModel], Callable[[Any], Kernel]] = {
+    GaussianBlur: lambda params: gaussian_kernel(params.sigma),
+    MotionBlur: lambda params: line_kernel(params.length, params.angle),
+    KernelBlur: lambda params: file_kernel(params.file),
+    AnisotropicBlur: lambda params: psf.tilted_gaussian_kernel(params.sigma_x, params.sigma_y, params.angle),
+    Defocus: lambda params: psf.defocus_kernel(params.radius),
+    Airy: _microscope,
+    BornWolf: _microscope,
+    GibsonLanni: _microscope,
+}
+
+
+def kernel_of(params: BaseModel) -> Kernel:
+    """The kernel of a blur's parameters, sum 1, origin at ``size // 2``."""
+    return _KERNELS[type(params)](params)
+
+
+def convolution(params: Any, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Linear | Spectral:
     """The blur that the parameters describe."""
-    return blur(_kernel(params), params.boundary, shape=shape, noise_model=noise_model, dtype=dtype)
+    return blur(kernel_of(params), params.boundary, shape=shape, noise_model=noise_model, dtype=dtype)
 
 
-def locate(
-    params: GaussianBlur | MotionBlur | KernelBlur, shape: tuple[int, ...]
-) -> tuple[GaussianBlur | MotionBlur | KernelBlur, tuple[int, ...]]:
+def locate(params: Any, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
     """The unknown of a measurement of some shape: extended by the kernel where the boundary is free."""
     if params.boundary != "free":
         return params, shape
-    rows, columns = _kernel(params).shape
+    rows, columns = kernel_of(params).shape
     return params, (*shape[:-2], shape[-2] + rows - 1, shape[-1] + columns - 1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from inverse.operators.spec import Boundary, File, Operator, OperatorSpec, Side
+from inverse.operators.spec import PATH, Boundary, File, Operator, OperatorSpec, Side
 
 __all__ = ["SPECS"]
 
@@ -76,10 +77,25 @@ class Downsample(Operator):
     factor: int = Field(
         ge=2, le=64, description="pixels of the unknown in one pixel of the measurement, along each axis"
     )
-    filter: Literal["area", "gaussian", "bicubic"] = Field(
+    filter: Literal["area", "gaussian", "bicubic", "kernel"] = Field(
         default="area",
-        description="area: block mean; gaussian: standard deviation (factor - 1) / 2; bicubic: Keys, a = -0.5",
+        description="area: block mean; gaussian: standard deviation (factor - 1) / 2; bicubic: Keys, a = -0.5; kernel: from a file",
     )
+    file: str | None = Field(
+        default=None,
+        min_length=1,
+        json_schema_extra={PATH: True},
+        description="with filter kernel: its weights on the unknown's grid, a 2-D .npy array or an image; sides n with n - factor even",
+    )
+
+    @model_validator(mode="after")
+    def _a_kernel_has_a_file(self) -> Self:
+        if (self.filter == "kernel") != (self.file is not None):
+            given = "without" if self.file is None else "with"
+            raise PydanticCustomError(
+                "not_allowed", "filter: kernel together with file: KERNEL.npy; given: {given} a file", {"given": given}
+            )
+        return self
 
 
 class MatrixOperator(Operator):
@@ -112,6 +128,7 @@ SPECS = (
         "y = k * x + n, k ~ exp(-r^2 / (2 sigma^2)), r <= 4 sigma along each axis, sum 1",
         "linear; spectral unless boundary is free",
         "inverse.operators.blur:locate",
+        example={"sigma": 1.3},
     ),
     OperatorSpec(
         "motion-blur",
@@ -121,6 +138,7 @@ SPECS = (
         "y = k * x + n, k of a pixel ~ the length of the path inside it, sum 1",
         _BLUR,
         "inverse.operators.blur:locate",
+        example={"length": 9.0, "angle": 30.0},
     ),
     OperatorSpec(
         "kernel-blur",
@@ -130,6 +148,7 @@ SPECS = (
         "y = k * x + n, k from a file, sum 1, origin at size // 2 (as in scipy.ndimage.convolve)",
         _BLUR,
         "inverse.operators.blur:locate",
+        example={"file": "@kernel"},
     ),
     OperatorSpec(
         "random-mask",
@@ -138,6 +157,7 @@ SPECS = (
         "pixels missing at random",
         "y = m (x + n), m = 1 (observed) with probability 1 - missing, else 0",
         "linear, spectral",
+        example={"missing": 0.6},
     ),
     OperatorSpec(
         "box-mask",
@@ -146,6 +166,7 @@ SPECS = (
         "a rectangle missing",
         "y = m (x + n), m = 0 in rows top to bottom - 1 and columns left to right - 1, else 1",
         "linear, spectral",
+        example={"box": [2, 5, 11, 13]},
     ),
     OperatorSpec(
         "file-mask",
@@ -154,6 +175,7 @@ SPECS = (
         "pixels missing where a mask file is dark",
         "y = m (x + n), m = 1 (observed) where the file is bright, else 0",
         "linear, spectral",
+        example={"file": "@mask"},
     ),
     OperatorSpec(
         "downsample",
@@ -163,6 +185,7 @@ SPECS = (
         "y_i = sum_j w_(j - f i) x_j + n, w centred at (f - 1) / 2 input pixels, along each axis",
         "linear; spectral with filter area if both sides are multiples of the factor",
         "inverse.operators.resample:locate",
+        example={"factor": 2},
     ),
     OperatorSpec(
         "matrix",
@@ -172,5 +195,6 @@ SPECS = (
         "y = M x + n, x flattened in C, H, W order",
         "linear; spectral up to 1024 unknowns",
         "inverse.operators.matrix:locate",
+        example={"file": "@matrix"},
     ),
 )

@@ -2,8 +2,188 @@
 
 from __future__ import annotations
 
-from inverse.operators.spec import OperatorSpec
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from inverse.operators.spec import Boundary, File, Operator, OperatorSpec
 
 __all__ = ["SPECS"]
 
-SPECS: tuple[OperatorSpec, ...] = ()
+Pattern = Literal["RGGB", "BGGR", "GRBG", "GBRG"]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class AnisotropicBlur(Operator):
+    """Convolution with a Gaussian of two widths."""
+
+    kind: Literal["anisotropic-blur"] = "anisotropic-blur"
+    sigma_x: float = Field(gt=0, le=100, description="standard deviation along its first axis in pixels")
+    sigma_y: float = Field(gt=0, le=100, description="standard deviation along its second axis in pixels")
+    angle: float = Field(
+        default=0.0, description="from the rows to its first axis in degrees, counter-clockwise as displayed"
+    )
+    boundary: Boundary = "reflect"
+
+
+class Defocus(Operator):
+    """Convolution with a disc."""
+
+    kind: Literal["defocus"] = "defocus"
+    radius: float = Field(gt=0, le=200, description="radius of the disc in pixels")
+    boundary: Boundary = "reflect"
+
+
+class _Microscope(Operator):
+    wavelength: float = Field(default=520.0, ge=1, le=100_000, description="of the emitted light in vacuum, nanometres")
+    numerical_aperture: float = Field(default=1.2, gt=0, le=1.7, description="of the objective")
+    pixel: float = Field(default=65.0, gt=0, le=100_000, description="side of a pixel in the specimen, nanometres")
+    extent: float = Field(
+        default=4.0, ge=0.5, le=40, description="where the kernel ends, in Airy radii 0.61 wavelength / NA"
+    )
+    boundary: Boundary = "reflect"
+
+
+class Airy(_Microscope):
+    """Convolution with a microscope's pattern of a point in focus."""
+
+    kind: Literal["airy"] = "airy"
+
+
+class BornWolf(_Microscope):
+    """Convolution with a microscope's pattern of a point out of focus."""
+
+    kind: Literal["born-wolf"] = "born-wolf"
+    index: float = Field(default=1.518, ge=1, le=3, description="refractive index of the immersion medium")
+    defocus: float = Field(default=0.0, ge=-100, le=100, description="distance from focus in micrometres")
+
+
+class GibsonLanni(_Microscope):
+    """Convolution with the pattern of a point inside a specimen of another index than the immersion's."""
+
+    kind: Literal["gibson-lanni"] = "gibson-lanni"
+    immersion: float = Field(default=1.518, ge=1, le=3, description="refractive index of the immersion medium")
+    specimen: float = Field(default=1.33, ge=1, le=3, description="refractive index of the specimen")
+    depth: float = Field(default=0.0, ge=0, le=1000, description="of the point under the coverslip in micrometres")
+    defocus: float = Field(default=0.0, ge=-100, le=100, description="of the stage from paraxial focus in micrometres")
+
+
+class VaryingBlur(Operator):
+    """Convolution with a kernel that changes over the image."""
+
+    kind: Literal["varying-blur"] = "varying-blur"
+    file: File = Field(
+        description="(rows, columns, h, w) array, .npy: kernels at the middles of a grid over the image, each scaled to sum 1, origin at size // 2"
+    )
+    boundary: Boundary = "reflect"
+
+
+class StrokeMask(Operator):
+    """Free strokes missing, as of a brush."""
+
+    kind: Literal["stroke-mask"] = "stroke-mask"
+    missing: Fraction = Field(default=0.2, description="at least this share of the pixels is missing")
+    width: int = Field(default=8, ge=1, le=500, description="of the brush in pixels")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="seed of the strokes")
+
+
+class TextMask(Operator):
+    """Lines of text missing."""
+
+    kind: Literal["text-mask"] = "text-mask"
+    text: str = Field(
+        default="The quick brown fox jumps over the lazy dog. ",
+        min_length=1,
+        max_length=10_000,
+        description="repeated line by line",
+    )
+    size: int = Field(default=14, ge=4, le=500, description="height of the letters in pixels")
+    spacing: float = Field(default=1.5, ge=1, le=20, description="distance of the lines over the letters' height")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="seed of where in the text each line begins")
+
+
+_MICROSCOPE = (
+    "y = k * x + n, k = |2 int_0^1 J0(2 pi NA r p / wavelength) exp(2 pi i W(p) / wavelength) p dp|^2, sum 1, "
+)
+_EVEN = "linear; spectral unless boundary is free"
+
+SPECS: tuple[OperatorSpec, ...] = (
+    OperatorSpec(
+        "anisotropic-blur",
+        AnisotropicBlur,
+        "inverse.operators.blur:convolution",
+        "soft along one direction more than along the other",
+        "y = k * x + n, k ~ exp(-r' S^-1 r / 2), S = R(angle) diag(sigma_x^2, sigma_y^2) R(angle)', cut at 4 sigma, sum 1",
+        "linear; spectral with boundary circular, and with reflect if angle is a multiple of 90",
+        "inverse.operators.blur:locate",
+        example={"sigma_x": 2.0, "sigma_y": 0.8, "angle": 30.0},
+    ),
+    OperatorSpec(
+        "defocus",
+        Defocus,
+        "inverse.operators.blur:convolution",
+        "out of focus with an open aperture: convolution with a disc",
+        "y = k * x + n, k of a pixel ~ the area of a disc inside it, sum 1",
+        _EVEN,
+        "inverse.operators.blur:locate",
+        example={"radius": 2.7},
+    ),
+    OperatorSpec(
+        "airy",
+        Airy,
+        "inverse.operators.blur:convolution",
+        "a microscope in focus: Airy pattern",
+        _MICROSCOPE + "W = 0: (2 J1(v) / v)^2",
+        _EVEN,
+        "inverse.operators.blur:locate",
+        example={"pixel": 100.0},
+    ),
+    OperatorSpec(
+        "born-wolf",
+        BornWolf,
+        "inverse.operators.blur:convolution",
+        "a microscope out of focus (Born & Wolf, paraxial), one plane",
+        _MICROSCOPE + "W = -NA^2 defocus p^2 / (2 index)",
+        _EVEN,
+        "inverse.operators.blur:locate",
+        example={"pixel": 100.0, "defocus": 0.4},
+    ),
+    OperatorSpec(
+        "gibson-lanni",
+        GibsonLanni,
+        "inverse.operators.blur:convolution",
+        "a microscope looking into a specimen (Gibson & Lanni 1992), one plane",
+        _MICROSCOPE + "W from specimen, immersion, depth and defocus",
+        _EVEN,
+        "inverse.operators.blur:locate",
+        example={"pixel": 100.0, "depth": 2.0},
+    ),
+    OperatorSpec(
+        "varying-blur",
+        VaryingBlur,
+        "inverse.operators.varying:varying_blur",
+        "a blur that changes over the image",
+        "y = sum_k h_k * (w_k x) + n, w_k >= 0 piecewise bilinear between the middles of a grid, sum_k w_k = 1",
+        "linear",
+        "inverse.operators.varying:locate",
+        example={"file": "@kernels"},
+    ),
+    OperatorSpec(
+        "stroke-mask",
+        StrokeMask,
+        "inverse.operators.drawn:stroke_mask",
+        "strokes of a brush missing: scratches",
+        "y = m (x + n), m = 0 on random curves, else 1",
+        "linear, spectral",
+        example={"missing": 0.3, "width": 3},
+    ),
+    OperatorSpec(
+        "text-mask",
+        TextMask,
+        "inverse.operators.drawn:text_mask",
+        "text over the picture missing: captions",
+        "y = m (x + n), m = 0 on lines of text, else 1",
+        "linear, spectral",
+        example={"size": 8},
+    ),
+)

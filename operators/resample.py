@@ -10,6 +10,8 @@ so an output sample is centred at :math:`f i + (f - 1)/2` input pixels: areas co
   value 1/f at the first pixel of each block, 0 elsewhere.
 * ``gaussian``: standard deviation (f - 1) / 2 (as scikit-image's ``rescale``), cut off at 4 of them.
 * ``bicubic``: Keys' cubic with a = -0.5, stretched by f (as Pillow's and MATLAB's antialiased ``resize``).
+* ``kernel``: any 2-D convolution kernel on the unknown's grid, `KernelDownsample`. Its sides n have n - f even: only then is its middle that of
+  the area; another would shift the image by half a pixel.
 
 Beyond the frame the image is mirrored at the half-sample. A side n that is not a multiple gives ceil(n / f) samples.
 """
@@ -28,9 +30,10 @@ from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, interpolat
 from inverse.errors import InputError
 from inverse.operators.base import Linear, Spectral
 from inverse.operators.catalog_basic import Downsample as DownsampleParams
+from inverse.operators.kernels import file_kernel
 from inverse.operators.padding import fold, mirror
 
-__all__ = ["BlockMean", "Downsample", "downsample", "locate", "weights"]
+__all__ = ["BlockMean", "Downsample", "KernelDownsample", "downsample", "locate", "weights"]
 
 
 class BlockMean(Spectral):
@@ -136,6 +139,54 @@ class Downsample(Linear):
         return fold(planes.reshape(*y.shape[:2], *planes.shape[-2:]), self.margins)
 
 
+class KernelDownsample(Linear):
+    """Convolution with a kernel and decimation, mirrored at the frame.
+
+    Args:
+        kernel: Weights (h, w), h - f and w - f even; convolved, so turned by half a turn before it is laid on the image.
+        factor: f.
+        shape: Shape (C, H, W) of one unknown; the measurement is (C, ceil(H / f), ceil(W / f)).
+        noise_model: deepinv noise model.
+        dtype: Of the weights.
+
+    Raises:
+        InputError: a kernel of other sides, or one that reaches further than the image's size beyond its border.
+    """
+
+    kernel: Tensor
+
+    def __init__(
+        self, kernel: NDArray[np.float64], factor: int, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+    ) -> None:
+        super().__init__(shape=shape, noise_model=noise_model)
+        (rows, columns), (height, width) = kernel.shape, shape[-2:]
+        if min(kernel.shape) < factor or (rows - factor) % 2 or (columns - factor) % 2:
+            raise InputError(
+                f"a kernel of {columns} x {rows} pixels for downsampling by {factor}",
+                f"allowed: sides {factor}, {factor + 2}, {factor + 4}, ..., so that its middle is that of {factor} x {factor} pixels",
+            )
+        top, left = (rows - factor) // 2, (columns - factor) // 2
+        below = factor * (math.ceil(height / factor) - 1) + rows - top - height
+        right = factor * (math.ceil(width / factor) - 1) + columns - left - width
+        if max(top, below) > height or max(left, right) > width:
+            raise InputError(
+                f"a kernel of {columns} x {rows} pixels on an image of {width} x {height}", "use a smaller kernel"
+            )
+        self.factor, self.margins = factor, (left, right, top, below)
+        self.register_buffer("kernel", torch.from_numpy(np.ascontiguousarray(kernel[::-1, ::-1]))[None, None].to(dtype))
+
+    def A(self, x: Tensor, **kwargs: Any) -> Tensor:
+        """Filter and decimate (B, C, H, W)."""
+        planes = mirror(x, self.margins).flatten(0, 1)[:, None]
+        planes = conv2d(planes, self.kernel.to(x.dtype), stride=self.factor)
+        return planes.reshape(*x.shape[:2], *planes.shape[-2:])
+
+    def A_adjoint(self, y: Tensor, **kwargs: Any) -> Tensor:
+        """Transpose of ``A``."""
+        planes = conv_transpose2d(y.flatten(0, 1)[:, None], self.kernel.to(y.dtype), stride=self.factor)
+        return fold(planes.reshape(*y.shape[:2], *planes.shape[-2:]), self.margins)
+
+
 def weights(name: str, factor: int) -> NDArray[np.float64]:
     """Weights of a filter along one axis, sum 1, centred at (factor - 1) / 2.
 
@@ -163,9 +214,16 @@ def weights(name: str, factor: int) -> NDArray[np.float64]:
 
 def downsample(
     params: DownsampleParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
-) -> BlockMean | Downsample:
-    """`BlockMean` for area filters on whole blocks, else `Downsample`."""
+) -> BlockMean | Downsample | KernelDownsample:
+    """`BlockMean` for area filters on whole blocks, `KernelDownsample` for a kernel from a file, else `Downsample`.
+
+    Raises:
+        InputError: a kernel file that cannot be read or does not fit.
+    """
     f = params.factor
+    if params.file is not None:
+        own = file_kernel(params.file)
+        return KernelDownsample(own, f, shape=shape, noise_model=noise_model, dtype=dtype)
     if params.filter == "area" and shape[-1] % f == 0 and shape[-2] % f == 0:
         return BlockMean(f, shape=shape, noise_model=noise_model, dtype=dtype)
     return Downsample(weights(params.filter, f), f, shape=shape, noise_model=noise_model, dtype=dtype)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -44,6 +45,11 @@ class OperatorSpec:
         locate: Dotted path of ``(params, measurement_shape) -> (params, unknown_shape)``; None if the shapes are equal.
         measured: Dotted path of ``(params, measurement) -> Fitted`` (:mod:`inverse.operators.measured`), for an operator that is known only
             with its measurement: which samples were taken, coil maps, a blur's width. None if its parameters say it all.
+        result: Dotted path of ``(params, measurement_shape) -> (C, H, W)``, what is restored; None: that of the measurement times
+            the parameter ``factor``, if there is one.
+        example: Parameters it is checked with (``inverse list operators --check``). A value ``@name`` of a file parameter is a file with the
+            array of that name in :mod:`inverse.operators.examples`.
+        channels: Channels of the unknown in that check, where the operator has no choice; None: three and one.
     """
 
     kind: str
@@ -54,3 +60,6 @@ class OperatorSpec:
     capabilities: str
     locate: str | None = None
     measured: str | None = None
+    result: str | None = None
+    example: Mapping[str, Any] = field(default_factory=dict)
+    channels: int | None = None
