@@ -56,16 +56,19 @@ CASES = (
     Case("downsample", {"factor": 4}, True, ((3, 32, 48), (1, 36, 44))),
     *(Case("downsample", {"factor": 3, "filter": name}, False) for name in ("gaussian", "bicubic")),
     Case("downsample", {"factor": 4, "filter": "bicubic"}, False),
-    Case("downsample", {"factor": 3, "filter": "kernel", "file": "odd.npy"}, False),
-    Case("anisotropic-blur", {"sigma_x": 2.0, "sigma_y": 0.7, "angle": 30.0}),
-    Case("anisotropic-blur", {"sigma_x": 2.0, "sigma_y": 0.7, "angle": 90.0}, True),
-    Case("defocus", {"radius": 2.7}, True),
-    Case("airy", {"pixel": 120.0}, True),
-    Case("born-wolf", {"pixel": 120.0, "defocus": 0.3, "boundary": "free"}),
-    Case("gibson-lanni", {"pixel": 120.0, "depth": 3.0, "boundary": "circular"}, True),
-    *(Case("varying-blur", {"file": "grid.npy", "boundary": b}) for b in ("reflect", "circular", "free")),
-    Case("stroke-mask", {"missing": 0.3, "width": 3}, True),
-    Case("text-mask", {"size": 8}, True),
+    Case("downsample", {"factor": 3, "filter": "kernel", "file": "odd.npy"}, False, SHAPES[1:2]),
+    Case("anisotropic-blur", {"sigma_x": 2.0, "sigma_y": 0.7, "angle": 30.0}, False, SHAPES[1:2]),
+    Case("anisotropic-blur", {"sigma_x": 2.0, "sigma_y": 0.7, "angle": 90.0}, True, SHAPES[1:2]),
+    Case("defocus", {"radius": 2.7}, True, SHAPES[1:2]),
+    Case("airy", {"pixel": 120.0}, True, SHAPES[1:2]),
+    Case("born-wolf", {"pixel": 120.0, "defocus": 0.3, "boundary": "free"}, False, SHAPES[1:2]),
+    Case("gibson-lanni", {"pixel": 120.0, "depth": 3.0, "boundary": "circular"}, True, SHAPES[1:2]),
+    *(
+        Case("varying-blur", {"file": "grid.npy", "boundary": b}, False, SHAPES[1:2])
+        for b in ("reflect", "circular", "free")
+    ),
+    Case("stroke-mask", {"missing": 0.3, "width": 3}, True, SHAPES[1:2]),
+    Case("text-mask", {"size": 8}, True, SHAPES[1:2]),
     Case("matrix", {"file": "wide.npy"}, True, ((84,), (1, 7, 12), (3, 4, 7))),
     Case("matrix", {"file": "tall.npz"}, True, ((84,), (3, 4, 7))),
     *(
@@ -85,7 +88,9 @@ def files(tmp_path_factory):
     rng = np.random.default_rng(0)
     np.save(folder / "even.npy", rng.random((4, 6)))
     np.save(folder / "odd.npy", rng.random((5, 7)))
-    np.save(folder / "grid.npy", rng.random((2, 3, 5, 4)))
+    grid = rng.random((2, 3, 5, 4))
+    grid[..., 2, 2] += 10
+    np.save(folder / "grid.npy", grid)
     np.save(folder / "mask.npy", (rng.random((33, 47)) > 0.4).astype(int))
     np.save(folder / "wide.npy", rng.normal(size=(50, 84)))
     np.savez(folder / "tall.npz", rng.normal(size=(100, 84)))
