@@ -13,7 +13,8 @@ from inverse.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from inverse.io import Picture
+    from inverse.frames import Frame
+    from inverse.operators.measured import Measurement
     from inverse.posterior import Posterior
     from inverse.recipe import Recipe
 
@@ -42,11 +43,13 @@ class Case:
     """One item, ready to be solved.
 
     Attributes:
-        y: Measurement (1, C, h, w), data units.
+        y: Measurement (1, C, h, w), data units; complex (1, coils, ...) for raw k-space.
         physics: Its physics, noise level included.
         shape: (C, H, W) of the unknown.
         sigma: Noise level, data units.
         estimated: Whether it was estimated from the measurement.
+        said: What else was estimated from the measurement, in sentences.
+        scale: The unknown in the file's units is ``x / scale``.
     """
 
     y: Tensor
@@ -54,6 +57,13 @@ class Case:
     shape: tuple[int, ...]
     sigma: float
     estimated: bool
+    said: tuple[str, ...] = ()
+    scale: float = 1.0
+
+    @property
+    def complex(self) -> bool:
+        """Whether the unknown is a complex image, as two real channels."""
+        return self.y.is_complex()
 
     @property
     def crop(self) -> tuple[int, int, int, int] | None:
@@ -70,7 +80,12 @@ class Case:
 
 
 def span(case: Case, low: float, high: float) -> tuple[float, float, float]:
-    """Smallest and largest measured value, and the fraction of them clearly outside a range: by more than four times the noise."""
+    """Smallest and largest measured value, and the fraction of them clearly outside a range: by more than four times the noise.
+
+    Raw k-space is scaled to a magnitude of 1 as it is prepared, and its values are none of an image.
+    """
+    if case.complex:
+        return 0.0, 1.0, 0.0
     inside = case.y if case.observed is None else case.y[case.observed.expand_as(case.y) > 0]
     outside = (inside < low - 4 * case.sigma) | (inside > high + 4 * case.sigma)
     return float(inside.min()), float(inside.max()), float(outside.float().mean())
@@ -120,39 +135,47 @@ def fit_prior(prior: Any, channels: int, *, dtype: str, device: str) -> Any:
     return GreyPrior(prior) if channels == 1 else BandPrior(prior, channels)
 
 
-def open_case(recipe: Recipe, picture: Picture, *, channels: int | None, device: str = "cpu") -> Case:
-    """Make a picture's measurement and physics; the noise level is estimated where the recipe says ``auto``.
+def open_case(recipe: Recipe, frame: Frame, *, device: str = "cpu") -> Case:
+    """Make a frame's measurement and physics; the noise level is estimated where the recipe says ``auto``.
 
     Args:
         recipe: What was measured, and how.
-        picture: The measurement's file.
-        channels: Of the prior; None accepts any.
+        frame: One image of the measurement's file.
         device: Where to compute.
 
     Raises:
-        InputError: If the picture does not fit the prior or the operator.
+        InputError: If the frame does not fit the operator.
     """
+    return make_case(recipe, frame.measurement(recipe.data.transfer, device=device))
+
+
+def make_case(recipe: Recipe, measurement: Measurement | Tensor) -> Case:
+    """As `open_case`, for a measurement (1, C, h, w) in data units, or complex (1, coils, ...)."""
     import torch
 
-    from inverse.io import require
-    from inverse.light import to_data
-
-    require(picture, channels=channels, minimum=MINIMUM_SIDE)
-    return make_case(recipe, torch.from_numpy(to_data(picture, recipe.data.transfer))[None].to(device))
-
-
-def make_case(recipe: Recipe, y: Tensor) -> Case:
-    """As `open_case`, for a measurement (1, C, h, w) in data units."""
     from inverse.observation import observed
-    from inverse.operators.build import operator_for
+    from inverse.operators.build import fitted_operator
+    from inverse.operators.masks import restricted
+    from inverse.operators.measured import Measurement
+    from inverse.operators.noise import noise_model
 
-    spec, shape, given = recipe.located()["operator"], tuple(y.shape[1:]), recipe.noise.sigma
-    physics, unknown = operator_for(spec, shape, noise=0.0 if given == "auto" else given, device=y.device)
-    mask = observed(physics, y)
-    sigma = _estimated(y, mask) if given == "auto" else float(given)
+    if isinstance(measurement, torch.Tensor):
+        measurement = Measurement(measurement)
+    fitted = fitted_operator(recipe.located()["operator"], measurement)
+    valid, given = measurement.valid, recipe.noise.sigma
+
+    def build(sigma: float) -> Any:
+        physics = fitted.build(noise_model(sigma)).to(fitted.y.device)
+        return physics if valid is None else restricted(physics, valid, fitted.shape)
+
+    physics = build(0.0 if given == "auto" else given)
+    mask = observed(physics, fitted.y)
+    sigma = given
     if given == "auto":
-        physics, unknown = operator_for(spec, shape, noise=sigma, device=y.device)
-    return Case(y if mask is None else y * mask, physics, tuple(unknown), sigma, given == "auto")
+        sigma = _estimated(fitted.y, mask) if fitted.sigma is None else fitted.sigma
+        physics = build(sigma)
+    y = fitted.y if mask is None else fitted.y * mask
+    return Case(y, physics, tuple(fitted.shape), float(sigma), given == "auto", fitted.said, fitted.scale)
 
 
 def _estimated(y: Tensor, mask: Tensor | None) -> float:

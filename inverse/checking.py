@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inverse.case import (
+    MINIMUM_SIDE,
+    Case,
     fit_prior,
     forward_seconds,
     make_case,
@@ -20,6 +22,7 @@ from inverse.case import (
 )
 from inverse.dryrun import VJP_COST
 from inverse.errors import InputError, RecipeError
+from inverse.frames import frame
 from inverse.methods import in_words, method_spec
 from inverse.mismatch import foreign
 from inverse.options import Options
@@ -27,7 +30,8 @@ from inverse.plan import block_size
 from inverse.recipe import Recipe, load
 
 if TYPE_CHECKING:
-    from inverse.case import Case
+    from torch import Tensor
+
     from inverse.priors.card import Card
 
 __all__ = ["Check", "check_recipe", "exit_code"]
@@ -84,9 +88,10 @@ def check_recipe(
     if measurement is None:
         generator = torch.Generator().manual_seed(0)
         noise = torch.rand(1, card.channels or 3, SIDE, SIDE, generator=generator)
-        case = make_case(recipe, (low + (high - low) * noise).to(device))
+        case = _imagined(recipe, (low + (high - low) * noise).to(device))
     else:
-        case = open_case(recipe, read(measurement), channels=card.channels, device=device)
+        opened = frame(read(measurement), 0, recipe.data, channels=card.channels, minimum=MINIMUM_SIDE)
+        case = open_case(recipe, opened, device=device)
     rows = _operator(case)
     rows += _prior(card, case)
     fitted = fit_prior(prior, case.shape[0], dtype=dtype, device=device)
@@ -102,6 +107,19 @@ def check_recipe(
         rows.append(Check("method", method_kind(recipe), "fail", error.message, error.exit_code))
         return rows
     return rows + _cost(recipe, prior, case, dtype, device)
+
+
+def _imagined(recipe: Recipe, x: Tensor) -> Case:
+    """The case of a measurement of noise: of ``x`` itself where the operator has no say in its shape, else of what it makes of ``x``."""
+    from inverse.operators.build import build_operator
+    from inverse.operators.catalog import operator_spec
+
+    spec = recipe.located()["operator"]
+    if operator_spec(spec["kind"]).measured is None:
+        return make_case(recipe, x)
+    sigma = 0.01 if recipe.noise.sigma == "auto" else float(recipe.noise.sigma)
+    physics = build_operator(spec, shape=tuple(x.shape[1:]), noise=sigma, device=x.device)
+    return Case(physics.A(x), physics, tuple(x.shape[1:]), sigma, False)
 
 
 def _operator(case: Case) -> list[Check]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from inverse.io import Picture
+    from inverse.io import Picture, Span
 
 __all__ = ["decode", "encode", "from_data", "to_data"]
 
@@ -33,16 +33,16 @@ def encode(values: Image) -> Image:
     return np.copysign(curve, values).astype(np.float32)
 
 
-def to_data(picture: Picture, transfer: str) -> Image:
+def to_data(picture: Picture, transfer: str, span: Span | None = None) -> Image:
     """A picture as (C, H, W) float32 in data units."""
     from inverse.io import to_unit
 
-    values: Image = to_unit(picture)
+    values: Image = to_unit(picture, span)
     return decode(values) if transfer == "linear" else values
 
 
-def from_data(array: Image, *, like: Picture, transfer: str) -> tuple[Picture, float]:
+def from_data(array: Image, *, like: Picture, transfer: str, span: Span | None = None) -> tuple[Picture, float]:
     """Data units (C, H, W) as a picture of the format of ``like``, and the fraction of values that was clipped."""
     from inverse.io import from_unit
 
-    return from_unit(encode(array) if transfer == "linear" else array, like=like)
+    return from_unit(encode(array) if transfer == "linear" else array, like=like, span=span)

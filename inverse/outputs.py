@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from inverse.case import INTERVAL, Case
 from inverse.errors import UsageError, did_you_mean
 from inverse.figures import Panels, draw
+from inverse.plan import Item, item_name
 from inverse.store import file_hash, write_bytes, write_hdf5
 
 if TYPE_CHECKING:
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from inverse.io import Picture
+    from inverse.frames import Frame
     from inverse.recipe import Recipe
 
-__all__ = ["DATASETS", "KEEP", "Made", "facts", "parse_keep", "write_item"]
+__all__ = ["DATASETS", "KEEP", "Made", "facts", "parse_keep", "slice_path", "write_item"]
 
 DATASETS = ("samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "r_hat", "ess")
 KEEP = (*DATASETS, "figure")
@@ -59,9 +60,9 @@ def parse_keep(text: str | Sequence[str] | None) -> tuple[str, ...] | None:
 
 def write_item(
     out: Path,
-    item: str,
+    planned: Item,
     *,
-    picture: Picture,
+    opened: Frame,
     case: Case,
     arrays: Mapping[str, Tensor],
     keep: Sequence[str],
@@ -75,8 +76,8 @@ def write_item(
 
     Args:
         out: The run folder.
-        item: Item id.
-        picture: The input, whose format and metadata the restored file takes over.
+        planned: The item.
+        opened: The input, whose format and metadata the restored file takes over.
         case: What was solved.
         arrays: As `inverse.case.statistics` returns them.
         keep: Of `KEEP`, what is written.
@@ -89,22 +90,18 @@ def write_item(
     Raises:
         OutputError: If something cannot be written.
     """
-    from inverse.io import save_float, write
-    from inverse.light import encode, from_data
+    from inverse.light import encode
 
-    provenance = {"inverse:run": stamp}
+    item = planned.item
     image = arrays["mean"] if recipe.output == "mean" else arrays["samples"][0]
-    restored = f"restored/{item}"
-    result, clipped = from_data(image.numpy(), like=picture, transfer=recipe.data.transfer)
-    write(out / restored, result, provenance=provenance, overwrite=True)
-    written = [out / restored]
-    if "std" in arrays:
-        light = {"inverse:light": "linear"} if recipe.data.transfer == "linear" else {}
-        target = save_float(
-            out / "std" / item, arrays["std"].numpy(), like=picture, provenance=provenance | light, overwrite=True
-        )
-        written.append(Path(target))
-    files = {path.relative_to(out).as_posix(): file_hash(path) for path in written}
+    if opened.whole:
+        restored = f"restored/{item}"
+        files, clipped = _write_picture(out, item, opened, image, arrays.get("std"), recipe=recipe, stamp=stamp)
+    else:
+        restored, clipped = f"restored/{planned.source}", 0.0
+        path = slice_path(planned)
+        parts = {"restored": image / case.scale} | ({"std": arrays["std"] / case.scale} if "std" in arrays else {})
+        files = {path: write_hdf5(out / path, {name: value.numpy() for name, value in parts.items()}, {})}
     own = {"quantiles": {"q": INTERVAL}, "data_share": {"standard_error": attributes["data_share_error"]}}
     kept = {name: arrays[name].numpy() for name in DATASETS if name in keep and name in arrays}
     described = {
@@ -121,12 +118,12 @@ def write_item(
 
     panels = Panels(
         title=item,
-        measurement=shown(case.y[0]),
-        restored=shown(image),
-        observed=None if case.observed is None else case.observed[0].float().cpu().numpy(),
-        std=arrays["std"].numpy() if "std" in arrays else None,
-        data_share=arrays["data_share"].numpy(),
-        invented=arrays["invented"].numpy(),
+        measurement=shown(_seen(case)),
+        restored=shown(_visible(image, case)),
+        observed=None if case.observed is None or case.complex else case.observed[0].float().cpu().numpy(),
+        std=_visible(arrays["std"], case).numpy() if "std" in arrays else None,
+        data_share=_averaged(arrays["data_share"], case).numpy(),
+        invented=_visible(arrays["invented"], case).numpy(),
         truth=None if truth is None else truth.numpy(),
         data_range=recipe.data.range,
         facts=facts,
@@ -135,6 +132,49 @@ def write_item(
     )
     files[f"items/{item}/figure.png"] = write_bytes(out / "items" / item / "figure.png", draw(panels))
     return Made(files, restored, clipped)
+
+
+def slice_path(planned: Item) -> str:
+    """Where a slice waits, below the run folder, for the others of its file."""
+    return f".inverse/slices/{item_name(planned.item)}.h5"
+
+
+def _write_picture(
+    out: Path, item: str, opened: Frame, image: Tensor, std: Tensor | None, *, recipe: Recipe, stamp: str
+) -> tuple[dict[str, str], float]:
+    """The restored picture and its std beside it: their hashes, and the fraction of values that was clipped."""
+    from inverse.io import save_float, write
+    from inverse.light import from_data
+
+    provenance = {"inverse:run": stamp}
+    picture = opened.picture
+    assert picture is not None
+    result, clipped = from_data(image.numpy(), like=picture, transfer=recipe.data.transfer, span=opened.span)
+    target = out / "restored" / item
+    write(target, result, provenance=provenance, overwrite=True)
+    written = [target]
+    if std is not None:
+        low, high = opened.span or (0.0, 1.0)
+        light = {"inverse:light": "linear"} if recipe.data.transfer == "linear" else {}
+        values = (high - low) * std.numpy()
+        written.append(
+            save_float(out / "std" / item, values, like=picture, provenance=provenance | light, overwrite=True)
+        )
+    return {path.relative_to(out).as_posix(): file_hash(path) for path in written}, clipped
+
+
+def _visible(image: Tensor, case: Case) -> Tensor:
+    """What a figure shows of an image: the magnitude of a complex one."""
+    return image.square().sum(0, keepdim=True).sqrt() if case.complex else image
+
+
+def _averaged(share: Tensor, case: Case) -> Tensor:
+    return share.mean(0, keepdim=True) if case.complex else share
+
+
+def _seen(case: Case) -> Tensor:
+    """What a figure shows of a measurement: of raw k-space, what its adjoint makes of it."""
+    return _visible(case.physics.A_adjoint(case.y)[0], case) if case.complex else case.y[0]
 
 
 def facts(recipe: Recipe, row: dict[str, Any], card: Any) -> list[tuple[str, str]]:

@@ -63,12 +63,21 @@ class Item:
         sha256: Of its content; "" where it could not be read.
         shape: (C, H, W); empty where it could not be read.
         block: Samples evaluated together.
+        file: Id of the file, where it holds several frames and is not the item itself.
+        frame: Which of the file's frames this is.
     """
 
     item: str
     sha256: str
     shape: tuple[int, ...]
     block: int
+    file: str = ""
+    frame: int = 0
+
+    @property
+    def source(self) -> str:
+        """Id of the input file."""
+        return self.file or self.item
 
 
 @dataclass(frozen=True)
@@ -123,10 +132,16 @@ class Plan:
         """The item of that id."""
         return next((item for item in self.items if item.item == name), None)
 
+    def frames(self, source: str) -> tuple[Item, ...]:
+        """The items of an input file, in order."""
+        return tuple(item for item in self.items if item.source == source)
+
     def extended(self, items: tuple[Item, ...]) -> Plan:
-        """This plan with new items added and changed ones replaced."""
+        """This plan with new items added, changed ones replaced, and the frames that a changed file no longer has left out."""
         fresh = {item.item: item for item in items}
-        kept = tuple(fresh.pop(item.item, item) for item in self.items)
+        files = {item.source for item in items}
+        still = (item for item in self.items if item.item in fresh or item.source not in files)
+        kept = tuple(fresh.pop(item.item, item) for item in still)
         return replace(self, items=kept + tuple(fresh.values()))
 
     def require(self, terms: Terms) -> None:

@@ -158,7 +158,7 @@ def load(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, overrides:
     layer = Layer(_DEFAULTS, Origin(label, Path()))
     if isinstance(recipe, Recipe):
         marks: dict[Where, Origin] = {
-            tuple(key.split(".")): Origin(name, Path(folder)) for key, folder in recipe._folders.items()
+            tuple(_steps(key)): Origin(name, Path(folder)) for key, folder in recipe._folders.items()
         }
         layer = merge(layer, Layer(recipe._given(), Origin(name, Path()), marks), keys_of)
     elif isinstance(recipe, Mapping):
@@ -194,8 +194,7 @@ def _validated(layer: Layer, name: str) -> Recipe:
         raise RecipeError(f"{where}: extends cannot be overridden", "write a recipe file that extends it instead")
     operator = layer.data.get("operator")
     if isinstance(operator, dict):
-        known = keys_of("operator", operator.get("kind")) or frozenset()
-        layer.data["operator"] = {key: value for key, value in OPERATOR_DEFAULTS.items() if key in known} | operator
+        layer.data["operator"] = _with_defaults(operator)
     try:
         recipe = recipe_model().model_validate(layer.data)
     except ValidationError as error:
@@ -205,37 +204,64 @@ def _validated(layer: Layer, name: str) -> Recipe:
     except UnicodeEncodeError:
         raise RecipeError(f"{layer.origin.label}: a text in it is not valid Unicode", "write it plainly") from None
     recipe._name = name
-    recipe._folders = {key: str(layer.at(tuple(key.split("."))).folder) for key in _file_keys(recipe)}
+    recipe._folders = {key: str(layer.at(tuple(_steps(key))).folder) for key in _file_keys(recipe)}
     for key, path in recipe.files.items():
         if key.startswith("operator.") and not path.is_file():
-            origin = layer.at(tuple(key.split(".")))
+            origin = layer.at(tuple(_steps(key)))
             given = _get(layer.data, key)
             start = "the current folder" if origin.label.startswith("-s") else "the recipe's folder"
             raise RecipeError(f"{origin.label}: {key}: no file '{given}'", f"the path starts at {start}")
     return recipe
 
 
+def _with_defaults(operator: dict[str, Any]) -> dict[str, Any]:
+    """The recipe's own defaults; of a chain, those of its first operator."""
+    parts = operator.get("operators")
+    if operator.get("kind") == "chain" and isinstance(parts, list) and parts and isinstance(parts[0], dict):
+        return {**operator, "operators": [_with_defaults(parts[0]), *parts[1:]]}
+    known = keys_of("operator", operator.get("kind")) or frozenset()
+    return {key: value for key, value in OPERATOR_DEFAULTS.items() if key in known} | operator
+
+
 def _file_keys(recipe: Recipe) -> list[str]:
-    keys = [f"operator.{name}" for name, value in recipe.operator if value and _is_path(recipe.operator, name)]
+    keys = _paths_in(recipe.operator.model_dump(), "operator")
     prior = recipe.prior.name
     if ":" not in prior and ("/" in prior or prior.endswith(_WEIGHTS)):
         keys.append("prior.name")
     return keys
 
 
-def _is_path(model: BaseModel, name: str) -> bool:
-    extra = type(model).model_fields[name].json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get(PATH))
+def _paths_in(operator: Mapping[str, Any], prefix: str) -> list[str]:
+    """The keys of an operator that name files, those of the parts of a chain included."""
+    fields = operator_models()[operator["kind"]].model_fields
+    extras = {name: fields[name].json_schema_extra for name in fields}
+    keys = [
+        f"{prefix}.{name}"
+        for name, extra in extras.items()
+        if isinstance(extra, dict) and extra.get(PATH) and operator.get(name)
+    ]
+    for index, part in enumerate(operator.get("operators", ())):
+        keys += _paths_in(part, f"{prefix}.operators.{index}")
+    return keys
+
+
+def _steps(key: str) -> list[str | int]:
+    return [int(step) if step.isdigit() else step for step in key.split(".")]
 
 
 def _get(plain: Mapping[str, Any], key: str) -> str:
-    section, name = key.split(".")
-    return str(plain[section][name])
+    found: Any = plain
+    for step in _steps(key):
+        found = found[step]
+    return str(found)
 
 
 def _set(plain: dict[str, Any], key: str, value: str) -> None:
-    section, name = key.split(".")
-    plain[section][name] = value
+    *above, last = _steps(key)
+    found: Any = plain
+    for step in above:
+        found = found[step]
+    found[last] = value
 
 
 def schema() -> dict[str, Any]:

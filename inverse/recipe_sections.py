@@ -68,6 +68,15 @@ def _interval(value: object) -> object:
     raise PydanticCustomError("not_allowed", "two finite numbers, the smaller first, such as [0, 1]")
 
 
+def _scale(value: object) -> object:
+    if value in ("type", "auto"):
+        return value
+    try:
+        return _interval(value)
+    except PydanticCustomError:
+        raise PydanticCustomError("not_allowed", "type, auto, or two finite numbers, the smaller first") from None
+
+
 Interval = Annotated[tuple[float, float], BeforeValidator(_interval)]
 
 
@@ -93,6 +102,11 @@ class Data(Section):
     """What the numbers in the files mean."""
 
     range: Interval = Field(default=(0.0, 1.0), description="black and white in data units")
+    scale: Annotated[Literal["type", "auto"] | tuple[float, float], BeforeValidator(_scale)] = Field(
+        default="type",
+        description="the values of a file that are 0 and 1 in data units. type: 0 and full scale of unsigned integers, floats as they are; "
+        "auto: the 0.05 and 99.5 percentiles of the scene; or two numbers, such as [0, 10000]. Undone at the write",
+    )
     transfer: Literal["srgb", "linear"] = Field(
         default="srgb",
         description="srgb: the operator acts on the values as stored; linear: files are sRGB-encoded, the operator and its noise level are in linear light; "
@@ -102,9 +116,11 @@ class Data(Section):
     @field_validator("transfer")
     @classmethod
     def _curve_fits(cls, transfer: str, info: ValidationInfo) -> str:
-        if transfer == "linear" and info.data.get("range", (0.0, 1.0)) != (0.0, 1.0):
+        plain = info.data.get("range", (0.0, 1.0)) == (0.0, 1.0) and info.data.get("scale", "type") == "type"
+        if transfer == "linear" and not plain:
             raise PydanticCustomError(
-                "not_allowed", "srgb; linear only with data.range [0, 1], where its curve is defined"
+                "not_allowed",
+                "srgb; linear only with data.range [0, 1] and data.scale type, where its curve is defined",
             )
         return transfer
 

@@ -166,12 +166,14 @@ def _put(data: dict[str, Any], where: Where, value: Any, text: str) -> None:
 
 
 def _long(data: Mapping[Any, Any]) -> dict[str, Any]:
-    """Spell out the short forms: ``method: ddrm`` is ``method: {kind: ddrm}``."""
+    """Spell out the short forms: ``method: ddrm`` is ``method: {kind: ddrm}``, a list of operators is a chain of them."""
     spelled = {str(key): value for key, value in data.items()}
     for section, key in _SHORT.items():
         value = spelled.get(section)
         if isinstance(value, str | int | float):
             spelled[section] = {key: value}
+    if isinstance(spelled.get("operator"), list):
+        spelled["operator"] = {"kind": "chain", "operators": spelled["operator"]}
     return spelled
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from inverse.assembly import assemble
 from inverse.auto import evaluations_in
 from inverse.case import forward_seconds, method_kind, open_recipe_prior, resolve_dtype
 from inverse.errors import InputError, InverseError, OutputError, RecipeError
@@ -81,7 +82,9 @@ def restore(
             with hold(state / "plan.lock"):
                 plan = prepare_run(folder, recipe, sources, prior, options, progress)
             ledger = _ledger(folder, plan)
-            todo = [unit for unit in units(plan, shard) if unit.item in {source.item for source in sources}]
+            paths = {source.item: source.path for source in sources}
+            given = {item.item for item in plan.items if item.source in paths}
+            todo = [unit for unit in units(plan, shard) if unit.item in given]
             open_items = {item.item for item in plan.items if not ledger.valid(item_name(item.item), item.sha256)}
             progress = Progress(
                 sum(unit.stop - unit.start for unit in todo if unit.item in open_items), options.progress
@@ -89,12 +92,12 @@ def restore(
             skipped = len(plan.items) - len(open_items)
             if skipped:
                 progress.say(f"{skipped} of {len(plan.items)} items are done already")
-            paths = {source.item: source.path for source in sources}
             solver = Solver(folder, plan, recipe, prior, paths, ledger, truths, progress, options.strict)
             with _threads(plan.terms.threads):
                 for _ in run_on.map(solver, todo):
                     pass
             with hold(state / "merge.lock"):
+                assemble(folder, plan, recipe, prior.card, paths, ledger)
                 run = collect(folder, plan, ledger)
                 write_summary(run, plan, recipe, prior.card)
     finally:
@@ -184,7 +187,7 @@ def make_plan(recipe: Recipe, sources: Sequence[Source], prior: Any, options: Op
     samples, block = recipe.run.samples, options.block(recipe)
     if old is not None and old.terms.samples != samples:
         old = None
-    items = tuple(_item(source, recipe, samples, block, old) for source in sources)
+    items = tuple(item for source in sources for item in _items(source, recipe, samples, block, old))
     keep = parse_keep(options.keep)
     if keep is None:
         size = sum(4 * samples * torch.Size(item.shape).numel() for item in items if item.shape)
@@ -221,25 +224,30 @@ def _affordable(
     return evaluations_in(seconds, once * mean)
 
 
-def _item(source: Source, recipe: Recipe, samples: int, block: int | None, old: Plan | None) -> Item:
-    from inverse.io import read, to_unit
+def _items(source: Source, recipe: Recipe, samples: int, block: int | None, old: Plan | None) -> tuple[Item, ...]:
+    """The frames of a file: itself, or one item a slice."""
+    from inverse.frames import count, frame_shape
+    from inverse.io import read
+    from inverse.operators.build import result_shape
 
     try:
         digest = file_hash(source.path)
     except InputError:
-        return Item(source.item, "", (), samples)
-    known = old.item(source.item) if old is not None else None
-    if known is not None and known.sha256 == digest:
+        return (Item(source.item, "", (), samples),)
+    known = old.frames(source.item) if old is not None else ()
+    if known and all(item.sha256 == digest for item in known):
         return known
-    try:
-        shape = _unknown_shape(recipe, to_unit(read(source.path)).shape)
-    except InverseError:
-        return Item(source.item, digest, (), samples)
     limit = CLOSED_FORM_PIXELS if method_spec(method_kind(recipe)).closed_form else BLOCK_PIXELS
-    return Item(source.item, digest, shape, block_size(shape, samples, block, limit=limit))
-
-
-def _unknown_shape(recipe: Recipe, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of what is restored from a measurement of that shape."""
-    factor = int(getattr(recipe.operator, "factor", 1))
-    return shape[0], shape[1] * factor, shape[2] * factor
+    try:
+        content = read(source.path)
+        operator = recipe.located()["operator"]
+        shapes = [result_shape(operator, frame_shape(content, index)) for index in range(count(content))]
+    except InverseError:
+        return (Item(source.item, digest, (), samples),)
+    sizes = [block_size(shape, samples, block, limit=limit) for shape in shapes]
+    if len(shapes) == 1:
+        return (Item(source.item, digest, shapes[0], sizes[0]),)
+    return tuple(
+        Item(f"{source.item}/{index:04d}", digest, shape, size, file=source.item, frame=index)
+        for index, (shape, size) in enumerate(zip(shapes, sizes, strict=True))
+    )

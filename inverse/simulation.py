@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from inverse.case import MINIMUM_SIDE
-from inverse.errors import UsageError
+from inverse.errors import InputError, UsageError
 from inverse.inputs import Source, find
 from inverse.ledger import Failure
 from inverse.provenance import versions
@@ -130,16 +130,17 @@ def _one(
     overwrite: bool,
     notes: list[str],
 ) -> dict[str, Any]:
-    import torch
-
     from inverse.api import simulate
-    from inverse.io import read, require, write
-    from inverse.light import encode, from_data, to_data
+    from inverse.frames import frame
+    from inverse.io import read, write
+    from inverse.light import encode, from_data
     from inverse.operators.build import build_operator
 
-    picture = read(source.path)
-    require(picture, minimum=MINIMUM_SIDE)
-    x = _whole(torch.from_numpy(to_data(picture, recipe.data.transfer))[None], recipe)
+    opened = frame(read(source.path), 0, recipe.data, minimum=MINIMUM_SIDE)
+    picture = opened.picture
+    if picture is None or not opened.whole:
+        raise InputError(f"{source.item}: not a single picture", "simulate from files of one image each")
+    x = _whole(opened.measurement(recipe.data.transfer).y, recipe)
     physics = build_operator(recipe.located()["operator"], shape=tuple(x.shape[1:]), noise=sigma)
     y = simulate(x, physics, seed=recipe.run.seed, items=[source.item])
     frame = _frame(x, physics)
@@ -153,7 +154,7 @@ def _one(
     provenance = {"inverse:simulate": json.dumps(made, sort_keys=True)}
     measured = y[0].float().numpy()
     if form == "same":
-        result, clipped = from_data(measured, like=picture, transfer=recipe.data.transfer)
+        result, clipped = from_data(measured, like=picture, transfer=recipe.data.transfer, span=opened.span)
         if clipped > 0:
             notes.append(f"{source.item}: {100 * clipped:.1f} % of the values were clipped; --format tiff keeps them")
     else:
@@ -164,7 +165,7 @@ def _one(
 
         atomic_bytes(folder / "truth" / source.item, source.path.read_bytes(), overwrite=overwrite)
     else:
-        cropped, _ = from_data(frame[0].numpy(), like=picture, transfer=recipe.data.transfer)
+        cropped, _ = from_data(frame[0].numpy(), like=picture, transfer=recipe.data.transfer, span=opened.span)
         write(folder / "truth" / source.item, cropped, overwrite=overwrite)
         notes.append(f"{source.item}: the truth was cropped to the frame of the measurement")
     mask = _mask(physics, y)
@@ -177,7 +178,9 @@ def _one(
 
 def _whole(x: Tensor, recipe: Recipe) -> Tensor:
     """The truth cropped to a whole number of the operator's pixels."""
-    factor = int(getattr(recipe.operator, "factor", 1))
+    from inverse.operators.build import result_shape
+
+    factor = result_shape(recipe.operator, (1, 1, 1))[-1]
     height, width = (size // factor * factor for size in x.shape[-2:])
     return x[..., :height, :width]
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from inverse.case import Case, fit_prior, method_kind, open_case, span, statistics
+from inverse.case import MINIMUM_SIDE, Case, fit_prior, method_kind, open_case, span, statistics
 from inverse.errors import InputError, InverseError, MemoryLimitError
+from inverse.frames import Frame, frame
 from inverse.ledger import Failure, Ledger
 from inverse.lock import hold
 from inverse.methods import in_words
@@ -58,12 +59,13 @@ class Solver:
     truths: Truths
     progress: Progress
     strict: bool = False
-    _opened: tuple[str, Any, Case] | None = field(default=None, repr=False)
+    _opened: tuple[str, Frame, Case] | None = field(default=None, repr=False)
+    _content: tuple[str, Any] | None = field(default=None, repr=False)
 
     def __call__(self, unit: Unit) -> bool:
         """Do a unit unless it is done, and finish its item if it was the last; False if it failed."""
         item = self.plan.item(unit.item)
-        if item is None or item.item not in self.paths:
+        if item is None or item.source not in self.paths:
             return True
         stage = _Stage()
         try:
@@ -76,7 +78,7 @@ class Solver:
 
     def _failed(self, item: Item, unit: Unit, stage: str, error: Exception) -> None:
         failure = Failure.of(item.item, stage, error)
-        for path, shown in ((self.paths[item.item], item.item), (self.out, "OUT"), (Path.home(), "~")):
+        for path, shown in ((self.paths[item.source], item.source), (self.out, "OUT"), (Path.home(), "~")):
             reason, hint = (text.replace(str(path), shown) for text in (failure.reason, failure.hint))
             failure = replace(failure, reason=reason, hint=hint)
         if disk_is_full(error):
@@ -105,20 +107,30 @@ class Solver:
         del post
         self._finish(item, stage)
 
-    def _open(self, item: Item, stage: _Stage) -> tuple[Any, Case]:
+    def _open(self, item: Item, stage: _Stage) -> tuple[Frame, Case]:
         from inverse.io import read
 
         if self._opened is not None and self._opened[0] == item.item:
             return self._opened[1], self._opened[2]
         stage.name = "read"
-        picture = read(self.paths[item.item])
+        if self._content is None or self._content[0] != item.source:
+            self._content = item.source, read(self.paths[item.source])
         stage.name = "prepare"
         card = self.prior.card
-        case = open_case(self.recipe, picture, channels=card.channels if card else None, device=self.plan.terms.device)
+        opened = frame(
+            self._content[1],
+            item.frame,
+            self.recipe.data,
+            channels=card.channels if card else None,
+            minimum=MINIMUM_SIDE,
+        )
+        case = open_case(self.recipe, opened, device=self.plan.terms.device)
         if case.estimated:
             self.progress.say(f"{item.item}: noise level estimated from the measurement: {case.sigma:.4g}")
-        self._opened = item.item, picture, case
-        return picture, case
+        for sentence in case.said:
+            self.progress.say(f"{item.item}: {sentence}")
+        self._opened = item.item, opened, case
+        return opened, case
 
     def _arguments(self, item: Item, case: Case) -> dict[str, Any]:
         terms = self.plan.terms
@@ -206,7 +218,7 @@ class Solver:
         from inverse.chains import in_numbers
 
         stage.name = "write"
-        picture, case = self._open(item, stage)
+        opened, case = self._open(item, stage)
         arrays = statistics(post, case)
         row: dict[str, Any] = {
             "height": arrays["mean"].shape[-2], "width": arrays["mean"].shape[-1], "channels": arrays["mean"].shape[0],
@@ -219,18 +231,27 @@ class Solver:
             low, high, outside = span(case, *self.recipe.data.range)
             said = foreign(self.prior.card, channels=case.y.shape[1], low=low, high=high, outside=outside)
             row |= {"mismatch": said} if said else {}
-        truth, note = self._truth(item, arrays)
+        truth, note = self._truth(item, opened, arrays)
         if truth is not None:
             data = self.recipe.data
             row.update(score(arrays, truth, self.recipe.metrics, data_range=data.range, transfer=data.transfer))
+        note = "; ".join((*case.said, note) if note else case.said)
         terms = self.plan.terms
         made = write_item(
-            self.out, item.item, picture=picture, case=case, arrays=arrays, keep=terms.keep, recipe=self.recipe,
+            self.out, item, opened=opened, case=case, arrays=arrays, keep=terms.keep, recipe=self.recipe,
             stamp=stamp(terms.recipe, self.prior.card, self.recipe.run.seed),
-            attributes={"sigma": case.sigma, "data_share_error": post.data_share_error, "seed": self.recipe.run.seed},
+            attributes={
+                "sigma": case.sigma, "data_share_error": post.data_share_error, "seed": self.recipe.run.seed, "scale": case.scale,
+                "span": opened.span or (0.0, 1.0),
+            },
             facts=facts(self.recipe, row, self.prior.card), truth=truth,
         )  # fmt: skip
-        row |= {"restored": made.restored, "sha256": made.files[made.restored], "clipped": made.clipped, "note": note}
+        row |= {
+            "restored": made.restored,
+            "sha256": made.files.get(made.restored, ""),
+            "clipped": made.clipped,
+            "note": note,
+        }
         if made.clipped > 0.01:
             self.progress.say(f"{item.item}: {100 * made.clipped:.1f} % of the values were clipped at the write")
         self.ledger.mark(item_name(item.item), item.sha256, made.files, row=row)
@@ -239,13 +260,13 @@ class Solver:
         self._opened = None
         gc.collect()
 
-    def _truth(self, item: Item, arrays: dict[str, Any]) -> tuple[Any, str]:
+    def _truth(self, item: Item, opened: Frame, arrays: dict[str, Any]) -> tuple[Any, str]:
         """The truth and, where it cannot be used, why: a bad truth never fails an item."""
         try:
-            return self.truths.load(item.item, arrays["mean"].shape), ""
+            return self.truths.load(item.source, arrays["mean"].shape, opened), ""
         except InputError as error:
             self.progress.say(f"no score: {error.message}")
-            return None, f"no score: {error.message}".replace(str(self.truths.paths[item.item]), "the truth")
+            return None, f"no score: {error.message}".replace(str(self.truths.paths[item.source]), "the truth")
 
 
 @dataclass

@@ -13,6 +13,9 @@ from inverse.inputs import Source, find, match
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from inverse.frames import Frame
+    from inverse.io import Span
+
 __all__ = ["Truths", "load_image", "score"]
 
 
@@ -47,8 +50,8 @@ class Truths:
             )
         return cls({item: paths[name] for item, name in pairs.items()})
 
-    def load(self, item: str, shape: Sequence[int]) -> Tensor | None:
-        """The truth of an item as its file stores it, or None where there is none.
+    def load(self, item: str, shape: Sequence[int], like: Frame) -> Tensor | None:
+        """The truth of a frame of an item, in the data units of its measurement but as its file stores it, or None where there is none.
 
         Raises:
             InputError: If it cannot be read, or its size is not that of the restored image; the message names both.
@@ -56,7 +59,7 @@ class Truths:
         path = self.paths.get(item)
         if path is None:
             return None
-        image = load_image(path)
+        image = load_image(path, index=like.index, span=like.span)
         if tuple(image.shape) != tuple(shape):
             sizes = (" x ".join(str(n) for n in (*s[-2:], *s[:-2])) for s in (tuple(shape), tuple(image.shape)))
             raise InputError(
@@ -69,13 +72,32 @@ class Truths:
         return [item for item in items if item not in self.paths] if self.paths else []
 
 
-def load_image(path: Path) -> Tensor:
-    """An image file as (C, H, W) float32, its values as stored."""
+def load_image(path: Path, *, index: int = 0, span: Span | None = None) -> Tensor:
+    """A frame of an image file as (C, H, W) float32, its values as stored.
+
+    Args:
+        path: The file.
+        index: Which of its slices, if it has several.
+        span: The file's values that are 0 and 1; None: by their type.
+
+    Raises:
+        InputError: it cannot be read, has no such slice, or is raw data.
+    """
     import torch
 
+    from inverse.frames import Frame
+    from inverse.frames import count as frames
     from inverse.io import read, to_unit
 
-    return torch.from_numpy(to_unit(read(path)))
+    content = read(path)
+    if index >= frames(content):
+        raise InputError(
+            f"{path}: {frames(content)} slices, the measurement has more", "give the truth of the same file"
+        )
+    picture = Frame(content, index, span).picture
+    if picture is None:
+        raise InputError(f"{path}: raw k-space is no image to compare with", "give images")
+    return torch.from_numpy(to_unit(picture, span))
 
 
 def score(

@@ -10,11 +10,13 @@ import torch
 from deepinv.physics import Physics
 from pydantic import BaseModel, ValidationError
 
-from inverse.errors import RecipeError, did_you_mean
-from inverse.operators.catalog import OperatorSpec, operator_spec
+from inverse.errors import InputError, RecipeError, did_you_mean
+from inverse.operators.catalog import operator_spec
+from inverse.operators.measured import Fitted, Measurement
 from inverse.operators.noise import noise_model
+from inverse.operators.spec import OperatorSpec
 
-__all__ = ["build_operator", "operator_for"]
+__all__ = ["build_operator", "fitted_operator", "located", "operator_for", "result_shape"]
 
 
 def build_operator(
@@ -75,11 +77,66 @@ def operator_for(
         RecipeError: as in `build_operator`.
         InputError: as in `build_operator`.
     """
-    spec, model = _validated(operator, params)
+    model, shape = located(
+        {"kind": operator, **params} if isinstance(operator, str) else {**_plain(operator), **params}, measurement_shape
+    )
+    return _build(*_validated(model, {}), shape, noise, device, dtype), shape
+
+
+def located(
+    operator: Mapping[str, Any] | BaseModel, measurement_shape: Sequence[int]
+) -> tuple[dict[str, Any], tuple[int, ...]]:
+    """An operator's parameters completed for a measurement of a shape, and the shape of its unknown; nothing is built.
+
+    Raises:
+        RecipeError: as in `build_operator`.
+        InputError: as in `build_operator`.
+    """
+    spec, model = _validated(operator, {})
     shape = _shape(measurement_shape)
     if spec.locate is not None:
         model, shape = _resolve(spec.locate)(model, shape)
-    return _build(spec, model, shape, noise, device, dtype), shape
+    return model.model_dump(), shape
+
+
+def fitted_operator(operator: Mapping[str, Any] | BaseModel, measurement: Measurement) -> Fitted:
+    """The physics that made a measurement, fitted to it where its kind asks for that.
+
+    Args:
+        operator: As in `build_operator`.
+        measurement: What a file holds.
+
+    Returns:
+        The measurement as the physics explains it, and how the physics is built for a noise model.
+
+    Raises:
+        RecipeError: as in `build_operator`.
+        InputError: as in `build_operator`, or the measurement does not fit the kind.
+    """
+    spec, model = _validated(operator, {})
+    if spec.measured is not None:
+        fitted: Fitted = _resolve(spec.measured)(model, measurement)
+        return fitted
+    if measurement.y.is_complex():
+        raise InputError(f"operator '{spec.kind}' is for images, this is raw k-space", "try -s operator.kind=mri")
+    found, shape = located(model, measurement.y.shape[1:])
+    model, dtype = spec.model.model_validate(found), measurement.y.dtype
+    return Fitted(measurement.y, shape, lambda noise: _build(spec, model, shape, noise, measurement.y.device, dtype))
+
+
+def result_shape(operator: Mapping[str, Any] | BaseModel, measurement_shape: Sequence[int]) -> tuple[int, ...]:
+    """Shape (C, H, W) of what is restored from a measurement of a shape, in the measurement's frame; nothing is built.
+
+    Raises:
+        RecipeError: as in `build_operator`.
+    """
+    spec, model = _validated(operator, {})
+    if spec.result is not None:
+        found: tuple[int, ...] = _resolve(spec.result)(model, tuple(measurement_shape))
+        return found
+    factor = int(getattr(model, "factor", 1))
+    channels, height, width = measurement_shape
+    return channels, height * factor, width * factor
 
 
 def _build(
@@ -113,8 +170,7 @@ def _shape(shape: Sequence[int]) -> tuple[int, ...]:
 def _validated(
     operator: str | Mapping[str, Any] | BaseModel, params: Mapping[str, Any]
 ) -> tuple[OperatorSpec, BaseModel]:
-    if isinstance(operator, BaseModel):
-        operator = operator.model_dump()
+    operator = _plain(operator)
     given = {"kind": operator, **params} if isinstance(operator, str) else {**operator, **params}
     if not isinstance(given.get("kind"), str):
         raise RecipeError(
@@ -125,6 +181,10 @@ def _validated(
         return spec, spec.model.model_validate(given)
     except ValidationError as error:
         raise _explained(spec, error) from None
+
+
+def _plain(operator: Any) -> Any:
+    return operator.model_dump() if isinstance(operator, BaseModel) else operator
 
 
 def _explained(spec: OperatorSpec, error: ValidationError) -> RecipeError:

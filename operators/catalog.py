@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from inverse.errors import RecipeError, did_you_mean
 from inverse.operators.catalog_basic import SPECS as BASIC
+from inverse.operators.catalog_chain import SPECS as CHAIN
 from inverse.operators.catalog_mri import SPECS as MRI
 from inverse.operators.catalog_photo import SPECS as PHOTO
 from inverse.operators.catalog_remote import SPECS as REMOTE
@@ -20,7 +21,9 @@ from inverse.operators.spec import Operator, OperatorSpec
 
 __all__ = ["OPERATORS", "Operator", "OperatorSpec", "operator_spec", "operators"]
 
-OPERATORS: Mapping[str, OperatorSpec] = MappingProxyType({spec.kind: spec for spec in (*BASIC, *PHOTO, *MRI, *REMOTE)})
+OPERATORS: Mapping[str, OperatorSpec] = MappingProxyType(
+    {spec.kind: spec for spec in (*BASIC, *CHAIN, *PHOTO, *MRI, *REMOTE)}
+)
 """The operators of this package by kind."""
 
 

@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from deepinv.physics import Inpainting
+from deepinv.physics import Inpainting, LinearPhysics
 from torch import Tensor
 
 from inverse.errors import InputError
-from inverse.operators.base import Cloned
+from inverse.operators.base import Cloned, Linear
 from inverse.operators.catalog_basic import BoxMask, FileMask, RandomMask
 from inverse.operators.files import load_plane
+from inverse.operators.matrix import Denoise
 
-__all__ = ["Mask", "box_mask", "file_mask", "random_mask"]
+__all__ = ["Mask", "box_mask", "file_mask", "random_mask", "restricted"]
 
 
 class Mask(Cloned, Inpainting):
@@ -47,6 +48,69 @@ class Mask(Cloned, Inpainting):
     def basis_squared(self, spectrum: Tensor) -> Tensor:
         """Diagonal of ``diag(spectrum)``: itself."""
         return spectrum
+
+
+class Restricted(Linear):
+    r"""An operator of whose measurement only a part was observed: :math:`m \odot A x`.
+
+    Args:
+        physics: A linear physics.
+        mask: Broadcasts against its measurement, 1 = observed.
+        shape: Shape (C, H, W) of one unknown.
+    """
+
+    mask: Tensor
+
+    def __init__(self, physics: LinearPhysics, mask: Tensor, *, shape: tuple[int, ...]) -> None:
+        super().__init__(shape=shape, noise_model=physics.noise_model)
+        self.whole = physics
+        self.register_buffer("mask", mask)
+        self.output_crop = getattr(physics, "output_crop", None)
+        if hasattr(physics, "precondition_gram"):
+            self.precondition_gram = self._precondition_gram
+
+    def A(self, x: Tensor, **_: Any) -> Tensor:
+        """(B, C, H, W) to what was observed, zero elsewhere."""
+        image: Tensor = self.whole.A(x)
+        return image * self.mask
+
+    def A_adjoint(self, y: Tensor, **_: Any) -> Tensor:
+        """The adjoint."""
+        image: Tensor = self.whole.A_adjoint(y * self.mask)
+        return image
+
+    def _precondition_gram(self, r: Tensor, power: Tensor, variance: Tensor) -> Tensor:
+        found: Tensor = self.whole.precondition_gram(r, power, variance)
+        return found * self.mask
+
+
+def restricted(physics: Any, valid: Tensor, shape: tuple[int, ...]) -> Any:
+    """A physics of whose measurement only the valid part was observed.
+
+    Args:
+        physics: The physics of the whole measurement.
+        valid: (1, 1 or C, h, w), 1 where the measurement holds a value.
+        shape: (C, H, W) of the unknown.
+
+    Returns:
+        ``physics`` where all of it is valid; a mask for a mask or for noise alone, so that they stay diagonal; else the product.
+
+    Raises:
+        InputError: nothing is valid, or the operator is not linear.
+    """
+    if bool((valid == 1).all()):
+        return physics
+    if not bool((valid == 1).any()):
+        raise InputError("no pixel of the measurement holds a value", "is the file's nodata value right?")
+    if isinstance(physics, Mask):
+        return Mask(physics.mask * valid, shape=shape, noise_model=physics.noise_model)
+    if isinstance(physics, Denoise):
+        return Mask(valid, shape=shape, noise_model=physics.noise_model)
+    if not isinstance(physics, LinearPhysics):
+        raise InputError(
+            "the measurement has pixels without a value, and the operator is not linear", "fill them first"
+        )
+    return Restricted(physics, valid, shape=shape)
 
 
 def random_mask(params: RandomMask, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Mask:

@@ -15,7 +15,18 @@ import numpy.typing as npt
 
 from inverse.errors import InputError, InverseError
 
-__all__ = ["Array", "Picture", "from_channels", "from_unit", "require", "stamped", "to_channels", "to_unit", "turn"]
+__all__ = [
+    "Array",
+    "Picture",
+    "Span",
+    "from_channels",
+    "from_unit",
+    "require",
+    "stamped",
+    "to_channels",
+    "to_unit",
+    "turn",
+]
 
 Array = npt.NDArray[Any]
 _TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}
@@ -65,22 +76,45 @@ class Picture:
         return 1 if self.array.ndim == 2 else int(self.array.shape[2])
 
 
-def to_unit(picture: Picture) -> npt.NDArray[np.float32]:
-    """The picture in data units, (C, H, W) float32."""
+Span = tuple[float, float]
+"""The values of a file that are 0 and 1 in data units."""
+
+
+def to_unit(picture: Picture, span: Span | None = None) -> npt.NDArray[np.float32]:
+    """The picture in data units, (C, H, W) float32.
+
+    Args:
+        picture: What was read.
+        span: The file's values that become 0 and 1; None: 0 and full scale for unsigned integers, floats as they are.
+
+    Raises:
+        InputError: signed or wide integers without a span.
+    """
     array = picture.array[..., None] if picture.array.ndim == 2 else picture.array
-    unit = np.moveaxis(array, -1, 0).astype(np.float32)
-    if array.dtype.kind == "u":
-        unit /= np.float32(np.iinfo(array.dtype).max)
+    planes = np.moveaxis(array, -1, 0)
+    if span is not None:
+        low, high = span
+        unit = ((planes - low) / (high - low)).astype(np.float32)
+    elif array.dtype.kind == "f":
+        unit = planes.astype(np.float32)
+    elif array.dtype in (np.uint8, np.uint16):
+        unit = planes.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+    else:
+        raise InputError(
+            f"{picture.source}: numbers of type {array.dtype} have no defined range",
+            "stretch them: -s data.scale=auto, or say which are black and white: -s data.scale=[0,10000]",
+        )
     return np.ascontiguousarray(unit)
 
 
-def from_unit(array: Array, *, like: Picture) -> tuple[Picture, float]:
+def from_unit(array: Array, *, like: Picture, span: Span | None = None) -> tuple[Picture, float]:
     """An array in data units as a picture of the same kind as `like`.
 
     Args:
         array: (C, H, W) in data units, C the channels of `like`; height and width may differ from those of `like`.
         like: The picture whose dtype, format and metadata are taken over. Where the size differs, alpha is resampled,
             the resolution is scaled so that the physical extent stays, and metadata that names the old size is dropped.
+        span: As `to_unit` was given it.
 
     Returns:
         The picture, and the fraction of values that rounding to an integer format had to clip (0 for floats).
@@ -93,11 +127,14 @@ def from_unit(array: Array, *, like: Picture) -> tuple[Picture, float]:
         raise InverseError(f"the result has {bad} NaN or infinite values of {array.size}", "nothing was written")
     dtype, clipped = like.array.dtype, 0.0
     pixels = np.moveaxis(array, 0, -1)
-    if dtype.kind == "u":
-        top = int(np.iinfo(dtype).max)
-        levels = np.rint(pixels.astype(np.float64) * top)
-        clipped = float(np.mean((levels < 0) | (levels > top)))
-        pixels = np.clip(levels, 0, top)
+    if dtype.kind in "ui":
+        bottom, top = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+        low, high = span or (0, top)
+        levels = np.rint(low + (high - low) * pixels.astype(np.float64))
+        clipped = float(np.mean((levels < bottom) | (levels > top)))
+        pixels = np.clip(levels, bottom, top)
+    elif span is not None:
+        pixels = span[0] + (span[1] - span[0]) * pixels.astype(np.float64)
     pixels = np.ascontiguousarray(pixels[..., 0] if like.array.ndim == 2 else pixels).astype(dtype)
     changed = replace(like, array=pixels)
     return (changed if pixels.shape[:2] == like.size else _resized(changed, like.size)), clipped

@@ -49,7 +49,7 @@ GOLDEN = {
     "operator: denoise\nrun: {samples: 0}\n": "r.yaml:2: run.samples: 0 is not allowed\nallowed: >= 1",
     "operator: denoise\nrun: 4\n": "r.yaml:2: run: 4 is not allowed\nallowed: a mapping",
     "operator: denoise\nmetrics: [psnr,\n  ssmi]\n": "r.yaml:3: metrics.1: 'ssmi' is not allowed\nallowed: 'psnr'",
-    "operator: [denoise]\n": "r.yaml:1: operator: ['denoise'] is not allowed\nallowed: a mapping",
+    "operator: [7]\n": "r.yaml:1: operator.operators: [7] is not allowed\nallowed: a list of operators, each a mapping with a kind",
     "operator: denoise\nschema: 2\n": "r.yaml:2: schema: 2 is not allowed\nallowed: 1",
     "operator: {kind: file-mask, file: no.png}\n": (
         "r.yaml:1: operator.file: no file 'no.png'\nthe path starts at the recipe's folder"

@@ -1,0 +1,96 @@
+"""One file from the frames of its input: the slices of a volume, the images of a scan.
+
+Frames are solved as items of their own; each leaves what it restored in ``.inverse/slices``. Once all frames of a file are there, the file and
+the standard deviations beside it are written. This can be repeated at any time: a file that is there and unchanged is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inverse.frames import Content, Frame
+from inverse.io import Picture, Scan, Volume
+from inverse.ledger import Ledger
+from inverse.outputs import slice_path
+from inverse.plan import Item, Plan, item_name
+from inverse.provenance import stamp
+from inverse.recipe import Recipe
+from inverse.store import file_hash, read_hdf5
+
+__all__ = ["assemble"]
+
+
+def assemble(folder: Path, plan: Plan, recipe: Recipe, card: Any, paths: Mapping[str, Path], ledger: Ledger) -> None:
+    """Write every file whose frames are all done.
+
+    Args:
+        folder: The run folder.
+        plan: What the run computes.
+        recipe: How.
+        card: The prior's.
+        paths: Input files by id; others are left alone.
+        ledger: What is done.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    line = stamp(plan.terms.recipe, card, recipe.run.seed)
+    for source, path in paths.items():
+        frames = plan.frames(source)
+        name, digest = item_name(f"{source}//"), frames[0].sha256 if frames else ""
+        parts = [slice_path(item) for item in frames]
+        if not frames or not all((folder / part).is_file() for part in parts) or ledger.valid(name, digest):
+            continue
+        if not all(ledger.valid(item_name(item.item), digest) for item in frames):
+            continue
+        written = _write(folder, frames, path, recipe, line)
+        ledger.mark(name, digest, {file.relative_to(folder).as_posix(): file_hash(file) for file in written})
+
+
+def _write(folder: Path, frames: tuple[Item, ...], path: Path, recipe: Recipe, line: str) -> list[Path]:
+    from inverse.io import read
+
+    content: Content = read(path)
+    provenance, source = {"inverse:run": line}, frames[0].source
+    parts = [read_hdf5(folder / slice_path(item)) for item in frames]
+    written = []
+    for kind, folder_name in (("restored", "restored"), ("std", "std")):
+        if not all(kind in part for part in parts):
+            continue
+        target = folder / folder_name / source
+        if isinstance(content, Scan):
+            from inverse.io import write_scan
+
+            values = np.stack([part[kind] for part in parts])
+            images = values[:, 0] + 1j * values[:, 1] if kind == "restored" else np.sqrt(np.square(values).sum(1))
+            written.append(
+                write_scan(target, images.astype(np.complex64), like=content, provenance=provenance, overwrite=True)
+            )
+            continue
+        from inverse.io import write_volume
+
+        assert isinstance(content, Volume)
+        slices = [_slice(content, item, part[kind], recipe, kind) for item, part in zip(frames, parts, strict=True)]
+        written.append(
+            write_volume(target, replace(content, slices=tuple(slices)), provenance=provenance, overwrite=True)
+        )
+    return written
+
+
+def _slice(content: Volume, item: Item, values: Any, recipe: Recipe, kind: str) -> Picture:
+    from inverse.frames import frame
+    from inverse.light import from_data
+
+    opened: Frame = frame(content, item.frame, recipe.data)
+    picture = opened.picture
+    assert picture is not None
+    if kind == "restored":
+        return from_data(values, like=picture, transfer=recipe.data.transfer, span=opened.span)[0]
+    low, high = opened.span or (0.0, 1.0)
+    planes = np.moveaxis((high - low) * values, 0, -1).astype(np.float32)
+    return replace(picture, array=planes[..., 0] if picture.array.ndim == 2 else planes)

@@ -1,0 +1,120 @@
+r"""Operators one after the other: :math:`y = A_k \cdots A_2 A_1 x + n`, the first of the list acting first.
+
+Linear where all parts are, with the adjoint :math:`A_1^T \cdots A_k^T`; differentiable where they are. The noise is that of the last, and so is what was
+observed. A blur with a free boundary can only come first: behind another operator there is no scene beyond the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from deepinv.physics import LinearPhysics, Physics
+from torch import Tensor
+
+from inverse.errors import RecipeError
+from inverse.operators.base import Cloned, Linear
+from inverse.operators.catalog_chain import Chain as ChainParams
+
+__all__ = ["Chain", "NonlinearChain", "chain", "locate", "result"]
+
+
+def _mask_of_last(physics: Physics) -> Tensor | None:
+    """What a last operator leaves unobserved; None where it says nothing of it."""
+    from inverse.operators.masks import Mask, Restricted
+
+    return physics.mask if isinstance(physics, Mask | Restricted) else None
+
+
+class Chain(Linear):
+    """A product of linear operators.
+
+    Args:
+        parts: The first acts first.
+        shape: Shape (C, H, W) of one unknown.
+        noise_model: deepinv noise model.
+    """
+
+    def __init__(self, parts: Sequence[LinearPhysics], *, shape: tuple[int, ...], noise_model: Any) -> None:
+        super().__init__(shape=shape, noise_model=noise_model)
+        self.parts = torch.nn.ModuleList(parts)
+        self.output_crop = getattr(parts[0], "output_crop", None)
+        mask = _mask_of_last(parts[-1])
+        if mask is not None:
+            self.register_buffer("mask", mask)
+
+    def A(self, x: Tensor, **_: Any) -> Tensor:
+        """(B, C, H, W) to the measurement."""
+        for part in self.parts:
+            x = part.A(x)
+        return x
+
+    def A_adjoint(self, y: Tensor, **_: Any) -> Tensor:
+        """The adjoint."""
+        for part in reversed(self.parts):
+            y = part.A_adjoint(y)
+        return y
+
+
+class NonlinearChain(Cloned, Physics):
+    """A chain with a part that is not linear; arguments as `Chain`."""
+
+    def __init__(self, parts: Sequence[Physics], *, shape: tuple[int, ...], noise_model: Any) -> None:
+        super().__init__(noise_model=noise_model, img_size=shape)
+        self.parts = torch.nn.ModuleList(parts)
+        self.output_crop = getattr(parts[0], "output_crop", None)
+        mask = _mask_of_last(parts[-1])
+        if mask is not None:
+            self.register_buffer("mask", mask)
+
+    def A(self, x: Tensor, **_: Any) -> Tensor:
+        """(B, C, H, W) to the measurement."""
+        for part in self.parts:
+            x = part.A(x)
+        return x
+
+
+def chain(
+    params: ChainParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+) -> Chain | NonlinearChain:
+    """The product that a list of operators describes.
+
+    Raises:
+        RecipeError: a free boundary behind another operator.
+        InputError: a part that does not fit what the one before it gives.
+    """
+    from inverse.operators.build import build_operator
+
+    parts, inner = [], shape
+    for index, one in enumerate(params.operators):
+        if index and one.get("boundary") == "free":
+            raise RecipeError(
+                f"operator {index + 1} of the chain, '{one['kind']}', has a free boundary", "only the first can"
+            )
+        physics = build_operator(one, shape=inner, noise=noise_model, dtype=dtype)
+        parts.append(physics)
+        inner = tuple(physics.A(torch.zeros(1, *inner, dtype=dtype)).shape[1:])
+    kind: Any = Chain if all(isinstance(part, LinearPhysics) for part in parts) else NonlinearChain
+    found: Chain | NonlinearChain = kind(parts, shape=shape, noise_model=noise_model)
+    return found
+
+
+def locate(params: ChainParams, shape: tuple[int, ...]) -> tuple[ChainParams, tuple[int, ...]]:
+    """The unknown of a measurement of some shape, from the last operator to the first."""
+    from inverse.operators.build import located
+
+    found = []
+    for one in reversed(params.operators):
+        one, shape = located(one, shape)
+        found.append(one)
+    return ChainParams(operators=tuple(reversed(found))), shape
+
+
+def result(params: ChainParams, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """What is restored, in the measurement's frame."""
+    from inverse.operators.build import result_shape
+
+    for one in reversed(params.operators):
+        shape = result_shape(one, shape)
+    return shape
