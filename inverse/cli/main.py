@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import gc
 import logging
+import os
 import sys
+import threading
+from contextlib import suppress
 
 import click
 
@@ -66,8 +68,19 @@ def _log_to_stderr(level: int) -> None:
 def main() -> None:
     """The console script.
 
-    On the way out the interpreter would look through all that torch and deepinv hold for garbage, which takes longer than an interrupted
-    command may: what is left then is frozen. It goes with the process.
+    On the way out the interpreter would take apart all that torch and deepinv hold, which takes longer than an interrupted command may, and
+    some of whose libraries then complain. What the process holds goes with it: the last thing done is to flush what was said.
     """
-    atexit.register(gc.freeze)
-    cli(prog_name="inverse")
+    status: object = 0
+    try:
+        cli(prog_name="inverse")
+    except SystemExit as end:
+        status = end.code
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status if isinstance(status, int) else 0 if status is None else 1)
