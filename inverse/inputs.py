@@ -2,7 +2,7 @@
 
 An item's id is its POSIX path relative to its argument, suffix kept:
 
-* a file: its name;
+* a file: its name (of ``FILE::INNER``, one array of a file, the file's; a folder that is one item, ``.zarr``, is a file here);
 * a folder: the path below it (files of a known suffix, hidden ones left out);
 * a glob: the path below the folder in front of its first wildcard;
 * ``@list.txt``: the path below the list's own folder, else the name. One path a line, ``#`` starts a comment.
@@ -18,10 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from inverse.errors import InputError, UsageError
+from inverse.io.formats import FORMATS
+from inverse.io.sniff import is_store, locate
 
 __all__ = ["SUFFIXES", "Source", "find", "match"]
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"})
+SUFFIXES = frozenset(suffix for spec in FORMATS.values() for suffix in spec.suffixes)
+FOLDERS = tuple(suffix for spec in FORMATS.values() if spec.folder for suffix in spec.suffixes)
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,14 @@ def _inside(path: Path, folder: Path | None) -> bool:
 
 def _expand(argument: str) -> Iterator[Source]:
     path = Path(argument)
+    outer, inner = locate(argument)
     if argument.startswith("@") and not path.exists():
         yield from _listed(Path(argument[1:]))
+    elif inner is not None and glob.has_magic(str(outer)) and not outer.exists():
+        for source in _expand(str(outer)):
+            yield Source(source.item, Path(f"{source.path}::{inner}"))
+    elif inner is not None or is_store(path):
+        yield Source(outer.name, path)
     elif path.is_dir():
         yield from _below(path, sorted(path.rglob("*")))
     elif not path.exists() and glob.has_magic(argument):
@@ -96,7 +105,9 @@ def _below(root: Path, paths: Iterable[Path]) -> Iterator[Source]:
     for path in paths:
         relative = path.relative_to(root)
         hidden = any(part.startswith(".") for part in relative.parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
+        inside = any(part.lower().endswith(FOLDERS) for part in relative.parts[:-1]) if FOLDERS else False
+        known = path.name.lower().endswith(tuple(SUFFIXES))
+        if known and not hidden and not inside and (path.is_file() or is_store(path)):
             yield Source(relative.as_posix(), path)
 
 
@@ -110,13 +121,13 @@ def _listed(path: Path) -> Iterator[Source]:
         name = line.split("#", 1)[0].strip()
         if not name:
             continue
-        listed = Path(name)
+        listed, _ = locate(name)
         if listed.is_absolute():
             inside = listed.is_relative_to(path.parent.resolve())
-            yield Source(listed.relative_to(path.parent.resolve()).as_posix() if inside else listed.name, listed)
+            yield Source(listed.relative_to(path.parent.resolve()).as_posix() if inside else listed.name, Path(name))
         else:
             inside = ".." not in listed.parts
-            yield Source(listed.as_posix() if inside else listed.name, path.parent / listed)
+            yield Source(listed.as_posix() if inside else listed.name, path.parent / name)
 
 
 def match(items: Iterable[str], candidates: Iterable[str]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from inverse.errors import InputError, OutputError
 from inverse.io.atomic import atomic_bytes, part_path
+from inverse.io.sniff import is_store, locate
 
 __all__ = ["disk_is_full", "file_hash", "read_hdf5", "read_json", "write_bytes", "write_hdf5", "write_json"]
 
@@ -33,11 +34,20 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 def file_hash(path: Path) -> str:
     """The sha256 of a file's content, in hexadecimal.
 
+    Of a folder (a Zarr store) it is that of the names and the hashes of its files; of ``FILE::INNER`` that of the file's and ``INNER``.
+
     Raises:
         InputError: If the file cannot be read.
     """
+    place, inner = locate(path)
     try:
-        with path.open("rb") as stream:
+        if inner is not None:
+            return hashlib.sha256(f"{file_hash(place)}::{inner}".encode()).hexdigest()
+        if is_store(place):
+            files = sorted(part for part in place.rglob("*") if part.is_file())
+            lines = (f"{part.relative_to(place).as_posix()} {file_hash(part)}\n" for part in files)
+            return hashlib.sha256("".join(lines).encode()).hexdigest()
+        with place.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise InputError(

@@ -1,16 +1,35 @@
-"""NumPy ``.npy`` arrays: (H, W) or (H, W, C), uint8, uint16 or float; never pickled objects."""
+"""NumPy ``.npy`` and ``.npz``: uint8, uint16, other integers of up to 32 bits, or float; never pickled objects.
+
+A npy file holds one image, (H, W) or (H, W, C). A npz archive holds one array, or several of which ``FILE.npz::NAME``
+names one; its axes are taken as `inverse.io.axes` says. The result holds that array alone, under its name. Headers are
+checked against the bytes that are there before anything is allocated, and no more of an archive is unpacked than its
+header declares.
+"""
 
 from __future__ import annotations
 
 import io
+import math
+import warnings
+import zipfile
+import zlib
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
 from inverse.errors import InputError
-from inverse.io.picture import Picture
+from inverse.io.axes import arranged, flattened
+from inverse.io.bounds import bounded
+from inverse.io.picture import Array, Picture
+from inverse.io.volume import Volume
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "decode_npz", "encode", "encode_npz", "is_npz"]
+
+_AGAIN = "save the array again"
+_BROKEN = (ValueError, EOFError, OSError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError)
+_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
+_MEMBERS = 10_000
 
 
 def decode(data: bytes, *, source: str) -> Picture:
@@ -19,13 +38,7 @@ def decode(data: bytes, *, source: str) -> Picture:
     Raises:
         InputError: The file is broken, holds objects, or not an image.
     """
-    try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError, SyntaxError, TypeError) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        if "allow_pickle" in reason:
-            raise InputError(f"{source}: holds Python objects, which are never loaded", "save a plain array") from error
-        raise InputError(f"{source}: broken npy: {reason}", "save the array again") from error
+    array = _array(data, source)
     if array.ndim not in (2, 3):
         hint = "arrays are (H, W) or (H, W, C): save one image a file"
         raise InputError(f"{source}: the array has shape {array.shape}, not an image", hint)
@@ -39,11 +52,97 @@ def decode(data: bytes, *, source: str) -> Picture:
     return Picture(array=np.ascontiguousarray(native), format="npy", source=source)
 
 
+def _array(data: bytes, source: str) -> Array:
+    """The array of a npy file's bytes, read only.
+
+    Raises:
+        InputError: Broken, shorter than its header declares, or of Python objects.
+    """
+    buffer = io.BytesIO(data)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            version = np.lib.format.read_magic(buffer)
+            readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            if version not in readers:
+                raise ValueError(f"version {version[0]}.{version[1]} of the format")
+            shape, fortran, dtype = readers[version](buffer)
+    except _BROKEN as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(f"{source}: broken npy: {reason}", _AGAIN) from error
+    if dtype.hasobject:
+        raise InputError(f"{source}: holds Python objects, which are never loaded", "save a plain array")
+    start, size = buffer.tell(), bounded(shape, dtype.itemsize, len(data), source=source)
+    if start + size > len(data):
+        raise InputError(f"{source}: broken npy: {len(data) - start} bytes of {size} that shape {shape} takes", _AGAIN)
+    if dtype.itemsize == 0 or dtype.names is not None:
+        raise InputError(f"{source}: pixels of type {dtype} have no defined range", "save a plain array of numbers")
+    flat = np.frombuffer(data, dtype, math.prod(shape), start)
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
 def encode(picture: Picture, provenance: Mapping[str, str]) -> bytes:
     """The bytes of a npy file; alpha, where there is one, is the last channel. It has no place for provenance."""
     array = picture.array
     if picture.alpha is not None:
         array = np.concatenate([array[..., None] if array.ndim == 2 else array, picture.alpha[..., None]], -1)
+    return _bytes(array)
+
+
+def _bytes(array: Array) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def is_npz(path: Path) -> bool:
+    """Whether a zip archive's members are npy files."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except _BROKEN_ZIP:
+        return path.suffix.lower() == ".npz"
+    return bool(names) and all(name.endswith(".npy") for name in names)
+
+
+def decode_npz(path: Path, *, source: str, inner: str | None) -> Picture | Volume:
+    """An array of a npz archive as a `Picture` or a `Volume`.
+
+    Raises:
+        InputError: The archive or the array is broken, encrypted or made to exhaust memory; or several arrays and none is named.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {part.filename.removesuffix(".npy"): part for part in archive.infolist()[:_MEMBERS]}
+            name = _chosen(tuple(members), inner, source)
+            member = members[name]
+            bounded((member.file_size,), 1, member.compress_size, source=source)
+            with archive.open(member) as file:
+                data = file.read(member.file_size)
+    except _BROKEN_ZIP as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(f"{source}: broken npz: {reason}", _AGAIN) from error
+    extra = {"name": name, "compressed": member.compress_type != zipfile.ZIP_STORED}
+    return arranged(_array(data, source), format="npz", source=source, extra=extra)
+
+
+def _chosen(names: tuple[str, ...], inner: str | None, source: str) -> str:
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    if inner is None and len(names) == 1:
+        return names[0]
+    if inner is None:
+        raise InputError(
+            f"{source}: holds {len(names)} arrays: {shown}", f"name one: FILE.npz::{names[0] if names else 'NAME'}"
+        )
+    if inner not in names:
+        raise InputError(f"{source}: no array '{inner}' in the archive", f"allowed: {shown}")
+    return inner
+
+
+def encode_npz(found: Picture | Volume, provenance: Mapping[str, str]) -> bytes:
+    """The bytes of a npz archive of one array. It has no place for provenance."""
+    buffer = io.BytesIO()
+    kind = zipfile.ZIP_DEFLATED if found.extra["compressed"] else zipfile.ZIP_STORED
+    with zipfile.ZipFile(buffer, "w", kind) as archive:
+        archive.writestr(zipfile.ZipInfo(f"{found.extra['name']}.npy"), _bytes(flattened(found)), compress_type=kind)
     return buffer.getvalue()

@@ -37,12 +37,11 @@ def read(path: str | os.PathLike[str], *, name: str | None = None) -> Picture | 
     place, inner = locate(path)
     form = judge(place, inner, name=source)
     spec = FORMATS[form]
-    if spec.whole and inner is not None:
-        raise InputError(f"{source}: {spec.title} holds one image", f"leave ::{inner} away")
+    if inner is not None and not spec.named:
+        raise InputError(f"{source}: {spec.title} holds one image, not several by name", f"leave ::{inner} away")
     decode = function(spec.decode, title=spec.title, source=source, error=InputError)
-    found: Picture | Volume | Scan
-    whole = load_bytes(place, name=source) if spec.whole else None
-    found = decode(place, source=source, inner=inner) if whole is None else decode(whole, source=source)
+    content = load_bytes(place, name=source) if spec.whole else place
+    found: Picture | Volume | Scan = decode(content, source=source, **({"inner": inner} if spec.named else {}))
     _check(found)
     return found
 

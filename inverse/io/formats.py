@@ -2,8 +2,8 @@
 
 Dotted paths only: nothing is imported until a file of that format is met. Conventions:
 
-* ``decode`` of a format with ``whole``: ``(data: bytes, *, source) -> Picture | Volume``; of every other:
-  ``(path: Path, *, source, inner: str | None) -> Picture | Volume | Scan``, where ``inner`` names a data set in the file.
+* ``decode``: ``(path: Path, *, source) -> Picture | Volume | Scan``; with ``whole`` it is given the file's bytes instead of the path, with
+  ``named`` further ``inner: str | None``, the name of an array in the file.
 * ``encode``: ``(picture: Picture | Volume, provenance: Mapping[str, str]) -> bytes``.
 * ``store``: ``(path, picture: Picture | Volume, provenance, *, overwrite)``, for what is written by parts or is a folder.
 """
@@ -42,6 +42,7 @@ class Format:
         store: Dotted path of the writer to a path.
         extra: The extra of ``inverse-imaging`` it needs; "" for none.
         whole: The reader takes the file's bytes.
+        named: It may hold several arrays, chosen by ``FILE::NAME``.
         folder: An item is a folder.
         result: The format that results are written in, where it is not this one.
     """
@@ -55,6 +56,7 @@ class Format:
     store: str = ""
     extra: str = ""
     whole: bool = False
+    named: bool = False
     folder: bool = False
     result: str = ""
 
@@ -106,6 +108,24 @@ FORMATS: dict[str, Format] = {
         encode="inverse.io.arrays:encode",
         whole=True,
     ),
+    "npz": Format(
+        title="NumPy archive",
+        suffixes=(".npz",),
+        pixels="one array, or one of several by FILE.npz::NAME; images, or stacks whose slices are restored one by one",
+        keeps="dtype, shape, the array's name, compression; the archive's other arrays are not copied",
+        decode="inverse.io.arrays:decode_npz",
+        encode="inverse.io.arrays:encode_npz",
+        named=True,
+    ),
+    "hdf5": Format(
+        title="HDF5",
+        suffixes=(".h5", ".hdf5", ".hdf"),
+        pixels="any data set by FILE.h5::/PATH, real, 2 to 4 axes; stacks are restored slice by slice",
+        keeps="path of the data set, dtype, shape, attributes on the way to it, compression; other data sets are not copied",
+        decode="inverse.io.hdf5:decode",
+        encode="inverse.io.hdf5:encode",
+        named=True,
+    ),
     "nifti": Format(
         title="NIfTI-1 and NIfTI-2",
         suffixes=(".nii", ".nii.gz"),
@@ -114,6 +134,13 @@ FORMATS: dict[str, Format] = {
         decode="inverse.io.nifti:decode",
         encode="inverse.io.nifti:encode",
         extra="medical",
+    ),
+    "cfl": Format(
+        title="BART cfl",
+        suffixes=(".cfl",),
+        pixels="raw k-space, complex64, with its .hdr beside it: rows, columns, coils, slices",
+        keeps="the images' dimensions",
+        decode="inverse.io.cfl:decode",
     ),
 }
 

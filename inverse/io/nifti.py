@@ -33,14 +33,12 @@ _AGAIN = "copy or export the file again"
 _EXPANSION = 1032  # deflate's limit
 
 
-def decode(path: Path, *, source: str, inner: str | None = None) -> Volume:
+def decode(path: Path, *, source: str) -> Volume:
     """A NIfTI file as a `Volume`.
 
     Raises:
         InputError: The file is broken, truncated, too large, complex or coloured, or has a fifth axis.
     """
-    if inner is not None:
-        raise InputError(f"{source}: a NIfTI file holds one array", f"leave ::{inner} away")
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     try:

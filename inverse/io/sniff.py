@@ -18,6 +18,8 @@ __all__ = ["FORMATS", "Format", "load_bytes", "locate", "sniff"]
 
 HEAD = 4096
 GEO_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
+_STORE = ("zarr.json", ".zarray", ".zgroup")
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"\xff\xd8\xff", "jpeg"),
@@ -28,10 +30,9 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x93NUMPY", "npy"),
 )
 _OTHERS: tuple[tuple[bytes, str], ...] = (
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"GIF8", "a GIF"),
     (b"BM", "a BMP"),
-    (b"PK\x03\x04", "a zip archive (npz, docx)"),
+    (b"PK\x03\x04", "a zip archive"),
     (b"%PDF", "a PDF"),
     (b"\x1f\x8b", "a gzip file"),
     (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000"),
@@ -62,13 +63,30 @@ def sniff(path: str | os.PathLike[str], *, name: str | None = None) -> str:
 
 def judge(place: Path, inner: str | None, *, name: str) -> str:
     """The format of the file at `place`, of which the array `inner` is wanted."""
-    form = _judge(_read(place, HEAD, name), name)
+    head = _read(place, HEAD, name)
+    if any(head[at:].startswith(_HDF5) for at in (0, 512, 1024, 2048)):
+        from inverse.io import hdf5
+
+        return hdf5.kind(place, inner, source=name)
+    if head.startswith(b"PK\x03\x04"):
+        from inverse.io.arrays import is_npz
+
+        if is_npz(place):
+            return "npz"
+    if place.suffix.lower() == ".cfl" and place.with_suffix(".hdr").is_file():
+        return "cfl"
+    form = _judge(head, name)
     return "geotiff" if form == "tiff" and installed("geo") and _is_geotiff(place) else form
 
 
 def load_bytes(path: str | os.PathLike[str], *, name: str) -> bytes:
     """The whole content of a file, called `name` in messages."""
     return _read(path, -1, name)
+
+
+def is_store(path: Path) -> bool:
+    """Whether a folder is one item: a Zarr array or group."""
+    return path.is_dir() and any((path / name).is_file() for name in _STORE)
 
 
 def _read(path: str | os.PathLike[str], count: int, name: str) -> bytes:
@@ -99,6 +117,8 @@ def _judge(head: bytes, name: str) -> str:
         kind = "a WebP"
     if kind is None and head[128:132] == b"DICM":
         kind = "a DICOM file"
+    if kind is None:
+        kind = "half of a pair: a .cfl needs its .hdr" if name.lower().endswith(".cfl") else None
     if kind is None:
         text = all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
         kind = "text, not an image" if text else "no image format that is known here"

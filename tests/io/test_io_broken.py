@@ -4,6 +4,7 @@ import io
 import pickle
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -97,8 +98,9 @@ def test_missing_folder_empty_text(tmp_path):
     refused(tmp_path / "text.png" / "below.png", "cannot be read")
     (tmp_path / "a.gif").write_bytes(b"GIF89a" + b"\0" * 40)
     refused(tmp_path / "a.gif", "a GIF")
-    np.savez(tmp_path / "a.npz", a=PIXELS)
-    refused(tmp_path / "a.npz", "a zip archive")
+    with zipfile.ZipFile(tmp_path / "a.docx", "w") as archive:
+        archive.writestr("word/document.xml", "<a/>")
+    refused(tmp_path / "a.docx", "a zip archive")
 
 
 def test_the_name_in_messages_can_be_chosen(tmp_path):

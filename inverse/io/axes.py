@@ -1,0 +1,89 @@
+"""Which axes of an array are rows, columns and channels, where its container does not say.
+
+* 2 axes: (H, W).
+* 3 or 4 axes whose last has at most 16 entries and fewer than each of the two before it: that one is channels,
+  (H, W, C) or (S, H, W, C).
+* else slices in front: (S, H, W), or (A, B, H, W) with the slices of B running fastest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from inverse.errors import InputError
+from inverse.io.picture import Array, Picture
+from inverse.io.volume import SAID, Volume, slices_of, stack
+
+__all__ = ["MOST_CHANNELS", "arranged", "fits", "flattened"]
+
+MOST_CHANNELS = 16
+
+
+def fits(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Whether an array could be an image or a stack of them: 2 to 4 axes of real numbers."""
+    return 2 <= len(shape) <= 4 and dtype.names is None and dtype.subdtype is None and dtype.kind in "uifb"
+
+
+def arranged(
+    array: Array,
+    *,
+    format: str,  # noqa: A002
+    source: str,
+    extra: Mapping[str, Any],
+) -> Picture | Volume:
+    """An array as a `Picture`, or as a `Volume` where it has slices.
+
+    Raises:
+        InputError: Complex or no numbers, an empty array, or another number of axes.
+    """
+    if array.dtype.kind == "c":
+        raise InputError(
+            f"{source}: the array is {array.dtype}, an image must be real",
+            "save the magnitude; raw k-space is read from fastMRI, ISMRMRD and cfl files",
+        )
+    if not fits(array.shape, array.dtype):
+        raise InputError(
+            f"{source}: an array of {array.dtype} and shape {array.shape} is no image",
+            "allowed: (H, W), (H, W, C), (S, H, W), (S, H, W, C) of numbers",
+        )
+    if array.size == 0:
+        raise InputError(f"{source}: the image is empty: shape {array.shape}")
+    notes: tuple[str, ...] = ()
+    if array.dtype == bool:
+        array, notes = array.astype(np.uint8) * np.uint8(255), ("boolean, converted to 8 bit",)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    shape = array.shape
+    channels = len(shape) > 2 and shape[-1] <= MOST_CHANNELS and shape[-1] < min(shape[-3:-1])
+    front = len(shape) - 2 - channels
+    kept = {**extra, "front": shape[:front], "channel_axis": channels}
+    if channels:
+        notes = (*notes, f"the last of the axes {shape} taken as {shape[-1]} channels")
+    if front == 0:
+        pixels = np.ascontiguousarray(array)
+        return Picture(array=pixels, format=format, extra=kept, notes=notes, source=source)
+    slices = array.reshape(-1, *shape[front:])
+    return Volume(
+        slices=slices_of(slices, format=format, source=source),
+        format=format,
+        extra=kept,
+        notes=(*notes, f"the axes {shape} taken as {len(slices)} slices", SAID),
+        source=source,
+    )
+
+
+def flattened(found: Picture | Volume) -> Array:
+    """The array with the axes that it came in; height and width may have changed."""
+    values = found.array if isinstance(found, Picture) else stack(found)
+    front = tuple(found.extra["front"])
+    image = values if isinstance(found, Picture) else values[0]
+    if found.extra["channel_axis"] and image.ndim == 2:
+        values = values[..., None]
+    if isinstance(found, Picture):
+        return values
+    if math.prod(front) != len(values):
+        front = (len(values),)
+    return values.reshape(*front, *values.shape[1:])
