@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from inverse.operators.spec import Boundary, File, Operator, OperatorSpec
+from inverse.operators.spec import PATH, Boundary, File, Operator, OperatorSpec, Side
 
 __all__ = ["SPECS"]
 
@@ -102,6 +103,122 @@ class TextMask(Operator):
     seed: int = Field(default=0, ge=0, lt=2**63, description="seed of where in the text each line begins")
 
 
+class Demosaick(Operator):
+    """One colour of three at each pixel of a sensor."""
+
+    kind: Literal["demosaick"] = "demosaick"
+    pattern: Pattern = Field(
+        default="RGGB", description="colours of the first two pixels of the first row, then of the second"
+    )
+
+
+class Colorize(Operator):
+    """A grey image of a colour scene."""
+
+    kind: Literal["colorize"] = "colorize"
+    weights: tuple[float, float, float] = Field(
+        default=(0.299, 0.587, 0.114), description="of red, green and blue in the grey value; default: luma of Rec. 601"
+    )
+
+    @field_validator("weights")
+    @classmethod
+    def _something_is_seen(cls, weights: tuple[float, float, float]) -> tuple[float, float, float]:
+        if not any(weights):
+            raise PydanticCustomError("not_allowed", "three numbers that are not all 0")
+        return weights
+
+
+class LowLight(Operator):
+    """A dark picture: the light times a factor, for measurements with noise of photons."""
+
+    kind: Literal["low-light"] = "low-light"
+    exposure: float = Field(
+        default=0.1, gt=0, le=1000, description="brightness of the measurement over that of the result"
+    )
+
+
+class Haze(Operator):
+    """A scene through haze of one colour."""
+
+    kind: Literal["haze"] = "haze"
+    transmission: float | Literal["auto"] = Field(
+        default="auto",
+        description="share of the scene's light that arrives, 0 to 1; auto: estimated from the picture by its dark channel",
+    )
+    file: str | None = Field(
+        default=None,
+        min_length=1,
+        json_schema_extra={PATH: True},
+        description="map of the transmission instead, of the picture's size: a .npy array of 0 to 1, or an image (full scale is 1)",
+    )
+    airlight: tuple[float, ...] | Literal["auto"] = Field(
+        default="auto", description="colour of the haze, a number for each channel; auto: estimated from the picture"
+    )
+    strength: float = Field(default=0.9, gt=0, le=1, description="of the haze that auto finds, the share taken away")
+
+    @field_validator("transmission")
+    @classmethod
+    def _some_light(cls, value: float | str) -> float | str:
+        if isinstance(value, float) and not 0 < value <= 1:
+            raise PydanticCustomError("not_allowed", "auto, or a number above 0 and at most 1")
+        return value
+
+
+class Saturation(Operator):
+    """Values beyond a sensor's range are its ends."""
+
+    kind: Literal["saturation"] = "saturation"
+    gain: float = Field(default=1.0, gt=0, le=1000, description="factor before clipping: overexposure above 1")
+    low: float = Field(default=0.0, ge=-1e6, le=1e6, description="smallest value, data units")
+    high: float = Field(default=1.0, ge=-1e6, le=1e6, description="largest value, data units")
+
+    @model_validator(mode="after")
+    def _a_range(self) -> Self:
+        if not self.low < self.high:
+            raise PydanticCustomError("not_allowed", "low below high")
+        return self
+
+
+class Jpeg(Operator):
+    """A JPEG file, opened again."""
+
+    kind: Literal["jpeg"] = "jpeg"
+    quality: int = Field(default=10, ge=1, le=100, description="as libjpeg, Pillow and most programs count it")
+    subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = Field(default="4:2:0", description="of the colour planes")
+
+
+class PhaseRetrieval(Operator):
+    """Magnitudes of Fourier transforms, without their phases."""
+
+    kind: Literal["phase-retrieval"] = "phase-retrieval"
+    masks: int = Field(
+        default=4,
+        ge=0,
+        le=64,
+        description="coded diffraction: random masks of 1, i, -1, -i before the transform; 0: none, and zeros around the image to twice its sides",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="seed of the masks")
+
+
+class CompressedSensing(Operator):
+    """A random part of an orthonormal transform of the image."""
+
+    kind: Literal["compressed-sensing"] = "compressed-sensing"
+    ratio: float = Field(gt=0, le=1, description="share of the coefficients that is measured")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="seed of the signs and of which are measured")
+
+
+class Tomography(Operator):
+    """Projections along parallel rays: a sinogram."""
+
+    kind: Literal["tomography"] = "tomography"
+    angles: int = Field(default=60, ge=1, le=10_000, description="number of directions, evenly over 180 degrees")
+    size: tuple[Side, Side] | None = Field(
+        default=None,
+        description="rows and columns of the unknown; default: the largest square whose diagonal the detector holds",
+    )
+
+
 _MICROSCOPE = (
     "y = k * x + n, k = |2 int_0^1 J0(2 pi NA r p / wavelength) exp(2 pi i W(p) / wavelength) p dp|^2, sum 1, "
 )
@@ -185,5 +302,94 @@ SPECS: tuple[OperatorSpec, ...] = (
         "y = m (x + n), m = 0 on lines of text, else 1",
         "linear, spectral",
         example={"size": 8},
+    ),
+    OperatorSpec(
+        "demosaick",
+        Demosaick,
+        "inverse.operators.channels:demosaick",
+        "the raw image of a colour sensor: one colour at each pixel",
+        "y_p = x_(c(p), p) + n, c the colour of pixel p in the sensor's pattern",
+        "linear, spectral",
+        "inverse.operators.channels:locate",
+        result="inverse.operators.channels:result",
+        channels=3,
+    ),
+    OperatorSpec(
+        "colorize",
+        Colorize,
+        "inverse.operators.channels:colorize",
+        "a grey picture that shall have colours",
+        "y = w_r x_r + w_g x_g + w_b x_b + n",
+        "linear, spectral",
+        "inverse.operators.channels:locate",
+        result="inverse.operators.channels:result",
+        channels=3,
+    ),
+    OperatorSpec(
+        "low-light",
+        LowLight,
+        "inverse.operators.pointwise:low_light",
+        "a picture that is too dark, made brighter with the noise that it has",
+        "y = exposure x + n, n of photons: noise kind poisson-gaussian",
+        "linear, spectral",
+    ),
+    OperatorSpec(
+        "haze",
+        Haze,
+        "inverse.operators.haze:haze",
+        "a scene through haze or fog",
+        "y = t x + (1 - t) a + n; a and t known or estimated, so y - (1 - t) a is linear in x: what the engine sees",
+        "linear, spectral",
+        measured="inverse.operators.haze:fitted",
+        example={"file": "@fraction", "airlight": [0.8, 0.9, 1.0]},
+        channels=3,
+    ),
+    OperatorSpec(
+        "saturation",
+        Saturation,
+        "inverse.operators.pointwise:saturation",
+        "an overexposed picture: values beyond the range are cut off",
+        "y = min(max(gain x, low), high) + n",
+        "nonlinear",
+        example={"gain": 1.5, "low": 0.1, "high": 0.8},
+    ),
+    OperatorSpec(
+        "jpeg",
+        Jpeg,
+        "inverse.operators.jpeg:jpeg",
+        "blocks and ringing of a JPEG file",
+        "y = J(x) + n, J: luma and subsampled chroma, DCT of 8 x 8 blocks rounded to multiples of q, and back (libjpeg)",
+        "nonlinear",
+        example={"quality": 30},
+    ),
+    OperatorSpec(
+        "phase-retrieval",
+        PhaseRetrieval,
+        "inverse.operators.sensing:phase_retrieval",
+        "magnitudes of coded diffraction patterns",
+        "y_k = |F (d_k x)| + n, F the orthonormal Fourier transform, d_k a random mask of 1, i, -1, -i",
+        "nonlinear",
+        "inverse.operators.sensing:locate_phase",
+        result="inverse.operators.sensing:result_phase",
+    ),
+    OperatorSpec(
+        "compressed-sensing",
+        CompressedSensing,
+        "inverse.operators.sensing:compressed_sensing",
+        "fewer random measurements than pixels",
+        "y = m C (d x) + n, d random signs, C the orthonormal cosine transform, m = 1 for a random share, else 0",
+        "linear, spectral",
+        example={"ratio": 0.4},
+    ),
+    OperatorSpec(
+        "tomography",
+        Tomography,
+        "inverse.operators.tomography:tomography",
+        "a sinogram: projections along parallel rays",
+        "y_(s, a) = int x along the ray at s in direction a, lengths in units of the image's longer side, + n",
+        "linear",
+        "inverse.operators.tomography:locate",
+        result="inverse.operators.tomography:result",
+        example={"angles": 17},
     ),
 )
