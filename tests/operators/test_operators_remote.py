@@ -1,0 +1,248 @@
+"""Remote sensing: each operator is its formula, and finds in a file what it has to find."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from deepinv.physics import DecomposablePhysics, GaussianNoise
+
+from inverse.errors import InputError, RecipeError
+from inverse.io import Picture, write
+from inverse.operators.build import build_operator
+from inverse.operators.catalog_remote import SPECS, DeadLines, GapMask, Speckle, ThinCloud
+from inverse.operators.catalog_remote import Destripe as DestripeParams
+from inverse.operators.catalog_remote import Pansharpen as PansharpenParams
+from inverse.operators.checks import check_operator
+from inverse.operators.examples import example_shapes, written
+from inverse.operators.gaps import gap_mask, slc_off
+from inverse.operators.measured import Measurement
+from inverse.operators.pansharpen import fitted as fitted_pan
+from inverse.operators.radiometry import fitted_thin_cloud
+from inverse.operators.sensors import MTF, mtf_line, nyquist_gains
+from inverse.operators.speckle import FLOOR, log_moments
+from inverse.operators.speckle import fitted as fitted_speckle
+from inverse.operators.stripes import GappyDestripe, fitted, fitted_dead_lines, offset_level
+
+DOUBLE = torch.float64
+LINEAR = [spec for spec in SPECS if spec.kind != "speckle"]
+
+
+def normal(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
+
+
+def smooth(*shape, seed=0):
+    """A smooth scene in [0, 1], (1, C, H, W)."""
+    coarse = torch.rand((1, shape[0], 6, 7), generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
+    return torch.nn.functional.interpolate(coarse, size=shape[1:], mode="bicubic").clamp(0, 1)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("spec", LINEAR, ids=lambda spec: spec.kind)
+def test_properties(spec, which, tmp_path):
+    shape = example_shapes(spec)[which]
+    physics = build_operator(written(spec, shape, tmp_path), shape=shape, noise=0.02, dtype=DOUBLE)
+    rows = check_operator(physics, shape, dtype=DOUBLE)
+    assert all(row.ok for row in rows), rows
+    assert ("spectral" in spec.capabilities) == isinstance(physics, DecomposablePhysics)
+    x = normal(2, *shape).requires_grad_()
+    y = physics.A(x)
+    v = normal(*y.shape, seed=1)
+    (gradient,) = torch.autograd.grad(y, x, v)
+    torch.testing.assert_close(gradient, physics.A_adjoint(v))
+    if isinstance(physics, DecomposablePhysics):
+        spectrum = normal(1, *shape, seed=2).abs()
+        unit = torch.zeros(1, *shape, dtype=DOUBLE)
+        unit.view(-1)[7] = 1
+        expected = (spectrum * physics.V_adjoint(unit).square()).sum()
+        torch.testing.assert_close(physics.basis_squared(spectrum).flatten()[7], expected)
+
+
+@pytest.mark.parametrize(("gain", "factor"), [(0.3, 2), (0.22, 3), (0.35, 4), (0.5, 1)])
+def test_the_response_has_the_mtf_it_says(gain, factor):
+    line = mtf_line(gain, factor)
+    t = np.arange(len(line)) - (len(line) - 1) / 2
+    assert line.sum() == pytest.approx(1)
+    assert (len(line) - factor) % 2 == 0
+    assert np.cos(np.pi * t / factor) @ line == pytest.approx(gain, abs=1e-6)
+
+
+def test_sensor_samples_where_areas_coincide_and_its_solves_are_exact():
+    physics = build_operator("sensor", shape=(2, 36, 48), factor=3, dtype=DOUBLE)
+    ramp = torch.arange(48, dtype=DOUBLE).expand(1, 2, 36, 48)
+    torch.testing.assert_close(physics.A(ramp)[0, 0, 5, 4:12], 3 * torch.arange(4, 12, dtype=DOUBLE) + 1)
+    r = normal(1, 2, 12, 16)
+    solved = physics.precondition_gram(r, torch.tensor(0.01), torch.tensor(0.3))
+    torch.testing.assert_close(0.01 * solved + 0.3 * physics.A(physics.A_adjoint(solved)), r, rtol=1e-5, atol=1e-5)
+
+
+def test_bands_of_a_sensor():
+    assert nyquist_gains("sentinel-2", ("B8", "B5"), 2) == (0.26, 0.38)
+    assert nyquist_gains("sentinel-2", (), 3) == (0.24, 0.28, 0.26)
+    assert nyquist_gains("worldview-2", (), 8) == tuple(MTF["worldview-2"].values())
+    assert nyquist_gains("generic", (), 5) == (0.3,) * 5
+    for bands in (("B8", "B99"), ("B8",)):
+        with pytest.raises(RecipeError, match=r"operator\.bands"):
+            nyquist_gains("sentinel-2", bands, 2)
+
+
+def test_slc_gaps_are_as_wide_as_they_should_be():
+    seen = slc_off((640, 700))
+    assert (~seen).mean() == pytest.approx(0.22, abs=0.005)
+    assert seen[:, 345:355].mean() > 0.98
+    widths = np.diff(np.flatnonzero(np.diff(seen[:, -1].astype(int))))
+    assert widths.max() + widths.min() == pytest.approx(32, abs=1)
+
+
+def test_quality_bands(tmp_path):
+    codes = np.full((20, 30), 21824, np.uint16)  # clear
+    codes[3:6, 4:9] = 22280  # cloud
+    write(tmp_path / "qa.tif", Picture(array=codes, format="tiff"))
+    classes = np.full((20, 30), 4, np.uint8)
+    classes[3:6, 4:9] = 9
+    write(tmp_path / "scl.png", Picture(array=classes, format="png"))
+    np.save(tmp_path / "cloud.npy", (classes == 9).astype(np.uint8))
+    expected = classes != 9
+    for name, meaning in (("qa.tif", "landsat-qa"), ("scl.png", "sentinel2-scl"), ("cloud.npy", "cloud")):
+        params = GapMask(file=str(tmp_path / name), codes=meaning)
+        physics = gap_mask(params, shape=(3, 20, 30), noise_model=None, dtype=DOUBLE)
+        assert np.array_equal(physics.mask[0, 0].numpy() > 0, expected), name
+    wider = gap_mask(params.model_copy(update={"grow": 2}), shape=(3, 20, 30), noise_model=None, dtype=DOUBLE)
+    assert wider.mask.sum() < physics.mask.sum()
+    with pytest.raises(InputError, match="leaves no pixel"):
+        gap_mask(
+            GapMask(file=str(tmp_path / "qa.tif"), codes="cloud"), shape=(3, 20, 30), noise_model=None, dtype=DOUBLE
+        )
+
+
+@pytest.mark.parametrize("axis", ["columns", "rows"])
+def test_destriping_whitens_the_stripes(axis):
+    """W (sigma^2 I + level^2 1 1^T) W^T is sigma^2 I, for each line."""
+    sigma, level = 0.05, 0.2
+    physics = build_operator("destripe", shape=(1, 9, 11), axis=axis, level=level, noise=sigma, dtype=DOUBLE)
+    units = torch.eye(99, dtype=DOUBLE).reshape(99, 1, 9, 11)
+    whitening = physics.A(units).reshape(99, 99)
+    lines = torch.arange(99).reshape(9, 11)
+    lines = (lines % 11 if axis == "columns" else lines // 11).flatten()
+    covariance = sigma**2 * torch.eye(99, dtype=DOUBLE) + level**2 * (lines[:, None] == lines[None]).to(DOUBLE)
+    torch.testing.assert_close(whitening @ covariance @ whitening.T, sigma**2 * torch.eye(99, dtype=DOUBLE))
+    gappy = GappyDestripe(
+        torch.ones(1, 1, 9, 11, dtype=DOUBLE), (level / sigma) ** 2, -2 if axis == "columns" else -1, shape=(1, 9, 11),
+        noise_model=None,
+    )  # fmt: skip
+    torch.testing.assert_close(gappy.A(units), physics.A(units))
+
+
+def test_stripes_of_a_file_are_found():
+    offsets = 0.08 * normal(1, 2, 1, 120, seed=3)
+    y = smooth(2, 100, 120) + offsets + 0.02 * normal(1, 2, 100, 120, seed=4)
+    assert offset_level(y, -2) == pytest.approx(0.08, rel=0.25)
+    found = fitted(DestripeParams(), Measurement(y))
+    assert found.sigma == pytest.approx(0.02, rel=0.25)
+    assert "0.0" in found.said[0]
+    valid = torch.ones(1, 1, 100, 120, dtype=DOUBLE)
+    valid[..., :40, :30] = 0
+    valid[..., 7] = 0
+    gappy = fitted(DestripeParams(), Measurement(y * valid, valid))
+    physics = gappy.build(GaussianNoise(0.02))
+    assert all(row.ok for row in check_operator(physics, (2, 100, 120), dtype=DOUBLE))
+    assert bool((gappy.y[(valid == 0).expand_as(y)] == 0).all())
+
+
+def test_dead_detectors_are_found():
+    y = smooth(2, 30, 40)
+    y[..., [5, 17]] = 0.3
+    found = fitted_dead_lines(DeadLines(), Measurement(y))
+    mask = found.build(GaussianNoise(0.1)).mask
+    assert (mask[0, 0] == 0).all(0).nonzero().flatten().tolist() == [5, 17]
+    assert "5, 17" in found.said[0]
+    with pytest.raises(InputError, match="line 40"):
+        build_operator("dead-lines", shape=(2, 30, 40), lines=[40])
+
+
+def test_thin_cloud_is_koschmieder(tmp_path):
+    t = 0.3 + 0.7 * smooth(1, 30, 40, seed=5)
+    np.save(tmp_path / "t.npy", t[0, 0].numpy())
+    x = smooth(3, 30, 40)
+    params = ThinCloud(transmission=str(tmp_path / "t.npy"), airlight=0.9)
+    found = fitted_thin_cloud(params, Measurement(t * x + (1 - t) * 0.9))
+    torch.testing.assert_close(found.build(None).A(x), found.y)
+
+
+def test_a_whole_shift_is_a_roll_and_mixing_a_product():
+    x = normal(1, 2, 11, 14)
+    moved = build_operator("shift", shape=(2, 11, 14), down=3, right=-2, dtype=DOUBLE).A(x)
+    torch.testing.assert_close(moved, x.roll((3, -2), (-2, -1)))
+    response = [[0.5, 0.5], [1.0, 0.0], [0.2, 0.7]]
+    mixed = build_operator("band-mix", shape=(2, 11, 14), matrix=response, dtype=DOUBLE).A(x)
+    torch.testing.assert_close(mixed, torch.einsum("mc,bchw->bmhw", torch.tensor(response, dtype=DOUBLE), x))
+
+
+def test_pansharpening_finds_the_response(tmp_path):
+    x = smooth(3, 64, 96) + 0.02 * normal(1, 3, 64, 96)
+    weights = torch.tensor([0.2, 0.5, 0.3], dtype=DOUBLE)
+    soft = build_operator("sensor", shape=(3, 64, 96), factor=2, dtype=DOUBLE).A(x)
+    np.save(tmp_path / "pan.npy", (300 * torch.einsum("c,bchw->bhw", weights, x)[0] + 40).numpy())
+    found = fitted_pan(PansharpenParams(pan=str(tmp_path / "pan.npy")), Measurement(soft))
+    assert found.shape == (3, 64, 96)
+    physics = found.build(GaussianNoise(found.sigma))
+    torch.testing.assert_close(physics.weights / physics.weights.sum(), weights, atol=0.02, rtol=0)
+    rest = (physics.A(x) - found.y).pow(2).mean().sqrt()
+    assert float(rest) < 0.5 * found.sigma
+    assert "shares" in found.said[0]
+    np.save(tmp_path / "small.npy", np.ones((60, 96)))
+    with pytest.raises(InputError, match="96 x 60"):
+        fitted_pan(PansharpenParams(pan=str(tmp_path / "small.npy")), Measurement(soft))
+
+
+def test_pansharpening_lays_both_images_on_the_same_ground(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    from inverse.io import geotiff
+
+    fine = 1 + smooth(1, 160, 160)[0, 0].numpy()
+    area = fine.reshape(40, 4, 40, 4).mean((1, 3))
+    half = fine[2:-2, 2:-2].reshape(78, 2, 78, 2).mean((1, 3))  # a pan pixel later than the bands' corner
+    paths = {"bands": (area, 4.0, 0.0), "pan": (half, 2.0, 2.0)}
+    for name, (array, step, start) in paths.items():
+        transform = rasterio.Affine(step, 0, start, 0, -step, -start)
+        with rasterio.open(
+            tmp_path / f"{name}.tif", "w", driver="GTiff", dtype="float32", count=1, height=len(array), width=len(array),
+            crs="EPSG:32621", transform=transform,
+        ) as dataset:  # fmt: skip
+            dataset.write(array.astype(np.float32), 1)
+    bands = geotiff.decode(tmp_path / "bands.tif", source="bands.tif")
+    from inverse.operators.pansharpen import _aligned
+
+    pan = geotiff.decode(tmp_path / "pan.tif", source="pan.tif")
+    moved, kept = _aligned(
+        pan.array.astype(float), np.ones(pan.size, bool), pan.extra["geo"], bands.extra["geo"], (80, 80)
+    )
+    expected = fine.reshape(80, 2, 80, 2).mean((1, 3))
+    assert kept[1:-1, 1:-1].all()
+    assert not kept[0].any()
+    assert np.abs(moved - expected)[1:-1, 1:-1].max() < 1e-5
+
+
+@pytest.mark.parametrize("quantity", ["amplitude", "intensity"])
+def test_speckle_is_log_gamma(quantity):
+    looks, x = 4.0, 0.2 + smooth(1, 100, 120)
+    gamma = np.random.default_rng(0).gamma(looks, 1 / looks, x.shape)
+    noisy = x * torch.from_numpy(gamma if quantity == "intensity" else gamma**0.5)
+    noisy[..., :3, :3] = 0
+    found = fitted_speckle(Speckle(looks=looks, quantity=quantity), Measurement(noisy))
+    physics = found.build(GaussianNoise(found.sigma))
+    rest = (found.y - physics.A(x))[..., 3:, 3:]
+    assert float(rest.mean()) == pytest.approx(0, abs=4 * found.sigma / 12000**0.5)
+    assert float(rest.std()) == pytest.approx(found.sigma, rel=0.03)
+    assert bool((found.y[..., :3, :3] == 0).all())
+    assert found.sigma == log_moments(looks, quantity)[1]
+
+
+def test_the_logarithm_goes_on_below_zero():
+    x = torch.linspace(-1, 1, 401, dtype=DOUBLE).reshape(1, 1, 1, -1).requires_grad_()
+    y = build_operator("speckle", shape=(1, 1, 401)).A(x)
+    assert bool((y.diff() > 0).all())
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    assert float(slope.max()) == pytest.approx(1 / FLOOR, rel=0.1)
+    torch.testing.assert_close(y[..., -1], torch.zeros_like(y[..., -1]))
