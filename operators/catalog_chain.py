@@ -61,5 +61,6 @@ SPECS = (
         "linear where all parts are",
         "inverse.operators.chain:locate",
         result="inverse.operators.chain:result",
+        example={"operators": ({"kind": "gaussian-blur", "sigma": 1.0}, {"kind": "downsample", "factor": 2})},
     ),
 )
