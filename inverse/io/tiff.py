@@ -67,6 +67,11 @@ def _content(file: tifffile.TiffFile, length: int, source: str) -> Picture | Vol
     series = file.series[0]
     page = series.keyframe
     _complete(series, length, source)
+    if file.is_ome and series.kind != "ome":
+        raise InputError(
+            f"{source}: its OME-XML does not fit its pages; some may be in other files, which are never opened",
+            "export all pages into one file",
+        )
     notes: tuple[str, ...] = ()
     photometric = int(page.photometric)
     if photometric not in (0, 1, 2, 3) and not (photometric == 6 and page.compression == 7):
