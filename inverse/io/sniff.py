@@ -63,6 +63,8 @@ def sniff(path: str | os.PathLike[str], *, name: str | None = None) -> str:
 
 def judge(place: Path, inner: str | None, *, name: str) -> str:
     """The format of the file at `place`, of which the array `inner` is wanted."""
+    if is_store(place):
+        return "zarr"
     head = _read(place, HEAD, name)
     if any(head[at:].startswith(_HDF5) for at in (0, 512, 1024, 2048)):
         from inverse.io import hdf5
@@ -109,14 +111,14 @@ def _judge(head: bytes, name: str) -> str:
             return form
     if _is_nifti(head) or (head.startswith(b"\x1f\x8b") and _is_nifti(_inflated(head))):
         return "nifti"
+    if head[128:132] == b"DICM":
+        return "dicom"
     supported = f"supported: {', '.join(FORMATS)} (inverse list formats)"
     if not head:
         raise InputError(f"{name}: the file is empty", "copy or export it again")
     kind = next((title for magic, title in _OTHERS if head.startswith(magic)), None)
     if kind is None and head[8:12] == b"WEBP":
         kind = "a WebP"
-    if kind is None and head[128:132] == b"DICM":
-        kind = "a DICOM file"
     if kind is None:
         kind = "half of a pair: a .cfl needs its .hdr" if name.lower().endswith(".cfl") else None
     if kind is None:
