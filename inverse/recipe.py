@@ -18,13 +18,13 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, ValidationError, create_model
 
 from inverse.errors import RecipeError
+from inverse.noise_sections import GaussianNoise, Noise
 from inverse.operators.spec import PATH
 from inverse.recipe_errors import explain
 from inverse.recipe_files import recipe_text, shipped
 from inverse.recipe_sections import (
     OPERATOR_DEFAULTS,
     Data,
-    Noise,
     Prior,
     Run,
     keys_of,
@@ -56,7 +56,7 @@ class Recipe(BaseModel):
     version: Literal[1] = Field(default=1, alias="schema", description="version of this file format")
     title: str = Field(default="", description="one line for reports")
     operator: SerializeAsAny[BaseModel] = Field(description="the forward operator")
-    noise: Noise = Field(default_factory=Noise)
+    noise: Noise = Field(default_factory=GaussianNoise)
     prior: Prior = Field(default_factory=Prior)
     method: SerializeAsAny[BaseModel] = Field(description="the posterior sampler")
     data: Data = Field(default_factory=Data)

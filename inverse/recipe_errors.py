@@ -82,9 +82,10 @@ def _describe(where: Where, details: list[ErrorDetails], layer: Layer, keys_of: 
 
 
 def _kinds(section: str) -> list[str]:
+    from inverse.noise_sections import NOISES
     from inverse.recipe_sections import method_models, operator_models
 
-    return sorted(method_models() if section == "method" else operator_models())
+    return sorted({"method": method_models, "noise": lambda: NOISES}.get(section, operator_models)())
 
 
 def _allowed(detail: ErrorDetails) -> str:

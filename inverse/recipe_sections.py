@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from pydantic_core import PydanticCustomError
 
 from inverse.errors import RecipeError
+from inverse.noise_sections import noise_keys
 
 if TYPE_CHECKING:
     from inverse.methods import MethodSpec
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = [
     "OPERATOR_DEFAULTS",
     "Data",
-    "Noise",
     "Prior",
     "Run",
     "Section",
@@ -39,13 +39,6 @@ class Section(BaseModel):
     """A mapping in a recipe: unknown keys are refused, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _sigma(value: object) -> object:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value == "auto" or (number and math.isfinite(value) and value >= 0):  # type: ignore[operator,arg-type]
-        return value
-    raise PydanticCustomError("not_allowed", "auto (estimated from the measurement), or a number >= 0 in data units")
 
 
 def _whole(*names: str, low: int) -> BeforeValidator:
@@ -78,15 +71,6 @@ def _scale(value: object) -> object:
 
 
 Interval = Annotated[tuple[float, float], BeforeValidator(_interval)]
-
-
-class Noise(Section):
-    """What the measurement adds to the operator's output."""
-
-    kind: Literal["gaussian"] = "gaussian"
-    sigma: Annotated[float | Literal["auto"], BeforeValidator(_sigma)] = Field(
-        default="auto", description="standard deviation in data units; auto estimates it from the measurement"
-    )
 
 
 class Prior(Section):
@@ -183,7 +167,9 @@ def union(models: dict[str, type[BaseModel]]) -> Any:
 def keys_of(section: str, kind: object) -> frozenset[str] | None:
     """The keys that a section of this kind may have, or None if there is no such kind."""
     tables = {"operator": operator_models, "method": method_models}
-    fixed: dict[str, type[BaseModel]] = {"noise": Noise, "prior": Prior, "data": Data, "run": Run}
+    fixed: dict[str, type[BaseModel]] = {"prior": Prior, "data": Data, "run": Run}
+    if section == "noise":
+        return noise_keys(kind)
     if section in fixed:
         return frozenset(fixed[section].model_fields)
     if section not in tables:

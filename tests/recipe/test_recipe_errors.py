@@ -5,7 +5,10 @@ import pytest
 from inverse.errors import RecipeError
 from inverse.recipe import load
 
-SIGMA = "allowed: auto (estimated from the measurement), or a number >= 0 in data units"
+SIGMA = (
+    "allowed: auto (estimated from the measurement; other estimates: wavelet, background), or a number >= 0 in data units, "
+    "or a list of numbers > 0, one for each band"
+)
 
 GOLDEN = {
     "operator: {kind: gaussian-blur,\n  sgima: 2}\n": (
@@ -30,7 +33,7 @@ GOLDEN = {
     "operator: denoise\nnoise: {sigma: .nan}\n": f"r.yaml:2: noise.sigma: nan is not allowed\n{SIGMA}",
     "operator: denoise\nnoise: {sigma: .inf}\n": f"r.yaml:2: noise.sigma: inf is not allowed\n{SIGMA}",
     "operator: denoise\nnoise: -1\n": f"r.yaml:2: noise.sigma: -1 is not allowed\n{SIGMA}",
-    "operator: denoise\nnoise: {kind: poison}\n": "r.yaml:2: noise.kind: 'poison' is not allowed\nallowed: 'gaussian'",
+    "operator: denoise\nnoise: {kind: poison}\n": "r.yaml:2: unknown noise.kind 'poison'\ndid you mean 'poisson'?",
     "operator: denoise\nmethod: {kind: diffpir,\n  steps: 2.5}\n": (
         "r.yaml:3: method.steps: 2.5 is not allowed\nallowed: a whole number"
     ),
