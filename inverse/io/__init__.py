@@ -4,6 +4,7 @@ from inverse.io.atomic import atomic_bytes, part_path
 from inverse.io.files import float_path, read, read_picture, result_path, save_float, write, write_volume
 from inverse.io.picture import Picture, Span, from_channels, from_unit, require, to_channels, to_unit
 from inverse.io.scan import Scan
+from inverse.io.scans import write_scan
 from inverse.io.sniff import FORMATS, locate, sniff
 from inverse.io.volume import Volume, float_volume, stack
 
@@ -30,5 +31,6 @@ __all__ = [
     "to_channels",
     "to_unit",
     "write",
+    "write_scan",
     "write_volume",
 ]

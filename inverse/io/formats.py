@@ -5,7 +5,7 @@ Dotted paths only: nothing is imported until a file of that format is met. Conve
 * ``decode``: ``(path: Path, *, source) -> Picture | Volume | Scan``; with ``whole`` it is given the file's bytes instead of the path, with
   ``named`` further ``inner: str | None``, the name of an array in the file.
 * ``encode``: ``(picture: Picture | Volume, provenance: Mapping[str, str]) -> bytes``.
-* ``store``: ``(path, picture: Picture | Volume, provenance, *, overwrite)``, for what is written by parts or is a folder.
+* ``store``: ``(path, picture: Picture | Volume, provenance, *, overwrite)``, for what is a folder; of raw k-space `inverse.io.scans.write_scan`.
 """
 
 from __future__ import annotations
@@ -171,12 +171,29 @@ FORMATS: dict[str, Format] = {
         whole=True,
         result="tiff",
     ),
+    "fastmri": Format(
+        title="fastMRI HDF5",
+        suffixes=(".h5",),
+        pixels="raw k-space, (slices, coils, H, W) or (slices, H, W), complex, with or without a mask",
+        keeps="header, attributes; written as reconstruction (slices, h, w) float32 and reconstruction_complex",
+        decode="inverse.io.fastmri:decode",
+        store="inverse.io.scans:write_scan",
+    ),
+    "ismrmrd": Format(
+        title="ISMRMRD (MRD)",
+        suffixes=(".h5", ".mrd"),
+        pixels="raw k-space, Cartesian, with noise scans, averages and oversampling",
+        keeps="header; written as an image group",
+        decode="inverse.io.mrd:decode",
+        store="inverse.io.scans:write_scan",
+    ),
     "cfl": Format(
         title="BART cfl",
         suffixes=(".cfl",),
         pixels="raw k-space, complex64, with its .hdr beside it: rows, columns, coils, slices",
-        keeps="the images' dimensions",
+        keeps="the dimensions of the images",
         decode="inverse.io.cfl:decode",
+        store="inverse.io.scans:write_scan",
     ),
 }
 

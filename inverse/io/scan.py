@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Scan"]
+from inverse.errors import InputError
+
+__all__ = ["Scan", "checked"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,3 +40,19 @@ class Scan:
     extra: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     source: str = ""
+
+
+def checked(scan: Scan) -> Scan:
+    """The scan itself.
+
+    Raises:
+        InputError: no samples, values that are not finite, or zeros alone.
+    """
+    if scan.kspace.size == 0 or min(scan.shape) < 1:
+        raise InputError(f"{scan.source}: k-space of shape {scan.kspace.shape} is empty")
+    bad = int(scan.kspace.size - np.isfinite(scan.kspace).sum())
+    if bad:
+        raise InputError(f"{scan.source}: {bad} of {scan.kspace.size} samples of k-space are NaN or infinite")
+    if not scan.kspace.any():
+        raise InputError(f"{scan.source}: all of k-space is zero", "nothing was measured")
+    return scan

@@ -1,0 +1,57 @@
+"""The images of raw k-space, written in the scan's own kind of file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from inverse.errors import OutputError
+from inverse.io.atomic import atomic_bytes
+from inverse.io.scan import Scan
+
+__all__ = ["write_scan"]
+
+
+def write_scan(
+    path: str | os.PathLike[str],
+    images: npt.NDArray[np.complex64],
+    *,
+    like: Scan,
+    provenance: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write images, whole or not at all.
+
+    Args:
+        path: The file; missing folders are made.
+        images: (S, H, W), complex, or real for an uncertainty map; in the units of the k-space.
+        like: What was read: fastMRI files get a ``reconstruction``, ISMRMRD files an image group, a ``.cfl`` its ``.hdr``.
+        provenance: Text to embed.
+        overwrite: Replace an existing file.
+
+    Raises:
+        OutputError: The file exists or cannot be written, or the images are not (S, H, W).
+    """
+    array = np.asarray(images, np.complex64)
+    if array.ndim != 3 or not array.size:
+        raise OutputError(f"{path}: images of shape {array.shape}", "allowed: (slices, H, W)")
+    stamp = dict(provenance or {})
+    if like.format == "cfl":
+        from inverse.io import cfl
+
+        cfl.write_images(path, array, provenance=stamp, overwrite=overwrite)
+        return
+    if like.format == "fastmri":
+        from inverse.io import fastmri
+
+        data = fastmri.encode(array, like, stamp)
+    elif like.format == "ismrmrd":
+        from inverse.io import mrd
+
+        data = mrd.encode(array, like, stamp)
+    else:
+        raise OutputError(f"{path}: unknown scan format '{like.format}'", "allowed: fastmri, ismrmrd, cfl")
+    atomic_bytes(path, data, overwrite=overwrite)
