@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,12 +144,15 @@ def _write_picture(
 ) -> tuple[dict[str, str], float]:
     """The restored picture and its std beside it: their hashes, and the fraction of values that was clipped."""
     from inverse.io import save_float, write
+    from inverse.io.nodata import filled_by, still_valid
     from inverse.light import from_data
 
     provenance = {"inverse:run": stamp}
     picture = opened.picture
     assert picture is not None
     result, clipped = from_data(image.numpy(), like=picture, transfer=recipe.data.transfer, span=opened.span)
+    valid = still_valid(picture.valid, fill=filled_by(recipe.located()["operator"]), size=result.size)
+    result = replace(result, valid=valid)
     target = out / "restored" / item
     write(target, result, provenance=provenance, overwrite=True)
     written = [target]
@@ -158,7 +161,7 @@ def _write_picture(
         light = {"inverse:light": "linear"} if recipe.data.transfer == "linear" else {}
         values = (high - low) * std.numpy()
         written.append(
-            save_float(out / "std" / item, values, like=picture, provenance=provenance | light, overwrite=True)
+            save_float(out / "std" / item, values, like=result, provenance=provenance | light, overwrite=True)
         )
     return {path.relative_to(out).as_posix(): file_hash(path) for path in written}, clipped
 

@@ -93,12 +93,13 @@ def restricted(physics: Any, valid: Tensor, shape: tuple[int, ...]) -> Any:
         shape: (C, H, W) of the unknown.
 
     Returns:
-        ``physics`` where all of it is valid; a mask for a mask or for noise alone, so that they stay diagonal; else the product.
+        ``physics`` where all of it is valid, or where it was built with what is (``knows_valid``); a mask for a mask or for noise alone,
+        so that they stay diagonal; else the product.
 
     Raises:
         InputError: nothing is valid, or the operator is not linear.
     """
-    if bool((valid == 1).all()):
+    if bool((valid == 1).all()) or getattr(physics, "knows_valid", False):
         return physics
     if not bool((valid == 1).any()):
         raise InputError("no pixel of the measurement holds a value", "is the file's nodata value right?")

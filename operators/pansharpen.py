@@ -59,6 +59,7 @@ class Pansharpen(Linear):
 
     weights: Tensor
     mask: Tensor
+    knows_valid = True
 
     def __init__(
         self,

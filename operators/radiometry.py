@@ -86,11 +86,9 @@ def fitted_thin_cloud(params: ThinCloudParams, measurement: Measurement) -> Fitt
     Raises:
         InputError: as `thin_cloud`.
     """
-    y, valid, shape = measurement.y, measurement.valid, tuple(measurement.y.shape[1:])
+    y, shape = measurement.y, tuple(measurement.y.shape[1:])
     plane = thin_cloud(params, shape=shape, noise_model=None, dtype=y.dtype).mask.to(y.device)
     clear = y - (1 - plane) * params.airlight
-    if valid is not None:
-        plane, clear = plane * valid, clear * valid
     return Fitted(clear, shape, lambda noise: ThinCloud(plane, shape=shape, noise_model=noise))
 
 

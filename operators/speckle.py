@@ -60,6 +60,7 @@ class LogImage(Cloned, Physics):
     """
 
     mask: Tensor
+    knows_valid = True
 
     def __init__(self, floor: float, *, noise_model: Any, mask: Tensor | None = None) -> None:
         super().__init__(noise_model=noise_model)

@@ -92,6 +92,7 @@ class GappyDestripe(Linear):
     """
 
     mask: Tensor
+    knows_valid = True
 
     def __init__(self, seen: Tensor, ratio: float, axis: int, *, shape: tuple[int, ...], noise_model: Any) -> None:
         super().__init__(shape=shape, noise_model=noise_model)

@@ -10,13 +10,14 @@ A scene's border (the tilted frame of a satellite pass) is nodata that nobody wa
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-__all__ = ["REACH", "Fill", "footprint", "still_valid"]
+__all__ = ["REACH", "Fill", "filled_by", "footprint", "still_valid"]
 
 REACH = 10
 Fill = Literal["none", "gaps", "all"]
@@ -40,6 +41,13 @@ def footprint(valid: npt.NDArray[np.bool_], *, reach: int = REACH) -> npt.NDArra
     )
     inner = (slice(reach, -reach), slice(reach, -reach))
     return np.asarray(ndimage.binary_fill_holes(closed[inner] | valid))
+
+
+def filled_by(operator: Mapping[str, Any]) -> Fill:
+    """What an operator of a recipe fills: its ``fill``; of a chain the most any part does."""
+    order = ("none", "gaps", "all")
+    parts = (operator, *operator.get("operators", ()))
+    return cast("Fill", max((str(part.get("fill", "none")) for part in parts), key=order.index))
 
 
 def still_valid(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inverse.io.nodata import footprint, still_valid
+from inverse.io.nodata import filled_by, footprint, still_valid
 
 
 @pytest.fixture
@@ -40,3 +40,10 @@ def test_the_rule(pass_with_gaps):
     bands = still_valid(np.stack([valid, np.ones_like(valid)], -1), fill="gaps")
     assert bands[..., 1].all()
     assert np.array_equal(bands[..., 0], footprint(valid))
+
+
+def test_what_an_operator_fills():
+    gaps = {"kind": "gap-mask", "fill": "gaps"}
+    assert filled_by({"kind": "gaussian-blur", "sigma": 1.0}) == "none"
+    assert filled_by(gaps) == "gaps"
+    assert filled_by({"kind": "chain", "operators": [{"kind": "denoise"}, gaps]}) == "gaps"
