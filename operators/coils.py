@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["birdcage", "calibration_size", "compression", "espirit", "whitening"]
+__all__ = ["birdcage", "calibration_size", "centre", "compression", "espirit", "whitening"]
 
 
 def birdcage(coils: int, size: tuple[int, int]) -> NDArray[np.complex128]:
@@ -47,7 +47,7 @@ def calibration_size(sampled: NDArray[np.bool_]) -> tuple[int, int]:
     height, width = sampled.shape
     best = (0, 0)
     for h in range(1, height + 1):
-        rows = sampled[height // 2 - h // 2 : height // 2 - h // 2 + h].all(0)
+        rows = np.all(sampled[height // 2 - h // 2 : height // 2 - h // 2 + h], axis=0, keepdims=True)[0]
         w = 0
         while w < width and rows[width // 2 - (w + 1) // 2 : width // 2 - (w + 1) // 2 + w + 1].all():
             w += 1
@@ -60,8 +60,8 @@ def calibration_size(sampled: NDArray[np.bool_]) -> tuple[int, int]:
 
 def centre(kspace: Tensor, size: tuple[int, int]) -> Tensor:
     """The middle ``size`` samples of the last two axes."""
-    parts = tuple(slice(n // 2 - m // 2, n // 2 - m // 2 + m) for n, m in zip(kspace.shape[-2:], size, strict=True))
-    return kspace[(..., *parts)]
+    tops = [n // 2 - m // 2 for n, m in zip(kspace.shape[-2:], size, strict=True)]
+    return kspace[..., tops[0] : tops[0] + size[0], tops[1] : tops[1] + size[1]]
 
 
 def espirit(

@@ -62,7 +62,8 @@ def to_pair(x: Tensor) -> Tensor:
 def fourier(x: Tensor, dim: tuple[int, ...] = (-2, -1), *, inverse: bool = False) -> Tensor:
     """Centred, orthonormal Fourier transform of complex images along ``dim``."""
     transform = torch.fft.ifftn if inverse else torch.fft.fftn
-    return torch.fft.fftshift(transform(torch.fft.ifftshift(x, dim=dim), dim=dim, norm="ortho"), dim=dim)
+    moved: Tensor = torch.fft.fftshift(transform(torch.fft.ifftshift(x, dim=dim), dim=dim, norm="ortho"), dim=dim)
+    return moved
 
 
 class SingleCoil(Spectral):

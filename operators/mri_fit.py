@@ -51,7 +51,7 @@ def whitened(y: Tensor, noise: NDArray[Any] | None) -> tuple[Tensor, bool]:
         )
     try:
         matrix = whitening(torch.from_numpy(np.ascontiguousarray(noise)).to(y))
-    except torch.linalg.LinAlgError:
+    except RuntimeError:
         raise InputError(
             "the noise scan's covariance is singular: a coil without noise", "leave that coil out"
         ) from None
@@ -99,7 +99,9 @@ def fit_cartesian(params: Mri, measurement: Measurement) -> Fitted:
 def _pattern(params: Mri, y: Tensor, stated: NDArray[Any] | None) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     """(H, W), or (1, W) where whole columns were sampled, and what to say of it."""
     height, width = y.shape[-2:]
-    taken = (y != 0).any(1)[0].cpu().numpy() if stated is None else np.asarray(stated, bool).reshape(-1, width)
+    taken: NDArray[np.bool_] = (
+        (y != 0).any(1)[0].cpu().numpy() if stated is None else np.asarray(stated, bool).reshape(-1, width)
+    )
     if params.pattern != "measured" or params.partial_fourier < 1:
         chosen = sampling(params, (height, width))
         taken = taken & chosen
@@ -108,7 +110,7 @@ def _pattern(params: Mri, y: Tensor, stated: NDArray[Any] | None) -> tuple[NDArr
         said = f"{np.broadcast_to(taken, (height, width)).mean():.1%} of k-space was sampled"
     if not taken.any():
         raise InputError("no sample of k-space is left", "give another pattern or offset")
-    columns = taken.any(0, keepdims=True)
+    columns: NDArray[np.bool_] = np.any(taken, axis=0, keepdims=True)
     # a sample that happens to be zero does not make a column partial
     whole = len(taken) == 1 or bool(taken[:, columns[0]].mean() > 0.999)
     return (columns if whole else taken), (said,)

@@ -115,7 +115,7 @@ def _scan(records: npt.NDArray[Any], header: str, source: str) -> Scan:
 
 
 def _flagged(flags: npt.NDArray[np.uint64], bit: int) -> npt.NDArray[np.bool_]:
-    return (flags & np.uint64(1 << (bit - 1))) != 0
+    return np.asarray((flags & np.uint64(1 << (bit - 1))) != 0)
 
 
 def _readout(record: Any, source: str) -> npt.NDArray[np.complex64]:
@@ -167,7 +167,8 @@ def _placed(
         where = int(record["head"]["idx"]["slice"]), slice(start, start + line.shape[1]), column
         total[where[0], :, where[1], where[2]] += line
         count[where] += 1
-    return total / np.maximum(count, 1)[:, None].astype(np.float32), count > 0, bool((count > 1).any())
+    total /= np.maximum(count, 1)[:, None].astype(np.float32)
+    return total, count > 0, bool((count > 1).any())
 
 
 def _noise(records: npt.NDArray[Any], coils: int, source: str) -> npt.NDArray[np.complex64] | None:

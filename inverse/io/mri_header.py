@@ -61,8 +61,8 @@ def _matrix(root: ElementTree.Element, space: str, source: str) -> tuple[int, in
 
 def cropped(array: Array, size: tuple[int, ...]) -> Array:
     """The centre of the last two axes: DC at ``n // 2`` stays at ``n // 2``."""
-    parts = tuple(slice(n // 2 - m // 2, n // 2 - m // 2 + m) for n, m in zip(array.shape[-2:], size, strict=True))
-    return array[(..., *parts)]
+    tops = [n // 2 - m // 2 for n, m in zip(array.shape[-2:], size, strict=True)]
+    return array[..., tops[0] : tops[0] + size[0], tops[1] : tops[1] + size[1]]
 
 
 def image_fourier(array: Array, *, axis: int, inverse: bool = False) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ def write_scan(
     like: Scan,
     provenance: Mapping[str, str] | None = None,
     overwrite: bool = False,
-) -> None:
+) -> Path:
     """Write images, whole or not at all.
 
     Args:
@@ -31,6 +32,9 @@ def write_scan(
         like: What was read: fastMRI files get a ``reconstruction``, ISMRMRD files an image group, a ``.cfl`` its ``.hdr``.
         provenance: Text to embed.
         overwrite: Replace an existing file.
+
+    Returns:
+        The path.
 
     Raises:
         OutputError: The file exists or cannot be written, or the images are not (S, H, W).
@@ -43,7 +47,7 @@ def write_scan(
         from inverse.io import cfl
 
         cfl.write_images(path, array, provenance=stamp, overwrite=overwrite)
-        return
+        return Path(path)
     if like.format == "fastmri":
         from inverse.io import fastmri
 
@@ -52,6 +56,11 @@ def write_scan(
         from inverse.io import mrd
 
         data = mrd.encode(array, like, stamp)
+    elif like.format == "npy":
+        from inverse.io import arrays
+
+        data = arrays.encode_scan(array)
     else:
-        raise OutputError(f"{path}: unknown scan format '{like.format}'", "allowed: fastmri, ismrmrd, cfl")
+        raise OutputError(f"{path}: unknown scan format '{like.format}'", "allowed: fastmri, ismrmrd, cfl, npy")
     atomic_bytes(path, data, overwrite=overwrite)
+    return Path(path)
