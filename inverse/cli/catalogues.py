@@ -121,13 +121,18 @@ def _recipes() -> dict[str, Entry]:
 
 
 def _formats() -> dict[str, Entry]:
-    from inverse.io.sniff import FORMATS
+    from inverse.io.formats import FORMATS, installed
+
+    def needs(extra: str) -> str:
+        return f" [needs the extra {extra}{'' if installed(extra) else ', not installed'}]" if extra else ""
 
     return {
         name: {
-            "summary": f"{item.title}: {item.pixels}",
+            "summary": f"{item.title}: {item.pixels}{needs(item.extra)}",
             "suffixes": list(item.suffixes),
             "keeps": item.keeps,
+            "extra": item.extra,
+            "written as": item.result or name,
         }
         for name, item in FORMATS.items()
     }

@@ -1,6 +1,7 @@
 """NumPy ``.npy`` and ``.npz``: uint8, uint16, other integers of up to 32 bits, or float; never pickled objects.
 
-A npy file holds one image, (H, W) or (H, W, C). A npz archive holds one array, or several of which ``FILE.npz::NAME``
+A npy file holds one image, (H, W) or (H, W, C); a complex one of 3 or 4 axes is raw k-space, (coils, H, W) or (slices, coils, H, W),
+centred, zero where nothing was measured. A npz archive holds one array, or several of which ``FILE.npz::NAME``
 names one; its axes are taken as `inverse.io.axes` says. The result holds that array alone, under its name. Headers are
 checked against the bytes that are there before anything is allocated, and no more of an archive is unpacked than its
 header declares.
@@ -22,28 +23,34 @@ from inverse.errors import InputError
 from inverse.io.axes import arranged, flattened
 from inverse.io.bounds import bounded
 from inverse.io.picture import Array, Picture
+from inverse.io.scan import Scan, checked
 from inverse.io.volume import Volume
 
-__all__ = ["decode", "decode_npz", "encode", "encode_npz", "is_npz"]
+__all__ = ["decode", "decode_npz", "encode", "encode_npz", "encode_scan", "is_npz"]
 
 _AGAIN = "save the array again"
 _BROKEN = (ValueError, EOFError, OSError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError)
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
 _MEMBERS = 10_000
+MOST_COILS = 256
 
 
-def decode(data: bytes, *, source: str) -> Picture:
-    """A npy file as a `Picture`, in native byte order.
+def decode(data: bytes, *, source: str) -> Picture | Scan:
+    """A npy file as a `Picture`, in native byte order, or as a `Scan`.
 
     Raises:
         InputError: The file is broken, holds objects, or not an image.
     """
     array = _array(data, source)
+    if array.dtype.kind == "c" and array.ndim in (3, 4) and array.shape[-3] <= MOST_COILS:
+        kspace = np.ascontiguousarray(array if array.ndim == 4 else array[None], np.complex64)
+        note = "a complex array, taken as raw k-space: (coils, H, W)"
+        return checked(Scan(kspace=kspace, shape=kspace.shape[2:], format="npy", notes=(note,), source=source))
     if array.ndim not in (2, 3):
         hint = "arrays are (H, W) or (H, W, C): save one image a file"
         raise InputError(f"{source}: the array has shape {array.shape}, not an image", hint)
     if array.dtype.kind == "c":
-        hint = "complex images are not images of light: save magnitude, or real and imaginary part as two channels"
+        hint = "save the magnitude; raw k-space is (coils, H, W)"
         raise InputError(f"{source}: the array is {array.dtype}, an image file must be real", hint)
     if array.dtype == bool:
         array = array.astype(np.uint8) * np.uint8(255)
@@ -87,6 +94,11 @@ def encode(picture: Picture, provenance: Mapping[str, str]) -> bytes:
     if picture.alpha is not None:
         array = np.concatenate([array[..., None] if array.ndim == 2 else array, picture.alpha[..., None]], -1)
     return _bytes(array)
+
+
+def encode_scan(images: Array) -> bytes:
+    """The bytes of a npy file of the images of raw k-space, (S, H, W) complex64."""
+    return _bytes(np.ascontiguousarray(images, np.complex64))
 
 
 def _bytes(array: Array) -> bytes:

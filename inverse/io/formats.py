@@ -83,8 +83,8 @@ FORMATS: dict[str, Format] = {
     "tiff": Format(
         title="TIFF",
         suffixes=(".tif", ".tiff"),
-        pixels="8, 16 bit and float, any number of channels",
-        keeps="layout, alpha, ICC profile, description, resolution, geo tags at equal size",
+        pixels="8 to 32 bit integers and float, any number of channels; pages of OME-TIFF, ImageJ and plain stacks are slices",
+        keeps="layout, axes, OME-XML (scaled with the grid), alpha, ICC profile, description, resolution, geo tags at equal size",
         decode="inverse.io.tiff:decode",
         encode="inverse.io.tiff:encode",
         whole=True,
@@ -102,8 +102,8 @@ FORMATS: dict[str, Format] = {
     "npy": Format(
         title="NumPy array",
         suffixes=(".npy",),
-        pixels="(H, W) or (H, W, C), uint8, uint16 or float",
-        keeps="dtype and shape",
+        pixels="(H, W) or (H, W, C), integers of up to 32 bit or float; complex (coils, H, W) is raw k-space",
+        keeps="dtype and shape; of raw k-space the result is (slices, H, W) complex64",
         decode="inverse.io.arrays:decode",
         encode="inverse.io.arrays:encode",
         whole=True,
@@ -134,20 +134,6 @@ FORMATS: dict[str, Format] = {
         decode="inverse.io.nifti:decode",
         encode="inverse.io.nifti:encode",
         extra="medical",
-    ),
-    "fastmri": Format(
-        title="fastMRI HDF5",
-        suffixes=(),
-        pixels="raw k-space, complex: (slices, coils, H, W) or (slices, H, W), mask, ISMRMRD header",
-        keeps="header and attributes; the result is reconstruction (magnitude, cropped) and reconstruction_complex",
-        decode="inverse.io.fastmri:decode",
-    ),
-    "ismrmrd": Format(
-        title="ISMRMRD (MRD) HDF5",
-        suffixes=(),
-        pixels="raw k-space, Cartesian, 2-D: acquisitions and noise scans",
-        keeps="header; the result is an image group",
-        decode="inverse.io.mrd:decode",
     ),
     "zarr": Format(
         title="Zarr 2 and 3, OME-Zarr",

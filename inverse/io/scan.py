@@ -25,7 +25,7 @@ class Scan:
         trajectory: (S or 1, n, 2) float32 in cycles per pixel, rows then columns, in [-0.5, 0.5); None for Cartesian data.
         shape: (H, W) of the image.
         noise: (coils, n) complex64 samples of noise alone; None where the file has none.
-        format: ``fastmri``, ``ismrmrd`` or ``cfl``; `inverse.io.write_scan` writes the images in this kind of file.
+        format: ``fastmri``, ``ismrmrd``, ``cfl`` or ``npy``; `inverse.io.write_scan` writes the images in this kind of file.
         extra: What the format needs to write an image (header, attributes, dimensions).
         notes: What was done on reading (oversampling removed, averages combined).
         source: The path as it was given, for messages.
