@@ -146,7 +146,28 @@ def open_case(recipe: Recipe, frame: Frame, *, device: str = "cpu") -> Case:
     Raises:
         InputError: If the frame does not fit the operator.
     """
-    return make_case(recipe, frame.measurement(recipe.data.transfer, device=device))
+    measurement = frame.measurement(recipe.data.transfer, device=device)
+    case = make_case(recipe, measurement)
+    doubt = _doubt(recipe, measurement)
+    return replace(case, said=(*case.said, doubt)) if doubt else case
+
+
+def _doubt(recipe: Recipe, measurement: Measurement) -> str:
+    """What is to be said of a blur that nobody measured: a shipped recipe's own, beside what the image looks like."""
+    from inverse.operators.blind import estimate_blur
+    from inverse.operators.build import unmeasured
+
+    spec = recipe.located()["operator"]
+    names = unmeasured(spec)
+    if not names or not recipe.assumes_operator:
+        return ""
+    assumed = ", ".join(f"{name} {spec[name]:g}" for name in names)
+    advice = " ".join(f"-s operator.{name}=auto" for name in names)
+    try:
+        looks = f"; the image looks like {estimate_blur(measurement.y[0], spec['kind'])}"
+    except InputError:
+        looks = ""
+    return f"the blur is the recipe's own ({assumed}), not measured{looks}: give it, or {advice}"
 
 
 def make_case(recipe: Recipe, measurement: Measurement | Tensor) -> Case:

@@ -115,8 +115,11 @@ def _imagined(recipe: Recipe, x: Tensor) -> Case:
     from inverse.operators.catalog import operator_spec
 
     spec = recipe.located()["operator"]
-    if operator_spec(spec["kind"]).measured is None:
+    known = operator_spec(spec["kind"])
+    if known.measured is None and known.estimate is None:
         return make_case(recipe, x)
+    if known.estimate is not None:
+        return make_case(load(recipe, [f"operator.{name}={value}" for name, value in known.example.items()]), x)
     sigma = 0.01 if recipe.noise.sigma == "auto" else float(recipe.noise.sigma)
     physics = build_operator(spec, shape=tuple(x.shape[1:]), noise=sigma, device=x.device)
     return Case(physics.A(x), physics, tuple(x.shape[1:]), sigma, False)
@@ -126,6 +129,7 @@ def _operator(case: Case) -> list[Check]:
     from inverse.operators.checks import check_operator
 
     rows = [Check("unknown", " x ".join(str(n) for n in (*case.shape[1:], case.shape[0])))]
+    rows += [Check("operator", sentence, "warn" if "not measured" in sentence else "ok") for sentence in case.said]
     for row in check_operator(case.physics, case.shape):
         found = f"{row.value:.3g}" + (f", at most {row.limit:.3g}" if math.isfinite(row.limit) else "")
         rows.append(Check(row.name, found, "ok" if row.ok else "fail"))

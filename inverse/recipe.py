@@ -75,6 +75,11 @@ class Recipe(BaseModel):
         return self._name
 
     @property
+    def assumes_operator(self) -> bool:
+        """Whether the operator is a shipped recipe's own, untouched."""
+        return self._name in shipped() and bool(load(self._name).operator == self.operator)
+
+    @property
     def params(self) -> dict[str, Any]:
         """The method's parameters without its kind, ``steps`` included: what `inverse.sample` takes."""
         return self.method.model_dump(exclude={"kind"})

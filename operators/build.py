@@ -14,9 +14,9 @@ from inverse.errors import InputError, RecipeError, did_you_mean
 from inverse.operators.catalog import operator_spec
 from inverse.operators.measured import Fitted, Measurement
 from inverse.operators.noise import noise_model
-from inverse.operators.spec import OperatorSpec
+from inverse.operators.spec import AUTO, OperatorSpec
 
-__all__ = ["build_operator", "fitted_operator", "located", "operator_for", "result_shape"]
+__all__ = ["build_operator", "fitted_operator", "located", "operator_for", "result_shape", "unmeasured"]
 
 
 def build_operator(
@@ -93,6 +93,7 @@ def located(
         InputError: as in `build_operator`.
     """
     spec, model = _validated(operator, {})
+    _require_numbers(spec, model)
     shape = _shape(measurement_shape)
     if spec.locate is not None:
         model, shape = _resolve(spec.locate)(model, shape)
@@ -119,9 +120,26 @@ def fitted_operator(operator: Mapping[str, Any] | BaseModel, measurement: Measur
         return fitted
     if measurement.y.is_complex():
         raise InputError(f"operator '{spec.kind}' is for images, this is raw k-space", "try -s operator.kind=mri")
+    said: tuple[str, ...] = ()
+    if spec.estimate is not None and AUTO in model.model_dump().values():
+        params, sentence = _resolve(spec.estimate)(model, measurement.y)
+        model, said = spec.model.model_validate(params), (sentence,)
     found, shape = located(model, measurement.y.shape[1:])
     model, dtype = spec.model.model_validate(found), measurement.y.dtype
-    return Fitted(measurement.y, shape, lambda noise: _build(spec, model, shape, noise, measurement.y.device, dtype))
+
+    def build(noise: Any) -> Physics:
+        return _build(spec, model, shape, noise, measurement.y.device, dtype)
+
+    return Fitted(measurement.y, shape, build, said=said)
+
+
+def unmeasured(operator: Mapping[str, Any] | BaseModel) -> tuple[str, ...]:
+    """The parameters of an operator that could be estimated from a measurement, and were given as numbers."""
+    spec, model = _validated(operator, {})
+    if spec.estimate is None:
+        return ()
+    names = {name for name, field in spec.model.model_fields.items() if AUTO in str(field.annotation)}
+    return tuple(name for name, value in model.model_dump().items() if name in names and value != AUTO)
 
 
 def result_shape(operator: Mapping[str, Any] | BaseModel, measurement_shape: Sequence[int]) -> tuple[int, ...]:
@@ -147,12 +165,21 @@ def _build(
     device: str | torch.device,
     dtype: torch.dtype,
 ) -> Physics:
+    _require_numbers(spec, model)
     if len(shape) != 3 and spec.kind not in ("denoise", "matrix"):
         raise RecipeError(
             f"operator '{spec.kind}' acts on images, the unknown's shape is {shape}", "allowed: (C, H, W)"
         )
     physics = _resolve(spec.factory)(model, shape=shape, noise_model=noise_model(noise, dtype=dtype), dtype=dtype)
     return physics.to(device)
+
+
+def _require_numbers(spec: OperatorSpec, model: BaseModel) -> None:
+    unknown = [name for name, value in model.model_dump().items() if value == AUTO] if spec.estimate else []
+    if unknown:
+        raise RecipeError(
+            f"operator.{unknown[0]} = auto is estimated from a measurement, and there is none", "give a number"
+        )
 
 
 def _resolve(path: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from inverse.operators.spec import PATH, Boundary, File, Operator, OperatorSpec, Side
+from inverse.operators.spec import PATH, Boundary, File, Operator, OperatorSpec, Side, number_or_auto
 
 __all__ = ["SPECS"]
 
@@ -22,7 +22,9 @@ class GaussianBlur(Operator):
     """Convolution with a Gaussian cut off at 4 standard deviations."""
 
     kind: Literal["gaussian-blur"] = "gaussian-blur"
-    sigma: float = Field(gt=0, le=100, description="standard deviation of the kernel in pixels")
+    sigma: Annotated[float | Literal["auto"], number_or_auto(above=0, most=100)] = Field(
+        description="standard deviation of the kernel in pixels; auto estimates it from the image"
+    )
     boundary: Boundary = "reflect"
 
 
@@ -30,8 +32,12 @@ class MotionBlur(Operator):
     """Convolution with a straight line."""
 
     kind: Literal["motion-blur"] = "motion-blur"
-    length: float = Field(ge=1, le=500, description="length of the path in pixels")
-    angle: float = Field(default=0.0, description="direction of the path in degrees, counter-clockwise from the rows")
+    length: Annotated[float | Literal["auto"], number_or_auto(least=1, most=500)] = Field(
+        description="length of the path in pixels; auto estimates it from the image"
+    )
+    angle: Annotated[float | Literal["auto"], number_or_auto()] = Field(
+        default=0.0, description="direction of the path in degrees, counter-clockwise from the rows; auto estimates it"
+    )
     boundary: Boundary = "reflect"
 
 
@@ -129,6 +135,7 @@ SPECS = (
         "linear; spectral unless boundary is free",
         "inverse.operators.blur:locate",
         example={"sigma": 1.3},
+        estimate="inverse.operators.blind:fill_in",
     ),
     OperatorSpec(
         "motion-blur",
@@ -139,6 +146,7 @@ SPECS = (
         _BLUR,
         "inverse.operators.blur:locate",
         example={"length": 9.0, "angle": 30.0},
+        estimate="inverse.operators.blind:fill_in",
     ),
     OperatorSpec(
         "kernel-blur",

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 from inverse.errors import RecipeError
-from inverse.operators.spec import Operator, OperatorSpec
+from inverse.operators.spec import AUTO, Operator, OperatorSpec
 
 __all__ = ["SPECS", "Chain"]
 
@@ -43,11 +43,16 @@ class Chain(Operator):
                     "not_allowed", "operators of fixed parameters: not '{kind}'", {"kind": spec.kind}
                 )
             try:
-                found.append(spec.model.model_validate(one).model_dump())
+                values = spec.model.model_validate(one).model_dump()
             except ValidationError as error:
                 first = error.errors()[0]
                 text = f"{spec.kind}.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
                 raise PydanticCustomError("not_allowed", "{text}", {"text": text}) from None
+            if spec.estimate is not None and AUTO in values.values():
+                raise PydanticCustomError(
+                    "not_allowed", "{kind} with numbers: auto is for one operator alone", {"kind": spec.kind}
+                )
+            found.append(values)
         return tuple(found)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from inverse.operators.spec import PATH, Boundary, File, Operator, OperatorSpec, Side
+from inverse.operators.spec import PATH, Boundary, File, Operator, OperatorSpec, Side, number_or_auto
 
 __all__ = ["SPECS"]
 
@@ -31,7 +31,9 @@ class Defocus(Operator):
     """Convolution with a disc."""
 
     kind: Literal["defocus"] = "defocus"
-    radius: float = Field(gt=0, le=200, description="radius of the disc in pixels")
+    radius: Annotated[float | Literal["auto"], number_or_auto(above=0, most=200)] = Field(
+        description="radius of the disc in pixels; auto estimates it from the image"
+    )
     boundary: Boundary = "reflect"
 
 
@@ -244,6 +246,7 @@ SPECS: tuple[OperatorSpec, ...] = (
         _EVEN,
         "inverse.operators.blur:locate",
         example={"radius": 2.7},
+        estimate="inverse.operators.blind:fill_in",
     ),
     OperatorSpec(
         "airy",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
-__all__ = ["PATH", "Boundary", "File", "Operator", "OperatorSpec", "Side"]
+__all__ = ["AUTO", "PATH", "Boundary", "File", "Operator", "OperatorSpec", "Side", "number_or_auto"]
 
 Boundary = Annotated[
     Literal["reflect", "circular", "free"],
@@ -20,6 +22,24 @@ PATH = "path"
 """Mark of the parameters that name a file: resolved from the recipe's folder, and hashed by content."""
 
 File = Annotated[str, Field(min_length=1, json_schema_extra={PATH: True})]
+AUTO = "auto"
+"""Of a parameter that is estimated from the measurement."""
+
+
+def number_or_auto(*, above: float = -math.inf, least: float = -math.inf, most: float = math.inf) -> BeforeValidator:
+    """Checks a parameter that can be estimated: a finite number in a range, or ``auto``."""
+    low = f" > {above:g}" if above > -math.inf else f" >= {least:g}" if least > -math.inf else ""
+    high = f" up to {most:g}" if most < math.inf else ""
+
+    def check(value: object) -> object:
+        real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if value == AUTO or (real and value > above and value >= least and value <= most):  # type: ignore[operator]
+            return value
+        raise PydanticCustomError("not_allowed", f"auto (estimated from the image), or a number{low}{high}")
+
+    return BeforeValidator(check)
+
+
 Side = Annotated[int, Field(ge=1)]
 
 
@@ -45,6 +65,7 @@ class OperatorSpec:
         locate: Dotted path of ``(params, measurement_shape) -> (params, unknown_shape)``; None if the shapes are equal.
         measured: Dotted path of ``(params, measurement) -> Fitted`` (:mod:`inverse.operators.measured`), for an operator that is known only
             with its measurement: which samples were taken, coil maps, a blur's width. None if its parameters say it all.
+        estimate: Dotted path of ``(params, y) -> (params, sentence)``, which replaces parameters that are ``auto``; None if none can be.
         result: Dotted path of ``(params, measurement_shape) -> (C, H, W)``, what is restored; None: that of the measurement times
             the parameter ``factor``, if there is one.
         example: Parameters it is checked with (``inverse list operators --check``). A value ``@name`` of a file parameter is a file with the
@@ -60,6 +81,7 @@ class OperatorSpec:
     capabilities: str
     locate: str | None = None
     measured: str | None = None
+    estimate: str | None = None
     result: str | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
     channels: int | None = None

@@ -1,0 +1,272 @@
+r"""The width of a blur, from the blurred image alone: marginal likelihood under a Gaussian prior.
+
+The scene is a stationary Gaussian field of power-law spectrum, :math:`S(f) = a |f|^{-\gamma}`, as photographs and aerial scenes are to first order (Field
+1987, JOSA A 4:2379; Ruderman 1994), the blur multiplies it by :math:`|K_\theta(f)|^2`, and white noise adds :math:`n`. The scene is integrated out, which
+leaves the spectrum of the measurement, and its likelihood in Whittle's approximation (1953):
+
+.. math:: -\log p(y | \theta, a, \gamma, n) = \sum_f w_f \left( \log M_f + P_f / M_f \right), \qquad M_f = |K_\theta(f)|^2 a |f|^{-\gamma} + n,
+
+with :math:`P` the periodogram of the mean over the channels in a Hann window, averaged over cells of 1/96 cycles a pixel; :math:`a, \gamma, n` are found with
+:math:`\theta`, :math:`\gamma` under its spread over photographs, 2.35 +- 0.55. Where :math:`|K|` has zeros (a line, a disc) they are filled by a small
+:math:`\varepsilon / (1 + (L f)^2)`: neither a window nor a hand is perfect.
+
+The stated uncertainty is that of a model that is only roughly right (White 1982, Econometrica 50:1): slopes of the likelihood in rings and sectors of
+frequencies, and other maxima that are nearly as likely. ``benchmarks/blind.py`` measures errors against it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel
+from torch import Tensor
+
+from inverse.errors import InputError
+
+__all__ = ["AUTO", "Blind", "estimate_blur"]
+
+Array = NDArray[np.float64]
+
+AUTO = "auto"
+SIDE = 96
+EXPONENT, SPREAD = 2.35, 0.55
+WIDER = 2.0
+"""Neighbouring clusters pull the same way: errors are so much larger than without that, measured on a quarter of the photographs."""
+
+FILL, FILL_SPREAD = -3.5, 1.0
+SMALLEST = 64
+
+
+@dataclass(frozen=True)
+class Blind:
+    """An estimated blur.
+
+    Attributes:
+        values: Parameters by name: ``sigma``; ``radius``; or ``length`` and ``angle``.
+        errors: Their standard deviations.
+    """
+
+    values: Mapping[str, float]
+    errors: Mapping[str, float]
+
+    def __str__(self) -> str:
+        """In words."""
+        units = {"angle": "degrees"}
+        return ", ".join(
+            f"{name} {value:.3g} +- {self.errors[name]:.2g} {units.get(name, 'pixels')}"
+            for name, value in self.values.items()
+        )
+
+
+@dataclass(frozen=True)
+class _Spectrum:
+    rows: Array
+    columns: Array
+    power: Array
+    weight: Array
+
+    @property
+    def radius(self) -> Array:
+        return np.hypot(self.rows, self.columns)
+
+
+def _spectrum(y: Tensor) -> _Spectrum:
+    """Cells of the upper half plane, of frequencies from 4 periods across the image to half a cycle a pixel."""
+    image = y.detach().double().mean(0).cpu().numpy()
+    height, width = image.shape
+    window = np.outer(np.hanning(height), np.hanning(width))
+    window /= math.sqrt(float(np.mean(window**2)))
+    centred = image - float((image * window**2).sum() / (window**2).sum())
+    power = np.abs(np.fft.fft2(centred * window)) ** 2 / image.size
+    rows, columns = np.meshgrid(np.fft.fftfreq(height), np.fft.fftfreq(width), indexing="ij")
+    radius = np.hypot(rows, columns)
+    kept = (columns >= 0) & (radius < 0.5) & (radius > 4 / min(height, width))
+    cell = np.floor((rows[kept] + 0.5) * SIDE).astype(int) * SIDE + np.floor(columns[kept] * SIDE).astype(int)
+    count = np.bincount(cell)
+    full = count > 0
+
+    def mean(values: Array) -> Array:
+        found: Array = np.bincount(cell, values[kept])[full] / count[full]
+        return found
+
+    weight = count[full].astype(float)
+    return _Spectrum(mean(rows), mean(columns), mean(power), weight)
+
+
+Transfer = Callable[[_Spectrum, Sequence[float], float], Array]
+
+
+def _gaussian(at: _Spectrum, theta: Sequence[float], fill: float) -> Array:
+    return np.exp(-((2 * math.pi * theta[0] * at.radius) ** 2))
+
+
+def _line(at: _Spectrum, theta: Sequence[float], fill: float) -> Array:
+    length, angle = theta
+    along = length * (at.columns * math.cos(angle) - at.rows * math.sin(angle))
+    return np.sinc(along) ** 2 + fill / (1 + along**2)
+
+
+def _disc(at: _Spectrum, theta: Sequence[float], fill: float) -> Array:
+    from scipy.special import j1
+
+    argument = 2 * math.pi * theta[0] * at.radius
+    return (2 * j1(argument) / argument) ** 2 + fill / (1 + (theta[0] * at.radius) ** 2)
+
+
+_WIDTHS = [(width,) for width in (0.3, 0.7, 1.2, 2.0, 3.2, 5.0, 8.0)]
+_LINES = [(length, math.radians(angle)) for length in (2, 3, 5, 8, 12, 17, 24, 33) for angle in np.arange(0, 180, 7.5)]
+
+_KINDS: dict[str, tuple[Transfer, tuple[str, ...], list[Any]]] = {
+    "gaussian-blur": (_gaussian, ("sigma",), _WIDTHS),
+    "defocus": (_disc, ("radius",), [(2 * width[0],) for width in _WIDTHS]),
+    "motion-blur": (_line, ("length", "angle"), _LINES),
+}
+
+
+def estimate_blur(y: Tensor, kind: str, known: Mapping[str, float] | None = None) -> Blind:
+    """The parameters of a blur.
+
+    Args:
+        y: The blurred image (C, H, W), any range.
+        kind: ``gaussian-blur``, ``defocus`` or ``motion-blur``.
+        known: Parameters that are not to be estimated; the angle in degrees.
+
+    Returns:
+        All parameters of the kind; those that were known without an error of their own (0).
+
+    Raises:
+        InputError: an image that is too small or flat.
+    """
+    from scipy.optimize import minimize
+
+    transfer, names, starts = _KINDS[kind]
+    if min(y.shape[-2:]) < SMALLEST or float(y.std()) == 0:
+        raise InputError(
+            f"the blur of an image of {y.shape[-1]} x {y.shape[-2]} pixels cannot be estimated",
+            f"give its width, or an image of {SMALLEST} pixels and more that is not flat",
+        )
+    fixed = {name: math.radians(value) if name == "angle" else value for name, value in (known or {}).items()}
+    free = [index for index, name in enumerate(names) if name not in fixed]
+    at = _spectrum(y)
+    log_radius = np.log(at.radius)
+    level = float(np.log(np.median(at.power * at.radius**EXPONENT)))
+    first = [level, EXPONENT, float(np.log(np.percentile(at.power, 5))), FILL]
+
+    def theta_of(values: Sequence[float]) -> list[float]:
+        given = iter(values)
+        return [next(given) if index in free else fixed[name] for index, name in enumerate(names)]
+
+    def model_of(values: Array) -> Array:
+        scale, exponent, noise, fill = values[:4]
+        theta = theta_of(values[4:])
+        with np.errstate(over="ignore", invalid="ignore"):
+            scene = np.exp(scale - exponent * log_radius)
+            found: Array = transfer(at, theta, math.exp(min(fill, 0.0))) * scene + math.exp(min(noise, 50.0))
+        return found
+
+    def terms(values: Array) -> Array:
+        """What each cell adds to the loss."""
+        model = model_of(values)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found: Array = at.weight * (np.log(model) + at.power / model)
+        return found
+
+    def prior(values: Array) -> float:
+        return 0.5 * float(((values[1] - EXPONENT) / SPREAD) ** 2 + ((values[3] - FILL) / FILL_SPREAD) ** 2)
+
+    def loss(values: Array) -> float:
+        fit = float(terms(values).sum())
+        return fit + prior(values) if math.isfinite(fit) else 1e300
+
+    def climb(start: Sequence[float]) -> Any:
+        begin = np.array([*first, *start], dtype=float)
+        return minimize(loss, begin, method="Nelder-Mead", options={"maxiter": 2500, "fatol": 1e-3, "xatol": 1e-4})
+
+    coarse = {tuple(start[index] for index in free) for start in starts}
+    ranked = sorted(coarse, key=lambda start: loss(np.array([*first, *start])))
+    found = [climb(start) for start in ranked[:6]]
+    best = min(found, key=lambda one: float(one.fun))
+    if names[free[0]] == "length":  # a line of a half or a third of the length has every zero of the whole one
+        found += [climb([factor * best.x[4], *best.x[5:]]) for factor in (1 / 3, 0.5, 2.0, 3.0)]
+        best = min(found, key=lambda one: float(one.fun))
+    covariance, dispersion = _uncertainty(terms, loss, best.x, _clusters(at))
+    errors = np.sqrt(np.diag(covariance)[4:])
+    values, spread = {}, dict.fromkeys(names, 0.0)
+    for index, name in enumerate(names):
+        value = theta_of(best.x[4:])[index]
+        values[name] = math.degrees(value) % 180 if name == "angle" else abs(value)
+    for place, index in enumerate(free):
+        # other maxima that are nearly as likely
+        rivals = np.array(
+            [(_apart(one.x[4 + place], best.x[4 + place], names[index]), one.fun - best.fun) for one in found]
+        )
+        weight = np.exp(-rivals[:, 1] / dispersion)
+        error = math.sqrt(errors[place] ** 2 + float((weight * rivals[:, 0] ** 2).sum() / weight.sum()))
+        spread[names[index]] = math.degrees(error) if names[index] == "angle" else error
+    return Blind(values, spread)
+
+
+def _apart(one: float, other: float, name: str) -> float:
+    """Distance of two values of a parameter; a direction is the same after half a turn."""
+    if name == "angle":
+        return (one - other + math.pi / 2) % math.pi - math.pi / 2
+    return abs(one) - abs(other)
+
+
+def _clusters(at: _Spectrum) -> NDArray[np.int64]:
+    """Rings of a third of an octave in sectors of 30 degrees: where a scene departs from the power law it does so in all of one."""
+    ring = np.floor(3 * np.log2(at.radius / at.radius.min())).astype(np.int64)
+    sector = np.floor(6 * (np.arctan2(at.rows, at.columns) / math.pi + 0.5)).astype(np.int64).clip(0, 5)
+    return ring * 6 + sector
+
+
+def _uncertainty(
+    terms: Callable[[Array], Array], loss: Callable[[Array], float], at: Array, clusters: NDArray[np.int64]
+) -> tuple[Array, float]:
+    r"""Covariance :math:`H^{-1} J H^{-1}` at a minimum (White 1982), and how much larger it is than :math:`H^{-1}`.
+
+    :math:`H` is the curvature of the loss, :math:`J` the sum of the squared slopes of the clusters: what the model does not explain enters
+    by how it pulls.
+    """
+    step = np.maximum(1e-3, 1e-3 * np.abs(at))
+    size = len(at)
+    slopes, curvature = np.zeros((clusters.max() + 1, size)), np.zeros((size, size))
+    for i in range(size):
+        moved = np.eye(size)[i] * step[i]
+        slope = (terms(at + moved) - terms(at - moved)) / (2 * step[i])
+        slopes[:, i] = np.bincount(clusters, slope, minlength=len(slopes))
+        for j in range(i + 1):
+            other = np.eye(size)[j] * step[j]
+            crossed = (
+                loss(at + moved + other)
+                - loss(at + moved - other)
+                - loss(at - moved + other)
+                + loss(at - moved - other)
+            )
+            curvature[i, j] = curvature[j, i] = crossed / (4 * step[i] * step[j])
+    values, vectors = np.linalg.eigh(curvature)
+    inverse = (vectors / np.maximum(values, 1e-3)) @ vectors.T
+    robust: Array = inverse @ (slopes.T @ slopes) @ inverse
+    robust *= WIDER**2
+    return robust, max(1.0, float(np.trace(robust[4:, 4:]) / np.trace(inverse[4:, 4:])))
+
+
+def fill_in(params: BaseModel, y: Tensor) -> tuple[dict[str, Any], str]:
+    """The parameters of a blur with those that are ``auto`` estimated, and what was found, in words.
+
+    Args:
+        params: Of ``gaussian-blur``, ``defocus`` or ``motion-blur``.
+        y: The measurement (1, C, h, w).
+    """
+    given = params.model_dump()
+    names = _KINDS[given["kind"]][1]
+    known = {name: float(given[name]) for name in names if given[name] != AUTO}
+    with torch.no_grad():
+        found = estimate_blur(y[0], given["kind"], known)
+    return {**given, **found.values}, f"blur estimated from the image (marginal likelihood): {found}"
