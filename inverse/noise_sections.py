@@ -46,7 +46,9 @@ def _sigmas(value: object) -> object:
     try:
         return _sigma(value)
     except PydanticCustomError as error:
-        raise PydanticCustomError("not_allowed", f"{error.message()}, or a list of numbers > 0, one for each band") from None
+        raise PydanticCustomError(
+            "not_allowed", f"{error.message()}, or a list of numbers > 0, one for each band"
+        ) from None
 
 
 def _auto_or(*, above: float) -> BeforeValidator:

@@ -20,6 +20,7 @@ from inverse.case import MINIMUM_SIDE
 from inverse.errors import InputError, UsageError
 from inverse.inputs import Source, find
 from inverse.ledger import Failure
+from inverse.noise_draws import DEFAULTS
 from inverse.provenance import versions
 from inverse.recipe import Recipe, load
 from inverse.store import write_json
@@ -30,9 +31,8 @@ if TYPE_CHECKING:
 
     from inverse.io import Picture
 
-__all__ = ["DEFAULT_SIGMA", "FORMATS", "Simulated", "simulate_files"]
+__all__ = ["FORMATS", "Simulated", "given", "simulate_files"]
 
-DEFAULT_SIGMA = 0.02
 FORMATS = ("tiff", "same")
 
 
@@ -89,19 +89,16 @@ def simulate_files(
         raise UsageError(f"--format {form} is not valid; allowed: {', '.join(FORMATS)}")
     recipe, folder = load(recipe, overrides), Path(out)
     sources = find([truths] if isinstance(truths, str | Path) else list(truths), exclude=folder)
-    sigma = DEFAULT_SIGMA if recipe.noise.sigma == "auto" else float(recipe.noise.sigma)
-    notes = []
-    if recipe.noise.sigma == "auto":
-        notes.append(f"noise level {sigma:g} (the recipe says auto; -s noise.sigma=... sets it)")
+    noise, notes = given(recipe.noise)
     names = _names(sources, form)
     rows, failures = [], []
     for source in sources:
         try:
-            rows.append(_one(recipe, source, folder, names[source.item], sigma, form, overwrite, notes))
+            rows.append(_one(recipe, source, folder, names[source.item], noise, form, overwrite, notes))
         except Exception as error:
             failures.append(Failure.of(source.item, "simulate", error))
     content = {
-        "schema": 1, "recipe": recipe.resolved(), "recipe_hash": recipe.hash, "noise_sigma": sigma,
+        "schema": 1, "recipe": recipe.resolved(), "recipe_hash": recipe.hash, **_facts(noise),
         "seed": recipe.run.seed, "versions": versions(), "items": rows,
     }  # fmt: skip
     if rows:
@@ -125,12 +122,11 @@ def _one(
     source: Source,
     folder: Path,
     name: str,
-    sigma: float,
+    noise: Any,
     form: str,
     overwrite: bool,
     notes: list[str],
 ) -> dict[str, Any]:
-    from inverse.api import simulate
     from inverse.frames import frame
     from inverse.io import read, write
     from inverse.light import encode, from_data
@@ -141,16 +137,16 @@ def _one(
     if picture is None or not opened.whole:
         raise InputError(f"{source.item}: not a single picture", "simulate from files of one image each")
     x = _whole(opened.measurement(recipe.data.transfer).y, recipe)
-    physics = build_operator(recipe.located()["operator"], shape=tuple(x.shape[1:]), noise=sigma)
-    y = simulate(x, physics, seed=recipe.run.seed, items=[source.item])
+    physics = build_operator(recipe.located()["operator"], shape=tuple(x.shape[1:]))
+    y = _measured(x, physics, recipe.noise, noise, seed=recipe.run.seed, item=source.item)
     frame = _frame(x, physics)
     made = {
         "operator": recipe.resolved()["operator"],
-        "noise_sigma": sigma,
+        **_facts(noise),
         "seed": recipe.run.seed,
         "item": source.item,
     }
-    row = {"item": source.item, "measured": f"measured/{name}", "truth": f"truth/{source.item}", "noise_sigma": sigma}
+    row = {"item": source.item, "measured": f"measured/{name}", "truth": f"truth/{source.item}", **_facts(noise)}
     provenance = {"inverse:simulate": json.dumps(made, sort_keys=True)}
     measured = y[0].float().numpy()
     if form == "same":
@@ -174,6 +170,40 @@ def _one(
         row["mask"] = path
         write(folder / path, mask, provenance=provenance, overwrite=overwrite)
     return row
+
+
+def given(noise: Any) -> tuple[Any, list[str]]:
+    """A noise section with `DEFAULTS` for what it leaves to be estimated, and what a person is told of them."""
+    found, notes = noise, []
+    for name, default in DEFAULTS.items():
+        if isinstance(getattr(noise, name, None), str):
+            found = found.model_copy(update={name: default})
+            word = {"sigma": "noise level", "gain": "gain of counts", "step": "step of values"}[name]
+            notes.append(f"{word} {default:g} (the recipe says {getattr(noise, name)}; -s noise.{name}=... sets it)")
+    return found, notes
+
+
+def _facts(noise: Any) -> dict[str, Any]:
+    """Of white noise its level, of other kinds the section."""
+    plain = noise.model_dump(mode="json")
+    return {"noise_sigma": plain["sigma"]} if plain["kind"] == "gaussian" else {"noise": plain}
+
+
+def _measured(x: Tensor, physics: Any, section: Any, noise: Any, *, seed: int, item: str) -> Tensor:
+    """What a camera would give: the operator's output with noise, zero where unobserved, and with what is not linear in it (`Haze.offset`).
+
+    An operator whose noise is its own, as the rounding of JPEG, gets no other unless the recipe gives a level.
+    """
+    from inverse.noise_draws import draw_noise
+    from inverse.observation import observed
+
+    clean = physics.A(x)
+    own = getattr(physics, "noise_of_its_own", False) and getattr(section, "sigma", None) == "auto"
+    noisy = clean if own else draw_noise(noise, clean, seed=seed, item=item)
+    offset = getattr(physics, "offset", None)
+    noisy = noisy if offset is None else noisy + offset
+    mask = observed(physics, clean)
+    return noisy if mask is None else noisy * mask
 
 
 def _whole(x: Tensor, recipe: Recipe) -> Tensor:

@@ -75,8 +75,10 @@ class Jpeg(Cloned, Physics):
 
     Attributes:
         steps: Quantisation steps (1, 2, 8, 8) of luma and chroma.
+        noise_of_its_own: Simulations add no other noise unless they are told to.
     """
 
+    noise_of_its_own = True
     steps: Tensor
 
     def __init__(
