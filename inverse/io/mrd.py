@@ -158,7 +158,7 @@ def _placed(
         start = rows // 2 - (int(record["head"]["center_sample"]) - int(record["head"]["discard_pre"]))
         if _flagged(np.asarray(record["head"]["flags"], np.uint64), _REVERSED):
             line = line[:, ::-1]
-            start = rows - start - line.shape[1] + (rows % 2 == 0)
+            start = rows - start - line.shape[1]
         if not 0 <= column < columns or start < 0 or start + line.shape[1] > rows:
             raise InputError(
                 f"{source}: a readout of {line.shape[1]} samples at row {start}, column {column} of a {rows} x {columns} k-space",
