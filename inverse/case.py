@@ -50,6 +50,7 @@ class Case:
         estimated: Whether it was estimated from the measurement.
         said: What else was estimated from the measurement, in sentences.
         scale: The unknown in the file's units is ``x / scale``.
+        seen: The measurement before its noise was whitened; None where that changes nothing.
     """
 
     y: Tensor
@@ -59,6 +60,12 @@ class Case:
     estimated: bool
     said: tuple[str, ...] = ()
     scale: float = 1.0
+    seen: Tensor | None = None
+
+    @property
+    def measured(self) -> Tensor:
+        """The measurement as the file holds it, data units, zero where nothing was observed."""
+        return self.y if self.seen is None else self.seen
 
     @property
     def complex(self) -> bool:
@@ -86,7 +93,8 @@ def span(case: Case, low: float, high: float) -> tuple[float, float, float]:
     """
     if case.complex:
         return 0.0, 1.0, 0.0
-    inside = case.y if case.observed is None else case.y[case.observed.expand_as(case.y) > 0]
+    y = case.measured
+    inside = y if case.observed is None else y[case.observed.expand_as(y) > 0]
     outside = (inside < low - 4 * case.sigma) | (inside > high + 4 * case.sigma)
     return float(inside.min()), float(inside.max()), float(outside.float().mean())
 
@@ -179,36 +187,31 @@ def make_case(recipe: Recipe, measurement: Measurement | Tensor) -> Case:
     from inverse.operators.masks import restricted
     from inverse.operators.measured import Measurement
     from inverse.operators.noise import noise_model
+    from inverse.operators.noise_fit import fit_noise
 
     if isinstance(measurement, torch.Tensor):
         measurement = Measurement(measurement)
     fitted = fitted_operator(recipe.located()["operator"], measurement)
-    valid, given = measurement.valid, recipe.noise.sigma
+    valid = measurement.valid
 
     def build(sigma: float) -> Any:
         physics = fitted.build(noise_model(sigma)).to(fitted.y.device)
         return physics if valid is None else restricted(physics, valid, fitted.shape)
 
-    physics = build(0.0 if given == "auto" else given)
-    mask = observed(physics, fitted.y)
-    sigma = given
-    if given == "auto":
-        sigma = _estimated(fitted.y, mask) if fitted.sigma is None else fitted.sigma
-        physics = build(sigma)
-    y = fitted.y if mask is None else fitted.y * mask
-    return Case(y, physics, tuple(fitted.shape), float(sigma), given == "auto", fitted.said, fitted.scale)
-
-
-def _estimated(y: Tensor, mask: Tensor | None) -> float:
-    from inverse.operators.noise import estimate_sigma
-
-    sigma = float(estimate_sigma(y, mask=mask)[0])
-    if not sigma > 0:
-        raise InputError(
-            "the noise level cannot be estimated: the measurement is flat or noise-free",
-            "give it: -s noise.sigma=0.01",
-        )
-    return sigma
+    mask = observed(build(0.0), fitted.y)
+    noise = fit_noise(recipe.noise, fitted.y, observed=mask, sigma=fitted.sigma)
+    y, seen = (value if mask is None else value * mask for value in (noise.y, fitted.y))
+    said = (*fitted.said, *noise.said)
+    return Case(
+        y,
+        noise.whitened(build(noise.sigma)),
+        tuple(fitted.shape),
+        noise.sigma,
+        noise.estimated,
+        said,
+        fitted.scale,
+        seen,
+    )
 
 
 def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:

@@ -113,14 +113,19 @@ def _imagined(recipe: Recipe, x: Tensor) -> Case:
     """The case of a measurement of noise: of ``x`` itself where the operator has no say in its shape, else of what it makes of ``x``."""
     from inverse.operators.build import build_operator
     from inverse.operators.catalog import operator_spec
+    from inverse.operators.spec import AUTO
 
     spec = recipe.located()["operator"]
     known = operator_spec(spec["kind"])
-    if known.measured is None and known.estimate is None:
-        return make_case(recipe, x)
-    if known.estimate is not None:
-        return make_case(load(recipe, [f"operator.{name}={value}" for name, value in known.example.items()]), x)
-    sigma = 0.01 if recipe.noise.sigma == "auto" else float(recipe.noise.sigma)
+    if known.measured is None:
+        auto = [
+            f"operator.{name}={known.example[name]}"
+            for name, value in spec.items()
+            if value == AUTO and name in known.example
+        ]
+        return make_case(load(recipe, auto), x)
+    given = getattr(recipe.noise, "sigma", None)
+    sigma = float(given) if isinstance(given, float) else 0.01
     physics = build_operator(spec, shape=tuple(x.shape[1:]), noise=sigma, device=x.device)
     return Case(physics.A(x), physics, tuple(x.shape[1:]), sigma, False)
 

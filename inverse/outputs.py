@@ -177,7 +177,7 @@ def _averaged(share: Tensor, case: Case) -> Tensor:
 
 def _seen(case: Case) -> Tensor:
     """What a figure shows of a measurement: of raw k-space, what its adjoint makes of it."""
-    return _visible(case.physics.A_adjoint(case.y)[0], case) if case.complex else case.y[0]
+    return _visible(case.physics.A_adjoint(case.y)[0], case) if case.complex else case.measured[0]
 
 
 def facts(recipe: Recipe, row: dict[str, Any], card: Any) -> list[tuple[str, str]]:

@@ -126,6 +126,17 @@ def _tensor(measurement: Any) -> Tensor:
     return y.float() / torch.iinfo(y.dtype).max
 
 
+def _shared(recipe: Recipe) -> bool:
+    """Whether all items of a batch have the same operator, and white noise of a level."""
+    from inverse.operators.build import is_fixed
+
+    return (
+        is_fixed(recipe.located()["operator"])
+        and recipe.noise.kind == "gaussian"
+        and not isinstance(recipe.noise.sigma, tuple)
+    )
+
+
 def _arrays(recipe: Recipe, y: Tensor, options: Options) -> Posterior:
     import torch
     from deepinv.physics import GaussianNoise
@@ -140,10 +151,17 @@ def _arrays(recipe: Recipe, y: Tensor, options: Options) -> Posterior:
     if recipe.data.transfer == "linear":
         y = torch.from_numpy(decode(y.cpu().numpy())).to(y.dtype)
     cases = [make_case(recipe, item.to(device)[None]) for item in y]
-    levels = torch.tensor([case.sigma for case in cases], device=device)
-    physics, shape = operator_for(
-        recipe.located()["operator"], tuple(y.shape[1:]), noise=GaussianNoise(levels), device=device
-    )
+    physics, shape = cases[0].physics, cases[0].shape
+    if len(cases) > 1:
+        if not _shared(recipe):
+            raise InputError(
+                f"{len(cases)} images, each with an operator or a noise of its own by this recipe",
+                "restore them one by one",
+            )
+        levels = torch.tensor([case.sigma for case in cases], device=device)
+        physics, shape = operator_for(
+            recipe.located()["operator"], tuple(y.shape[1:]), noise=GaussianNoise(levels), device=device
+        )
     prior = open_recipe_prior(recipe)
     dtype = resolve_dtype(recipe.run.dtype if options.dtype == "auto" else options.dtype, prior, device)
     post = sample(

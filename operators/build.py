@@ -16,7 +16,7 @@ from inverse.operators.measured import Fitted, Measurement
 from inverse.operators.noise import noise_model
 from inverse.operators.spec import AUTO, OperatorSpec
 
-__all__ = ["build_operator", "fitted_operator", "located", "operator_for", "result_shape", "unmeasured"]
+__all__ = ["build_operator", "fitted_operator", "is_fixed", "located", "operator_for", "result_shape", "unmeasured"]
 
 
 def build_operator(
@@ -140,6 +140,12 @@ def unmeasured(operator: Mapping[str, Any] | BaseModel) -> tuple[str, ...]:
         return ()
     names = {name for name, field in spec.model.model_fields.items() if AUTO in str(field.annotation)}
     return tuple(name for name, value in model.model_dump().items() if name in names and value != AUTO)
+
+
+def is_fixed(operator: Mapping[str, Any] | BaseModel) -> bool:
+    """Whether an operator's parameters say all of it, whatever was measured."""
+    spec, model = _validated(operator, {})
+    return spec.measured is None and not (spec.estimate is not None and AUTO in model.model_dump().values())
 
 
 def result_shape(operator: Mapping[str, Any] | BaseModel, measurement_shape: Sequence[int]) -> tuple[int, ...]:
