@@ -73,6 +73,11 @@ class Case:
         return self.y.is_complex()
 
     @property
+    def channels(self) -> int:
+        """Of the image that is measured: its bands; 2 for a complex one."""
+        return self.shape[0] if self.complex else int(self.y.shape[1])
+
+    @property
     def crop(self) -> tuple[int, int, int, int] | None:
         """(top, left, height, width) of the unknown that the file shows; ``free`` boundaries extend it past that."""
         return getattr(self.physics, "output_crop", None)
