@@ -61,6 +61,12 @@ def read_picture(path: str | os.PathLike[str], *, name: str | None = None) -> Pi
 
 def _check(found: Picture | Volume | Scan) -> None:
     if isinstance(found, Scan):
+        coils, image = found.kspace.shape[1], found.shape
+        if coils > max(image):
+            raise InputError(
+                f"{found.source}: k-space of {coils} coils and {image[0]} x {image[1]} points: are its axes swapped?",
+                "the order is (slices, coils, rows, columns)",
+            )
         _check_finite([found.kspace], found.source, "k-space")
         return
     pictures = found.slices if isinstance(found, Volume) else (found,)

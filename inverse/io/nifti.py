@@ -90,6 +90,7 @@ def _header(file: BinaryIO, source: str) -> tuple[Any, tuple[int, ...]]:
         header = kind.from_fileobj(file)
         shape = tuple(int(size) for size in header.get_data_shape())
         header.get_best_affine()
+        header.get_slope_inter()
     except (ValueError, TypeError, KeyError, OverflowError, IndexError, ArithmeticError) as error:
         raise InputError(f"{source}: broken NIfTI header: {_reason(error)}", _AGAIN) from error
     except nibabel.spatialimages.HeaderDataError as error:
@@ -106,10 +107,12 @@ def _header(file: BinaryIO, source: str) -> tuple[Any, tuple[int, ...]]:
 
 
 def _scaled(raw: Array, header: Any, source: str) -> tuple[Array, tuple[str, ...]]:
-    slope, inter = (1.0 if value is None else float(value) for value in header.get_slope_inter())
-    inter = 0.0 if header.get_slope_inter()[1] is None else inter
-    if not np.isfinite([slope, inter]).all():
-        raise InputError(f"{source}: broken NIfTI header: slope {slope}, intercept {inter}", _AGAIN)
+    if np.isinf(header["scl_slope"]):
+        raise InputError(f"{source}: broken NIfTI header: the values are scaled by {header['scl_slope']}", _AGAIN)
+    slope, inter = (
+        default if value is None else float(value)
+        for value, default in zip(header.get_slope_inter(), (1.0, 0.0), strict=True)
+    )
     native = raw.dtype.newbyteorder("=")
     if (slope, inter) == (1.0, 0.0):
         if native.itemsize <= (8 if native.kind == "f" else 4):

@@ -97,7 +97,8 @@ def decode16(data: bytes) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16
     if bits != 16 or colour not in _SAMPLES or not width or not height:
         raise ValueError("not a 16-bit PNG")
     samples = _SAMPLES[colour]
-    stream = np.frombuffer(zlib.decompress(b"".join(packed)), np.uint8)
+    most = 2 * height * (1 + 2 * width * samples) + 64 * height
+    stream = np.frombuffer(zlib.decompressobj().decompress(b"".join(packed), most), np.uint8)
     pixels = np.zeros((height, width, 2 * samples), np.uint8)
     position = 0
     for left, top, across, down in _ADAM7 if interlaced else ((0, 0, 1, 1),):

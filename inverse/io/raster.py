@@ -18,6 +18,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from inverse.errors import InputError, OutputError
 from inverse.io import png
+from inverse.io.bounds import bounded
 from inverse.io.picture import Array, Picture, stamped, turn
 
 __all__ = ["decode_jpeg", "decode_png", "encode_jpeg", "encode_png"]
@@ -66,6 +67,7 @@ def _picture(image: Image.Image, data: bytes, form: str, source: str) -> Picture
     if mode not in ("1", "L", "LA", "P", "RGB", "RGBA") and not sixteen:
         raise InputError(f"{source}: colour mode {mode} is not supported", "convert it to RGB or grey first")
     notes: tuple[str, ...] = ()
+    bounded((image.height, image.width, len(image.getbands())), 2 if sixteen else 1, len(data), source=source)
     if sixteen:
         array, alpha = png.decode16(data)
     else:

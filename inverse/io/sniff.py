@@ -33,6 +33,7 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"GIF8", "a GIF"),
     (b"BM", "a BMP"),
     (b"PK\x03\x04", "a zip archive"),
+    (b"PK\x05\x06", "an empty zip archive"),
     (b"%PDF", "a PDF"),
     (b"\x1f\x8b", "a gzip file"),
     (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000"),
@@ -139,8 +140,10 @@ def _is_geotiff(place: Path) -> bool:
     """Whether a TIFF has tags of GeoTIFF or GDAL in its first directory."""
     import tifffile
 
+    from inverse.io.tiff import quiet
+
     try:
-        with open(place, "rb") as file, tifffile.TiffFile(file, _multifile=False) as tiff:
+        with quiet(), open(place, "rb") as file, tifffile.TiffFile(file, _multifile=False) as tiff:
             tags = tiff.pages.first.tags
             return any(code in tags for code in GEO_TAGS)
     except Exception:  # tifffile raises a dozen types on damaged files; the reader says what is wrong

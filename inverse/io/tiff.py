@@ -24,7 +24,7 @@ from inverse.io.picture import Array, Picture, stamped, turn
 from inverse.io.tiff_axes import Axes, described, parsed
 from inverse.io.volume import SAID, Volume, stack
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "quiet"]
 
 _KEPT_TAGS = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 _ALPHA = {1: "assocalpha", 2: "unassalpha"}
@@ -32,7 +32,8 @@ _PER_INCH = {2: 1.0, 3: 2.54}
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Tifffile's complaints of damaged files kept off the terminal; what matters is raised."""
     logger = logging.getLogger("tifffile")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -49,7 +50,7 @@ def decode(data: bytes, *, source: str) -> Picture | Volume:
         InputError: The file is broken or truncated, holds several images, or pixels of an unsupported kind.
     """
     try:
-        with _quiet(), tifffile.TiffFile(io.BytesIO(data), _multifile=False) as file:
+        with quiet(), tifffile.TiffFile(io.BytesIO(data), _multifile=False) as file:
             return _content(file, len(data), source)
     except InputError:
         raise
@@ -62,7 +63,9 @@ def decode(data: bytes, *, source: str) -> Picture | Volume:
 
 
 def _content(file: tifffile.TiffFile, length: int, source: str) -> Picture | Volume:
-    if len(file.series) != 1 or not file.pages:
+    if not len(file.pages) or not file.series:
+        raise InputError(f"{source}: broken TIFF: there is no image in it", "copy or export the file again")
+    if len(file.series) != 1:
         raise InputError(f"{source}: the TIFF holds {len(file.series)} images", "save each as a file of its own")
     series = file.series[0]
     page = series.keyframe
