@@ -61,7 +61,8 @@ class NonlinearChain(Cloned, Physics):
     """A chain with a part that is not linear; arguments as `Chain`."""
 
     def __init__(self, parts: Sequence[Physics], *, shape: tuple[int, ...], noise_model: Any) -> None:
-        super().__init__(noise_model=noise_model, img_size=shape)
+        super().__init__(noise_model=noise_model)
+        self.img_size = shape
         self.parts = torch.nn.ModuleList(parts)
         self.output_crop = getattr(parts[0], "output_crop", None)
         mask = _mask_of_last(parts[-1])
