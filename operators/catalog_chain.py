@@ -38,10 +38,8 @@ class Chain(Operator):
                 spec = operator_spec(one["kind"])
             except RecipeError as error:
                 raise PydanticCustomError("not_allowed", "{text}", {"text": f"{error.message}; {error.hint}"}) from None
-            if spec.measured is not None or spec.kind == "chain":
-                raise PydanticCustomError(
-                    "not_allowed", "operators of fixed parameters: not '{kind}'", {"kind": spec.kind}
-                )
+            if spec.kind == "chain":
+                raise PydanticCustomError("not_allowed", "one list, without lists in it")
             try:
                 values = spec.model.model_validate(one).model_dump()
             except ValidationError as error:

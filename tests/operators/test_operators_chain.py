@@ -43,7 +43,8 @@ def test_the_unknown_is_found_from_the_last_to_the_first() -> None:
 
 def test_what_the_last_part_leaves_out_is_not_counted() -> None:
     case = make_case(
-        load({"operator": PARTS, "noise": {"sigma": 0.05}, "prior": {"name": "gaussian"}}), torch.rand(1, 3, 20, 20)
+        load({"operator": PARTS, "noise": {"sigma": 0.05}, "prior": {"name": "gaussian"}}),
+        torch.rand(1, 3, 20, 20, generator=torch.Generator().manual_seed(0)),
     )
     post = inverse.sample(case.y, case.physics, "gaussian", method="exact", samples=2, shape=case.shape)
     share = float(post.observation.count()[0]) / case.y.numel()
@@ -84,8 +85,7 @@ def test_a_list_in_a_recipe() -> None:
         ([7], "a list of operators"),
         (["nope"], "unknown operator 'nope'"),
         ([{"kind": "downsample", "factor": 0}], "downsample.factor"),
-        ([{"kind": "chain", "operators": ["denoise"]}], "not 'chain'"),
-        ([{"kind": "mri"}], "not 'mri'"),
+        ([{"kind": "chain", "operators": ["denoise"]}], "without lists in it"),
         ([{"kind": "gaussian-blur", "sigma": "auto"}], "auto is for one operator alone"),
         ([], "at least 1"),
     ],
