@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from inverse.operators.spec import File, Operator, OperatorSpec
+from inverse.operators.spec import File, Operator, OperatorSpec, Side
 
 __all__ = ["SPECS", "Mri", "MriRadial", "ReceiveCoils"]
 
@@ -69,6 +69,9 @@ class MriRadial(ReceiveCoils):
     trajectory: Literal["radial", "spiral"] = Field(
         default="radial", description="radial: spokes, a golden angle apart; spiral: Archimedean arms"
     )
+    image: tuple[Side, Side] | None = Field(
+        default=None, description="rows and columns of the image, where neither the file nor the unknown tells"
+    )
     spokes: int = Field(default=48, ge=1, le=100_000, description="spokes or arms")
     samples: int | None = Field(
         default=None, ge=2, le=100_000, description="samples of each; default: twice the image's longer side"
@@ -86,5 +89,15 @@ SPECS: tuple[OperatorSpec, ...] = (
         "linear; spectral with one coil, and with more if whole columns are sampled",
         "inverse.operators.mri:locate",
         "inverse.operators.mri_fit:fit_cartesian",
+    ),
+    OperatorSpec(
+        "mri-radial",
+        MriRadial,
+        "inverse.operators.mri_radial:radial",
+        "MR images from radial or spiral k-space, one or more receive coils (extra nufft)",
+        "y_c(k) = (H W)^-1/2 sum_q S_c(q) x(q) exp(-2 pi i k q) + n, q from the centre, k in cycles per pixel",
+        "linear",
+        "inverse.operators.mri_radial:locate",
+        "inverse.operators.mri_radial_fit:fit_radial",
     ),
 )

@@ -21,7 +21,7 @@ __all__ = ["FORMATS", "OPTIONAL", "Format", "function", "installed"]
 
 OPTIONAL = {
     "geo": ("rasterio",),
-    "mri": ("ismrmrd", "sigpy"),
+    "nufft": ("finufft",),
     "medical": ("nibabel", "pydicom"),
     "zarr": ("zarr", "numcodecs"),
 }

@@ -78,6 +78,13 @@ CASES = (
     ),
     Case("mri", {"coils": 4, "pattern": "random", "acceleration": 1.3, "center_lines": 8}, True, COMPLEX),
     Case("mri", {"partial_fourier": 0.7}, True, COMPLEX),
+    Case("mri-radial", {"spokes": 24, "samples": 32, "image": [15, 21]}, False, ((2, 15, 21),)),
+    Case(
+        "mri-radial",
+        {"trajectory": "spiral", "coils": 3, "spokes": 16, "samples": 60, "image": [20, 13]},
+        False,
+        ((2, 20, 13),),
+    ),
 )
 PAIRS = [pytest.param(case, shape, id=f"{case}-{shape}") for case in CASES for shape in case.shapes]
 
@@ -100,6 +107,8 @@ def files(tmp_path_factory):
 @pytest.fixture
 def build(files):
     def make(case, shape, **more):
+        if case.kind == "mri-radial":
+            pytest.importorskip("finufft")
         params = dict(case.params)
         if "file" in params:
             params["file"] = str(files / params["file"])

@@ -1,0 +1,147 @@
+r"""Non-Cartesian magnetic resonance imaging: :math:`y_c(k) = (HW)^{-1/2} \sum_q S_c(q)\, x(q)\, e^{-2\pi i k \cdot q} + n`.
+
+Positions ``q`` are pixels from the centre (``size // 2``), ``k`` (n, 2) cycles per pixel, rows then columns, in [-0.5, 0.5). The sums are non-uniform fast Fourier
+transforms (Barnett, Magland & af Klinteberg 2019, SIAM J. Sci. Comput. 41:C479; ``finufft``, extra ``nufft``), the adjoint the same transform backwards: exact
+to rounding, the sums themselves to 1e-6 (float32) or 1e-12. They run on the CPU, and autograd goes through both.
+
+Trajectories: ``radial``, spokes through the centre a golden angle (111.246 degrees) apart (Winkelmann et al. 2007); ``spiral``, Archimedean arms.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inverse.errors import RecipeError, UsageError
+from inverse.operators.base import Linear
+from inverse.operators.catalog_mri import MriRadial
+from inverse.operators.mri import coil_maps, to_complex, to_pair
+
+__all__ = ["NonCartesian", "locate", "radial", "trajectory"]
+
+_GOLDEN = math.pi * (math.sqrt(5) - 1) / 2
+_ACCURACY = {torch.float32: 1e-6, torch.float64: 1e-12}
+
+
+def trajectory(params: MriRadial, size: tuple[int, int]) -> NDArray[np.float64]:
+    """(spokes * samples, 2) in cycles per pixel."""
+    count = params.samples or 2 * max(size)
+    arms = _GOLDEN * np.arange(params.spokes)[:, None]
+    if params.trajectory == "radial":
+        radius = (np.arange(count) - count // 2) / count
+        angle = arms + np.zeros(count)
+    else:
+        radius = np.arange(count) / (2 * count)
+        angle = arms + 2 * math.pi * params.turns * np.arange(count) / count
+    points = np.stack([radius * np.sin(angle), radius * np.cos(angle)], -1)
+    return points.reshape(-1, 2)
+
+
+def _finufft() -> Any:
+    try:
+        import finufft
+    except ImportError:
+        raise UsageError(
+            "non-Cartesian MRI needs the package finufft, which is not installed",
+            "pip install 'inverse-imaging[nufft]'",
+        ) from None
+    return finufft
+
+
+class _Transform(torch.autograd.Function):
+    """Images (B, coils, H, W) at the points, or back; each is the other's transpose."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, points: NDArray[np.float64], size: tuple[int, int], adjoint: bool) -> Tensor:
+        ctx.rest = points, size, adjoint
+        return _transformed(values, points, size, adjoint=adjoint)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        points, size, adjoint = ctx.rest
+        back: Tensor = _Transform.apply(gradients[0], points, size, not adjoint)  # type: ignore[no-untyped-call]
+        return back, None, None, None
+
+
+def _transformed(values: Tensor, points: NDArray[np.float64], size: tuple[int, int], *, adjoint: bool) -> Tensor:
+    finufft = _finufft()
+    real = values.real.dtype
+    flat = np.ascontiguousarray(values.detach().cpu().numpy().reshape(-1, *values.shape[2:]))
+    rows, columns = (np.ascontiguousarray(2 * math.pi * points[:, i], _numpy(real)) for i in (0, 1))
+    # points are sorted the same way, threads keep to the process's number, so the result does not depend on the batch
+    options = {"eps": _ACCURACY[real], "nthreads": torch.get_num_threads()}
+    if adjoint:
+        found = np.stack([finufft.nufft2d1(rows, columns, one, size, isign=1, **options) for one in flat])
+    else:
+        found = np.stack([finufft.nufft2d2(rows, columns, one, isign=-1, **options) for one in flat])
+    shaped = found.reshape(*values.shape[:2], *found.shape[1:]) / math.sqrt(math.prod(size))
+    return torch.from_numpy(shaped).to(values.device, values.dtype)
+
+
+def _numpy(dtype: torch.dtype) -> Any:
+    return np.float32 if dtype == torch.float32 else np.float64
+
+
+class NonCartesian(Linear):
+    """k-space at any points.
+
+    Args:
+        points: (n, 2) in cycles per pixel.
+        maps: (1, coils, H, W), complex; None for one coil whose map is 1.
+        shape: (2, H, W) of one unknown.
+        noise_model: deepinv noise model.
+    """
+
+    maps: Tensor | None
+
+    def __init__(self, points: NDArray[Any], maps: Tensor | None, *, shape: tuple[int, ...], noise_model: Any) -> None:
+        super().__init__(shape=shape, noise_model=noise_model)
+        _finufft()
+        self.points = np.asarray(points, np.float64)
+        self.size = (shape[1], shape[2])
+        self.register_buffer("maps", maps)
+
+    def A(self, x: Tensor, **kwargs: Any) -> Tensor:
+        """(B, 2, H, W) to (B, coils, n), complex."""
+        image = to_complex(x)
+        images = image if self.maps is None else self.maps * image
+        y: Tensor = _Transform.apply(images, self.points, self.size, False)  # type: ignore[no-untyped-call]
+        return y
+
+    def A_adjoint(self, y: Tensor, **kwargs: Any) -> Tensor:
+        """Transpose of ``A``."""
+        images: Tensor = _Transform.apply(y + 0j, self.points, self.size, True)  # type: ignore[no-untyped-call]
+        return to_pair(images if self.maps is None else (self.maps.conj() * images).sum(1, keepdim=True))
+
+
+def radial(params: MriRadial, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> NonCartesian:
+    """The operator with the trajectory and the coils of its parameters.
+
+    Raises:
+        RecipeError: an unknown that is not complex (two channels).
+        UsageError: finufft is not installed.
+    """
+    if shape[0] != 2:
+        raise RecipeError(
+            f"operator '{params.kind}' with {shape[0]} channels", "allowed: 2, real and imaginary part (prior: mri)"
+        )
+    size = (shape[1], shape[2])
+    maps = coil_maps(params, size, dtype)
+    return NonCartesian(trajectory(params, size), maps, shape=shape, noise_model=noise_model)
+
+
+def locate(params: MriRadial, shape: tuple[int, ...]) -> tuple[MriRadial, tuple[int, ...]]:
+    """The unknown of k-space (coils, n): its size is ``params.image``; without maps the coils are simulated ones.
+
+    Raises:
+        RecipeError: no size is given.
+    """
+    if params.image is None:
+        raise RecipeError("the image's size is not known from samples alone", "give it: -s operator.image=[256,256]")
+    found = params if params.maps is not None else params.model_copy(update={"coils": shape[0]})
+    return found, (2, *params.image)
