@@ -82,6 +82,9 @@ class Destripe(Operator):
         gt=0,
         description="standard deviation of the offsets in data units; default: estimated, or unlimited",
     )
+    width: float = Field(
+        default=16.0, ge=0, le=10_000, description="stripes broader than so many lines are the scene's; 0: none are"
+    )
 
 
 class DeadLines(Operator):
@@ -129,6 +132,10 @@ class Speckle(Operator):
     kind: Literal["speckle"] = "speckle"
     looks: float = Field(default=1.0, ge=0.5, le=1000, description="equivalent number of looks")
     quantity: Literal["amplitude", "intensity"] = Field(default="amplitude", description="what the file holds")
+    domain: Literal["linear", "log"] = Field(
+        default="linear",
+        description="linear: noise of a level proportional to the image, by a pilot estimate; any linear method. log: additive in the logarithm, nonlinear",
+    )
 
 
 SPECS: tuple[OperatorSpec, ...] = (
@@ -219,8 +226,8 @@ SPECS: tuple[OperatorSpec, ...] = (
         Speckle,
         "inverse.operators.speckle:speckle",
         "SAR speckle: multiplicative gamma noise",
-        "log y = log x + n, n of the mean and variance of a log-gamma variable",
-        "nonlinear",
+        "y = x s, s gamma of L looks; linear: y = x + n, n of variance c^2 x^2, whitened; log: log y = log x + n",
+        "linear, spectral; nonlinear with domain: log",
         measured="inverse.operators.speckle:fitted",
         example={"looks": 4.0},
     ),

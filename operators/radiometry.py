@@ -1,6 +1,6 @@
 r"""Linear effects in single pixels and bands: thin cloud of known transmission, mixed bands; and a shift of the whole image.
 
-* `ThinCloud`: :math:`y = t \odot x + (1 - t) a + n` (Koschmieder's law) with t and the airlight a known; :math:`(1 - t) a` is subtracted from the measurement,
+* thin cloud: :math:`y = t \odot x + (1 - t) a + n` (Koschmieder's law) with t and the airlight a known; :math:`(1 - t) a` is subtracted from the measurement,
   and :math:`A = \mathrm{diag}(t)` is diagonal in pixels.
 * `BandMix`: :math:`y = M x + n` in every pixel, M the responses (measured bands, unknown bands). :math:`M = U \mathrm{diag}(s) V^T` by singular values.
 * shift: :math:`A = F^* \mathrm{diag}(e^{-2 \pi i (k_1 d_1 / H + k_2 d_2 / W)}) F`, the image wraps around; real, so at the Nyquist frequency only the cosine
@@ -21,14 +21,13 @@ from inverse.errors import InputError, RecipeError
 from inverse.operators.base import Spectral
 from inverse.operators.blur import CircularBlur
 from inverse.operators.catalog_remote import BandMix as BandMixParams
-from inverse.operators.catalog_remote import Shift
-from inverse.operators.catalog_remote import ThinCloud as ThinCloudParams
+from inverse.operators.catalog_remote import Shift, ThinCloud
 from inverse.operators.files import load_plane
 from inverse.operators.measured import Fitted, Measurement
 
 __all__ = [
     "BandMix",
-    "ThinCloud",
+    "Diagonal",
     "band_mix",
     "fitted_thin_cloud",
     "locate_bands",
@@ -38,24 +37,25 @@ __all__ = [
 ]
 
 
-class ThinCloud(Spectral):
-    """Attenuation of each pixel.
+class Diagonal(Spectral):
+    """A factor for each value: ``y = w x``.
 
     Args:
-        transmission: (1, 1, H, W) from 0 to 1.
+        weights: At least 0, broadcasts against the unknown.
         shape: Shape (C, H, W) of one unknown.
         noise_model: deepinv noise model.
     """
 
-    def __init__(self, transmission: Tensor, *, shape: tuple[int, ...], noise_model: Any) -> None:
-        super().__init__(transmission, shape=shape, noise_model=noise_model)
+    def __init__(self, weights: Tensor, *, shape: tuple[int, ...], noise_model: Any) -> None:
+        super().__init__(weights, shape=shape, noise_model=noise_model)
+        self.register_buffer("observed_mask", (weights > 0).to(weights))
 
     def basis_squared(self, spectrum: Tensor) -> Tensor:
         """Diagonal of ``diag(spectrum)``: itself."""
         return spectrum
 
 
-def _transmission(params: ThinCloudParams, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _transmission(params: ThinCloud, shape: tuple[int, ...]) -> NDArray[np.float64]:
     name = Path(params.transmission).name
     values, _ = load_plane(params.transmission, reduce=np.mean)
     full = 1.0 if values.dtype.kind in "fb" else float(np.iinfo(values.dtype).max)
@@ -70,17 +70,17 @@ def _transmission(params: ThinCloudParams, shape: tuple[int, ...]) -> NDArray[np
     return plane
 
 
-def thin_cloud(params: ThinCloudParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> ThinCloud:
+def thin_cloud(params: ThinCloud, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Diagonal:
     """The attenuation in the file; the airlight is the measurement's, already subtracted.
 
     Raises:
         InputError: a file that cannot be read, of another size, or with values that are no transmissions.
     """
     plane = torch.from_numpy(_transmission(params, shape))[None, None].to(dtype)
-    return ThinCloud(plane, shape=shape, noise_model=noise_model)
+    return Diagonal(plane, shape=shape, noise_model=noise_model)
 
 
-def fitted_thin_cloud(params: ThinCloudParams, measurement: Measurement) -> Fitted:
+def fitted_thin_cloud(params: ThinCloud, measurement: Measurement) -> Fitted:
     """The measurement without its airlight.
 
     Raises:
@@ -89,7 +89,7 @@ def fitted_thin_cloud(params: ThinCloudParams, measurement: Measurement) -> Fitt
     y, shape = measurement.y, tuple(measurement.y.shape[1:])
     plane = thin_cloud(params, shape=shape, noise_model=None, dtype=y.dtype).mask.to(y.device)
     clear = y - (1 - plane) * params.airlight
-    return Fitted(clear, shape, lambda noise: ThinCloud(plane, shape=shape, noise_model=noise))
+    return Fitted(clear, shape, lambda noise: Diagonal(plane, shape=shape, noise_model=noise))
 
 
 class BandMix(Spectral):

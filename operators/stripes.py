@@ -6,12 +6,18 @@ line of n pixels, the measurement :math:`x + s 1^T + \varepsilon` has noise of c
 .. math::
     y = W (x + s 1^T + \varepsilon), \qquad W = I - (1 - w)\, \tfrac{1}{n} 1 1^T, \qquad w = \frac{\sigma}{\sqrt{\sigma^2 + n \tau^2}}
 
-so that y has white noise of level :math:`\sigma` and :math:`A = W` is symmetric: exact, no stripes are estimated and subtracted. Unlimited offsets
-(:math:`w = 0`) leave only what differs within a line; finite ones keep what lines tell of each other. The mean over a line is a DCT coefficient, so W is
-diagonal in the DCT-II: w at frequency 0 along the line, 1 elsewhere. Gain errors are offsets as far as a line has the scene's mean brightness.
+so that y has white noise of level :math:`\sigma` and :math:`A = W` is symmetric: no stripes are estimated and subtracted. Unlimited offsets (:math:`w = 0`) leave
+only what differs within a line; finite ones keep what lines tell of each other. The mean over a line is a DCT coefficient, so W is diagonal in the DCT-II:
+w at frequency 0 along the line, 1 elsewhere. Gain errors are offsets as far as a line has the scene's mean brightness.
+
+Broad stripes: what is slower than one in ``width`` lines from line to line is taken as the scene's, with weight 1, as every destriping filter does.
+Exact weights there leave the scene's brightest structures to a few weak numbers, which samplers of few steps do not use well: measured with offsets
+of 0.05 on Landsat 8 without that rule, 27 dB, all of the error in these coefficients. The rule leaves a share 1 / width of the offsets' variance in
+the result.
 
 Estimates: :math:`\tau` from second differences of the lines' means (MAD, so that the scene's edges do not count), :math:`\sigma` from what W with
-:math:`w = 0` leaves. Nodata: with :math:`1` replaced by the line's observed pixels the same formula holds, line by line (`GappyDestripe`).
+:math:`w = 0` leaves. Nodata: with B the lines' observed pixels as columns, n their numbers, H the projection on fast offsets, :math:`W = I - B D H D B^T`,
+:math:`D^2 = (1 - w) / n` line by line (`GappyDestripe`): the same where nothing is missing.
 """
 
 from __future__ import annotations
@@ -44,16 +50,17 @@ class Destripe(Spectral):
     Args:
         weight: w, from 0 (offsets without limit) to 1 (none).
         axis: Axis along which an offset is shared: -2 for columns, -1 for rows.
+        width: Stripes broader than so many lines are the scene's.
         shape: Shape (C, H, W) of one unknown.
         noise_model: deepinv noise model.
         dtype: Of the spectrum.
     """
 
     def __init__(
-        self, weight: float, axis: int, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+        self, weight: float, axis: int, *, width: float, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
     ) -> None:
         mask = torch.ones(1, 1, *shape[-2:], dtype=dtype)
-        mask.select(axis, 0).fill_(weight)
+        mask.select(axis, 0)[..., _slow(shape[_across(axis)], width) :] = weight
         super().__init__(mask, shape=shape, noise_model=noise_model)
 
     def V_adjoint(self, x: Tensor) -> Tensor:
@@ -77,6 +84,16 @@ class Destripe(Spectral):
         return dct_squared(spectrum)
 
 
+def _across(axis: int) -> int:
+    """The axis along which lines follow each other."""
+    return -3 - axis
+
+
+def _slow(lines: int, width: float) -> int:
+    """How many DCT frequencies across the lines are slower than one in ``width``; none without a limit (0)."""
+    return min(lines, 1 + int(lines / width)) if width > 0 else 0
+
+
 class GappyDestripe(Linear):
     """The same where pixels are missing: each line's observed part is whitened by itself.
 
@@ -84,27 +101,41 @@ class GappyDestripe(Linear):
         seen: (1, 1 or C, H, W), 1 = observed.
         ratio: ``level^2 / sigma^2``; infinite for offsets without limit.
         axis: As for `Destripe`.
+        width: As for `Destripe`.
         shape: Shape (C, H, W) of one unknown.
         noise_model: deepinv noise model.
 
     Attributes:
         mask: ``seen``.
+        share: ``D``, measurement-shaped but for the axis, which is 1.
     """
 
     mask: Tensor
     knows_valid = True
 
-    def __init__(self, seen: Tensor, ratio: float, axis: int, *, shape: tuple[int, ...], noise_model: Any) -> None:
+    share: Tensor
+
+    def __init__(
+        self, seen: Tensor, ratio: float, axis: int, *, width: float, shape: tuple[int, ...], noise_model: Any
+    ) -> None:
         super().__init__(shape=shape, noise_model=noise_model)
-        self.axis = axis
+        self.axis, self.slow = axis, _slow(shape[_across(axis)], width)
         count = seen.sum(axis, keepdim=True).clamp_min(1)
         self.register_buffer("mask", seen)
-        self.register_buffer("share", (1 - (1 + ratio * count).rsqrt()) / count)
+        self.register_buffer("share", ((1 - (1 + ratio * count).rsqrt()) / count).sqrt())
 
     def A(self, x: Tensor, **kwargs: Any) -> Tensor:
         """(B, C, H, W) to the same, 0 where unobserved."""
         x = x * self.mask
-        whitened: Tensor = x - self.mask * self.share * x.sum(self.axis, keepdim=True)
+        offsets = self.share * x.sum(self.axis, keepdim=True)
+        coordinates = dct2(offsets)
+        slow = idct2(
+            coordinates
+            * (torch.arange(coordinates.shape[_across(self.axis)], device=x.device) < self.slow)
+            .to(x)
+            .unsqueeze(self.axis)
+        )
+        whitened: Tensor = x - self.mask * self.share * (offsets - slow)
         return whitened
 
     def A_adjoint(self, y: Tensor, **kwargs: Any) -> Tensor:
@@ -117,7 +148,7 @@ def destripe(params: DestripeParams, *, shape: tuple[int, ...], noise_model: Any
     axis = _AXES[params.axis]
     sigma = float(torch.as_tensor(getattr(noise_model, "sigma", 0.0)).max())
     weight = 0.0 if params.level is None else _weight(params.level, sigma, shape[axis])
-    return Destripe(weight, axis, shape=shape, noise_model=noise_model, dtype=dtype)
+    return Destripe(weight, axis, width=params.width, shape=shape, noise_model=noise_model, dtype=dtype)
 
 
 def _weight(level: float, sigma: float, length: int) -> float:
@@ -151,20 +182,20 @@ def fitted(params: DestripeParams, measurement: Measurement) -> Fitted:
     """The whitening and the whitened measurement, with offsets and noise estimated."""
     y, axis, valid = measurement.y, _AXES[params.axis], measurement.valid
     shape = tuple(y.shape[1:])
-    free = _physics(valid, float("inf"), axis, shape, y)
+    free = _physics(valid, float("inf"), axis, params.width, shape, y)
     sigma = max(float(estimate_sigma(free(None).A(y), mask=valid)[0]), _UNSEEN)
     level = params.level if params.level is not None else offset_level(y, axis, valid)
-    build = _physics(valid, (level / sigma) ** 2, axis, shape, y)
+    build = _physics(valid, (level / sigma) ** 2, axis, params.width, shape, y)
     said = (f"offsets of {params.axis}: standard deviation {level:.4g}, other noise {sigma:.4g} (data units)",)
     return Fitted(build(None).A(y), shape, build, sigma=sigma, said=said)
 
 
-def _physics(valid: Tensor | None, ratio: float, axis: int, shape: tuple[int, ...], y: Tensor) -> Any:
+def _physics(valid: Tensor | None, ratio: float, axis: int, width: float, shape: tuple[int, ...], y: Tensor) -> Any:
     def build(noise_model: Any) -> Any:
         if valid is not None:
-            return GappyDestripe(valid.to(y), ratio, axis, shape=shape, noise_model=noise_model)
+            return GappyDestripe(valid.to(y), ratio, axis, width=width, shape=shape, noise_model=noise_model)
         weight = (1 + ratio * shape[axis]) ** -0.5
-        return Destripe(weight, axis, shape=shape, noise_model=noise_model, dtype=y.dtype).to(y.device)
+        return Destripe(weight, axis, width=width, shape=shape, noise_model=noise_model, dtype=y.dtype).to(y.device)
 
     return build
 

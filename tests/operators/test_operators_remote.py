@@ -25,7 +25,6 @@ from inverse.operators.speckle import fitted as fitted_speckle
 from inverse.operators.stripes import GappyDestripe, fitted, fitted_dead_lines, offset_level
 
 DOUBLE = torch.float64
-LINEAR = [spec for spec in SPECS if spec.kind != "speckle"]
 
 
 def normal(*shape, seed=0):
@@ -39,7 +38,7 @@ def smooth(*shape, seed=0):
 
 
 @pytest.mark.parametrize("which", [0, 1])
-@pytest.mark.parametrize("spec", LINEAR, ids=lambda spec: spec.kind)
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
 def test_properties(spec, which, tmp_path):
     shape = example_shapes(spec)[which]
     physics = build_operator(written(spec, shape, tmp_path), shape=shape, noise=0.02, dtype=DOUBLE)
@@ -120,7 +119,7 @@ def test_quality_bands(tmp_path):
 def test_destriping_whitens_the_stripes(axis):
     """W (sigma^2 I + level^2 1 1^T) W^T is sigma^2 I, for each line."""
     sigma, level = 0.05, 0.2
-    physics = build_operator("destripe", shape=(1, 9, 11), axis=axis, level=level, noise=sigma, dtype=DOUBLE)
+    physics = build_operator("destripe", shape=(1, 9, 11), axis=axis, level=level, width=0, noise=sigma, dtype=DOUBLE)
     units = torch.eye(99, dtype=DOUBLE).reshape(99, 1, 9, 11)
     whitening = physics.A(units).reshape(99, 99)
     lines = torch.arange(99).reshape(9, 11)
@@ -128,10 +127,23 @@ def test_destriping_whitens_the_stripes(axis):
     covariance = sigma**2 * torch.eye(99, dtype=DOUBLE) + level**2 * (lines[:, None] == lines[None]).to(DOUBLE)
     torch.testing.assert_close(whitening @ covariance @ whitening.T, sigma**2 * torch.eye(99, dtype=DOUBLE))
     gappy = GappyDestripe(
-        torch.ones(1, 1, 9, 11, dtype=DOUBLE), (level / sigma) ** 2, -2 if axis == "columns" else -1, shape=(1, 9, 11),
+        torch.ones(1, 1, 9, 11, dtype=DOUBLE), (level / sigma) ** 2, -2 if axis == "columns" else -1, width=0, shape=(1, 9, 11),
         noise_model=None,
     )  # fmt: skip
     torch.testing.assert_close(gappy.A(units), physics.A(units))
+
+
+@pytest.mark.parametrize(("axis", "name"), [(-2, "columns"), (-1, "rows")])
+def test_broad_stripes_are_the_scene_s(axis, name):
+    physics = build_operator("destripe", shape=(1, 9, 40), axis=name, width=4, dtype=DOUBLE)
+    across = torch.arange(physics.img_size[-3 - axis], dtype=DOUBLE).unsqueeze(axis)
+    for cycles, kept in ((0, 1.0), (1, 1.0), (len(across.flatten()) - 2, 0.0)):
+        stripes = torch.cos(torch.pi * cycles * (across + 0.5) / across.numel()).expand(1, 1, 9, 40)
+        torch.testing.assert_close(physics.A(stripes), kept * stripes)
+    seen = torch.ones(1, 1, 9, 40, dtype=DOUBLE)
+    gappy = GappyDestripe(seen, 1e12, axis, width=4, shape=(1, 9, 40), noise_model=None)
+    x = normal(2, 1, 9, 40)
+    torch.testing.assert_close(gappy.A(x), physics.A(x), atol=1e-5, rtol=1e-5)
 
 
 def test_stripes_of_a_file_are_found():
@@ -224,24 +236,43 @@ def test_pansharpening_lays_both_images_on_the_same_ground(tmp_path):
     assert np.abs(moved - expected)[1:-1, 1:-1].max() < 1e-5
 
 
-@pytest.mark.parametrize("quantity", ["amplitude", "intensity"])
-def test_speckle_is_log_gamma(quantity):
-    looks, x = 4.0, 0.2 + smooth(1, 100, 120)
+def speckled(looks, quantity):
+    """A scene, its speckle, and both; the corner is without a signal."""
+    x = 0.2 + smooth(1, 100, 120)
     gamma = np.random.default_rng(0).gamma(looks, 1 / looks, x.shape)
     noisy = x * torch.from_numpy(gamma if quantity == "intensity" else gamma**0.5)
     noisy[..., :3, :3] = 0
-    found = fitted_speckle(Speckle(looks=looks, quantity=quantity), Measurement(noisy))
+    return x, noisy
+
+
+@pytest.mark.parametrize("quantity", ["amplitude", "intensity"])
+def test_the_logarithm_of_speckle_is_log_gamma(quantity):
+    x, noisy = speckled(4.0, quantity)
+    found = fitted_speckle(Speckle(looks=4.0, quantity=quantity, domain="log"), Measurement(noisy))
     physics = found.build(GaussianNoise(found.sigma))
     rest = (found.y - physics.A(x))[..., 3:, 3:]
     assert float(rest.mean()) == pytest.approx(0, abs=4 * found.sigma / 12000**0.5)
     assert float(rest.std()) == pytest.approx(found.sigma, rel=0.03)
     assert bool((found.y[..., :3, :3] == 0).all())
-    assert found.sigma == log_moments(looks, quantity)[1]
+    assert found.sigma == log_moments(4.0, quantity)[1]
+
+
+@pytest.mark.parametrize("quantity", ["amplitude", "intensity"])
+def test_speckle_is_whitened(quantity):
+    x, noisy = speckled(4.0, quantity)
+    found = fitted_speckle(Speckle(looks=4.0, quantity=quantity), Measurement(noisy))
+    physics = found.build(GaussianNoise(found.sigma))
+    rest = ((found.y - physics.A(x)) / found.sigma)[..., 3:, 3:]
+    assert float(rest.mean()) == pytest.approx(0, abs=0.04)
+    assert float(rest.std()) == pytest.approx(1, rel=0.1)
+    dark, light = x[..., 3:, 3:] < 0.5, x[..., 3:, 3:] > 0.9
+    assert float(rest[dark].std() / rest[light].std()) == pytest.approx(1, rel=0.15)
+    assert bool((physics.mask[..., :3, :3] == 0).all())
 
 
 def test_the_logarithm_goes_on_below_zero():
     x = torch.linspace(-1, 1, 401, dtype=DOUBLE).reshape(1, 1, 1, -1).requires_grad_()
-    y = build_operator("speckle", shape=(1, 1, 401)).A(x)
+    y = build_operator("speckle", shape=(1, 1, 401), domain="log").A(x)
     assert bool((y.diff() > 0).all())
     (slope,) = torch.autograd.grad(y.sum(), x)
     assert float(slope.max()) == pytest.approx(1 / FLOOR, rel=0.1)
