@@ -12,6 +12,9 @@ Three forms with the same arithmetic:
   the solves of all methods are closed forms. Cost: one Hermitian eigenproblem of size W a row (230 x 180: 3 s on one core), then two products a call.
 * `MultiCoil`, for any pattern: products only.
 
+Where maps were estimated, pixels without signal are known: there the image is observed to be 0, with the samples' noise level, as one more channel of ``y``
+(BART crops its maps there, which leaves such pixels to the prior).
+
 Singular values below 1e-6 of the largest count as zero. `observed_mask` (1, 1, H or 1, W) is the pattern.
 """
 
@@ -112,7 +115,34 @@ class SingleCoil(Spectral):
         return torch.cat([mean + part, mean - part], 1)
 
 
-class MultiCoil(Linear):
+class _Coils:
+    """k-space of several coils; with ``outside``, one more channel: the image where there is no signal, observed to be 0."""
+
+    pattern: Tensor
+    maps: Tensor
+    outside: Tensor | None
+
+    @property
+    def observed_mask(self) -> Tensor:
+        """The pattern, (1, 1, H or 1, W); with ``outside`` (1, coils + 1, H, W)."""
+        if self.outside is None:
+            return self.pattern
+        return torch.cat([self.pattern.expand(self.maps.shape), self.outside], 1)
+
+    def A(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """(B, 2, H, W) to (B, coils, H, W), complex."""
+        image = to_complex(x)
+        samples = self.pattern * fourier(self.maps * image)
+        return samples if self.outside is None else torch.cat([samples, self.outside * image], 1)
+
+    def A_adjoint(self, y: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Transpose of ``A``."""
+        images = fourier(self.pattern * y[:, : self.maps.shape[1]] + 0j, inverse=True)
+        image = (self.maps.conj() * images).sum(1, keepdim=True)
+        return to_pair(image if self.outside is None else image + self.outside * y[:, -1:])
+
+
+class MultiCoil(_Coils, Linear):
     """k-space of several coils, any pattern.
 
     Args:
@@ -120,27 +150,19 @@ class MultiCoil(Linear):
         maps: (1, coils, H, W), complex.
         shape: (2, H, W) of one unknown.
         noise_model: deepinv noise model.
+        outside: (1, 1, H, W), 1 where there is no signal; None: nowhere.
     """
 
-    maps: Tensor
-    observed_mask: Tensor
-
-    def __init__(self, pattern: Tensor, maps: Tensor, *, shape: tuple[int, ...], noise_model: Any) -> None:
+    def __init__(
+        self, pattern: Tensor, maps: Tensor, *, shape: tuple[int, ...], noise_model: Any, outside: Tensor | None = None
+    ) -> None:
         super().__init__(shape=shape, noise_model=noise_model)
-        self.register_buffer("observed_mask", pattern)
+        self.register_buffer("pattern", pattern)
         self.register_buffer("maps", maps)
-
-    def A(self, x: Tensor, **kwargs: Any) -> Tensor:
-        """(B, 2, H, W) to (B, coils, H, W), complex."""
-        return self.observed_mask * fourier(self.maps * to_complex(x))
-
-    def A_adjoint(self, y: Tensor, **kwargs: Any) -> Tensor:
-        """Transpose of ``A``."""
-        images = fourier(self.observed_mask * y + 0j, inverse=True)
-        return to_pair((self.maps.conj() * images).sum(1, keepdim=True))
+        self.register_buffer("outside", outside)
 
 
-class RowCoils(Spectral):
+class RowCoils(_Coils, Spectral):
     """k-space of several coils, whole columns.
 
     Args:
@@ -148,27 +170,30 @@ class RowCoils(Spectral):
         maps: (1, coils, H, W), complex.
         shape: (2, H, W) of one unknown.
         noise_model: deepinv noise model.
+        outside: As in `MultiCoil`.
     """
 
-    maps: Tensor
     basis: Tensor
-    observed_mask: Tensor
 
-    def __init__(self, pattern: Tensor, maps: Tensor, *, shape: tuple[int, ...], noise_model: Any) -> None:
+    def __init__(
+        self, pattern: Tensor, maps: Tensor, *, shape: tuple[int, ...], noise_model: Any, outside: Tensor | None = None
+    ) -> None:
         exact = maps[0].to(torch.complex128).transpose(0, 1)  # rows first
-        width = maps.shape[-1]
+        height, width = maps.shape[-2:]
         transform = fourier(torch.eye(width, dtype=torch.complex128, device=maps.device), (-2,))
         spread = transform.mH @ (pattern[0, 0, 0, :, None] * transform)
+        held = maps.real.new_zeros(height, width) if outside is None else outside[0, 0]
         values, vectors = [], []
-        for row in exact:
-            eigenvalues, basis = torch.linalg.eigh((row.mH @ row) * spread)
+        for row, zero in zip(exact, held, strict=True):
+            eigenvalues, basis = torch.linalg.eigh((row.mH @ row) * spread + torch.diag(zero.to(torch.complex128)))
             values.append(eigenvalues.clamp_min(0.0).sqrt())
             vectors.append(basis)
         s = torch.stack(values)[None, None]
         s = torch.where(s > _FLOOR * s.amax(), s, 0.0)
         super().__init__(s.to(pattern.dtype), shape=shape, noise_model=noise_model)
-        self.register_buffer("observed_mask", pattern)
+        self.register_buffer("pattern", pattern)
         self.register_buffer("maps", maps)
+        self.register_buffer("outside", outside)
         self.register_buffer("basis", torch.stack(vectors).to(maps.dtype))
 
     def V(self, coordinates: Tensor) -> Tensor:
@@ -180,23 +205,12 @@ class RowCoils(Spectral):
         return to_pair(self._rows(to_complex(x), self.basis.mH))
 
     def U(self, coordinates: Tensor) -> Tensor:
-        """Measurement (B, coils, H, W), complex: ``A V`` over the singular values."""
-        image = to_complex(self.V(coordinates * self._inverse()))
-        return self.observed_mask * fourier(self.maps * image)
+        """Measurement of coordinates: ``A V`` over the singular values."""
+        return self.A(self.V(coordinates * self._inverse()))
 
     def U_adjoint(self, y: Tensor) -> Tensor:
         """Transpose of ``U``."""
-        images = fourier(self.observed_mask * y + 0j, inverse=True)
-        return self.V_adjoint(to_pair((self.maps.conj() * images).sum(1, keepdim=True))) * self._inverse()
-
-    def A(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """(B, 2, H, W) to (B, coils, H, W), complex."""
-        return self.observed_mask * fourier(self.maps * to_complex(x))
-
-    def A_adjoint(self, y: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Transpose of ``A``."""
-        images = fourier(self.observed_mask * y + 0j, inverse=True)
-        return to_pair((self.maps.conj() * images).sum(1, keepdim=True))
+        return self.V_adjoint(self.A_adjoint(y)) * self._inverse()
 
     def basis_squared(self, spectrum: Tensor) -> Tensor:
         """Diagonal of ``V diag(spectrum) V^T``."""
@@ -215,7 +229,7 @@ class RowCoils(Spectral):
 
 
 def build(
-    pattern: Tensor, maps: Tensor | None, *, shape: tuple[int, ...], noise_model: Any
+    pattern: Tensor, maps: Tensor | None, *, shape: tuple[int, ...], noise_model: Any, outside: Tensor | None = None
 ) -> SingleCoil | MultiCoil | RowCoils:
     """The form of the operator that fits.
 
@@ -224,11 +238,12 @@ def build(
         maps: (1, coils, H, W), complex, or None for one coil whose map is 1.
         shape: (2, H, W).
         noise_model: deepinv noise model.
+        outside: (1, 1, H, W), 1 where there is no signal; None: nowhere.
     """
     if maps is None:
         return SingleCoil(pattern, shape=shape, noise_model=noise_model)
     rows = pattern.shape[-2] == 1 and shape[1] * shape[2] ** 3 <= _ROWS
-    return (RowCoils if rows else MultiCoil)(pattern, maps, shape=shape, noise_model=noise_model)
+    return (RowCoils if rows else MultiCoil)(pattern, maps, shape=shape, noise_model=noise_model, outside=outside)
 
 
 def coil_maps(params: ReceiveCoils, size: tuple[int, int], dtype: torch.dtype) -> Tensor | None:

@@ -5,7 +5,8 @@ In this order, each step said in the report:
 1. The pattern: the file's own, or where k-space is not zero; a ``pattern`` of the recipe leaves some of these samples out (retrospective undersampling).
 2. With a noise scan the coils are whitened, :math:`y' = L^{-1} y` with the noise covariance :math:`L L^H`. Without one they are left as they are.
 3. More coils than ``compress`` (12 unless given) become that many virtual ones by a singular value decomposition.
-4. Coil maps by ESPIRiT from the fully sampled centre alone, turned to the phase of the image of that centre: the unknown is nearly real.
+4. Coil maps by ESPIRiT from the fully sampled centre alone, turned to the phase of the image of that centre: the unknown is nearly real. Where
+   their eigenvalue tells that there is no signal (below 0.9, holes filled, 2 pixels of margin), the image is held near zero.
 5. Scale: the 99 % quantile of the magnitude of the image of the centre becomes `BRIGHT`, so that the brightest pixels are near 1.
 6. Noise level (of each real component): 1/sqrt(2) after whitening, else from the outermost 5 % of the samples that were taken, where signal is
    weakest: :math:`\mathrm{median} |y|^2 = 2 \ln 2\, \sigma^2`, pooled over the coils.
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, binary_fill_holes
 from torch import Tensor
 
 from inverse.errors import InputError
@@ -33,6 +35,8 @@ __all__ = ["BRIGHT", "fit_cartesian", "hann", "whitened"]
 BRIGHT = 0.5
 VIRTUAL = 12
 _OUTER = 0.05
+_SIGNAL = 0.9
+_MARGIN = 2
 
 
 def whitened(y: Tensor, noise: NDArray[Any] | None) -> tuple[Tensor, bool]:
@@ -74,7 +78,7 @@ def fit_cartesian(params: Mri, measurement: Measurement) -> Fitted:
     pattern, said = _pattern(params, y, measurement.facts.get("mask"))
     y = y * torch.from_numpy(pattern).to(y.device)
     y, white = whitened(y, measurement.facts.get("noise"))
-    y, maps, image, more = _coils(params, y, pattern, size)
+    y, maps, outside, image, more = _coils(params, y, pattern, size)
     said = (*said, *(["noise whitened with the file's noise scan"] if white else []), *more)
     bright = float(image.abs().flatten().quantile(0.99))
     if not bright > 0:
@@ -86,7 +90,8 @@ def fit_cartesian(params: Mri, measurement: Measurement) -> Fitted:
         sigma = _outer_noise(y, pattern)
         said = (*said, f"noise level from the outermost {_OUTER:.0%} of the samples of k-space")
     weights = torch.from_numpy(pattern).to(y.real.dtype).to(y.device)[None, None]
-    physics = build(weights, maps, shape=(2, *size), noise_model=None)
+    physics = build(weights, maps, shape=(2, *size), noise_model=None, outside=outside)
+    y = y if outside is None else torch.cat([y, torch.zeros_like(y[:, :1])], 1)
 
     def made(noise_model: Any) -> Any:
         copy = physics.clone()
@@ -118,8 +123,8 @@ def _pattern(params: Mri, y: Tensor, stated: NDArray[Any] | None) -> tuple[NDArr
 
 def _coils(
     params: ReceiveCoils, y: Tensor, pattern: NDArray[np.bool_], size: tuple[int, int]
-) -> tuple[Tensor, Tensor | None, Tensor, tuple[str, ...]]:
-    """k-space of the coils that are kept, their maps, the image of the centre (H, W), and what to say."""
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor, tuple[str, ...]]:
+    """k-space of the coils that are kept, their maps, where there is no signal, the image of the centre (H, W), and what to say."""
     rows, columns = calibration_size(pattern)
     rows = size[0] if len(pattern) == 1 else rows
     if params.calibration != "auto":
@@ -132,7 +137,7 @@ def _coils(
         kept = params.compress or VIRTUAL
         said.append(f"{y.shape[1]} coils compressed to {kept}")
         y = torch.einsum("ab,zb...->za...", compression(y[0], kept), y)
-    block = centre(y, (rows, columns))[0]
+    block, outside = centre(y, (rows, columns))[0], None
     if given is None and y.shape[1] > 1:
         if min(rows, columns) < params.kernel + 2:
             raise InputError(
@@ -140,17 +145,29 @@ def _coils(
                 "give them: -s operator.maps=maps.npy",
             )
         said.append(f"coil maps by ESPIRiT from the central {rows} x {columns} samples of k-space")
-        given = espirit(block.cpu(), size, kernel=params.kernel)[0][None].to(y)
+        maps, eigenvalue = espirit(block.cpu(), size, kernel=params.kernel)
+        given, outside = maps[None].to(y), _without_signal(eigenvalue, y)
+        if outside is not None:
+            given = given * (1 - outside)
+            said.append(f"{float(outside.mean()):.0%} of the image are without signal (ESPIRiT) and held near zero")
     low = torch.zeros_like(y[0])
     top, left = size[0] // 2 - rows // 2, size[1] // 2 - columns // 2
     low[:, top : top + rows, left : left + columns] = block * hann(rows, columns).to(block)
     images = fourier(low, inverse=True)
     if given is None:
-        return y, None, images[0], tuple(said)
+        return y, None, None, images[0], tuple(said)
     image = (given[0].conj() * images).sum(0)
     if params.maps is None:
         given = given * torch.exp(1j * torch.angle(image))
-    return y, given, image, tuple(said)
+    return y, given, outside, image, tuple(said)
+
+
+def _without_signal(eigenvalue: Tensor, like: Tensor) -> Tensor | None:
+    """(1, 1, H, W), 1 away from the object: filled, and two pixels wider than where the eigenvalue is near 1."""
+    inside = binary_dilation(binary_fill_holes((eigenvalue > _SIGNAL).numpy()), iterations=_MARGIN)
+    if inside.all() or not inside.any():
+        return None
+    return torch.from_numpy(~inside)[None, None].to(like.device, like.real.dtype)
 
 
 def hann(rows: int, columns: int) -> Tensor:

@@ -13,6 +13,7 @@ from inverse.linalg import conjugate_gradients
 from inverse.observation import Observation, observed
 from inverse.operators.build import build_operator
 from inverse.operators.catalog_mri import Mri
+from inverse.operators.checks import check_operator
 from inverse.operators.coils import birdcage, calibration_size, centre, compression, espirit, whitening
 from inverse.operators.measured import Measurement
 from inverse.operators.mri import MultiCoil, RowCoils, SingleCoil, build, fourier, to_complex
@@ -154,6 +155,30 @@ def test_whitened_noise_is_white_and_compression_keeps_the_signal():
     torch.testing.assert_close((rows @ signal).norm(), signal.norm())
 
 
+@pytest.mark.parametrize("form", [RowCoils, MultiCoil])
+def test_pixels_without_signal_are_one_more_observed_channel(form):
+    pattern = torch.from_numpy(sampling(Mri(pattern="equispaced", acceleration=2, center_lines=8), (15, 21)))[
+        None, None
+    ].double()
+    outside = torch.zeros(1, 1, 15, 21, dtype=torch.float64)
+    outside[..., :4] = 1
+    maps = torch.from_numpy(birdcage(3, (15, 21)))[None] * (1 - outside)
+    physics = form(pattern, maps, shape=(2, 15, 21), noise_model=noise_model(0.1), outside=outside)
+    assert all(row.ok for row in check_operator(physics, (2, 15, 21), dtype=torch.float64))
+    x = torch.randn(1, 2, 15, 21, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = physics.A(x)
+    torch.testing.assert_close(y[:, 3:], to_complex(x) * outside)
+    assert int(Observation.create(y, physics).count()) == 2 * int((y != 0).sum())
+
+
+def test_the_background_of_a_phantom_is_known_to_be_empty():
+    physics = fitted(scan()[0]).build(None)
+    image = phantom().abs()
+    assert 0.1 < float(physics.outside.mean()) < 0.5
+    assert float((image * physics.outside[0, 0]).max()) < 0.1 * float(image.max())
+    assert not bool((physics.maps.abs().sum(1, keepdim=True) * physics.outside).any())
+
+
 @pytest.mark.parametrize(
     ("pattern", "size"),
     [(np.ones((1, 20), bool), (1, 20)), (np.arange(20)[None] % 2 == 0, (1, 1)), (np.zeros((1, 20), bool), (0, 0))],
@@ -190,6 +215,7 @@ def test_fit_reads_the_pattern_from_the_zeros():
     physics = fitted(y * taken).build(noise_model(0.1))
     assert isinstance(physics, MultiCoil)
     assert torch.equal(physics.observed_mask[0, 0] > 0, taken)
+    assert torch.equal(physics.pattern[0, 0] > 0, taken)
 
 
 def test_fit_uses_only_the_calibration_lines_for_its_maps():
@@ -210,7 +236,7 @@ def test_noise_scan_whitens():
     )
     found = fitted(y * gains[None, :, :, None], facts={"noise": noise.numpy()})
     assert found.sigma / found.scale == pytest.approx(2**-0.5)
-    corner = (found.y / found.scale)[..., :6, :6].abs().square().mean()
+    corner = (found.y / found.scale)[:, :6, :6, :6].abs().square().mean()
     assert float(corner) == pytest.approx(1, rel=0.2)
     with pytest.raises(InputError, match="noise scan of shape"):
         fitted(y, facts={"noise": noise[:3].numpy()})
@@ -218,7 +244,7 @@ def test_noise_scan_whitens():
 
 def test_coils_are_compressed_and_maps_of_a_file_are_used(tmp_path):
     y, maps, _ = scan()
-    assert fitted(y, compress=4).y.shape[1] == 4
+    assert fitted(y, compress=4).build(None).maps.shape[1] == 4
     np.save(tmp_path / "maps.npy", maps.numpy())
     physics = fitted(y, maps=str(tmp_path / "maps.npy")).build(noise_model(0.1))
     torch.testing.assert_close(physics.maps[0], maps)
