@@ -111,7 +111,8 @@ def from_unit(array: Array, *, like: Picture, span: Span | None = None) -> tuple
     """An array in data units as a picture of the same kind as `like`.
 
     Args:
-        array: (C, H, W) in data units, C the channels of `like`; height and width may differ from those of `like`.
+        array: (C, H, W) in data units; height and width may differ from those of `like`, and so may the channels, where an operator
+            measures others than its unknown has (a grey picture that gets colours: its colour profile is left out).
         like: The picture whose dtype, format and metadata are taken over. Where the size differs, alpha is resampled,
             the resolution is scaled so that the physical extent stays, and metadata that names the old size is dropped.
         span: As `to_unit` was given it.
@@ -120,8 +121,8 @@ def from_unit(array: Array, *, like: Picture, span: Span | None = None) -> tuple
         The picture, and the fraction of values that rounding to an integer format had to clip (0 for floats).
     """
     array = np.asarray(array)
-    if array.ndim != 3 or array.shape[0] != like.channels:
-        raise ValueError(f"expected ({like.channels}, H, W), got shape {array.shape}")
+    if array.ndim != 3:
+        raise ValueError(f"expected (C, H, W), got shape {array.shape}")
     bad = int(array.size - np.isfinite(array).sum())
     if bad:
         raise InverseError(f"the result has {bad} NaN or infinite values of {array.size}", "nothing was written")
@@ -135,8 +136,10 @@ def from_unit(array: Array, *, like: Picture, span: Span | None = None) -> tuple
         pixels = np.clip(levels, bottom, top)
     elif span is not None:
         pixels = span[0] + (span[1] - span[0]) * pixels.astype(np.float64)
-    pixels = np.ascontiguousarray(pixels[..., 0] if like.array.ndim == 2 else pixels).astype(dtype)
-    changed = replace(like, array=pixels)
+    same = pixels.shape[-1] == like.channels
+    plane = pixels.shape[-1] == 1 and (like.array.ndim == 2 or not same)
+    pixels = np.ascontiguousarray(pixels[..., 0] if plane else pixels).astype(dtype)
+    changed = replace(like, array=pixels) if same else replace(like, array=pixels, icc=None)
     return (changed if pixels.shape[:2] == like.size else _resized(changed, like.size)), clipped
 
 
