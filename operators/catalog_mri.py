@@ -18,7 +18,7 @@ class ReceiveCoils(Operator):
     maps: File | None = Field(default=None, description="coil maps: a complex .npy array (coils, H, W)")
     calibration: Literal["auto"] | Annotated[int, Field(ge=8)] = Field(
         default="auto",
-        description="side in k-space samples of the fully sampled centre that the coil maps are computed from; auto: all of it",
+        description="side in k-space samples of the fully sampled centre that the coil maps are computed from; auto: at most 24",
     )
     kernel: int = Field(default=6, ge=3, le=12, description="side of the ESPIRiT kernels in k-space samples")
     compress: int | None = Field(

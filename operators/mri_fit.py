@@ -5,8 +5,9 @@ In this order, each step said in the report:
 1. The pattern: the file's own, or where k-space is not zero; a ``pattern`` of the recipe leaves some of these samples out (retrospective undersampling).
 2. With a noise scan the coils are whitened, :math:`y' = L^{-1} y` with the noise covariance :math:`L L^H`. Without one they are left as they are.
 3. More coils than ``compress`` (12 unless given) become that many virtual ones by a singular value decomposition.
-4. Coil maps by ESPIRiT from the fully sampled centre alone, turned to the phase of the image of that centre: the unknown is nearly real. Where
-   their eigenvalue tells that there is no signal (below 0.9, holes filled, 2 pixels of margin), the image is held near zero.
+4. Coil maps by ESPIRiT from the fully sampled centre alone (24 x 24 samples of it unless given), turned to the phase of the image of that centre:
+   the unknown is nearly real. Where their eigenvalue tells that there is no signal (below 0.9, holes filled, 2 pixels of margin), the image is
+   held near zero.
 5. Scale: the 99 % quantile of the magnitude of the image of the centre becomes `BRIGHT`, so that the brightest pixels are near 1.
 6. Noise level (of each real component): 1/sqrt(2) after whitening, else from the outermost 5 % of the samples that were taken, where signal is
    weakest: :math:`\mathrm{median} |y|^2 = 2 \ln 2\, \sigma^2`, pooled over the coils.
@@ -34,6 +35,8 @@ __all__ = ["BRIGHT", "fit_cartesian", "hann", "whitened"]
 
 BRIGHT = 0.5
 VIRTUAL = 12
+CALIBRATION = 24
+"""Side of the centre that maps are computed from: more of it lets edges of the image into the maps."""
 _OUTER = 0.05
 _SIGNAL = 0.9
 _MARGIN = 2
@@ -127,8 +130,8 @@ def _coils(
     """k-space of the coils that are kept, their maps, where there is no signal, the image of the centre (H, W), and what to say."""
     rows, columns = calibration_size(pattern)
     rows = size[0] if len(pattern) == 1 else rows
-    if params.calibration != "auto":
-        rows, columns = min(rows, params.calibration), min(columns, params.calibration)
+    side = CALIBRATION if params.calibration == "auto" else params.calibration
+    rows, columns = min(rows, side), min(columns, side)
     given = coil_maps(params, size, y.real.dtype) if params.maps is not None else None
     said: list[str] = []
     if given is not None and given.shape[1] != y.shape[1]:

@@ -22,12 +22,12 @@ from inverse.operators.catalog_mri import MriRadial
 from inverse.operators.coils import compression, espirit
 from inverse.operators.measured import Fitted, Measurement
 from inverse.operators.mri import coil_maps, fourier, to_complex, to_pair
-from inverse.operators.mri_fit import BRIGHT, VIRTUAL, hann, whitened
+from inverse.operators.mri_fit import BRIGHT, CALIBRATION, VIRTUAL, hann, whitened
 from inverse.operators.mri_radial import NonCartesian, trajectory
 
 __all__ = ["fit_radial"]
 
-_SIDE = 24
+
 _OUTER = 0.05
 _ITERATIONS = 20
 
@@ -44,7 +44,7 @@ def fit_radial(params: MriRadial, measurement: Measurement) -> Fitted:
     if params.maps is None and y.shape[1] > kept:
         said.append(f"{y.shape[1]} coils compressed to {kept}")
         y = torch.einsum("ab,zb...->za...", compression(y[0], kept), y)
-    side = _SIDE if params.calibration == "auto" else params.calibration
+    side = CALIBRATION if params.calibration == "auto" else params.calibration
     block = _centre(y, points, size, side)
     maps = coil_maps(params, size, y.real.dtype) if params.maps is not None else None
     if maps is not None and maps.shape[1] != y.shape[1]:
