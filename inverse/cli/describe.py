@@ -128,7 +128,10 @@ def _block(mask: NDArray[np.bool_]) -> str:
 def _values(pictures: Any) -> dict[str, Any]:
     """Type and, for each channel, the range and mean of what the file holds."""
     kinds = pictures[0].array.dtype
-    lows, highs, sums, counts = [], [], [], []
+    lows: list[Any] = []
+    highs: list[Any] = []
+    sums: list[Any] = []
+    counts: list[Any] = []
     for picture in pictures:
         planes = picture.array.reshape(-1, picture.channels)
         if picture.valid is not None:
@@ -178,9 +181,10 @@ def _voxels(header: Any) -> dict[str, Any]:
 
 
 def _orientation(affine: Any) -> tuple[str, ...]:
-    import nibabel
+    from nibabel.orientations import aff2axcodes
 
-    return tuple(str(code) for code in nibabel.aff2axcodes(affine))
+    codes: Any = aff2axcodes
+    return tuple(str(code) for code in codes(affine))
 
 
 def _named(extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,7 +228,7 @@ def noise_level(picture: Picture) -> float | None:
         return None
     detail = even[:, ::2, ::2] - even[:, 1::2, ::2] - even[:, ::2, 1::2] + even[:, 1::2, 1::2]
     if picture.valid is not None:
-        valid = picture.valid if picture.valid.ndim == 2 else picture.valid.all(-1)
-        valid = valid[:height, :width].reshape(height // 2, 2, width // 2, 2).all((1, 3))
-        detail = detail[:, valid] if valid.any() else detail
+        valid = np.asarray(picture.valid if picture.valid.ndim == 2 else picture.valid.all(-1))
+        whole = np.asarray(valid[:height, :width].reshape(height // 2, 2, width // 2, 2).all((1, 3)))
+        detail = detail[:, whole] if whole.any() else detail
     return round(float(np.median(np.abs(detail))) / 2 / 0.6745, 5)

@@ -59,7 +59,7 @@ def _scene(picture: Picture, noise: float) -> list[Row]:
     if picture.valid is not None:
         from inverse.io.nodata import footprint
 
-        valid = picture.valid if picture.valid.ndim == 2 else picture.valid.all(-1)
+        valid = np.asarray(picture.valid if picture.valid.ndim == 2 else picture.valid.all(-1))
         gaps = footprint(valid) & ~valid
         share = 100 * float(gaps.mean())
         if share >= 1 and _striped(gaps):

@@ -33,6 +33,7 @@ _GEO_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
 _LOSSLESS = ("deflate", "lzw", "zstd", "packbits", "lzma")
 _MOST_INFLATION = 1100  # deflate's own limit is 1032
 _UNCHECKED = 2**28
+_MOST_BANDS = 2048  # GDAL spends seconds on the bands of a damaged header
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,9 @@ def opened(content: bytes | str | os.PathLike[str], source: str) -> Iterator[Any
                 yield stack.enter_context(memory.open(driver="GTiff"))
             else:
                 yield stack.enter_context(rasterio.open(os.fspath(content), driver="GTiff", sharing=False))
-        except rasterio.errors.RasterioError as error:
+        except InputError:
+            raise
+        except Exception as error:  # beside its own errors rasterio lets GDAL's through, which have no public class
             reason = " ".join(str(error.__cause__ or error).split())[:160]
             raise InputError(f"{source}: broken GeoTIFF: {reason}", "copy or export the file again") from error
 
@@ -127,10 +130,28 @@ def decode(content: bytes | str | os.PathLike[str], *, source: str) -> Picture:
                 f"{source}: {dataset.width} x {dataset.height} x {dataset.count} pixels declared in {length} bytes",
                 "copy or export the file again",
             )
+        crs = dataset.crs
+        if (crs is None or not (crs.is_projected or crs.is_geographic)) and _promises_crs(content):
+            raise InputError(
+                f"{source}: broken GeoTIFF: its coordinate system cannot be read, the result would lie nowhere",
+                "set it: gdal_edit.py -a_srs EPSG:...",
+            )
         return picture_of(dataset, None, source)
 
 
+def _promises_crs(content: bytes | str | os.PathLike[str]) -> bool:
+    """Whether the geo keys say that coordinates are projected or geographic."""
+    try:
+        with tifffile.TiffFile(BytesIO(content) if isinstance(content, bytes) else content) as file:
+            keys = file.pages.first.tags[34735].value
+    except Exception:  # tifffile raises a dozen types on damaged files
+        return False
+    return any(key == 1024 and value in (1, 2) for key, value in zip(keys[4::4], keys[7::4], strict=False))
+
+
 def types(dataset: Any, source: str) -> tuple[str, ...]:
+    if dataset.count > _MOST_BANDS:
+        raise InputError(f"{source}: {dataset.count} bands, allowed are {_MOST_BANDS}", "is its header damaged?")
     kinds = tuple(str(kind) for kind in dataset.dtypes)
     if any(kind.startswith("complex") for kind in kinds):
         raise InputError(f"{source}: complex values ({kinds[0]})", "take their magnitude or intensity first")

@@ -83,7 +83,7 @@ def _header(file: BinaryIO, source: str) -> tuple[Any, tuple[int, ...]]:
     start = file.read(4)
     file.seek(0)
     second = 540 in (int.from_bytes(start, "little"), int.from_bytes(start, "big"))
-    kind = nibabel.Nifti2Header if second else nibabel.Nifti1Header
+    kind: Any = nibabel.Nifti2Header if second else nibabel.Nifti1Header
     level = nibabel.imageglobals.logger.level
     nibabel.imageglobals.logger.setLevel(logging.CRITICAL)
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -75,7 +76,8 @@ def _content(file: tifffile.TiffFile, length: int, source: str) -> Picture | Vol
             f"{source}: its OME-XML does not fit its pages; some may be in other files, which are never opened",
             "export all pages into one file",
         )
-    notes: tuple[str, ...] = ()
+    lost = _tags(file, file.pages.first.offset) - len(file.pages.first.tags)
+    notes: tuple[str, ...] = (f"damaged: {lost} of its tags cannot be read",) if lost > 0 else ()
     photometric = int(page.photometric)
     if photometric not in (0, 1, 2, 3) and not (photometric == 6 and page.compression == 7):
         name = tifffile.PHOTOMETRIC(photometric).name
@@ -86,11 +88,11 @@ def _content(file: tifffile.TiffFile, length: int, source: str) -> Picture | Vol
     array = axes.arranged(series.asarray().reshape([size for _, size in _long(series)]))
     if array.dtype == bool:
         array = array.astype(np.uint8) * np.uint8(255)
-        notes = ("1 bit, converted to 8-bit grey",)
+        notes += ("1 bit, converted to 8-bit grey",)
     if photometric == 3:
         colours = _colours(np.asarray(page.colormap, np.uint16))
         array = np.moveaxis(colours[:, array], 0, -1)
-        notes = (f"palette, converted to {8 * colours.itemsize}-bit RGB",)
+        notes += (f"palette, converted to {8 * colours.itemsize}-bit RGB",)
     if photometric == 0 and array.dtype.kind == "u":
         array, notes = np.iinfo(array.dtype).max - array, (*notes, "white-is-zero, inverted")
     array, alpha, kind = _split_alpha(array, [int(value) for value in page.extrasamples])
@@ -143,6 +145,12 @@ def _content(file: tifffile.TiffFile, length: int, source: str) -> Picture | Vol
         notes=(*notes, f"{front}: {len(pictures)} slices", SAID),
         source=source,
     )
+
+
+def _tags(file: tifffile.TiffFile, offset: int) -> int:
+    """How many tags a directory declares."""
+    file.filehandle.seek(offset)
+    return int(struct.unpack(file.tiff.tagnoformat, file.filehandle.read(file.tiff.tagnosize))[0])
 
 
 def _long(series: Any) -> list[tuple[str, int]]:

@@ -105,7 +105,7 @@ def described(extra: Mapping[str, Any], values: Array, axes: Axes) -> str | None
 
 def _pages(values: Array, axes: Axes) -> int:
     inside = values.shape[axes.names.index("S")] if "S" in axes.names else 1
-    return values.size // (inside * values.shape[axes.names.index("Y")] * values.shape[axes.names.index("X")])
+    return int(values.size // (inside * values.shape[axes.names.index("Y")] * values.shape[axes.names.index("X")]))
 
 
 def edited(xml: str, size: tuple[int, ...], old: tuple[int, int], dtype: np.dtype[Any], pages: int) -> str:

@@ -87,7 +87,8 @@ def _attributes(folder: Path, source: str) -> dict[str, Any]:
 
 def _arrays(root: Path, source: str) -> list[str]:
     """Paths of the arrays below a folder, chunk folders left out."""
-    found, left = [], [root]
+    found: list[str] = []
+    left = [root]
     while left and len(found) < _MOST:
         folder = left.pop()
         if _metadata(folder, source) is not None:

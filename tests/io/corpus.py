@@ -160,15 +160,17 @@ def scene(array: Any, **changes: Any) -> bytes:
         return bytes(memory.read())
 
 
-def wrong_keys(data: bytes) -> bytes:
-    """The geo keys of a scene replaced by ones that name no coordinate system."""
-    at = data.find(struct.pack("<4H", 1, 1, 0, 7))
-    return patched(data, at, struct.pack("<4H", 1, 1, 0, 60000)) if at > 0 else data[: len(data) // 2]
+def wrong_crs() -> bytes:
+    """A scene whose geo keys have a key of a type that does not exist."""
+    data = scene(GREY)
+    return data.replace(struct.pack("<4H", 1026, 34737, 22, 0), struct.pack("<4H", 1026, 999, 22, 0))
 
 
+bad("geo-crs.tif", "broken GeoTIFF", put(wrong_crs()))
 bad("geo-truncated.tif", "", put(scene(GREY)[:700]))
 bad("geo-all-nodata.tif", "no pixel has a value", put(scene(GREY * np.uint8(0), nodata=0)))
 bad("geo-complex.tif", "complex", put(scene(GREY.astype(np.complex64))))
+bad("geo-bands.tif", "42753 bands", put(entry(scene(GREY), 277, 42753)))
 bad("geo-absurd.tif", "", put(entry(entry(scene(GREY), 256, 2**24), 257, 2**24)))
 
 
