@@ -89,6 +89,7 @@ SPECS: tuple[OperatorSpec, ...] = (
         "linear; spectral with one coil, and with more if whole columns are sampled",
         "inverse.operators.mri:locate",
         "inverse.operators.mri_fit:fit_cartesian",
+        channels=2,
     ),
     OperatorSpec(
         "mri-radial",
@@ -99,5 +100,7 @@ SPECS: tuple[OperatorSpec, ...] = (
         "linear",
         "inverse.operators.mri_radial:locate",
         "inverse.operators.mri_radial_fit:fit_radial",
+        example={"spokes": 31},
+        channels=2,
     ),
 )

@@ -363,6 +363,7 @@ SPECS: tuple[OperatorSpec, ...] = (
         "blocks and ringing of a JPEG file",
         "y = J(x) + n, J: luma and subsampled chroma, DCT of 8 x 8 blocks rounded to multiples of q, and back (libjpeg)",
         "nonlinear",
+        measured="inverse.operators.jpeg:fitted",
         example={"quality": 30},
     ),
     OperatorSpec(

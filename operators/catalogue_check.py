@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from deepinv.physics import DecomposablePhysics, LinearPhysics
 
+from inverse.errors import InverseError
 from inverse.operators.build import build_operator
 from inverse.operators.catalog import operator_spec, operators
 from inverse.operators.checks import Check, check_operator
@@ -25,7 +26,8 @@ class Checked:
     Attributes:
         kind: Registry name.
         shape: (C, H, W) of the unknown.
-        sort: ``spectral``, ``linear`` or ``nonlinear``: what it was built as.
+        sort: ``spectral``, ``linear`` or ``nonlinear``: what it was built as; ``missing``: its optional package is not installed, and
+            nothing was measured.
         checks: What was measured, by name.
     """
 
@@ -53,8 +55,14 @@ def check_catalogue(kinds: Iterable[str] = (), *, dtype: torch.dtype = torch.flo
     for kind in kinds or operators():
         spec = operator_spec(kind)
         for shape in example_shapes(spec):
-            with tempfile.TemporaryDirectory() as folder:
-                physics = build_operator(written(spec, shape, Path(folder)), shape=shape, dtype=dtype, noise=0.02)
+            try:
+                with tempfile.TemporaryDirectory() as folder:
+                    physics = build_operator(written(spec, shape, Path(folder)), shape=shape, dtype=dtype, noise=0.02)
+            except InverseError as error:
+                if "pip install" not in str(error):
+                    raise
+                yield Checked(kind, shape, "missing", {})
+                continue
             sort = "linear" if isinstance(physics, LinearPhysics) else "nonlinear"
             sort = "spectral" if isinstance(physics, DecomposablePhysics) else sort
             rows = check_operator(physics, shape, dtype=dtype)

@@ -53,12 +53,16 @@ def tables(quality: int) -> tuple[Tensor, Tensor]:
     return luma, chroma
 
 
-def _through(x: Tensor, tie: float | Tensor = 0.5) -> Tensor:
+_HALF = 0.5 + 1e-4
+"""Halves that rounding errors have made a little less are still halves."""
+
+
+def _through(x: Tensor, tie: float | Tensor = _HALF) -> Tensor:
     """Rounded, halves up unless ``tie`` says otherwise; the gradient of the identity."""
     return x + ((x + tie).floor() - x).detach()
 
 
-def _exact(x: Tensor, tie: float | Tensor = 0.5) -> Tensor:
+def _exact(x: Tensor, tie: float | Tensor = _HALF) -> Tensor:
     del tie
     return x
 
@@ -124,7 +128,8 @@ class Jpeg(Cloned, Physics):
         whole = pad(plane, (0, -width % 8, 0, -height % 8), mode="replicate")
         basis, steps = self.basis.to(plane.dtype)[0, 0], self.steps.to(plane.dtype)[:, table]
         blocks = whole.unfold(2, 8, 8).unfold(3, 8, 8)
-        coefficients = (basis @ blocks @ basis.T) / steps
+        # libjpeg's coefficients are whole eighths, so many lie exactly between two steps
+        coefficients = rounded(8 * (basis @ blocks @ basis.T)) / (8 * steps)
         kept = rounded(coefficients, 0.5 + 1e-4 * coefficients.detach().sign()) * steps  # halves away from zero
         back = rounded(basis.T @ kept @ basis).clamp(-128, 127)
         return back.permute(0, 1, 2, 4, 3, 5).reshape(whole.shape)[..., :height, :width]
