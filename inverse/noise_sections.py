@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import JsonSchemaValue
@@ -148,7 +148,11 @@ class _AnyOf:
         return schema
 
 
-Noise = Annotated[Union[tuple(NOISES.values())], Field(discriminator="kind"), _AnyOf()]  # noqa: UP007
+Noise = Annotated[
+    GaussianNoise | CorrelatedNoise | PoissonNoise | PoissonGaussianNoise | RicianNoise | UniformNoise,
+    Field(discriminator="kind"),
+    _AnyOf(),
+]
 """What the measurement adds to the operator's output."""
 
 

@@ -85,7 +85,8 @@ def _kinds(section: str) -> list[str]:
     from inverse.noise_sections import NOISES
     from inverse.recipe_sections import method_models, operator_models
 
-    return sorted({"method": method_models, "noise": lambda: NOISES}.get(section, operator_models)())
+    tables: dict[str, Callable[[], Mapping[str, Any]]] = {"method": method_models, "noise": lambda: NOISES}
+    return sorted(tables.get(section, operator_models)())
 
 
 def _allowed(detail: ErrorDetails) -> str:

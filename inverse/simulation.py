@@ -139,7 +139,7 @@ def _one(
     x = _whole(opened.measurement(recipe.data.transfer).y, recipe)
     physics = build_operator(recipe.located()["operator"], shape=tuple(x.shape[1:]))
     y = _measured(x, physics, recipe.noise, noise, seed=recipe.run.seed, item=source.item)
-    frame = _frame(x, physics)
+    shown = _frame(x, physics)
     made = {
         "operator": recipe.resolved()["operator"],
         **_facts(noise),
@@ -156,12 +156,12 @@ def _one(
     else:
         result = _float_picture(encode(measured) if recipe.data.transfer == "linear" else measured)
     write(folder / "measured" / name, result, provenance=provenance, overwrite=overwrite)
-    if tuple(frame.shape) == (1, picture.channels, *picture.size):
+    if tuple(shown.shape) == (1, picture.channels, *picture.size):
         from inverse.io import atomic_bytes
 
         atomic_bytes(folder / "truth" / source.item, source.path.read_bytes(), overwrite=overwrite)
     else:
-        cropped, _ = from_data(frame[0].numpy(), like=picture, transfer=recipe.data.transfer, span=opened.span)
+        cropped, _ = from_data(shown[0].numpy(), like=picture, transfer=recipe.data.transfer, span=opened.span)
         write(folder / "truth" / source.item, cropped, overwrite=overwrite)
         notes.append(f"{source.item}: the truth was cropped to the frame of the measurement")
     mask = _mask(physics, y)

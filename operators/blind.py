@@ -103,7 +103,8 @@ Transfer = Callable[[_Spectrum, Sequence[float], float], Array]
 
 
 def _gaussian(at: _Spectrum, theta: Sequence[float], fill: float) -> Array:
-    return np.exp(-((2 * math.pi * theta[0] * at.radius) ** 2))
+    found: Array = np.exp(-((2 * math.pi * theta[0] * at.radius) ** 2))
+    return found
 
 
 def _line(at: _Spectrum, theta: Sequence[float], fill: float) -> Array:
@@ -116,7 +117,8 @@ def _disc(at: _Spectrum, theta: Sequence[float], fill: float) -> Array:
     from scipy.special import j1
 
     argument = 2 * math.pi * theta[0] * at.radius
-    return (2 * j1(argument) / argument) ** 2 + fill / (1 + (theta[0] * at.radius) ** 2)
+    found: Array = (2 * j1(argument) / argument) ** 2 + fill / (1 + (theta[0] * at.radius) ** 2)
+    return found
 
 
 _WIDTHS = [(width,) for width in (0.3, 0.7, 1.2, 2.0, 3.2, 5.0, 8.0)]
@@ -158,7 +160,7 @@ def estimate_blur(y: Tensor, kind: str, known: Mapping[str, float] | None = None
     level = float(np.log(np.median(at.power * at.radius**EXPONENT)))
     first = [level, EXPONENT, float(np.log(np.percentile(at.power, 5))), FILL]
 
-    def theta_of(values: Sequence[float]) -> list[float]:
+    def theta_of(values: Sequence[float] | Array) -> list[float]:
         given = iter(values)
         return [next(given) if index in free else fixed[name] for index, name in enumerate(names)]
 
@@ -223,7 +225,8 @@ def _clusters(at: _Spectrum) -> NDArray[np.int64]:
     """Rings of a third of an octave in sectors of 30 degrees: where a scene departs from the power law it does so in all of one."""
     ring = np.floor(3 * np.log2(at.radius / at.radius.min())).astype(np.int64)
     sector = np.floor(6 * (np.arctan2(at.rows, at.columns) / math.pi + 0.5)).astype(np.int64).clip(0, 5)
-    return ring * 6 + sector
+    found: NDArray[np.int64] = ring * 6 + sector
+    return found
 
 
 def _uncertainty(

@@ -77,9 +77,8 @@ def operator_for(
         RecipeError: as in `build_operator`.
         InputError: as in `build_operator`.
     """
-    model, shape = located(
-        {"kind": operator, **params} if isinstance(operator, str) else {**_plain(operator), **params}, measurement_shape
-    )
+    _, given = _validated(operator, params)
+    model, shape = located(given, measurement_shape)
     return _build(*_validated(model, {}), shape, noise, device, dtype), shape
 
 
@@ -203,8 +202,8 @@ def _shape(shape: Sequence[int]) -> tuple[int, ...]:
 def _validated(
     operator: str | Mapping[str, Any] | BaseModel, params: Mapping[str, Any]
 ) -> tuple[OperatorSpec, BaseModel]:
-    operator = _plain(operator)
-    given = {"kind": operator, **params} if isinstance(operator, str) else {**operator, **params}
+    given: dict[str, Any] = {"kind": operator} if isinstance(operator, str) else dict(_plain(operator))
+    given.update(params)
     if not isinstance(given.get("kind"), str):
         raise RecipeError(
             "the operator has no kind", "give one: {kind: gaussian-blur, sigma: 2.0}; see inverse list operators"

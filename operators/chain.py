@@ -7,7 +7,7 @@ observed. A blur with a free boundary can only come first: behind another operat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from deepinv.physics import LinearPhysics, Physics
@@ -47,13 +47,13 @@ class Chain(Linear):
     def A(self, x: Tensor, **_: Any) -> Tensor:
         """(B, C, H, W) to the measurement."""
         for part in self.parts:
-            x = part.A(x)
+            x = cast("Physics", part).A(x)
         return x
 
     def A_adjoint(self, y: Tensor, **_: Any) -> Tensor:
         """The adjoint."""
         for part in reversed(self.parts):
-            y = part.A_adjoint(y)
+            y = cast("LinearPhysics", part).A_adjoint(y)
         return y
 
 
@@ -72,7 +72,7 @@ class NonlinearChain(Cloned, Physics):
     def A(self, x: Tensor, **_: Any) -> Tensor:
         """(B, C, H, W) to the measurement."""
         for part in self.parts:
-            x = part.A(x)
+            x = cast("Physics", part).A(x)
         return x
 
 

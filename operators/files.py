@@ -71,9 +71,9 @@ def load_plane(path: str, *, reduce: Callable[..., Any]) -> tuple[NDArray[Any], 
         InputError: a file that cannot be read, or an array that is not 2-D.
     """
     if _form(path) is None:
-        from inverse.io import read
+        from inverse.io import read_picture
 
-        image = np.asarray(read(path, name=Path(path).name).array)
+        image = np.asarray(read_picture(path, name=Path(path).name).array)
         return (reduce(image, axis=2) if image.ndim == 3 else image), False
     array = load_array(path)
     if array.ndim != 2 or array.size == 0:

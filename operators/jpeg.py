@@ -117,7 +117,8 @@ class Jpeg(Cloned, Physics):
         chroma = self._plane(rounded(chroma + 128, tie) - 128, 1, rounded)
         if rows * columns > 1:
             chroma = rounded(interpolate(chroma, scale_factor=self.factors, mode="bilinear")[..., :height, :width])
-        return rounded(self._mix(torch.cat([luma + 128, chroma], 1), _RGB)).clamp(0, 255) / 255
+        image: Tensor = rounded(self._mix(torch.cat([luma + 128, chroma], 1), _RGB)).clamp(0, 255) / 255
+        return image
 
     def _mix(self, x: Tensor, matrix: Any) -> Tensor:
         return torch.einsum("ij,bjhw->bihw", torch.tensor(matrix, dtype=x.dtype, device=x.device), x)
@@ -132,7 +133,8 @@ class Jpeg(Cloned, Physics):
         coefficients = rounded(8 * (basis @ blocks @ basis.T)) / (8 * steps)
         kept = rounded(coefficients, 0.5 + 1e-4 * coefficients.detach().sign()) * steps  # halves away from zero
         back = rounded(basis.T @ kept @ basis).clamp(-128, 127)
-        return back.permute(0, 1, 2, 4, 3, 5).reshape(whole.shape)[..., :height, :width]
+        plane: Tensor = back.permute(0, 1, 2, 4, 3, 5).reshape(whole.shape)[..., :height, :width]
+        return plane
 
 
 def jpeg(params: JpegParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Jpeg:

@@ -209,7 +209,8 @@ def _smoothed(y: Tensor, observed: Tensor | None) -> Tensor:
 
 
 def _rician(section: RicianNoise, y: Tensor, observed: Tensor | None) -> NoiseFit:
-    level, estimated, said = 0.0, section.sigma == "auto", ()
+    level, estimated = 0.0, section.sigma == "auto"
+    said: tuple[str, ...] = ()
     if estimated:
         level = noise_levels.background_rayleigh(y, _seen(y, observed))
         said = (f"noise level {level:.4g} from its background",)

@@ -127,7 +127,7 @@ def mean_and_variance(y: Tensor, seen: Tensor) -> tuple[float, float]:
 
 def smallest_step(y: Tensor, seen: Tensor) -> float:
     """Smallest distance of two observed values, NaN if there is one alone; arguments as `wavelet_sigma`."""
-    values = y[seen.expand_as(y) > 0].double().unique()
+    values = y[seen.expand_as(y) > 0].double().unique()  # type: ignore[no-untyped-call]
     gaps = values.diff()
     gaps = gaps[gaps > 1e-6 * max(float(values.abs().max()), 1e-30)]
     return float(gaps.min()) if len(gaps) else math.nan

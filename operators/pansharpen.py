@@ -188,7 +188,8 @@ def fitted(params: PansharpenParams, measurement: Measurement) -> Fitted:
 
     def build(noise_model: Any) -> Pansharpen:
         own: dict[str, Any] = {"shape": shape, "noise_model": noise_model, "dtype": y.dtype, "observed": observed.cpu()}
-        return Pansharpen(gains, ratio * weights, f, **own).to(y.device)
+        physics: Pansharpen = Pansharpen(gains, ratio * weights, f, **own).to(y.device)
+        return physics
 
     return Fitted(torch.cat([y, pixel_unshuffle(sharp, f)], 1) * observed, shape, build, sigma=noise, said=said)
 

@@ -67,7 +67,8 @@ class PhaseRetrieval(Cloned, Physics):
         else:
             coded = torch.view_as_complex(self.masks.to(x.dtype)) * x[:, None]
             field = torch.fft.fft2(coded, norm="ortho").flatten(1, 2)
-        return (field.real.square() + field.imag.square() + EPSILON**2).sqrt()
+        magnitude: Tensor = (field.real.square() + field.imag.square() + EPSILON**2).sqrt()
+        return magnitude
 
 
 def phase_retrieval(

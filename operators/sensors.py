@@ -105,7 +105,7 @@ def mtf_line(gain: float, factor: int, count: int | None = None) -> NDArray[np.f
 
 
 def _places(count: int) -> NDArray[np.float64]:
-    return np.arange(count) - (count - 1) / 2
+    return np.arange(count, dtype=np.float64) - (count - 1) / 2
 
 
 def _gaussian(width: float, count: int) -> NDArray[np.float64]:

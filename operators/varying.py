@@ -88,7 +88,8 @@ def _load(path: str) -> Kernel:
     total = kernels.sum((2, 3), keepdims=True)
     if not bool((total > 1e-12 * np.abs(kernels).sum((2, 3), keepdims=True)).all()):
         raise InputError(f"{name}: a kernel sums to {total.min():g}, allowed: more than 0", "a blur keeps brightness")
-    return kernels / total
+    scaled: np.ndarray[tuple[Any, ...], np.dtype[np.float64]] = kernels / total
+    return scaled
 
 
 def varying_blur(

@@ -188,14 +188,14 @@ def _parts(value: Tensor) -> Tensor:
 
 def _files(path: str | Path) -> list[tuple[str, Tensor]]:
     from inverse.inputs import find
-    from inverse.io import read, to_unit
+    from inverse.io import read_pictures, to_unit
 
     rows = []
     for source in find([path]):
-        picture = read(source.path, name=source.item)
-        array = picture.array.reshape(*picture.size, -1)
-        value = array.transpose(2, 0, 1) if array.dtype == np.uint8 else to_unit(picture)
-        rows.append((source.item, torch.from_numpy(np.ascontiguousarray(value))))
+        for picture in read_pictures(source.path, name=source.item):
+            array = picture.array.reshape(*picture.size, -1)
+            value = array.transpose(2, 0, 1) if array.dtype == np.uint8 else to_unit(picture)
+            rows.append((source.item, torch.from_numpy(np.ascontiguousarray(value))))
     return rows
 
 

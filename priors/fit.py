@@ -67,16 +67,18 @@ def read_images(arguments: Iterable[str | Path], *, transfer: str = "srgb") -> l
         InputError: nothing there, unreadable, NaN, smaller than 16 pixels, or different numbers of channels.
     """
     from inverse.inputs import find
-    from inverse.io import read, require
+    from inverse.io import read_pictures, require
     from inverse.light import to_data
 
     images: list[Tensor] = []
-    for source in find(arguments):
-        picture = read(source.path, name=source.item)
+    found = [
+        (source.item, picture) for source in find(arguments) for picture in read_pictures(source.path, name=source.item)
+    ]
+    for item, picture in found:
         require(picture, minimum=MINIMUM_SIDE)
         if images and picture.channels != len(images[0]):
             raise InputError(
-                f"{source.item}: {picture.channels} channels, the images before it have {len(images[0])}",
+                f"{item}: {picture.channels} channels, the images before it have {len(images[0])}",
                 "fit one prior to images of one kind: put grey and colour images into two folders",
             )
         top, left = (max(0, (side - LARGEST_SIDE) // 2) for side in picture.size)

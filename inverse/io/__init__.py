@@ -1,7 +1,7 @@
 """Image files in and out: read, write, and the mapping between a file's pixels and data units."""
 
 from inverse.io.atomic import atomic_bytes, part_path
-from inverse.io.files import float_path, read, read_picture, result_path, save_float, write, write_volume
+from inverse.io.files import float_path, read, read_picture, read_pictures, result_path, save_float, write, write_volume
 from inverse.io.picture import Picture, Span, from_channels, from_unit, require, to_channels, to_unit
 from inverse.io.scan import Scan
 from inverse.io.scans import write_scan
@@ -23,6 +23,7 @@ __all__ = [
     "part_path",
     "read",
     "read_picture",
+    "read_pictures",
     "require",
     "result_path",
     "save_float",

@@ -16,7 +16,7 @@ from inverse.io.scan import Scan
 from inverse.io.sniff import judge, load_bytes, locate
 from inverse.io.volume import Volume, float_volume
 
-__all__ = ["float_path", "read", "read_picture", "result_path", "save_float", "write", "write_volume"]
+__all__ = ["float_path", "read", "read_picture", "read_pictures", "result_path", "save_float", "write", "write_volume"]
 
 _FLOATS = ("npy", "tiff")
 
@@ -57,6 +57,18 @@ def read_picture(path: str | os.PathLike[str], *, name: str | None = None) -> Pi
         return found
     kind = f"{len(found.slices)} slices" if isinstance(found, Volume) else "raw k-space"
     raise InputError(f"{found.source}: holds {kind}, expected one image", "save each slice as a file of its own")
+
+
+def read_pictures(path: str | os.PathLike[str], *, name: str | None = None) -> tuple[Picture, ...]:
+    """As `read`, for all images of a file: one, or the slices of a volume.
+
+    Raises:
+        InputError: As `read`; or the file holds raw k-space.
+    """
+    found = read(path, name=name)
+    if isinstance(found, Scan):
+        raise InputError(f"{found.source}: holds raw k-space, expected images", "reconstruct it first")
+    return found.slices if isinstance(found, Volume) else (found,)
 
 
 def _check(found: Picture | Volume | Scan) -> None:
