@@ -9,6 +9,7 @@ Trajectories: ``radial``, spokes through the centre a golden angle (111.246 degr
 
 from __future__ import annotations
 
+import importlib
 import math
 from typing import Any
 
@@ -44,7 +45,7 @@ def trajectory(params: MriRadial, size: tuple[int, int]) -> NDArray[np.float64]:
 
 def _finufft() -> Any:
     try:
-        import finufft
+        finufft = importlib.import_module("finufft")
     except ImportError:
         raise UsageError(
             "non-Cartesian MRI needs the package finufft, which is not installed",
@@ -64,7 +65,7 @@ class _Transform(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         points, size, adjoint = ctx.rest
-        back: Tensor = _Transform.apply(gradients[0], points, size, not adjoint)  # type: ignore[no-untyped-call]
+        back: Tensor = _Transform.apply(gradients[0], points, size, not adjoint)
         return back, None, None, None
 
 
@@ -110,12 +111,12 @@ class NonCartesian(Linear):
         """(B, 2, H, W) to (B, coils, n), complex."""
         image = to_complex(x)
         images = image if self.maps is None else self.maps * image
-        y: Tensor = _Transform.apply(images, self.points, self.size, False)  # type: ignore[no-untyped-call]
+        y: Tensor = _Transform.apply(images, self.points, self.size, False)
         return y
 
     def A_adjoint(self, y: Tensor, **kwargs: Any) -> Tensor:
         """Transpose of ``A``."""
-        images: Tensor = _Transform.apply(y + 0j, self.points, self.size, True)  # type: ignore[no-untyped-call]
+        images: Tensor = _Transform.apply(y + 0j, self.points, self.size, True)
         return to_pair(images if self.maps is None else (self.maps.conj() * images).sum(1, keepdim=True))
 
 

@@ -98,18 +98,18 @@ def _samples(params: MriRadial, measurement: Measurement) -> tuple[Tensor, NDArr
                 f"Cartesian k-space resampled along {params.spokes} {params.trajectory} arms ({nyquist:.0%} as many samples)"
             ],
         )
-    size = params.image or measurement.facts.get("shape")
-    if stated is None and params.image is None:
-        raise InputError("samples without a trajectory", "give the image's size: -s operator.image=[256,256]")
-    if size is None:
-        raise InputError("samples without an image size", "give it: -s operator.image=[256,256]")
-    points = np.asarray(stated if stated is not None else trajectory(params, tuple(size)), np.float64)
+    known = params.image or measurement.facts.get("shape")
+    if known is None or (stated is None and params.image is None):
+        missing = "a trajectory" if stated is None else "an image size"
+        raise InputError(f"samples without {missing}", "give the image's size: -s operator.image=[256,256]")
+    size = (int(known[0]), int(known[1]))
+    points = np.asarray(stated if stated is not None else trajectory(params, size), np.float64)
     if points.shape != (y.shape[2], 2) or not np.isfinite(points).all() or np.abs(points).max() > 0.5:
         raise InputError(
             f"a trajectory of shape {points.shape} for {y.shape[2]} samples",
             "allowed: (n, 2), cycles per pixel within 0.5",
         )
-    return y, points, tuple(size), []
+    return y, points, size, []
 
 
 def _centre(y: Tensor, points: NDArray[Any], size: tuple[int, int], side: int) -> Tensor:

@@ -1,9 +1,10 @@
 """ISMRMRD files (Inati et al. 2017, Magn. Reson. Med. 77:411): ``/dataset/xml`` and ``/dataset/data``, one record for each readout.
 
-Read with h5py: Cartesian, two-dimensional; other trajectories and a third dimension are refused with their name. Readouts go to the rows, the phase encoding
-steps to the columns (placed by the header's centre), slices stay; averages and repetitions of a readout are averaged, and only the first contrast, phase and
-set are read. Noise scans become `Scan.noise`; navigators, phase corrections, reference scans apart from the image, feedback and dummies are skipped. Readout
-oversampling is removed as the header tells. Written: an image group, as ISMRMRD's tools write them, with the header.
+Read with h5py: Cartesian, two-dimensional; other trajectories and a third dimension are refused with their name. Readouts go to the rows, the phase
+encoding steps to the columns (placed by the header's centre), slices stay. Averages of a readout are averaged, and the noise scan divided by the root
+of their mean number; only the first contrast, phase, repetition and set are read. Noise scans become `Scan.noise`; navigators, phase corrections,
+reference scans apart from the image, feedback and dummies are skipped. Readout oversampling is removed as the header tells. Written: an image
+group, as ISMRMRD's tools write them, with the header.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _SKIPPED = {
     "phase stabilisation": 31,
 }
 _REFERENCE, _REFERENCE_AND_IMAGE, _REVERSED = 20, 21, 22
-_FIRST_ONLY = ("contrast", "phase", "set")
+_FIRST_ONLY = ("contrast", "phase", "repetition", "set")
 _GROUP = "dataset"
 
 
@@ -92,10 +93,11 @@ def _scan(records: npt.NDArray[Any], header: str, source: str) -> Scan:
         raise InputError(f"{source}: no image readouts among {len(records)} acquisitions", "is it a noise scan alone?")
     notes = [f"{int(chosen.sum())} readouts of {said} skipped" for said, chosen in skipped.items() if chosen.any()]
     if (~first).any():
-        notes.append("only the first contrast, phase and set were read")
-    kspace, mask, averaged = _placed(records[image], root, encoded, source)
-    if averaged:
-        notes.append("averages and repetitions combined")
+        notes.append("only the first contrast, phase, repetition and set were read")
+    kspace, count = _placed(records[image], root, encoded, source)
+    mask, averages = count > 0, float(count[count > 0].mean())
+    if averages > 1:
+        notes.append("averages combined")
     if encoded[0] == kspace.shape[2] and wanted[0] < encoded[0] and mask.all(1).any():
         images = image_fourier(kspace, axis=2, inverse=True)
         kspace = image_fourier(cropped(images, (wanted[0], kspace.shape[3])), axis=2)
@@ -106,7 +108,7 @@ def _scan(records: npt.NDArray[Any], header: str, source: str) -> Scan:
         shape=(kspace.shape[2], kspace.shape[3]),
         format="ismrmrd",
         mask=mask,
-        noise=_noise(records[noise], kspace.shape[1], source),
+        noise=_noise(records[noise], kspace.shape[1], averages, source),
         extra={"header": header, "recon": wanted},
         notes=tuple(notes),
         source=source,
@@ -135,8 +137,8 @@ def _readout(record: Any, source: str) -> npt.NDArray[np.complex64]:
 
 def _placed(
     records: npt.NDArray[Any], root: Any, encoded: tuple[int, int], source: str
-) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.bool_], bool]:
-    """k-space (S, coils, H, W), the mask (S, H, W), and whether readouts were averaged."""
+) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.int64]]:
+    """k-space (S, coils, H, W), and how often each sample was taken (S, H, W)."""
     head, steps = records["head"], records["head"]["idx"]
     if steps["kspace_encode_step_2"].any():
         raise InputError(f"{source}: a second phase encoding (3-D data)", "allowed: two-dimensional slices")
@@ -168,12 +170,12 @@ def _placed(
         total[where[0], :, where[1], where[2]] += line
         count[where] += 1
     total /= np.maximum(count, 1)[:, None].astype(np.float32)
-    return total, count > 0, bool((count > 1).any())
+    return total, count
 
 
-def _noise(records: npt.NDArray[Any], coils: int, source: str) -> npt.NDArray[np.complex64] | None:
+def _noise(records: npt.NDArray[Any], coils: int, averages: float, source: str) -> npt.NDArray[np.complex64] | None:
     lines = [line for line in (_readout(record, source) for record in records) if line.shape[0] == coils]
-    return np.concatenate(lines, axis=1) if lines else None
+    return np.concatenate(lines, axis=1) / np.float32(np.sqrt(averages)) if lines else None
 
 
 def encode(images: npt.NDArray[np.complex64], like: Scan, provenance: Mapping[str, str]) -> bytes:

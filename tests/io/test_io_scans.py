@@ -42,6 +42,7 @@ HEAD = np.dtype(
                     "slice",
                     "contrast",
                     "phase",
+                    "repetition",
                     "set",
                 )
             ],
@@ -135,15 +136,15 @@ def test_ismrmrd_lines_noise_scan_averages_and_navigators(tmp_path):
     scan_noise = noise(2, 40)
     lines = [({"flags": 1 << 18}, scan_noise), *columns(kspace), ({"flags": 1 << 22}, extra)]
     lines.append(({"kspace_encode_step_1": 4, "average": 1}, extra))
-    lines.append(({"kspace_encode_step_1": 5, "contrast": 1}, extra))
+    lines.append(({"kspace_encode_step_1": 5, "repetition": 1}, extra))
     found = read(ismrmrd(tmp_path / "f.h5", lines, header(16, 10, (8, 10))))
     expected = kspace.copy()
     expected[:, :, 4] = (kspace[:, :, 4] + extra) / 2
-    np.testing.assert_array_equal(found.noise, scan_noise)
+    np.testing.assert_allclose(found.noise, scan_noise / np.sqrt(1.1), rtol=1e-6)
     images = fourier(expected, (1, 2), inverse=True)[:, 4:12]
     np.testing.assert_allclose(fourier(found.kspace[0], (1, 2), inverse=True), images, atol=1e-5)
     assert found.mask.all()
-    assert {"1 readouts of navigation data skipped", "averages and repetitions combined"} < set(found.notes)
+    assert {"1 readouts of navigation data skipped", "averages combined"} < set(found.notes)
 
 
 def test_ismrmrd_places_lines_by_the_centre_and_leaves_gaps(tmp_path):
