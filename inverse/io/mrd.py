@@ -3,7 +3,7 @@
 Read with h5py: Cartesian, two-dimensional; other trajectories and a third dimension are refused with their name. Readouts go to the rows, the phase
 encoding steps to the columns (placed by the header's centre), slices stay. Averages of a readout are averaged, and the noise scan divided by the root
 of their mean number; only the first contrast, phase, repetition and set are read. Noise scans become `Scan.noise`; navigators, phase corrections,
-reference scans apart from the image, feedback and dummies are skipped. Readout oversampling is removed as the header tells. Written: an image
+reference lines that the header calls separate or external, feedback and dummies are skipped. Readout oversampling is removed as the header tells. Written: an image
 group, as ISMRMRD's tools write them, with the header.
 """
 
@@ -87,6 +87,8 @@ def _scan(records: npt.NDArray[Any], header: str, source: str) -> Scan:
     skipped = {said: _flagged(flags, bit) for said, bit in _SKIPPED.items()}
     noise = _flagged(flags, _NOISE)
     apart = _flagged(flags, _REFERENCE) & ~_flagged(flags, _REFERENCE_AND_IMAGE)
+    if root.findtext("encoding/parallelImaging/calibrationMode", "").strip().lower() not in ("separate", "external"):
+        apart[:] = False
     first = np.all([head["idx"][part] == 0 for part in _FIRST_ONLY], axis=0)
     image = first & ~noise & ~apart & ~np.any(list(skipped.values()), axis=0)
     if not image.any():

@@ -147,6 +147,17 @@ def test_ismrmrd_lines_noise_scan_averages_and_navigators(tmp_path):
     assert {"1 readouts of navigation data skipped", "averages combined"} < set(found.notes)
 
 
+@pytest.mark.parametrize(("mode", "kept"), [("interleaved", True), ("separate", False)])
+def test_ismrmrd_calibration_lines_are_data_unless_separate(mode, kept, tmp_path):
+    kspace = noise(1, 8, 6)
+    lines = columns(kspace)
+    lines[2][0]["flags"] = 1 << 19
+    said = f"<parallelImaging><calibrationMode>{mode}</calibrationMode></parallelImaging></encoding>"
+    found = read(ismrmrd(tmp_path / "f.h5", lines, header(8, 6).replace("</encoding>", said)))
+    assert bool(found.mask[0, :, 2].all()) == kept
+    assert found.mask[0].sum() == 48 - 8 * (not kept)
+
+
 def test_ismrmrd_places_lines_by_the_centre_and_leaves_gaps(tmp_path):
     kspace = noise(1, 8, 6)
     lines = columns(kspace)[::2]
