@@ -37,6 +37,7 @@ bench: $(STAMP)  ## tables: exact posteriors, peers, photographs, overhead; hour
 	$(BIN)/python benchmarks/pareto.py
 	$(BIN)/python benchmarks/priors.py
 	$(BIN)/python benchmarks/fitted.py
+	$(BIN)/python benchmarks/satellite.py
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -251,7 +251,7 @@ def stripes(samples: int) -> dict[str, Row]:
     return table
 
 
-SPECKLE: dict[str, Any] = {"method": "diffpir", "steps": 20, "lam": 2.0, "zeta": 0.7}
+SPECKLE: dict[str, Any] = {"method": "diffpir", "steps": 20, "lam": 1.0, "zeta": 1.0}
 TABLES: dict[str, Callable[[int], dict[str, Row]]] = {
     "gaps": gaps,
     "resolution": resolution,
