@@ -26,6 +26,7 @@ import tifffile
 
 from inverse.errors import InputError, OutputError
 from inverse.io.picture import Array, Picture
+from inverse.io.tiff import quiet
 
 __all__ = ["Geo", "available", "decode", "encode", "float_map", "is_geotiff"]
 
@@ -142,7 +143,7 @@ def decode(content: bytes | str | os.PathLike[str], *, source: str) -> Picture:
 def _promises_crs(content: bytes | str | os.PathLike[str]) -> bool:
     """Whether the geo keys say that coordinates are projected or geographic."""
     try:
-        with tifffile.TiffFile(BytesIO(content) if isinstance(content, bytes) else content) as file:
+        with quiet(), tifffile.TiffFile(BytesIO(content) if isinstance(content, bytes) else content) as file:
             keys = file.pages.first.tags[34735].value
     except Exception:  # tifffile raises a dozen types on damaged files
         return False

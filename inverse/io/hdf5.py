@@ -23,7 +23,7 @@ from inverse.io.bounds import bounded
 from inverse.io.picture import Picture
 from inverse.io.volume import Volume
 
-__all__ = ["arrays_in", "checked", "decode", "encode", "kind", "opened"]
+__all__ = ["arrays_in", "check_lengths", "checked", "decode", "encode", "kind", "opened"]
 
 _AGAIN = "copy or export the file again"
 _BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, UnicodeDecodeError, AttributeError)
@@ -142,6 +142,39 @@ def checked(file: h5py.File, name: str, source: str) -> h5py.Dataset:
     if item.chunks:
         bounded(item.chunks, item.dtype.itemsize, stored, source=source)
     return item
+
+
+def check_lengths(dataset: h5py.Dataset, fields: Mapping[str, int], source: str) -> None:
+    """Check the lengths of a table's variable-length fields before HDF5 allocates what they ask for.
+
+    Args:
+        dataset: Records, each with the fields.
+        fields: Field to bytes a value.
+        source: What messages call the file.
+
+    Raises:
+        InputError: They ask for more than the file holds.
+    """
+    table, path = dataset.id.get_type(), Path(dataset.file.filename)
+    starts = {name: table.get_member_offset(table.get_member_index(name.encode())) for name in fields}
+    size, whole = table.get_size(), path.stat().st_size
+    if dataset.chunks is None:
+        parts = [(dataset.id.get_offset() or 0, dataset.size * size)]
+    else:
+        found = (dataset.id.get_chunk_info(index) for index in range(dataset.id.get_num_chunks()))
+        parts = [(chunk.byte_offset, chunk.size) for chunk in found]
+    if dataset.id.get_create_plist().get_nfilters():
+        return
+    with path.open("rb") as file:
+        for offset, length in parts:
+            file.seek(offset)
+            rows = np.frombuffer(file.read(length // size * size), np.uint8).reshape(-1, size)
+            asked = sum(
+                item * int(rows[:, at : at + 4].copy().view("<u4").sum(dtype=np.uint64))
+                for item, at in ((fields[name], starts[name]) for name in fields)
+            )
+            if asked > whole:
+                raise InputError(f"{source}: broken HDF5: its records ask for {asked} bytes of {whole}", _AGAIN)
 
 
 def _listed(file: h5py.File) -> str:

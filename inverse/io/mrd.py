@@ -72,7 +72,9 @@ def decode(path: Path, *, source: str) -> Scan:
         if name is None:
             raise InputError(f"{source}: no ISMRMRD acquisitions", "expected a group with xml and data")
         header = xml_text(hdf5.checked(file, f"{name}/xml", source)[()])
-        records = hdf5.checked(file, f"{name}/data", source)[()]
+        data = hdf5.checked(file, f"{name}/data", source)
+        hdf5.check_lengths(data, {part: 4 for part in ("traj", "data") if part in data.dtype.names}, source)
+        records = data[()]
     return _scan(records, header, source)
 
 

@@ -345,6 +345,14 @@ def mrd(records: int, xml: str, samples: int = 40) -> Callable[[Any], None]:
     return fill
 
 
+def long_record(data: bytes) -> bytes:
+    """The first record of raw data that asks for 16 GB."""
+    with h5py.File(io.BytesIO(data)) as file:
+        table = file["dataset/data"].id
+        at = table.get_offset() + table.get_type().get_member_offset(2)
+    return patched(data, at, struct.pack("<I", 2**32 - 1))
+
+
 def fast(**arrays: Any) -> Builder:
     return hdf5(named(**{"kspace": KSPACE, **arrays}))
 
@@ -370,6 +378,7 @@ bad("mrd-empty.h5", "no image readouts", hdf5(mrd(0, header())))
 bad("mrd-spiral.h5", "a spiral trajectory", hdf5(mrd(48, header(kind="spiral"))))
 bad("mrd-no-xml.h5", "not XML", hdf5(mrd(48, "hello")))
 bad("mrd-samples.h5", "", hdf5(mrd(48, header(), samples=60000)))
+bad("mrd-lengths.h5", "its records ask for", put(long_record(hdf5_bytes(mrd(40, header())))))
 bad("mrd-no-data.h5", "holds 0 arrays", hdf5(lambda file: file.__setitem__("dataset/xml", header())))
 bad("mismatch.cfl", "its header says", cfl("# Dimensions\n50 50 1 4\n"))
 bad("negative.cfl", "dimensions '-40", cfl("# Dimensions\n-40 48 1 4\n"))
