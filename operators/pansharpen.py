@@ -196,16 +196,16 @@ def fitted(params: PansharpenParams, measurement: Measurement) -> Fitted:
 
 def _panchromatic(path: str, size: tuple[int, int], ground: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The panchromatic image (H, W) on the unknown's grid, and which of it was observed; ``ground`` is the bands' `Geo`."""
-    from inverse.io import read
+    from inverse.io.files import read_picture
 
     name = Path(path).name
-    picture = read(path, name=name)
-    array = np.asarray(getattr(picture, "array", np.zeros(0)))
+    picture = read_picture(path, name=name)
+    array = picture.array
     if array.ndim != 2:
         raise InputError(f"{name}: not a panchromatic image: shape {array.shape}", "give an image of one channel")
-    pan, valid = array.astype(np.float64), picture.valid  # type: ignore[union-attr]
+    pan, valid = array.astype(np.float64), picture.valid
     seen = np.ones(pan.shape, bool) if valid is None else valid
-    own = picture.extra.get("geo")  # type: ignore[union-attr]
+    own = picture.extra.get("geo")
     if ground is not None and own is not None and own.crs == ground.crs:
         return _aligned(pan, seen, own, ground, size)
     if pan.shape != size:
