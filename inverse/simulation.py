@@ -210,7 +210,10 @@ def _whole(x: Tensor, recipe: Recipe) -> Tensor:
     """The truth cropped to a whole number of the operator's pixels."""
     from inverse.operators.build import result_shape
 
-    factor = result_shape(recipe.operator, (1, 1, 1))[-1]
+    try:
+        factor = result_shape(recipe.operator, (1, 1, 1))[-1]
+    except InputError:  # what it measures is no image, and has no pixels to be a whole number of
+        factor = 1
     height, width = (size // factor * factor for size in x.shape[-2:])
     return x[..., :height, :width]
 

@@ -73,7 +73,7 @@ def _airlight(params: HazeParams, shape: tuple[int, ...]) -> Tensor:
         raise InputError(
             f"an airlight of {len(params.airlight)} numbers for {shape[0]} channels", "allowed: one for each channel"
         )
-    return torch.tensor(params.airlight, dtype=torch.float64).expand(shape[0])  # type: ignore[arg-type]
+    return torch.tensor(params.airlight, dtype=torch.float64).expand(shape[0])
 
 
 def _map(params: HazeParams, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

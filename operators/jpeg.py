@@ -133,8 +133,8 @@ class Jpeg(Cloned, Physics):
         coefficients = rounded(8 * (basis @ blocks @ basis.T)) / (8 * steps)
         kept = rounded(coefficients, 0.5 + 1e-4 * coefficients.detach().sign()) * steps  # halves away from zero
         back = rounded(basis.T @ kept @ basis).clamp(-128, 127)
-        plane: Tensor = back.permute(0, 1, 2, 4, 3, 5).reshape(whole.shape)[..., :height, :width]
-        return plane
+        image: Tensor = back.permute(0, 1, 2, 4, 3, 5).reshape(whole.shape)[..., :height, :width]
+        return image
 
 
 def jpeg(params: JpegParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Jpeg:

@@ -38,7 +38,7 @@ class _Backprojection(torch.autograd.Function):
         return image
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return ctx.physics.A(gradient), None
 
 
@@ -67,7 +67,7 @@ class Tomography(Linear):
 
     def A_adjoint(self, y: Tensor, **kwargs: Any) -> Tensor:
         """Transpose of ``A``."""
-        image: Tensor = _Backprojection.apply(y, self)  # type: ignore[no-untyped-call]
+        image: Tensor = _Backprojection.apply(y, self)
         return image
 
 

@@ -84,6 +84,13 @@ def test_counts_and_electronics_are_found(gain, scene):
     assert value > 2, "what one level would say of it"
 
 
+def test_a_small_picture_has_counts_too(scene):
+    clean = scene[..., 40:80, 40:80]
+    y = draw_noise(PoissonNoise(gain=0.02), clean, seed=1, item="a")
+    for section in (PoissonNoise(), PoissonGaussianNoise()):
+        assert misfit(section, y, {"kind": "denoise"}, clean)[0] == pytest.approx(1, abs=0.25)
+
+
 @pytest.mark.parametrize("rule", ["wavelet", "background"])
 def test_levels_by_other_rules(rule, scene):
     y = draw_noise(GaussianNoise(sigma=0.03), scene, seed=1, item="a")

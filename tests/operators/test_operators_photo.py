@@ -211,3 +211,32 @@ def test_projections_are_sums_and_their_lengths_are_in_image_sides():
     v = torch.randn(1, 1, 47, 4, dtype=DOUBLE, generator=torch.Generator().manual_seed(0)).requires_grad_()
     (gradient,) = torch.autograd.grad(physics.A_adjoint(v), v, x)
     torch.testing.assert_close(gradient, y, atol=1e-10, rtol=1e-10)
+
+
+def test_simulate_measures_what_is_no_image(tmp_path):
+    """Magnitudes by masks, haze with its airlight, counts: written, and what was drawn is recorded."""
+    import json
+
+    from inverse.io import read
+    from inverse.simulation import simulate_files
+
+    picture = RNG.integers(0, 256, (24, 28, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+
+    def made(recipe, *overrides):
+        out = tmp_path / f"out-{recipe}"
+        done = simulate_files(recipe, tmp_path / "a.png", out=out, overrides=overrides)
+        assert done.exit_code == 0, done.failures
+        return read(out / "measured" / "a.tif").array, json.loads((out / "simulate.json").read_text()), out
+
+    array, facts, out = made("phase-retrieval")
+    assert array.shape == (24, 28, 12)
+    assert facts["noise_sigma"] == 0.05
+    assert np.array_equal(read(out / "truth" / "a.png").array, picture)
+    array, _, _ = made("dehaze", "operator.transmission=0.5", "operator.airlight=[0.8,0.9,1]", "noise.sigma=0")
+    np.testing.assert_allclose(array, 0.5 * picture / 255 + 0.5 * np.array([0.8, 0.9, 1]), atol=1e-6)
+    array, facts, _ = made("low-light", "noise.gain=0.01", "noise.sigma=0")
+    np.testing.assert_allclose(array / 0.01, np.rint(array / 0.01), atol=1e-3)
+    assert facts["noise"] == {"kind": "poisson-gaussian", "gain": 0.01, "sigma": 0}
+    array, _, _ = made("jpeg")
+    np.testing.assert_allclose(255 * array, np.rint(255 * array), atol=1e-3)
