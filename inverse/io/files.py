@@ -41,7 +41,11 @@ def read(path: str | os.PathLike[str], *, name: str | None = None) -> Picture | 
         raise InputError(f"{source}: {spec.title} holds one image, not several by name", f"leave ::{inner} away")
     decode = function(spec.decode, title=spec.title, source=source, error=InputError)
     content = load_bytes(place, name=source) if spec.whole else place
-    found: Picture | Volume | Scan = decode(content, source=source, **({"inner": inner} if spec.named else {}))
+    try:
+        found: Picture | Volume | Scan = decode(content, source=source, **({"inner": inner} if spec.named else {}))
+    except (ValueError, LookupError, ArithmeticError, TypeError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(f"{source}: broken {spec.title}: {reason}", "copy or export the file again") from error
     _check(found)
     return found
 
