@@ -11,9 +11,9 @@ squares 1, so ``|x|`` is the RSS of noiseless coil images: there is no shading b
 The noise of the reference does not cancel in its RSS: where there is no signal it is
 about ``sqrt(2 C) sigma``, 3 % of the maximum here, and no estimate of the image has it. So every method, BART's too, is compared three ways:
 
-* ``floor``: ``sqrt(|x|^2 + 2 C sigma^2)``, what the RSS of noisy coils is expected to be given ``x``, against the RSS. This one decides.
+* ``floor``: ``sqrt(|x|^2 + 2 C sigma^2)``, what the RSS of noisy coils is expected to be given ``x``, against the RSS.
 * ``combined``: ``|x|`` against the magnitude of the fully sampled coil images combined by ESPIRiT maps (of its central 24 x 24 samples), which has hardly a floor.
-* ``plain``: ``|x|`` against the RSS. Rewards noise that is left in the background: BART's with ``-c 0``.
+* ``plain``: ``|x|`` against the RSS, without correction; ours is below BART's l1 here. Rewards noise that is left in the background: BART's with ``-c 0``.
 """
 
 from __future__ import annotations
