@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from inverse.frames import Content, Frame
-from inverse.io import Picture, Scan, Volume
+from inverse.io import Picture, Scan, Volume, widths
 from inverse.ledger import Ledger
 from inverse.outputs import slice_path
 from inverse.plan import Item, Plan, item_name
@@ -91,6 +91,5 @@ def _slice(content: Volume, item: Item, values: Any, recipe: Recipe, kind: str) 
     assert picture is not None
     if kind == "restored":
         return from_data(values, like=picture, transfer=recipe.data.transfer, span=opened.span)[0]
-    low, high = opened.span or (0.0, 1.0)
-    planes = np.moveaxis((high - low) * values, 0, -1).astype(np.float32)
+    planes = np.moveaxis(widths(opened.span) * values, 0, -1).astype(np.float32)
     return replace(picture, array=planes[..., 0] if picture.array.ndim == 2 else planes)

@@ -73,11 +73,6 @@ class Case:
         return self.y.is_complex()
 
     @property
-    def channels(self) -> int:
-        """Of the image that is measured: its bands; 2 for a complex one."""
-        return self.shape[0] if self.complex else int(self.y.shape[1])
-
-    @property
     def crop(self) -> tuple[int, int, int, int] | None:
         """(top, left, height, width) of the unknown that the file shows; ``free`` boundaries extend it past that."""
         return getattr(self.physics, "output_crop", None)
@@ -94,11 +89,12 @@ class Case:
 def span(case: Case, low: float, high: float) -> tuple[float, float, float]:
     """Smallest and largest measured value, and the fraction of them clearly outside a range: by more than four times the noise.
 
-    Raw k-space is scaled to a magnitude of 1 as it is prepared, and its values are none of an image.
+    Raw k-space is scaled to a magnitude of 1 as it is prepared, and its values are none of an image; nor are those of a measurement with other
+    bands than the unknown's or one, such as diffraction patterns.
     """
-    if case.complex:
-        return 0.0, 1.0, 0.0
     y = case.measured
+    if case.complex or y.shape[1] not in (1, case.shape[0]):
+        return 0.0, 1.0, 0.0
     inside = y if case.observed is None else y[case.observed.expand_as(y) > 0]
     outside = (inside < low - 4 * case.sigma) | (inside > high + 4 * case.sigma)
     return float(inside.min()), float(inside.max()), float(outside.float().mean())

@@ -153,7 +153,7 @@ def _input(card: Card, prior: Any, case: Case, low: float, high: float) -> list[
     width, how = high - low, "estimated" if case.estimated else "given"
     smallest, largest, outside = span(case, low, high)
     rows = [Check("range", f"{smallest:.3g} to {largest:.3g}, the prior's is {low:g} to {high:g}")]
-    said = foreign(card, channels=case.channels, low=smallest, high=largest, outside=outside)
+    said = foreign(card, channels=case.shape[0], low=smallest, high=largest, outside=outside)
     if said:
         rows = [Check("range", rows[0].value, "warn", said)]
     rows += _surprise(card, prior, case)

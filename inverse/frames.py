@@ -117,7 +117,9 @@ def frame(content: Content, index: int, data: Data, *, channels: int | None = No
     require(slices[index], channels=channels, minimum=minimum)
     if data.scale == "type":
         return Frame(content, index, None)
-    return Frame(content, index, _stretch(slices) if data.scale == "auto" else data.scale)
+    if not isinstance(data.scale, str):
+        return Frame(content, index, data.scale)
+    return Frame(content, index, _stretch(slices, each=data.scale == "bands"))
 
 
 def frame_shape(content: Content, index: int) -> tuple[int, ...]:
@@ -128,8 +130,15 @@ def frame_shape(content: Content, index: int) -> tuple[int, ...]:
     return (picture.channels, *picture.size)
 
 
-def _stretch(slices: tuple[Picture, ...]) -> Span:
-    """The values that become 0 and 1, the same for all bands and slices: their ratios stay."""
+def _stretch(slices: tuple[Picture, ...], *, each: bool) -> Span:
+    """The values that become 0 and 1, the same for all slices; for all bands too, so that their ratios stay, or for each its own."""
+    bands = [_percentiles(slices, band) for band in range(slices[0].channels)] if each else [_percentiles(slices, None)]
+    if not each:
+        return bands[0]
+    return tuple(low for low, _ in bands), tuple(high for _, high in bands)
+
+
+def _percentiles(slices: tuple[Picture, ...], band: int | None) -> tuple[float, float]:
     found = []
     step = max(1, sum(one.array.size for one in slices) // SAMPLED)
     for one in slices:
@@ -137,6 +146,8 @@ def _stretch(slices: tuple[Picture, ...]) -> Span:
         valid = np.ones(planes.shape, bool)
         if one.valid is not None:
             valid = np.broadcast_to(one.valid.reshape(*one.size, -1), planes.shape)
+        if band is not None:
+            planes, valid = planes[..., band], valid[..., band]
         found.append(planes[valid][::step])
     values = np.concatenate(found)
     if not values.size:

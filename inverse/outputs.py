@@ -143,7 +143,7 @@ def _write_picture(
     out: Path, item: str, opened: Frame, image: Tensor, std: Tensor | None, *, recipe: Recipe, stamp: str
 ) -> tuple[dict[str, str], float]:
     """The restored picture and its std beside it: their hashes, and the fraction of values that was clipped."""
-    from inverse.io import save_float, write
+    from inverse.io import save_float, widths, write
     from inverse.io.nodata import filled_by, still_valid
     from inverse.light import from_data
 
@@ -157,9 +157,8 @@ def _write_picture(
     write(target, result, provenance=provenance, overwrite=True)
     written = [target]
     if std is not None:
-        low, high = opened.span or (0.0, 1.0)
         light = {"inverse:light": "linear"} if recipe.data.transfer == "linear" else {}
-        values = (high - low) * std.numpy()
+        values = widths(opened.span) * std.numpy()
         written.append(
             save_float(out / "std" / item, values, like=result, provenance=provenance | light, overwrite=True)
         )

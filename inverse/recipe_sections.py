@@ -62,12 +62,14 @@ def _interval(value: object) -> object:
 
 
 def _scale(value: object) -> object:
-    if value in ("type", "auto"):
+    if value in ("type", "auto", "bands"):
         return value
     try:
         return _interval(value)
     except PydanticCustomError:
-        raise PydanticCustomError("not_allowed", "type, auto, or two finite numbers, the smaller first") from None
+        raise PydanticCustomError(
+            "not_allowed", "type, auto, bands, or two finite numbers, the smaller first"
+        ) from None
 
 
 Interval = Annotated[tuple[float, float], BeforeValidator(_interval)]
@@ -86,10 +88,10 @@ class Data(Section):
     """What the numbers in the files mean."""
 
     range: Interval = Field(default=(0.0, 1.0), description="black and white in data units")
-    scale: Annotated[Literal["type", "auto"] | tuple[float, float], BeforeValidator(_scale)] = Field(
+    scale: Annotated[Literal["type", "auto", "bands"] | tuple[float, float], BeforeValidator(_scale)] = Field(
         default="type",
         description="the values of a file that are 0 and 1 in data units. type: 0 and full scale of unsigned integers, floats as they are; "
-        "auto: the 0.05 and 99.5 percentiles of the scene; or two numbers, such as [0, 10000]. Undone at the write",
+        "auto: the 0.05 and 99.5 percentiles of the scene; bands: those of each band; or two numbers, such as [0, 10000]. Undone at the write",
     )
     transfer: Literal["srgb", "linear"] = Field(
         default="srgb",

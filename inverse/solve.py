@@ -229,7 +229,7 @@ class Solver:
         }  # fmt: skip
         if self.prior.card is not None:
             low, high, outside = span(case, *self.recipe.data.range)
-            said = foreign(self.prior.card, channels=case.channels, low=low, high=high, outside=outside)
+            said = foreign(self.prior.card, channels=case.shape[0], low=low, high=high, outside=outside)
             row |= {"mismatch": said} if said else {}
         truth, note = self._truth(item, opened, arrays)
         if truth is not None:

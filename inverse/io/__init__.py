@@ -2,7 +2,7 @@
 
 from inverse.io.atomic import atomic_bytes, part_path
 from inverse.io.files import float_path, read, read_picture, read_pictures, result_path, save_float, write, write_volume
-from inverse.io.picture import Picture, Span, from_channels, from_unit, require, to_channels, to_unit
+from inverse.io.picture import Picture, Span, from_channels, from_unit, require, to_channels, to_unit, widths
 from inverse.io.scan import Scan
 from inverse.io.scans import write_scan
 from inverse.io.sniff import FORMATS, locate, sniff
@@ -31,6 +31,7 @@ __all__ = [
     "stack",
     "to_channels",
     "to_unit",
+    "widths",
     "write",
     "write_scan",
     "write_volume",

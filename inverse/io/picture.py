@@ -26,6 +26,7 @@ __all__ = [
     "to_channels",
     "to_unit",
     "turn",
+    "widths",
 ]
 
 Array = npt.NDArray[Any]
@@ -76,8 +77,15 @@ class Picture:
         return 1 if self.array.ndim == 2 else int(self.array.shape[2])
 
 
-Span = tuple[float, float]
-"""The values of a file that are 0 and 1 in data units."""
+Span = tuple[float, float] | tuple[tuple[float, ...], tuple[float, ...]]
+"""The values of a file that are 0 and 1 in data units: two numbers, or two for each band."""
+
+
+def widths(span: Span | None) -> npt.NDArray[np.float64]:
+    """What 1 in data units is in the file's: (1, 1, 1), or (C, 1, 1) where each band has a span of its own."""
+    low, high = (np.asarray(end, np.float64).reshape(-1, 1, 1) for end in span or (0.0, 1.0))
+    width: npt.NDArray[np.float64] = high - low
+    return width
 
 
 def to_unit(picture: Picture, span: Span | None = None) -> npt.NDArray[np.float32]:
@@ -93,7 +101,7 @@ def to_unit(picture: Picture, span: Span | None = None) -> npt.NDArray[np.float3
     array = picture.array[..., None] if picture.array.ndim == 2 else picture.array
     planes = np.moveaxis(array, -1, 0)
     if span is not None:
-        low, high = span
+        low, high = (np.asarray(end, np.float64).reshape(-1, 1, 1) for end in span)
         unit = ((planes - low) / (high - low)).astype(np.float32)
     elif array.dtype.kind == "f":
         unit = planes.astype(np.float32)
@@ -130,12 +138,13 @@ def from_unit(array: Array, *, like: Picture, span: Span | None = None) -> tuple
     pixels = np.moveaxis(array, 0, -1)
     if dtype.kind in "ui":
         bottom, top = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
-        low, high = span or (0, top)
+        low, high = (np.asarray(end, np.float64) for end in span or (0, top))
         levels = np.rint(low + (high - low) * pixels.astype(np.float64))
         clipped = float(np.mean((levels < bottom) | (levels > top)))
         pixels = np.clip(levels, bottom, top)
     elif span is not None:
-        pixels = span[0] + (span[1] - span[0]) * pixels.astype(np.float64)
+        low, high = (np.asarray(end, np.float64) for end in span)
+        pixels = low + (high - low) * pixels.astype(np.float64)
     same = pixels.shape[-1] == like.channels
     plane = pixels.shape[-1] == 1 and (like.array.ndim == 2 or not same)
     pixels = np.ascontiguousarray(pixels[..., 0] if plane else pixels).astype(dtype)

@@ -166,6 +166,14 @@ def test_a_scale_is_undone_at_the_write(tmp_path: Path, make_recipe: Any) -> Non
         assert np.abs(restored.array.astype(float) - array).mean() < 30
         std = read(out / "std" / "a.tif").array
         assert float(std.mean()) == pytest.approx(4.3, rel=0.2)
+    apart = np.stack([array[..., 0], 10 * array[..., 1].clip(0, 3000), array[..., 2] // 10], -1).astype(np.int16)
+    tifffile.imwrite(tmp_path / "b.tif", apart, photometric="rgb")
+    out = tmp_path / "bands"
+    recipe = make_recipe(data={"scale": "bands"}, noise={"sigma": 0.001}, method={"kind": "exact"})
+    assert inverse.restore(recipe, tmp_path / "b.tif", out=out).exit_code == 0
+    assert (np.abs(read(out / "restored" / "b.tif").array.astype(float) - apart).mean((0, 1)) < (30, 300, 3)).all()
+    std = read(out / "std" / "b.tif").array.mean((0, 1))
+    assert std[1] > 5 * std[0] > 25 * std[2]
     refused = inverse.restore(make_recipe(), tmp_path / "a.tif", out=tmp_path / "type")
     assert refused.exit_code == 4
     assert "data.scale=auto" in refused.failures[0].hint
