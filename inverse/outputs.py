@@ -95,8 +95,8 @@ def write_item(
     item = planned.item
     image = arrays["mean"] if recipe.output == "mean" else arrays["samples"][0]
     if opened.whole:
-        restored = f"restored/{item}"
         files, clipped = _write_picture(out, item, opened, image, arrays.get("std"), recipe=recipe, stamp=stamp)
+        restored = next(iter(files))
     else:
         restored, clipped = f"restored/{planned.source}", 0.0
         path = slice_path(planned)
@@ -153,9 +153,7 @@ def _write_picture(
     result, clipped = from_data(image.numpy(), like=picture, transfer=recipe.data.transfer, span=opened.span)
     valid = still_valid(picture.valid, fill=filled_by(recipe.located()["operator"]), size=result.size)
     result = replace(result, valid=valid)
-    target = out / "restored" / item
-    write(target, result, provenance=provenance, overwrite=True)
-    written = [target]
+    written = [write(out / "restored" / item, result, provenance=provenance, overwrite=True)]
     if std is not None:
         light = {"inverse:light": "linear"} if recipe.data.transfer == "linear" else {}
         values = widths(opened.span) * std.numpy()
