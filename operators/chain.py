@@ -27,7 +27,27 @@ def _mask_of_last(physics: Physics) -> Tensor | None:
     return physics.mask if isinstance(physics, Mask | Restricted) else None
 
 
-class Chain(Linear):
+class _Product:
+    """What both kinds of chain do with their parts."""
+
+    parts: torch.nn.ModuleList
+
+    def _take(self, parts: Sequence[Physics]) -> None:
+        own = cast("Physics", self)
+        own.parts = torch.nn.ModuleList(parts)
+        own.output_crop = getattr(parts[0], "output_crop", None)
+        mask = _mask_of_last(parts[-1])
+        if mask is not None:
+            own.register_buffer("mask", mask)
+
+    def A(self, x: Tensor, **_: Any) -> Tensor:
+        """(B, C, H, W) to the measurement."""
+        for part in self.parts:
+            x = cast("Physics", part).A(x)
+        return x
+
+
+class Chain(_Product, Linear):
     """A product of linear operators.
 
     Args:
@@ -38,17 +58,7 @@ class Chain(Linear):
 
     def __init__(self, parts: Sequence[LinearPhysics], *, shape: tuple[int, ...], noise_model: Any) -> None:
         super().__init__(shape=shape, noise_model=noise_model)
-        self.parts = torch.nn.ModuleList(parts)
-        self.output_crop = getattr(parts[0], "output_crop", None)
-        mask = _mask_of_last(parts[-1])
-        if mask is not None:
-            self.register_buffer("mask", mask)
-
-    def A(self, x: Tensor, **_: Any) -> Tensor:
-        """(B, C, H, W) to the measurement."""
-        for part in self.parts:
-            x = cast("Physics", part).A(x)
-        return x
+        self._take(parts)
 
     def A_adjoint(self, y: Tensor, **_: Any) -> Tensor:
         """The adjoint."""
@@ -57,23 +67,13 @@ class Chain(Linear):
         return y
 
 
-class NonlinearChain(Cloned, Physics):
+class NonlinearChain(_Product, Cloned, Physics):
     """A chain with a part that is not linear; arguments as `Chain`."""
 
     def __init__(self, parts: Sequence[Physics], *, shape: tuple[int, ...], noise_model: Any) -> None:
         super().__init__(noise_model=noise_model)
         self.img_size = shape
-        self.parts = torch.nn.ModuleList(parts)
-        self.output_crop = getattr(parts[0], "output_crop", None)
-        mask = _mask_of_last(parts[-1])
-        if mask is not None:
-            self.register_buffer("mask", mask)
-
-    def A(self, x: Tensor, **_: Any) -> Tensor:
-        """(B, C, H, W) to the measurement."""
-        for part in self.parts:
-            x = cast("Physics", part).A(x)
-        return x
+        self._take(parts)
 
 
 def chain(

@@ -16,11 +16,12 @@ from torch import Tensor
 from inverse.errors import InputError
 from inverse.operators.base import Spectral
 from inverse.operators.catalog_photo import Colorize, Demosaick
+from inverse.operators.pointwise import Diagonal
 
 __all__ = ["Luminance", "Mosaic", "colorize", "demosaick", "locate", "result"]
 
 
-class Mosaic(Spectral):
+class Mosaic(Diagonal):
     """One channel at each pixel.
 
     Args:
@@ -29,14 +30,6 @@ class Mosaic(Spectral):
         noise_model: deepinv noise model.
     """
 
-    def V_adjoint(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) itself."""
-        return x
-
-    def V(self, coordinates: Tensor) -> Tensor:
-        """Itself."""
-        return coordinates
-
     def U(self, coordinates: Tensor) -> Tensor:
         """(B, 1, H, W), of each pixel the channel that is seen."""
         return (self.mask.to(coordinates.dtype) * coordinates).sum(1, keepdim=True)
@@ -44,10 +37,6 @@ class Mosaic(Spectral):
     def U_adjoint(self, y: Tensor) -> Tensor:
         """Each value in its channel, (B, C, H, W), zero in the others."""
         return self.mask.to(y.dtype) * y
-
-    def basis_squared(self, spectrum: Tensor) -> Tensor:
-        """Diagonal of ``diag(spectrum)``: itself."""
-        return spectrum
 
 
 class Luminance(Spectral):

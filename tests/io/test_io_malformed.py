@@ -15,6 +15,7 @@ pytest.importorskip("rasterio")
 pytest.importorskip("zarr")
 pytest.importorskip("pydicom")
 
+import corpus_containers  # noqa: F401  registers its kinds
 from corpus import BAD, MARK
 
 from inverse.cli.main import cli
