@@ -110,24 +110,27 @@ def check_recipe(
 
 
 def _imagined(recipe: Recipe, x: Tensor) -> Case:
-    """The case of a measurement of noise: of ``x`` itself where the operator has no say in its shape, else of what it makes of ``x``."""
+    """The case of what the operator makes of a picture of noise (1, C, H, W); what only a real measurement can tell is the operator's example."""
     from inverse.operators.build import build_operator
     from inverse.operators.catalog import operator_spec
     from inverse.operators.spec import AUTO
 
     spec = recipe.located()["operator"]
     known = operator_spec(spec["kind"])
+    open_ = {name for name, value in spec.items() if value == AUTO or (known.measured is not None and value is None)}
+    given = [
+        f"operator.{name}={value}"
+        for name, value in known.example.items()
+        if name in open_ and not str(value).startswith("@")
+    ]
+    recipe = load(recipe, given)
+    noise = getattr(recipe.noise, "sigma", None)
+    sigma = float(noise) if isinstance(noise, float) else 0.01
+    physics = build_operator(recipe.located()["operator"], shape=tuple(x.shape[1:]), noise=sigma, device=x.device)
+    y = physics.A(x)
     if known.measured is None:
-        auto = [
-            f"operator.{name}={known.example[name]}"
-            for name, value in spec.items()
-            if value == AUTO and name in known.example
-        ]
-        return make_case(load(recipe, auto), x)
-    given = getattr(recipe.noise, "sigma", None)
-    sigma = float(given) if isinstance(given, float) else 0.01
-    physics = build_operator(spec, shape=tuple(x.shape[1:]), noise=sigma, device=x.device)
-    return Case(physics.A(x), physics, tuple(x.shape[1:]), sigma, False)
+        return make_case(recipe, y)
+    return Case(y, physics, tuple(x.shape[1:]), sigma, False)
 
 
 def _operator(case: Case) -> list[Check]:

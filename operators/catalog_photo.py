@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from inverse.operators.spec import PATH, Boundary, File, Operator, OperatorSpec, Side, number_or_auto
+from inverse.operators.spec import AUTO, PATH, Boundary, File, Operator, OperatorSpec, Side, number_or_auto
 
 __all__ = ["SPECS"]
 
@@ -185,8 +185,13 @@ class Jpeg(Operator):
     """A JPEG file, opened again."""
 
     kind: Literal["jpeg"] = "jpeg"
-    quality: int = Field(default=10, ge=1, le=100, description="as libjpeg, Pillow and most programs count it")
-    subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = Field(default="4:2:0", description="of the colour planes")
+    quality: Annotated[int | Literal["auto"], number_or_auto(least=1, most=100, whole=True)] = Field(
+        default=AUTO,
+        description="as libjpeg, Pillow and most programs count it; auto: the tables of the JPEG file itself",
+    )
+    subsampling: Literal["auto", "4:4:4", "4:2:2", "4:2:0"] = Field(
+        default=AUTO, description="of the colour planes; auto: as the JPEG file says, else 4:2:0"
+    )
 
 
 class PhaseRetrieval(Operator):
@@ -344,7 +349,7 @@ SPECS: tuple[OperatorSpec, ...] = (
         "y = t x + (1 - t) a + n; a and t known or estimated, so y - (1 - t) a is linear in x: what the engine sees",
         "linear, spectral",
         measured="inverse.operators.haze:fitted",
-        example={"file": "@fraction", "airlight": [0.8, 0.9, 1.0]},
+        example={"transmission": 0.6, "airlight": [0.8, 0.9, 1.0]},
         channels=3,
     ),
     OperatorSpec(

@@ -14,6 +14,7 @@ coefficient is known up to a uniform error of width q, variance :math:`q^2 / 12`
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,11 +22,12 @@ from deepinv.physics import Physics
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
-from inverse.errors import InputError
+from inverse.errors import InputError, RecipeError
 from inverse.operators.base import Cloned
 from inverse.operators.catalog_photo import Jpeg as JpegParams
 from inverse.operators.dct import dct_matrix
 from inverse.operators.measured import Fitted, Measurement
+from inverse.operators.spec import AUTO
 
 __all__ = ["Jpeg", "fitted", "jpeg", "quantisation_sigma", "tables"]
 
@@ -71,7 +73,7 @@ class Jpeg(Cloned, Physics):
     """A JPEG file of an image in [0, 1].
 
     Args:
-        quality: 1 to 100.
+        steps: Quantisation steps (8, 8) of luma and of chroma, in units of 1/255.
         subsampling: ``4:4:4``, ``4:2:2`` or ``4:2:0``.
         shape: Shape (3 or 1, H, W) of one unknown.
         noise_model: deepinv noise model.
@@ -86,12 +88,18 @@ class Jpeg(Cloned, Physics):
     steps: Tensor
 
     def __init__(
-        self, quality: int, subsampling: str, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+        self,
+        steps: tuple[Tensor, Tensor],
+        subsampling: str,
+        *,
+        shape: tuple[int, ...],
+        noise_model: Any,
+        dtype: torch.dtype,
     ) -> None:
         super().__init__(noise_model=noise_model)
         self.img_size = shape
         self.factors = _STEPS[subsampling]
-        self.register_buffer("steps", torch.stack(tables(quality))[None].to(dtype))
+        self.register_buffer("steps", torch.stack(steps)[None].to(dtype))
         self.register_buffer("basis", dct_matrix(8, self.steps)[None, None])
 
     def A(self, x: Tensor, **_: Any) -> Tensor:
@@ -142,10 +150,22 @@ def jpeg(params: JpegParams, *, shape: tuple[int, ...], noise_model: Any, dtype:
 
     Raises:
         InputError: an unknown of neither one nor three channels.
+        RecipeError: a quality that only a file can tell.
     """
+    if params.quality == AUTO:
+        raise RecipeError(
+            "operator.quality = auto is read from a JPEG file, and there is none", "give it: -s operator.quality=20"
+        )
+    return _jpeg(tables(int(params.quality)), params.subsampling, shape, noise_model, dtype)
+
+
+def _jpeg(
+    steps: tuple[Tensor, Tensor], subsampling: str, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+) -> Jpeg:
     if shape[0] not in (1, 3):
         raise InputError(f"a JPEG file of {shape[0]} channels", "allowed: 1 (grey) or 3 (red, green, blue)")
-    return Jpeg(params.quality, params.subsampling, shape=shape, noise_model=noise_model, dtype=dtype)
+    known = "4:2:0" if subsampling == AUTO else subsampling
+    return Jpeg(steps, known, shape=shape, noise_model=noise_model, dtype=dtype)
 
 
 @torch.no_grad()
@@ -183,22 +203,34 @@ def quantisation_sigma(y: Tensor, physics: Jpeg) -> float:
 
 
 def fitted(params: JpegParams, measurement: Measurement) -> Fitted:
-    """The opened file with its quantisation as noise level.
+    """The opened file with its quantisation as noise level; tables and sampling are the file's own where they are ``auto``.
 
     Raises:
-        InputError: as in `jpeg`.
+        InputError: as in `jpeg`; or the tables are to be read, and the file is no JPEG file (any more).
     """
-    y = measurement.y
+    y, facts = measurement.y, measurement.facts
     shape = tuple(y.shape[1:])
-    sigma = quantisation_sigma(y, jpeg(params, shape=shape, noise_model=None, dtype=y.dtype).to(y.device))
+    if params.quality == AUTO:
+        stated = facts.get("quantisation")
+        if not stated:
+            raise InputError(
+                "the measurement is not a JPEG file as it was saved, so its quality is not known",
+                "give it: -s operator.quality=20",
+            )
+        steps, known = _stated(stated), "the file's own tables"
+    else:
+        steps, known = tables(int(params.quality)), f"quality {params.quality}"
+    subsampling = facts.get("subsampling", AUTO) if params.subsampling == AUTO else params.subsampling
 
     def build(noise_model: Any) -> Jpeg:
-        return jpeg(params, shape=shape, noise_model=noise_model, dtype=y.dtype)
+        return _jpeg(steps, subsampling, shape, noise_model, y.dtype)
 
-    return Fitted(
-        y,
-        shape,
-        build,
-        sigma=sigma,
-        said=(f"noise level {sigma:.4f} from the quantisation at quality {params.quality}",),
-    )
+    sigma = quantisation_sigma(y, build(None).to(y.device))
+    said = f"noise level {sigma:.4f} from the quantisation ({known}, coarsest step of luma {steps[0].max():g})"
+    return Fitted(y, shape, build, sigma=sigma, said=(said,))
+
+
+def _stated(found: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """A file's tables of luma and chroma; a grey file has one."""
+    luma, chroma = (torch.tensor(table, dtype=torch.float64).reshape(8, 8) for table in (found[0], found[-1]))
+    return luma, chroma

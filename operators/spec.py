@@ -26,16 +26,18 @@ AUTO = "auto"
 """Of a parameter that is estimated from the measurement."""
 
 
-def number_or_auto(*, above: float = -math.inf, least: float = -math.inf, most: float = math.inf) -> BeforeValidator:
+def number_or_auto(
+    *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf, whole: bool = False
+) -> BeforeValidator:
     """Checks a parameter that can be estimated: a finite number in a range, or ``auto``."""
     low = f" > {above:g}" if above > -math.inf else f" >= {least:g}" if least > -math.inf else ""
     high = f" up to {most:g}" if most < math.inf else ""
 
     def check(value: object) -> object:
-        real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        real = isinstance(value, int if whole else int | float) and not isinstance(value, bool) and math.isfinite(value)
         if value == AUTO or (real and value > above and value >= least and value <= most):  # type: ignore[operator]
             return value
-        raise PydanticCustomError("not_allowed", f"auto (estimated from the image), or a number{low}{high}")
+        raise PydanticCustomError("not_allowed", f"auto (from the image), or a {'whole ' * whole}number{low}{high}")
 
     return BeforeValidator(check)
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 
 from inverse.errors import InputError, OutputError
 from inverse.io import png
@@ -101,9 +101,20 @@ def _picture(image: Image.Image, data: bytes, form: str, source: str) -> Picture
         description=comment.decode("utf-8", "replace") if isinstance(comment, bytes) else None,
         exif=exif.tobytes() if len(exif) else None,
         text={str(key): str(value) for key, value in text.items()},
+        extra={} if orientation != 1 else _compression(image),
         notes=notes,
         source=source,
     )
+
+
+def _compression(image: Image.Image) -> dict[str, Any]:
+    """What a JPEG file says of its own rounding: the quantisation tables by rows, luma then chroma, and the sampling of the colour planes."""
+    tables = getattr(image, "quantization", None)
+    if not tables or not 1 <= len(tables) <= 2 or any(len(table) != 64 for table in tables.values()):
+        return {}
+    sampling = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}.get(JpegImagePlugin.get_sampling(image))
+    found = tuple(tuple(int(step) for step in tables[key]) for key in sorted(tables))
+    return {"quantisation": found} | ({"subsampling": sampling} if sampling else {})
 
 
 def _pixels(image: Image.Image) -> tuple[Array, Array | None]:

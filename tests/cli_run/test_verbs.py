@@ -16,6 +16,7 @@ import tifffile
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from inverse.checking import check_recipe
 from inverse.cli.main import cli
 
 RECIPE = """\
@@ -335,3 +336,10 @@ def test_a_point_estimate_is_called_one(place: Path, caplog: pytest.LogCaptureFi
     assert "the spread of its samples is no uncertainty" in caplog.text
     (row,) = csv.DictReader(Path("run/items.csv").read_text().splitlines())
     assert row["method"] == "red-diff, 5 steps, a point estimate"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (Path(__file__).parents[2] / "recipes").glob("*.yaml")))
+def test_every_shipped_recipe_can_be_checked_without_an_input(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inverse.checking._cost", lambda *_: [])
+    failed = [row for row in check_recipe(name) if row.verdict == "fail"]
+    assert not failed

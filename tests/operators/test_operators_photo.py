@@ -160,7 +160,31 @@ def test_a_grey_jpeg_and_its_noise(photo):
     fitted = fitted_operator({"kind": "jpeg", "quality": 10}, Measurement(y))
     assert 0.02 < fitted.sigma < 0.1
     with pytest.raises(InputError, match="2 channels"):
-        build_operator("jpeg", shape=(2, 16, 16))
+        build_operator("jpeg", shape=(2, 16, 16), quality=10)
+
+
+@pytest.mark.parametrize(("quality", "subsampling"), [(20, "4:2:0"), (75, "4:4:4"), (50, "4:2:2")])
+def test_a_jpeg_file_says_how_it_was_rounded(tmp_path: Path, quality: int, subsampling: str) -> None:
+    from PIL import Image
+
+    from inverse.frames import frame
+    from inverse.io import read
+    from inverse.operators.jpeg import tables
+    from inverse.recipe import load
+
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (40, 48, 3), dtype=np.uint8))
+    image.save(tmp_path / "a.jpg", quality=quality, subsampling=subsampling)
+    image.save(tmp_path / "a.png")
+    data = load({"operator": "denoise"}).data
+    opened = fitted_operator({"kind": "jpeg"}, frame(read(tmp_path / "a.jpg"), 0, data).measurement("srgb"))
+    physics = opened.build(None)
+    assert torch.equal(physics.steps[0].double(), torch.stack(tables(quality)))
+    assert physics.factors == {"4:2:0": (2, 2), "4:2:2": (1, 2), "4:4:4": (1, 1)}[subsampling]
+    with pytest.raises(InputError, match="not a JPEG file"):
+        fitted_operator({"kind": "jpeg"}, frame(read(tmp_path / "a.png"), 0, data).measurement("srgb"))
+    with pytest.raises(RecipeError, match="read from a JPEG file"):
+        build_operator("jpeg", shape=(3, 16, 16))
 
 
 def test_magnitudes_are_numpys():
@@ -238,5 +262,5 @@ def test_simulate_measures_what_is_no_image(tmp_path):
     array, facts, _ = made("low-light", "noise.gain=0.01", "noise.sigma=0")
     np.testing.assert_allclose(array / 0.01, np.rint(array / 0.01), atol=1e-3)
     assert facts["noise"] == {"kind": "poisson-gaussian", "gain": 0.01, "sigma": 0}
-    array, _, _ = made("jpeg")
+    array, _, _ = made("jpeg", "operator.quality=10")
     np.testing.assert_allclose(255 * array, np.rint(255 * array), atol=1e-3)
