@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -22,7 +22,7 @@ PATH = "path"
 """Mark of the parameters that name a file: resolved from the recipe's folder, and hashed by content."""
 
 File = Annotated[str, Field(min_length=1, json_schema_extra={PATH: True})]
-AUTO = "auto"
+AUTO: Final = "auto"
 """Of a parameter that is estimated from the measurement."""
 
 
