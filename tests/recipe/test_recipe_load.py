@@ -47,7 +47,7 @@ def test_recipes_for_photographs(name):
     assert recipe.operator.kind == SHIPPED[name]
     assert ("auto" in recipe.noise.model_dump().values()) == (name not in LEVEL_GIVEN)
     assert recipe.prior.name == "photo"
-    assert recipe.run.samples == (8 if name == "super-resolution" else 4)
+    assert recipe.run.samples == (8 if name in ("super-resolution", "denoise") else 4)
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))

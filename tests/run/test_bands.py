@@ -72,7 +72,9 @@ def test_six_bands_in_six_bands_out_and_it_is_said(tmp_path) -> None:
         "-s",
         "noise.sigma=0.05",
     ]
-    result = CliRunner().invoke(cli, [*arguments, "-s", "method.steps=4", "--samples", "1"])
+    result = CliRunner().invoke(
+        cli, [*arguments, "-s", "method.kind=diffpir", "-s", "method.steps=4", "--samples", "1"]
+    )
     assert result.exit_code == 0, result.output
     assert "trained on RGB photographs in [0, 1]; these data are 6 bands" in result.output
     restored = np.load(tmp_path / "out" / "restored" / "scene.npy")
