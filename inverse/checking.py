@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Check", "check_recipe", "exit_code"]
 
 SIDE = 64
+LIMITLESS = 1e30
+"""Limits from here on only ask for a number."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def _operator(case: Case) -> list[Check]:
     rows = [Check("unknown", " x ".join(str(n) for n in (*case.shape[1:], case.shape[0])))]
     rows += [Check("operator", sentence, "warn" if "not measured" in sentence else "ok") for sentence in case.said]
     for row in check_operator(case.physics, case.shape):
-        found = f"{row.value:.3g}" + (f", at most {row.limit:.3g}" if math.isfinite(row.limit) else "")
+        found = f"{row.value:.3g}" + (f", at most {row.limit:.3g}" if row.limit < LIMITLESS else "")
         rows.append(Check(row.name, found, "ok" if row.ok else "fail"))
     return rows
 
