@@ -17,12 +17,13 @@ from inverse.operators.catalog_chain import SPECS as CHAIN
 from inverse.operators.catalog_mri import SPECS as MRI
 from inverse.operators.catalog_photo import SPECS as PHOTO
 from inverse.operators.catalog_remote import SPECS as REMOTE
+from inverse.operators.catalog_sensing import SPECS as SENSING
 from inverse.operators.spec import Operator, OperatorSpec
 
 __all__ = ["OPERATORS", "Operator", "OperatorSpec", "operator_spec", "operators"]
 
 OPERATORS: Mapping[str, OperatorSpec] = MappingProxyType(
-    {spec.kind: spec for spec in (*BASIC, *CHAIN, *PHOTO, *MRI, *REMOTE)}
+    {spec.kind: spec for spec in (*BASIC, *CHAIN, *PHOTO, *SENSING, *MRI, *REMOTE)}
 )
 """The operators of this package by kind."""
 

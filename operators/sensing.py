@@ -21,8 +21,8 @@ from torch import Tensor
 
 from inverse.errors import InputError
 from inverse.operators.base import Cloned, Spectral
-from inverse.operators.catalog_photo import CompressedSensing as CompressedSensingParams
-from inverse.operators.catalog_photo import PhaseRetrieval as PhaseRetrievalParams
+from inverse.operators.catalog_sensing import CompressedSensing as CompressedSensingParams
+from inverse.operators.catalog_sensing import PhaseRetrieval as PhaseRetrievalParams
 from inverse.operators.dct import dct2, dct_squared, idct2
 
 __all__ = [

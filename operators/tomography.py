@@ -21,7 +21,7 @@ from torch.nn.functional import pad
 
 from inverse.errors import InputError
 from inverse.operators.base import Linear
-from inverse.operators.catalog_photo import Tomography as TomographyParams
+from inverse.operators.catalog_sensing import Tomography as TomographyParams
 
 __all__ = ["Tomography", "locate", "result", "tomography"]
 
