@@ -261,6 +261,21 @@ class Observation:
         r = self.residual(x)
         return inner(r, r) / self.sigma**2
 
+    def misfit(self, x: Tensor) -> Tensor:
+        """``chi^2`` over the number of observed real values, of each item (B,), of what was measured alone.
+
+        A physics may hold the unknown to assumptions of its own as if they were measured; its ``measured_mask`` is 0 there.
+        """
+        own = getattr(self.physics, "measured_mask", None)
+        if own is None or not isinstance(self.y, Tensor):
+            return self.chi2(x) / self.count().to(self.sigma)
+        seen = observed(self.physics, self.y)
+        weight = own.expand(self.y.shape) if seen is None else own * seen.expand(self.y.shape)
+        residual = (self.y - self.A(x)) * own
+        values = (2 if self.y.is_complex() else 1) * weight.flatten(1).sum(1)
+        found: Tensor = inner(residual, residual) / self.sigma**2 / values
+        return found
+
     def log_likelihood(self, x: Tensor) -> Tensor:
         """``log N(y; A x, sigma_y^2)`` of each item (B,)."""
         m = self.count().to(self.sigma)

@@ -212,8 +212,7 @@ class Posterior:
     @cached_property
     def misfit(self) -> Tensor:
         """``chi^2 / m`` of each sample, (K, B); its expectation is about 1."""
-        count = self.observation.count().to(self.states)
-        return torch.stack([self.observation.chi2(sample) / count for sample in self.states])
+        return torch.stack([self.observation.misfit(sample).to(self.states) for sample in self.states])
 
     @property
     def r_hat(self) -> Tensor:

@@ -129,6 +129,12 @@ class _Coils:
             return self.pattern
         return torch.cat([self.pattern.expand(self.maps.shape), self.outside], 1)
 
+    @property
+    def measured_mask(self) -> Tensor:
+        """(1, coils, 1, 1) of 1; with ``outside`` one more of 0, which is assumed and not measured."""
+        kept = torch.ones_like(self.maps[:1, :, :1, :1].real)
+        return kept if self.outside is None else torch.cat([kept, torch.zeros_like(kept[:, :1])], 1)
+
     def A(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """(B, 2, H, W) to (B, coils, H, W), complex."""
         image = to_complex(x)

@@ -171,6 +171,23 @@ def test_pixels_without_signal_are_one_more_observed_channel(form):
     assert int(Observation.create(y, physics).count()) == 2 * int((y != 0).sum())
 
 
+def test_the_misfit_is_of_what_was_measured_alone():
+    outside = torch.zeros(1, 1, 12, 14, dtype=torch.float64)
+    outside[..., :6] = 1
+    maps = torch.from_numpy(birdcage(3, (12, 14)))[None] * (1 - outside)
+    pattern = torch.ones(1, 1, 12, 14, dtype=torch.float64)
+    model = noise_model(0.1, dtype=torch.float64)
+    physics = MultiCoil(pattern, maps, shape=(2, 12, 14), noise_model=model, outside=outside)
+    plain = MultiCoil(pattern, maps, shape=(2, 12, 14), noise_model=model)
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 2, 12, 14, dtype=torch.float64, generator=rng)
+    y = physics.A(torch.randn(2, 2, 12, 14, dtype=torch.float64, generator=rng))
+    found = Observation.create(y, physics, shape=(2, 12, 14))
+    expected = Observation.create(y[:, :3], plain, shape=(2, 12, 14))
+    torch.testing.assert_close(found.misfit(x), expected.chi2(x) / expected.count())
+    assert not torch.allclose(found.misfit(x), found.chi2(x) / found.count())
+
+
 def test_the_background_of_a_phantom_is_known_to_be_empty():
     physics = fitted(scan()[0]).build(None)
     image = phantom().abs()
