@@ -64,7 +64,7 @@ class Frame:
         from inverse.operators.measured import Measurement
 
         if isinstance(self.content, Scan):
-            y = torch.from_numpy(self.content.kspace[self.index])[None].to(device)
+            y = torch.from_numpy(np.array(self.content.kspace[self.index]))[None].to(device)
             return Measurement(y, None, self._facts())
         picture = self.picture
         assert picture is not None
