@@ -9,11 +9,13 @@ by its own. Ours is the shipped recipe `mri-multicoil`, noise level and scale fr
 The reference is the root sum of squares (RSS) of the fully sampled coil images, the data range its maximum. Maps of ours and of BART have sum of
 squares 1, so ``|x|`` is the RSS of noiseless coil images: there is no shading between them.
 The noise of the reference does not cancel in its RSS: where there is no signal it is
-about ``sqrt(2 C) sigma``, 3 % of the maximum here, and no estimate of the image has it. So every method, BART's too, is compared three ways:
+about ``sqrt(2 C) sigma``, 3 % of the maximum here, and no estimate of the image has it. So:
 
-* ``floor``: ``sqrt(|x|^2 + 2 C sigma^2)``, what the RSS of noisy coils is expected to be given ``x``, against the RSS.
+* ``output``: what each tool gives for the RSS, against it: of ours the ``reconstruction`` of a fastMRI file (the posterior mean of the RSS,
+  `operators/rss.py`), of BART ``|x|``.
+* ``completed``: the same with BART given what ours has: samples that were taken put back, ``2 C sigma^2`` for each of the others, and then the RSS.
+* ``plain``: ``|x|`` against the RSS for both. Rewards noise that is left in the background: BART's with ``-c 0``.
 * ``combined``: ``|x|`` against the magnitude of the fully sampled coil images combined by ESPIRiT maps (of its central 24 x 24 samples), which has hardly a floor.
-* ``plain``: ``|x|`` against the RSS, without correction; ours is below BART's l1 here. Rewards noise that is left in the background: BART's with ``-c 0``.
 """
 
 from __future__ import annotations
@@ -39,11 +41,12 @@ from inverse.operators.mri import fourier
 from inverse.operators.mri_fit import fit_cartesian
 from inverse.operators.mri_masks import sampling
 from inverse.operators.noise import noise_model
+from inverse.operators.rss import predicted_rss
 from inverse.recipe import load
 
 Array = np.ndarray
-Scores = tuple[float, float, float]
-COLUMNS = ("floor", "combined", "plain")
+Scores = tuple[float, ...]
+COLUMNS = ("output", "completed", "plain", "combined")
 TASKS = {
     "4x": {"pattern": "equispaced", "acceleration": 4, "center_lines": 24, "offset": 0},
     "6x": {"pattern": "equispaced", "acceleration": 6, "center_lines": 24, "offset": 0},
@@ -58,25 +61,34 @@ def psnr(estimate: Array, truth: Array) -> float:
 
 
 class Reference:
-    """The fully sampled slice, and how magnitudes are compared with it."""
+    """The fully sampled slice, and how images of a part of its k-space are compared with it."""
 
-    def __init__(self, kspace: Array) -> None:
+    def __init__(self, kspace: Array, taken: Array) -> None:
         maps = espirit(centre(torch.from_numpy(kspace), (24, 24)), kspace.shape[1:])[0].numpy()
-        images = fourier(torch.from_numpy(kspace), inverse=True).numpy()
+        images = _images(kspace)
         corners = images[:, :CORNER, :CORNER], images[:, -CORNER:, -CORNER:]
-        power = np.mean([np.mean(np.abs(corner) ** 2) for corner in corners])
-        self.floor = len(kspace) * power
+        self.taken, self.missing = taken, ~(taken != 0).any(0)
+        self.floor = len(kspace) * np.mean([np.mean(np.abs(corner) ** 2) for corner in corners])
         self.rss = np.sqrt((np.abs(images) ** 2).sum(0))
         self.combined = np.abs((maps.conj() * images).sum(0))
 
-    def scores(self, magnitude: Array) -> Scores:
-        """By `COLUMNS`."""
-        noisy = np.sqrt(magnitude**2 + self.floor)
-        return psnr(noisy, self.rss), psnr(magnitude, self.combined), psnr(magnitude, self.rss)
+    def scores(self, image: Array, maps: Array) -> Scores:
+        """By `COLUMNS`, of a complex image (H, W) and its coil maps (coils, H, W)."""
+        kspace = fourier(torch.from_numpy(maps * image)).numpy()
+        coils = _images(np.where(self.missing, kspace, self.taken))
+        completed = np.sqrt((np.abs(coils) ** 2).sum(0) + self.floor * self.missing.mean())
+        magnitude = np.abs(image)
+        plain = psnr(magnitude, self.rss)
+        return plain, psnr(completed, self.rss), plain, psnr(magnitude, self.combined)
 
 
-def bart(kspace: Array, folder: Path, kind: str, levels: tuple[float, ...]) -> Iterator[tuple[str, Array]]:
-    """Magnitudes of BART's `pics` by its options, on one thread's worth of iterations (100)."""
+def _images(kspace: Array) -> Array:
+    found: Array = fourier(torch.from_numpy(kspace), inverse=True).numpy()
+    return found
+
+
+def bart(kspace: Array, folder: Path, kind: str, levels: tuple[float, ...]) -> Iterator[tuple[str, Array, Array]]:
+    """Images of BART's `pics` by its options, and the maps of its `ecalib`; 100 iterations."""
 
     def call(*words: object) -> None:
         subprocess.run(["bart", *map(str, words)], cwd=folder, check=True, capture_output=True)
@@ -84,20 +96,23 @@ def bart(kspace: Array, folder: Path, kind: str, levels: tuple[float, ...]) -> I
     cfl.write_array(folder / "k.cfl", kspace.transpose(1, 2, 0)[:, :, None].astype(np.complex64), overwrite=True)
     for crop in ([], ["-c", "0"]):
         call("ecalib", "-m1", "-r24", *crop, "k", "maps")
+        maps = np.moveaxis(cfl.read_array(folder / "maps.cfl").squeeze(), -1, 0)
         for level in levels:
             call("pics", "-S", kind, f"-r{level}", "-i100", "k", "maps", "x")
-            yield f"r {level}{' -c 0' if crop else ''}", np.abs(cfl.read_array(folder / "x.cfl").squeeze())
+            yield f"r {level}{' -c 0' if crop else ''}", cfl.read_array(folder / "x.cfl").squeeze(), maps
 
 
-def best(candidates: Iterator[tuple[str, Array]], reference: Reference) -> tuple[str, Scores]:
+def best(candidates: Iterator[tuple[str, Array, Array]], reference: Reference) -> tuple[str, Scores]:
     """The best of each column, and the options of the first."""
-    found = [(name, reference.scores(image)) for name, image in candidates]
+    found = [(name, reference.scores(image, maps)) for name, image, maps in candidates]
     top = max(found, key=lambda one: one[1][0])
-    return top[0], tuple(max(scores[i] for _, scores in found) for i in range(3))  # type: ignore[return-value]
+    return top[0], tuple(max(column) for column in zip(*(scores for _, scores in found), strict=True))
 
 
-def ours(kspace: Array, params: dict[str, Any], recipe: Any, samples: int) -> tuple[Array, Any, float]:
-    """Magnitude in the file's units, posterior and seconds of the recipe on retrospectively undersampled k-space."""
+def ours(
+    kspace: Array, params: dict[str, Any], recipe: Any, samples: int, reference: Reference
+) -> tuple[Scores, Any, float]:
+    """Scores, posterior and seconds of the recipe on retrospectively undersampled k-space."""
     began = time.perf_counter()
     fitted = fit_cartesian(Mri(**params), Measurement(torch.from_numpy(kspace)[None]))
     assert fitted.sigma is not None
@@ -112,8 +127,12 @@ def ours(kspace: Array, params: dict[str, Any], recipe: Any, samples: int) -> tu
         shape=fitted.shape,
         **recipe.params,
     )
-    image = torch.complex(post.mean[0, 0], post.mean[0, 1]).abs() / fitted.scale
-    return image.numpy(), post, time.perf_counter() - began
+    rss = predicted_rss(physics, post.states[:, 0], fitted.y, fitted.sigma, item="brain8")[0][0].numpy()
+    seconds = time.perf_counter() - began
+    image = torch.complex(post.mean[0, 0], post.mean[0, 1]) / fitted.scale
+    _, _, plain, combined = reference.scores(image.numpy(), physics.maps[0].numpy())
+    output = psnr(rss / fitted.scale, reference.rss)
+    return (output, output, plain, combined), post, seconds
 
 
 @click.command()
@@ -130,13 +149,11 @@ def main(data: Path, tasks: tuple[str, ...], samples: int, overrides: tuple[str,
     for task in tasks or tuple(TASKS):
         params = TASKS[task]
         taken = kspace * sampling(Mri(**params), kspace.shape[1:])
-        reference = Reference(kspace)
-        filled = np.sqrt((np.abs(fourier(torch.from_numpy(taken), inverse=True).numpy()) ** 2).sum(0))
-        rows = {
-            "zero-filled": (
-                "",
-                (psnr(filled, reference.rss), psnr(filled, reference.combined), psnr(filled, reference.rss)),
-            )
+        reference = Reference(kspace, taken)
+        filled = np.sqrt((np.abs(_images(taken)) ** 2).sum(0))
+        plain = psnr(filled, reference.rss)
+        rows: dict[str, tuple[str, Scores]] = {
+            "zero-filled": ("", (plain, plain, plain, psnr(filled, reference.combined)))
         }
         if shutil.which("bart"):
             with tempfile.TemporaryDirectory() as folder:
@@ -145,12 +162,12 @@ def main(data: Path, tasks: tuple[str, ...], samples: int, overrides: tuple[str,
                     ("BART l1", "-l1", (0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.008)),
                 ):
                     rows[name] = best(bart(taken, Path(folder), kind, levels), reference)
-        image, post, seconds = ours(taken, {}, recipe, samples)
-        rows[f"ours, mean of {len(post.samples)}"] = (recipe.method.kind, reference.scores(image))
+        scores, post, seconds = ours(taken, {}, recipe, samples, reference)
+        rows[f"ours, {len(post.samples)} samples"] = (recipe.method.kind, scores)
         print(f"{task}: {params}, {np.mean(taken[0] != 0):.1%} sampled")
         print(f"  {'':<20}" + "".join(f"{name:>10}" for name in COLUMNS))
-        for name, (option, scores) in rows.items():
-            print(f"  {name:<20}" + "".join(f"{score:>10.2f}" for score in scores) + f"   {option}")
+        for name, (option, found) in rows.items():
+            print(f"  {name:<20}" + "".join(f"{score:>10.2f}" for score in found) + f"   {option}")
         print(
             f"  misfit {float(post.misfit.mean()):.2f}, {seconds:.0f} s on {torch.get_num_threads()} threads, "
             f"F {post.cost.forward:.0f}, V {post.cost.vjp:.0f}",

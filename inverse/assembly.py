@@ -6,7 +6,7 @@ the standard deviations beside it are written. This can be repeated at any time:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,10 +66,11 @@ def _write(folder: Path, frames: tuple[Item, ...], path: Path, recipe: Recipe, l
         if isinstance(content, Scan):
             from inverse.io import write_scan
 
-            values = np.stack([part[kind] for part in parts])
-            images = values[:, 0] + 1j * values[:, 1] if kind == "restored" else np.sqrt(np.square(values).sum(1))
+            images = _images([part[kind] for part in parts], pairs=kind == "restored")
+            rss = [part["rss"][0] for part in parts if "rss" in part and kind == "restored"]
+            shown = np.stack(rss) if len(rss) == len(parts) else None
             written.append(
-                write_scan(target, images.astype(np.complex64), like=content, provenance=provenance, overwrite=True)
+                write_scan(target, images, magnitude=shown, like=content, provenance=provenance, overwrite=True)
             )
             continue
         from inverse.io import write_volume
@@ -80,6 +81,14 @@ def _write(folder: Path, frames: tuple[Item, ...], path: Path, recipe: Recipe, l
             write_volume(target, replace(content, slices=tuple(slices)), provenance=provenance, overwrite=True)
         )
     return written
+
+
+def _images(parts: Sequence[Any], *, pairs: bool) -> Any:
+    """(S, H, W) of slices (2, H, W) of real and imaginary part, or of their standard deviations; (1, H, W) is what it is."""
+    values = np.stack(parts)
+    if values.shape[1] == 1:
+        return values[:, 0]
+    return values[:, 0] + np.complex64(1j) * values[:, 1] if pairs else np.sqrt(np.square(values).sum(1))
 
 
 def _slice(content: Volume, item: Item, values: Any, recipe: Recipe, kind: str) -> Picture:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inverse.errors import InputError
+from inverse.errors import InputError, RecipeError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,7 +106,7 @@ def method_kind(recipe: Recipe) -> str:
 
 
 def open_recipe_prior(recipe: Recipe) -> Any:
-    """The recipe's prior, in the recipe's data units.
+    """The recipe's prior, in the recipe's data units. The values of a complex image have either sign: its white is a magnitude.
 
     Raises:
         PriorError: If it is missing or its weights are not those of its card.
@@ -114,7 +114,11 @@ def open_recipe_prior(recipe: Recipe) -> Any:
     from inverse.priors.open import open_prior
 
     name: str | Path = recipe.located()["prior"]["name"]
-    return open_prior(name, data_range=recipe.prior.data_range or recipe.data.range)
+    opened, white = open_prior(name), recipe.data.range[1]
+    own = (-white, white) if opened.card is not None and opened.card.complex else recipe.data.range
+    wanted = recipe.prior.data_range or own
+    same = opened.card is not None and opened.card.data_range == tuple(wanted)
+    return opened if same else open_prior(name, data_range=wanted)
 
 
 def resolve_dtype(dtype: str, prior: Any, device: str) -> str:
@@ -154,9 +158,16 @@ def open_case(recipe: Recipe, frame: Frame, *, device: str = "cpu") -> Case:
 
     Raises:
         InputError: If the frame does not fit the operator.
+        RecipeError: If the output asked for does not exist.
     """
+    from inverse.operators.mri import MultiCoil, RowCoils
+
     measurement = frame.measurement(recipe.data.transfer, device=device)
     case = make_case(recipe, measurement)
+    if recipe.output == "rss" and not isinstance(case.physics, RowCoils | MultiCoil):
+        raise RecipeError(
+            "output: rss is of raw k-space of several coils on a grid, which this is not", "allowed: mean, sample"
+        )
     doubt = _doubt(recipe, measurement)
     return replace(case, said=(*case.said, doubt)) if doubt else case
 
@@ -216,10 +227,11 @@ def make_case(recipe: Recipe, measurement: Measurement | Tensor) -> Case:
 
 
 def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:
-    """What a posterior says, without the batch axis and in the input's frame, by the names of ``posterior.h5``."""
+    """What a posterior says, without the batch axis and in the input's frame, by the names of ``posterior.h5``; of several coils ``rss``, ``rss_std`` too."""
     import torch
 
     from inverse.chains import in_numbers
+    from inverse.operators.mri import MultiCoil, RowCoils
 
     post = replace(post, crop=case.crop)
     arrays = {"mean": post.mean[0], "data_share": post.data_share[0], "invented": post.invented[0]}
@@ -228,6 +240,11 @@ def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:
         arrays |= {"std": post.std[0], "quantiles": torch.stack([post.quantile(q)[0] for q in INTERVAL])}
     if "r_hat" in in_numbers(post.diagnostics):
         arrays |= {"r_hat": post.r_hat[0], "ess": post.ess[0]}
+    if isinstance(case.physics, RowCoils | MultiCoil):
+        from inverse.operators.rss import predicted_rss
+
+        found = predicted_rss(case.physics, post.states[:, 0], case.y, case.sigma, item=post.items[0])
+        arrays |= dict(zip(("rss", "rss_std"), found, strict=True))
     return {name: value.float().cpu().contiguous() for name, value in arrays.items()}
 
 

@@ -12,7 +12,6 @@ in closed form where the physics is decomposable (:math:`A = U\,\mathrm{diag}(s)
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +24,7 @@ from torch import Tensor
 from inverse.errors import InputError
 from inverse.linalg import Vector, conjugate_gradients, expand, inner, largest_eigenvalue, parts, scale
 from inverse.rng import Rng
+from inverse.tangent import Tangent
 
 __all__ = ["Counter", "Observation", "observed"]
 
@@ -96,28 +96,6 @@ def _select(physics: Physics, index: Tensor, batch: int) -> Physics:
         module._parameters.pop(name, None)
         module._buffers[name] = value.detach().index_select(0, index)
     return chosen
-
-
-class _Tangent(LinearPhysics):
-    """Jacobian of a nonlinear physics at ``x`` (B, C, *S), both ways by autograd."""
-
-    def __init__(self, physics: Physics, x: Tensor) -> None:
-        super().__init__(noise_model=physics.noise_model)
-        self._physics, self._x = physics, x
-
-    def A(self, v: Tensor, **_: Any) -> Tensor:
-        x = self._x.expand_as(v)
-        with warnings.catch_warnings():
-            # torch's own forward mode loads what torch deprecates
-            warnings.simplefilter("ignore", FutureWarning)
-            product: Tensor = torch.func.jvp(self._physics.A, (x,), (v,))[1]
-        return product
-
-    def A_adjoint(self, r: Tensor, **_: Any) -> Tensor:
-        with torch.enable_grad():
-            state = self._x.expand(r.shape[0], *self._x.shape[1:]).detach().requires_grad_(True)
-            (product,) = torch.autograd.grad(self._physics.A(state), state, r)
-        return product
 
 
 @dataclass(frozen=True)
@@ -238,7 +216,7 @@ class Observation:
         """The linear problem whose operator is the Jacobian at ``x`` (B, C, *S), counted apart; itself where it is linear."""
         if self.linear:
             return self
-        return replace(self, physics=_Tangent(self.physics, x.detach()), counter=Counter(), point=None)
+        return replace(self, physics=Tangent(self.physics, x.detach()), counter=Counter(), point=None)
 
     def residual(self, x: Tensor) -> Vector:
         """``y - A x``."""
@@ -347,8 +325,27 @@ class Observation:
             weight = torch.where(s == 0, 0.0, weight) if bool((self.sigma == 0).any()) else weight
             correction: Tensor = self.physics.V(weight * (self.projected() - s * coordinates)).to(x.dtype)
             return correction
-        solved: Tensor = scale(self.AT(self.gram_solve(residual(), variance)), variance)
-        return solved
+        return self.pulled(residual(), variance)
+
+    def pulled(self, right: Vector, variance: Tensor, *, tolerance: float = 1e-4) -> Tensor:
+        """``c A^T (c A A^T + sigma_y^2)^-1 right``, ``c`` of each item (B,).
+
+        Where the physics says that its unknown is smaller than its measurement (``solve_unknown``) it is ``(A^T A + sigma_y^2 / c)^-1 A^T right``,
+        the same by the push-through identity, by conjugate gradients on the unknown: fewer iterations, each of them cheaper.
+        """
+        if not getattr(self.physics, "solve_unknown", False):
+            solved: Tensor = scale(self.AT(self.gram_solve(right, variance, tolerance=tolerance)), variance)
+            return solved
+        ratio = self.sigma**2 / variance
+
+        def operator(x: Tensor) -> Tensor:
+            self.counter.a += self.batch
+            self.counter.at += self.batch
+            image: Tensor = self.physics.A_adjoint_A(x)
+            return image + scale(x, ratio)
+
+        found: Tensor = conjugate_gradients(operator, self.AT(right), tolerance=min(tolerance, 1e-3))
+        return found
 
     def projected(self) -> Tensor:
         """``U^T y``, computed once."""

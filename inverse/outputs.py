@@ -25,6 +25,11 @@ __all__ = ["DATASETS", "KEEP", "Made", "facts", "parse_keep", "slice_path", "wri
 
 DATASETS = ("samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "r_hat", "ess")
 KEEP = (*DATASETS, "figure")
+_SHOWN = {
+    "mean": "posterior mean",
+    "sample": "one posterior sample",
+    "rss": "root sum of squares that full k-space would have shown",
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def write_item(
         case: What was solved.
         arrays: As `inverse.case.statistics` returns them.
         keep: Of `KEEP`, what is written.
-        recipe: Whose ``output`` says whether the mean or a draw is restored.
+        recipe: Whose ``output`` says what is restored.
         stamp: One line of provenance for the files' own metadata.
         attributes: Of ``posterior.h5``.
         facts: Lines of text for the figure.
@@ -93,15 +98,16 @@ def write_item(
     from inverse.light import encode
 
     item = planned.item
-    image = arrays["mean"] if recipe.output == "mean" else arrays["samples"][0]
+    image, std = _restored(arrays, recipe.output)
     if opened.whole:
-        files, clipped = _write_picture(out, item, opened, image, arrays.get("std"), recipe=recipe, stamp=stamp)
+        files, clipped = _write_picture(out, item, opened, image, std, recipe=recipe, stamp=stamp)
         restored = next(iter(files))
     else:
         restored, clipped = f"restored/{planned.source}", 0.0
         path = slice_path(planned)
-        parts = {"restored": image / case.scale} | ({"std": arrays["std"] / case.scale} if "std" in arrays else {})
-        files = {path: write_hdf5(out / path, {name: value.numpy() for name, value in parts.items()}, {})}
+        parts = {"restored": image, "std": std, "rss": arrays.get("rss")}
+        scaled = {name: (value / case.scale).numpy() for name, value in parts.items() if value is not None}
+        files = {path: write_hdf5(out / path, scaled, {})}
     own = {"quantiles": {"q": INTERVAL}, "data_share": {"standard_error": attributes["data_share_error"]}}
     kept = {name: arrays[name].numpy() for name in DATASETS if name in keep and name in arrays}
     described = {
@@ -121,17 +127,24 @@ def write_item(
         measurement=shown(_seen(case)),
         restored=shown(_visible(image, case)),
         observed=None if case.observed is None or case.complex else case.observed[0].float().cpu().numpy(),
-        std=_visible(arrays["std"], case).numpy() if "std" in arrays else None,
+        std=None if std is None else _visible(std, case).numpy(),
         data_share=_averaged(arrays["data_share"], case).numpy(),
         invented=_visible(arrays["invented"], case).numpy(),
         truth=None if truth is None else truth.numpy(),
         data_range=recipe.data.range,
         facts=facts,
         misfit=float(arrays["misfit"].mean()),
-        shown="posterior mean" if recipe.output == "mean" else "one posterior sample",
+        shown=_SHOWN[recipe.output],
     )
     files[f"items/{item}/figure.png"] = write_bytes(out / "items" / item / "figure.png", draw(panels))
     return Made(files, restored, clipped)
+
+
+def _restored(arrays: Mapping[str, Tensor], output: str) -> tuple[Tensor, Tensor | None]:
+    """What is restored, and its standard deviation, by the recipe's ``output``."""
+    if output == "rss":
+        return arrays["rss"], arrays["rss_std"]
+    return arrays["mean"] if output == "mean" else arrays["samples"][0], arrays.get("std")
 
 
 def slice_path(planned: Item) -> str:
@@ -165,7 +178,7 @@ def _write_picture(
 
 def _visible(image: Tensor, case: Case) -> Tensor:
     """What a figure shows of an image: the magnitude of a complex one."""
-    return image.square().sum(0, keepdim=True).sqrt() if case.complex else image
+    return image.square().sum(0, keepdim=True).sqrt() if case.complex and len(image) == 2 else image
 
 
 def _averaged(share: Tensor, case: Case) -> Tensor:

@@ -247,9 +247,7 @@ class Posterior:
             coordinates = observation.physics.V_adjoint(d)
             determined: Tensor = observation.physics.V(self._shares(coordinates) * coordinates).to(d.dtype)
             return determined
-        return self.data_var * observation.AT(
-            observation.gram_solve(observation.A(d), self._variance(), tolerance=tolerance)
-        )
+        return observation.pulled(observation.A(d), self._variance(), tolerance=tolerance)
 
     def _shares(self, coordinates: Tensor) -> Tensor:
         """Spectrum of ``R``: ``c s^2 / (c s^2 + sigma_y^2)``, 0 where ``s`` is 0."""

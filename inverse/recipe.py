@@ -62,8 +62,10 @@ class Recipe(BaseModel):
     data: Data = Field(default_factory=Data)
     run: Run = Field(default_factory=Run)
     metrics: list[str] = Field(default=["psnr", "ssim"], description="computed where a truth is given")
-    output: Literal["mean", "sample"] = Field(
-        default="mean", description="what restored/ holds: the posterior mean or one draw"
+    output: Literal["mean", "sample", "rss"] = Field(
+        default="mean",
+        description="what restored/ holds: the posterior mean, one draw, or (of raw k-space of several coils) the root sum of squares that "
+        "full k-space would have shown, noise and all",
     )
 
     _name: str = PrivateAttr("recipe")

@@ -121,6 +121,7 @@ class _Coils:
     pattern: Tensor
     maps: Tensor
     outside: Tensor | None
+    mixing: Tensor | None
 
     @property
     def observed_mask(self) -> Tensor:
@@ -149,7 +150,7 @@ class _Coils:
 
 
 class MultiCoil(_Coils, Linear):
-    """k-space of several coils, any pattern.
+    """k-space of several coils, any pattern. Solved on the unknown: its ``A^T A`` needs no shifts of coil images.
 
     Args:
         pattern: (1, 1, H or 1, W) of 0 and 1.
@@ -157,15 +158,39 @@ class MultiCoil(_Coils, Linear):
         shape: (2, H, W) of one unknown.
         noise_model: deepinv noise model.
         outside: (1, 1, H, W), 1 where there is no signal; None: nowhere.
+        mixing: (coils of the file, coils), complex: the file's coils from these, where they were whitened or compressed.
     """
 
+    solve_unknown = True
+
     def __init__(
-        self, pattern: Tensor, maps: Tensor, *, shape: tuple[int, ...], noise_model: Any, outside: Tensor | None = None
+        self,
+        pattern: Tensor,
+        maps: Tensor,
+        *,
+        shape: tuple[int, ...],
+        noise_model: Any,
+        outside: Tensor | None = None,
+        mixing: Tensor | None = None,
     ) -> None:
         super().__init__(shape=shape, noise_model=noise_model)
         self.register_buffer("pattern", pattern)
         self.register_buffer("maps", maps)
         self.register_buffer("outside", outside)
+        self.register_buffer("mixing", mixing)
+
+    def A_adjoint_A(self, x: Tensor, **kwargs: Any) -> Tensor:
+        """``A^T A x``, an image at a time: the coil images of one fit a processor's cache, those of a batch do not."""
+        axes = (-2, -1)
+        maps, kept = (
+            torch.fft.ifftshift(part, dim=axes) for part in (self.maps[0], self.pattern[0].expand(self.maps.shape[1:]))
+        )
+        shifted = torch.fft.ifftshift(to_complex(x), dim=axes)
+        images = [
+            (maps.conj() * torch.fft.ifft2(kept * torch.fft.fft2(maps * one))).sum(0, keepdim=True) for one in shifted
+        ]
+        image = torch.fft.fftshift(torch.stack(images), dim=axes)
+        return to_pair(image if self.outside is None else image + self.outside * to_complex(x))
 
 
 class RowCoils(_Coils, Spectral):
@@ -177,12 +202,20 @@ class RowCoils(_Coils, Spectral):
         shape: (2, H, W) of one unknown.
         noise_model: deepinv noise model.
         outside: As in `MultiCoil`.
+        mixing: As in `MultiCoil`.
     """
 
     basis: Tensor
 
     def __init__(
-        self, pattern: Tensor, maps: Tensor, *, shape: tuple[int, ...], noise_model: Any, outside: Tensor | None = None
+        self,
+        pattern: Tensor,
+        maps: Tensor,
+        *,
+        shape: tuple[int, ...],
+        noise_model: Any,
+        outside: Tensor | None = None,
+        mixing: Tensor | None = None,
     ) -> None:
         exact = maps[0].to(torch.complex128).transpose(0, 1)  # rows first
         height, width = maps.shape[-2:]
@@ -200,6 +233,7 @@ class RowCoils(_Coils, Spectral):
         self.register_buffer("pattern", pattern)
         self.register_buffer("maps", maps)
         self.register_buffer("outside", outside)
+        self.register_buffer("mixing", mixing)
         self.register_buffer("basis", torch.stack(vectors).to(maps.dtype))
 
     def V(self, coordinates: Tensor) -> Tensor:
@@ -235,7 +269,13 @@ class RowCoils(_Coils, Spectral):
 
 
 def build(
-    pattern: Tensor, maps: Tensor | None, *, shape: tuple[int, ...], noise_model: Any, outside: Tensor | None = None
+    pattern: Tensor,
+    maps: Tensor | None,
+    *,
+    shape: tuple[int, ...],
+    noise_model: Any,
+    outside: Tensor | None = None,
+    mixing: Tensor | None = None,
 ) -> SingleCoil | MultiCoil | RowCoils:
     """The form of the operator that fits.
 
@@ -245,11 +285,13 @@ def build(
         shape: (2, H, W).
         noise_model: deepinv noise model.
         outside: (1, 1, H, W), 1 where there is no signal; None: nowhere.
+        mixing: (coils of the file, coils): the file's coils from these; None: they are these.
     """
     if maps is None:
         return SingleCoil(pattern, shape=shape, noise_model=noise_model)
     rows = pattern.shape[-2] == 1 and shape[1] * shape[2] ** 3 <= _ROWS
-    return (RowCoils if rows else MultiCoil)(pattern, maps, shape=shape, noise_model=noise_model, outside=outside)
+    form = RowCoils if rows else MultiCoil
+    return form(pattern, maps, shape=shape, noise_model=noise_model, outside=outside, mixing=mixing)
 
 
 def coil_maps(params: ReceiveCoils, size: tuple[int, int], dtype: torch.dtype) -> Tensor | None:

@@ -42,14 +42,14 @@ _SIGNAL = 0.9
 _MARGIN = 2
 
 
-def whitened(y: Tensor, noise: NDArray[Any] | None) -> tuple[Tensor, bool]:
-    """k-space (1, coils, ...) with white noise of variance 1 for each complex sample, where there is a noise scan.
+def whitened(y: Tensor, noise: NDArray[Any] | None) -> tuple[Tensor, Tensor | None]:
+    """k-space (1, coils, ...) with white noise of variance 1 for each complex sample, and the matrix that undoes it; None without a noise scan.
 
     Raises:
         InputError: a noise scan of another number of coils, or of too few samples.
     """
     if noise is None:
-        return y, False
+        return y, None
     coils = y.shape[1]
     if noise.ndim != 2 or noise.shape[0] != coils or noise.shape[1] < 4 * coils:
         raise InputError(
@@ -62,7 +62,7 @@ def whitened(y: Tensor, noise: NDArray[Any] | None) -> tuple[Tensor, bool]:
         raise InputError(
             "the noise scan's covariance is singular: a coil without noise", "leave that coil out"
         ) from None
-    return torch.einsum("ab,zb...->za...", matrix, y), True
+    return torch.einsum("ab,zb...->za...", matrix, y), torch.linalg.inv(matrix)
 
 
 def fit_cartesian(params: Mri, measurement: Measurement) -> Fitted:
@@ -81,19 +81,27 @@ def fit_cartesian(params: Mri, measurement: Measurement) -> Fitted:
     pattern, said = _pattern(params, y, measurement.facts.get("mask"))
     y = y * torch.from_numpy(pattern).to(y.device)
     y, white = whitened(y, measurement.facts.get("noise"))
-    y, maps, outside, image, more = _coils(params, y, pattern, size)
-    said = (*said, *(["noise whitened with the file's noise scan"] if white else []), *more)
+    y, rows = _compressed(params, y)
+    maps, outside, image, more = _coils(params, y, pattern, size)
+    said = (
+        *said,
+        *(["noise whitened with the file's noise scan"] if white is not None else []),
+        *([f"{rows.shape[1]} coils compressed to {rows.shape[0]}"] if rows is not None else []),
+        *more,
+    )
     bright = float(image.abs().flatten().quantile(0.99))
     if not bright > 0:
         raise InputError("the centre of k-space is zero", "is the data centred, with DC at size // 2?")
     scale = BRIGHT / bright
-    if white:
+    if white is not None:
         sigma = math.sqrt(0.5)
     else:
         sigma = _outer_noise(y, pattern)
         said = (*said, f"noise level from the outermost {_OUTER:.0%} of the samples of k-space")
     weights = torch.from_numpy(pattern).to(y.real.dtype).to(y.device)[None, None]
-    physics = build(weights, maps, shape=(2, *size), noise_model=None, outside=outside)
+    back = None if rows is None else rows.mH
+    mixing = white if back is None else back if white is None else white @ back
+    physics = build(weights, maps, shape=(2, *size), noise_model=None, outside=outside, mixing=mixing)
     y = y if outside is None else torch.cat([y, torch.zeros_like(y[:, :1])], 1)
 
     def made(noise_model: Any) -> Any:
@@ -124,10 +132,19 @@ def _pattern(params: Mri, y: Tensor, stated: NDArray[Any] | None) -> tuple[NDArr
     return (columns if whole else taken), (said,)
 
 
+def _compressed(params: ReceiveCoils, y: Tensor) -> tuple[Tensor, Tensor | None]:
+    """k-space of the coils that are kept, and the orthonormal rows that made them; None where all are."""
+    kept = params.compress or VIRTUAL
+    if params.maps is not None or y.shape[1] <= kept:
+        return y, None
+    rows = compression(y[0], kept)
+    return torch.einsum("ab,zb...->za...", rows, y), rows
+
+
 def _coils(
     params: ReceiveCoils, y: Tensor, pattern: NDArray[np.bool_], size: tuple[int, int]
-) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor, tuple[str, ...]]:
-    """k-space of the coils that are kept, their maps, where there is no signal, the image of the centre (H, W), and what to say."""
+) -> tuple[Tensor | None, Tensor | None, Tensor, tuple[str, ...]]:
+    """Coil maps, where there is no signal, the image of the centre (H, W), and what to say."""
     rows, columns = calibration_size(pattern)
     rows = size[0] if len(pattern) == 1 else rows
     side = CALIBRATION if params.calibration == "auto" else params.calibration
@@ -136,10 +153,6 @@ def _coils(
     said: list[str] = []
     if given is not None and given.shape[1] != y.shape[1]:
         raise InputError(f"coil maps of {given.shape[1]} coils for k-space of {y.shape[1]}", "give one map a coil")
-    if given is None and y.shape[1] > (params.compress or VIRTUAL):
-        kept = params.compress or VIRTUAL
-        said.append(f"{y.shape[1]} coils compressed to {kept}")
-        y = torch.einsum("ab,zb...->za...", compression(y[0], kept), y)
     block, outside = centre(y, (rows, columns))[0], None
     if given is None and y.shape[1] > 1:
         if min(rows, columns) < params.kernel + 2:
@@ -158,11 +171,11 @@ def _coils(
     low[:, top : top + rows, left : left + columns] = block * hann(rows, columns).to(block)
     images = fourier(low, inverse=True)
     if given is None:
-        return y, None, None, images[0], tuple(said)
+        return None, None, images[0], tuple(said)
     image = (given[0].conj() * images).sum(0)
     if params.maps is None:
         given = given * torch.exp(1j * torch.angle(image))
-    return y, given, outside, image, tuple(said)
+    return given, outside, image, tuple(said)
 
 
 def _without_signal(eigenvalue: Tensor, like: Tensor) -> Tensor | None:

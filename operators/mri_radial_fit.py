@@ -60,7 +60,7 @@ def fit_radial(params: MriRadial, measurement: Measurement) -> Fitted:
     if maps is not None and params.maps is None:
         maps = maps * torch.exp(1j * torch.angle(image))
     scale = BRIGHT / float(image.abs().flatten().quantile(0.99))
-    if white:
+    if white is not None:
         sigma = math.sqrt(0.5)
         said.append("noise whitened with the file's noise scan")
     else:

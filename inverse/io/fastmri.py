@@ -4,8 +4,9 @@ Read: ``kspace``, complex, (slices, coils, H, W), or (slices, H, W) of one coil;
 sizes of the encoded and of the reconstructed matrix; the attributes. The columns are the phase encoding. Readout oversampling is removed where the
 header tells of it and the rows are fully sampled: the image is cropped along the rows, which halves the work and loses nothing inside.
 
-Written: ``reconstruction`` (slices, h, w) float32, the magnitude, centre-cropped to the reconstructed matrix as fastMRI's targets are;
-``reconstruction_complex``, uncropped, complex64; the header and the attributes.
+Written: ``reconstruction`` (slices, h, w) float32, centre-cropped to the reconstructed matrix as fastMRI's targets are: of several coils the root sum of
+squares that full k-space would have shown (``reconstruction_rss`` is its target), of one the magnitude; ``reconstruction_complex``, uncropped, complex64;
+the header and the attributes.
 """
 
 from __future__ import annotations
@@ -80,14 +81,19 @@ def decode(path: Path, *, source: str) -> Scan:
     return checked(scan)
 
 
-def encode(images: npt.NDArray[np.complex64], like: Scan, provenance: Mapping[str, str]) -> bytes:
-    """The bytes of a file with the reconstruction of images (S, H, W); they depend on nothing but the arguments."""
-    magnitude = np.abs(images).astype(np.float32)
-    size = tuple(min(a, b) for a, b in zip(like.extra.get("recon", like.shape), images.shape[1:], strict=True))
+def encode(
+    magnitude: npt.NDArray[np.float32],
+    images: npt.NDArray[np.complex64] | None,
+    like: Scan,
+    provenance: Mapping[str, str],
+) -> bytes:
+    """The bytes of a file with a reconstruction (S, H, W) and, where given, the complex images; they depend on nothing but the arguments."""
+    size = tuple(min(a, b) for a, b in zip(like.extra.get("recon", like.shape), magnitude.shape[1:], strict=True))
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
         file.create_dataset("reconstruction", data=cropped(magnitude, size), track_times=False)
-        file.create_dataset("reconstruction_complex", data=images.astype(np.complex64), track_times=False)
+        if images is not None:
+            file.create_dataset("reconstruction_complex", data=images, track_times=False)
         if like.extra.get("header"):
             file.create_dataset("ismrmrd_header", data=like.extra["header"], track_times=False)
         for name, value in like.extra.get("attributes", {}).items():

@@ -18,9 +18,10 @@ __all__ = ["write_scan"]
 
 def write_scan(
     path: str | os.PathLike[str],
-    images: npt.NDArray[np.complex64],
+    images: npt.NDArray[np.complex64 | np.float32],
     *,
     like: Scan,
+    magnitude: npt.NDArray[np.float32] | None = None,
     provenance: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> Path:
@@ -28,8 +29,9 @@ def write_scan(
 
     Args:
         path: The file; missing folders are made.
-        images: (S, H, W), complex, or real for an uncertainty map; in the units of the k-space.
+        images: (S, H, W), complex, or real for an uncertainty map or a root sum of squares; in the units of the k-space.
         like: What was read: fastMRI files get a ``reconstruction``, ISMRMRD files an image group, a ``.cfl`` its ``.hdr``.
+        magnitude: (S, H, W), what a fastMRI file's ``reconstruction`` is; None: that of the images.
         provenance: Text to embed.
         overwrite: Replace an existing file.
 
@@ -51,7 +53,8 @@ def write_scan(
     if like.format == "fastmri":
         from inverse.io import fastmri
 
-        data = fastmri.encode(array, like, stamp)
+        shown = np.abs(array) if magnitude is None else np.asarray(magnitude, np.float32)
+        data = fastmri.encode(shown, array if np.iscomplexobj(images) else None, like, stamp)
     elif like.format == "ismrmrd":
         from inverse.io import mrd
 
