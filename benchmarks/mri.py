@@ -72,9 +72,8 @@ class Reference:
         self.rss = np.sqrt((np.abs(images) ** 2).sum(0))
         self.combined = np.abs((maps.conj() * images).sum(0))
 
-    def scores(self, image: Array, maps: Array) -> Scores:
-        """By `COLUMNS`, of a complex image (H, W) and its coil maps (coils, H, W)."""
-        kspace = fourier(torch.from_numpy(maps * image)).numpy()
+    def scores(self, image: Array, kspace: Array) -> Scores:
+        """By `COLUMNS`, of a complex image (H, W) and the k-space (coils, H, W) that it predicts."""
         coils = _images(np.where(self.missing, kspace, self.taken))
         completed = np.sqrt((np.abs(coils) ** 2).sum(0) + self.floor * self.missing.mean())
         magnitude = np.abs(image)
@@ -88,7 +87,7 @@ def _images(kspace: Array) -> Array:
 
 
 def bart(kspace: Array, folder: Path, kind: str, levels: tuple[float, ...]) -> Iterator[tuple[str, Array, Array]]:
-    """Images of BART's `pics` by its options, and the maps of its `ecalib`; 100 iterations."""
+    """Images of BART's `pics` by its options, 100 iterations, and the k-space that they predict."""
 
     def call(*words: object) -> None:
         subprocess.run(["bart", *map(str, words)], cwd=folder, check=True, capture_output=True)
@@ -96,15 +95,19 @@ def bart(kspace: Array, folder: Path, kind: str, levels: tuple[float, ...]) -> I
     cfl.write_array(folder / "k.cfl", kspace.transpose(1, 2, 0)[:, :, None].astype(np.complex64), overwrite=True)
     for crop in ([], ["-c", "0"]):
         call("ecalib", "-m1", "-r24", *crop, "k", "maps")
-        maps = np.moveaxis(cfl.read_array(folder / "maps.cfl").squeeze(), -1, 0)
         for level in levels:
             call("pics", "-S", kind, f"-r{level}", "-i100", "k", "maps", "x")
-            yield f"r {level}{' -c 0' if crop else ''}", cfl.read_array(folder / "x.cfl").squeeze(), maps
+            call("fmac", "x", "maps", "coils")
+            call("fft", "-u", 3, "coils", "predicted")
+            image, predicted = (cfl.read_array(folder / f"{name}.cfl").squeeze() for name in ("x", "predicted"))
+            predicted = np.moveaxis(predicted, -1, 0)
+            along = np.vdot(predicted, kspace)  # pics leaves a sign of its transform out
+            yield f"r {level}{' -c 0' if crop else ''}", image, predicted * along / abs(along)
 
 
 def best(candidates: Iterator[tuple[str, Array, Array]], reference: Reference) -> tuple[str, Scores]:
     """The best of each column, and the options of the first."""
-    found = [(name, reference.scores(image, maps)) for name, image, maps in candidates]
+    found = [(name, reference.scores(image, predicted)) for name, image, predicted in candidates]
     top = max(found, key=lambda one: one[1][0])
     return top[0], tuple(max(column) for column in zip(*(scores for _, scores in found), strict=True))
 
@@ -130,7 +133,8 @@ def ours(
     rss = predicted_rss(physics, post.states[:, 0], fitted.y, fitted.sigma, item="brain8")[0][0].numpy()
     seconds = time.perf_counter() - began
     image = torch.complex(post.mean[0, 0], post.mean[0, 1]) / fitted.scale
-    _, _, plain, combined = reference.scores(image.numpy(), physics.maps[0].numpy())
+    predicted = fourier(physics.maps[0] * image)
+    _, _, plain, combined = reference.scores(image.numpy(), predicted.numpy())
     output = psnr(rss / fitted.scale, reference.rss)
     return (output, output, plain, combined), post, seconds
 

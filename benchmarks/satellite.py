@@ -103,9 +103,7 @@ def gaps(samples: int) -> dict[str, Row]:
         with tempfile.TemporaryDirectory() as folder:
             np.save(f"{folder}/mask.npy", seen)
             operator = {"kind": "gap-mask", "file": f"{folder}/mask.npy"}
-            post = restored(
-                operator, Measurement(y), prior, 0.005, method="diffpir", steps=100, zeta=1.0, samples=samples
-            )
+            post = restored(operator, Measurement(y), prior, 0.01, method="pnp-dm", samples=samples)
         table[f"{top}, {left}: {(~seen).mean():.0%} missing"] = {
             "nearest": psnr(x[:, nearest[0], nearest[1]], x, ~seen),
             "biharmonic": psnr(np.moveaxis(smooth, -1, 0), x, ~seen),

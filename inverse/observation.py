@@ -202,6 +202,13 @@ class Observation:
         image: Tensor = self.physics.A_adjoint(r)
         return image
 
+    def ATA(self, x: Tensor) -> Tensor:
+        """Both, one after the other, by the operator's own way where it has one."""
+        self.counter.a += self.batch
+        self.counter.at += self.batch
+        image: Tensor = self.physics.A_adjoint_A(x)
+        return image
+
     def pull(self, x: Tensor, r: Vector) -> Tensor:
         """Transposed Jacobian of the operator at ``x`` (B, C, *S), applied to ``r``: the adjoint where it is linear."""
         if self.linear:
@@ -338,13 +345,9 @@ class Observation:
             return solved
         ratio = self.sigma**2 / variance
 
-        def operator(x: Tensor) -> Tensor:
-            self.counter.a += self.batch
-            self.counter.at += self.batch
-            image: Tensor = self.physics.A_adjoint_A(x)
-            return image + scale(x, ratio)
-
-        found: Tensor = conjugate_gradients(operator, self.AT(right), tolerance=min(tolerance, 1e-3))
+        found: Tensor = conjugate_gradients(
+            lambda x: self.ATA(x) + scale(x, ratio), self.AT(right), tolerance=min(tolerance, 1e-3)
+        )
         return found
 
     def projected(self) -> Tensor:

@@ -59,7 +59,7 @@ def dds(context: Context, *, iterations: int, kernel: str, eta: float) -> Guided
         # divided by gamma, so that measurements without noise are no special case
         ridge = expand(observation.sigma**2 / prior_variance(sigma, context.data_var), x)
         move = conjugate_gradients(
-            lambda v: ridge * v + observation.AT(observation.A(v)),
+            lambda v: ridge * v + observation.ATA(v),
             observation.AT(observation.residual(mean)),
             tolerance=1e-6,
             iterations=iterations,

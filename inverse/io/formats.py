@@ -161,7 +161,7 @@ FORMATS: dict[str, Format] = {
         title="fastMRI HDF5",
         suffixes=(".h5",),
         pixels="raw k-space, (slices, coils, H, W) or (slices, H, W), complex, with or without a mask",
-        keeps="header, attributes; written as reconstruction (slices, h, w) float32 and reconstruction_complex",
+        keeps="header, attributes; written as reconstruction (slices, h, w) float32, of several coils the RSS, and reconstruction_complex",
         decode="inverse.io.fastmri:decode",
         store="inverse.io.scans:write_scan",
     ),
