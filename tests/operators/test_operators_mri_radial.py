@@ -93,3 +93,18 @@ def test_without_finufft_the_extra_is_named(monkeypatch):
     with pytest.raises(UsageError, match="finufft") as caught:
         build_operator("mri-radial", shape=(2, 16, 16))
     assert "inverse-imaging[nufft]" in str(caught.value)
+
+
+@pytest.mark.parametrize(("kind", "coils"), [("radial", 1), ("radial", 3), ("spiral", 2)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_convolution_is_the_operator_and_its_adjoint(kind, coils, dtype):
+    """`A_adjoint_A` is made without the points: also at odd sizes, for a batch, and after a change of precision."""
+    physics = build_operator(
+        "mri-radial", shape=(2, 31, 24), trajectory=kind, spokes=9, samples=40, coils=coils, dtype=dtype
+    )
+    x = torch.randn(3, 2, 31, 24, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    expected = physics.A_adjoint(physics.A(x))
+    close = 1e-4 if dtype == torch.float32 else 1e-9
+    torch.testing.assert_close(physics.A_adjoint_A(x), expected, rtol=close, atol=close * float(expected.abs().max()))
+    torch.testing.assert_close(physics.A_adjoint_A(x[1:2]), physics.A_adjoint_A(x)[1:2], rtol=0, atol=0)
+    torch.testing.assert_close(physics.clone().A_adjoint_A(x), physics.A_adjoint_A(x), rtol=0, atol=0)
