@@ -1,9 +1,8 @@
 """Satellite scenes: gaps, resolution, pansharpening, speckle and stripes against what remote sensing uses.
 
 Run from the repository with ../shared/data/satellite. Crops are at fixed places. The methods' settings were chosen on these same crops, from two to eight
-tried for each table, so the margins are somewhat optimistic. They are the recipes' but for: gaps (each band stretched by itself, noise 0.01 given; the
-recipe stretches all bands alike and estimates the noise), resolution (noise given). PSNR in units of the scene's joint stretch (0.05 and 99.5 percentiles);
-for gaps over the missing pixels only.
+tried for each table, so the margins are somewhat optimistic. They are the recipes' but for: gaps and resolution, whose noise is given (0.01 and 0.005; the recipes
+estimate it). PSNR in units of the scene's joint stretch (0.05 and 99.5 percentiles); for gaps over the missing pixels only.
 
     python benchmarks/satellite.py                    all tables, some minutes on one core
     python benchmarks/satellite.py gaps --samples 8   one of them
