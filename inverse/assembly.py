@@ -59,15 +59,15 @@ def _write(folder: Path, frames: tuple[Item, ...], path: Path, recipe: Recipe, l
     provenance, source = {"inverse:run": line}, frames[0].source
     parts = [read_hdf5(folder / slice_path(item)) for item in frames]
     written = []
-    for kind, folder_name in (("restored", "restored"), ("std", "std")):
+    for kind, own in (("restored", "rss"), ("std", "rss_std")):
         if not all(kind in part for part in parts):
             continue
-        target = folder / folder_name / source
+        target = folder / kind / source
         if isinstance(content, Scan):
             from inverse.io import write_scan
 
             images = _images([part[kind] for part in parts], pairs=kind == "restored")
-            rss = [part["rss"][0] for part in parts if "rss" in part and kind == "restored"]
+            rss = [part[own][0] for part in parts if own in part]
             shown = np.stack(rss) if len(rss) == len(parts) else None
             written.append(
                 write_scan(target, images, magnitude=shown, like=content, provenance=provenance, overwrite=True)

@@ -244,7 +244,7 @@ def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:
         from inverse.operators.rss import predicted_rss
 
         found = predicted_rss(case.physics, post.states[:, 0], case.y, case.sigma, item=post.items[0])
-        arrays |= dict(zip(("rss", "rss_std"), found, strict=True))
+        arrays |= {"rss": found[0]} | ({"rss_std": found[1]} if "std" in arrays else {})
     return {name: value.float().cpu().contiguous() for name, value in arrays.items()}
 
 

@@ -105,7 +105,8 @@ def write_item(
     else:
         restored, clipped = f"restored/{planned.source}", 0.0
         path = slice_path(planned)
-        parts = {"restored": image, "std": std, "rss": arrays.get("rss")}
+        own = () if recipe.output == "sample" else ("rss", "rss_std")
+        parts = {"restored": image, "std": std, **{name: arrays.get(name) for name in own}}
         scaled = {name: (value / case.scale).numpy() for name, value in parts.items() if value is not None}
         files = {path: write_hdf5(out / path, scaled, {})}
     own = {"quantiles": {"q": INTERVAL}, "data_share": {"standard_error": attributes["data_share_error"]}}
@@ -143,7 +144,7 @@ def write_item(
 def _restored(arrays: Mapping[str, Tensor], output: str) -> tuple[Tensor, Tensor | None]:
     """What is restored, and its standard deviation, by the recipe's ``output``."""
     if output == "rss":
-        return arrays["rss"], arrays["rss_std"]
+        return arrays["rss"], arrays.get("rss_std")
     return arrays["mean"] if output == "mean" else arrays["samples"][0], arrays.get("std")
 
 

@@ -38,7 +38,7 @@ def predicted_rss(
         item: What the noise is keyed by, beside the sample.
 
     Returns:
-        Mean and standard deviation (1, H, W), in the units of ``states``; the latter 0 where there is one draw only.
+        Mean and standard deviation (1, H, W), in the units of ``states``. Of one sample the latter is the noise's alone.
     """
     coils, size = physics.maps.shape[1], physics.maps.shape[2:]
     measured, like = y[:, :coils], states.new_zeros(1, 2 * coils, *size)
@@ -51,7 +51,7 @@ def predicted_rss(
             completed = predicted + torch.complex(noise[:, :coils], noise[:, coils:])
             images.append(_combined(torch.where(physics.pattern > 0, measured, completed), physics.mixing))
     drawn = torch.cat(images)
-    return drawn.mean(0, keepdim=True), drawn.std(0, unbiased=len(drawn) > 1, keepdim=True)
+    return drawn.mean(0, keepdim=True), drawn.std(0, keepdim=True)
 
 
 def _combined(kspace: Tensor, mixing: Tensor | None) -> Tensor:

@@ -5,8 +5,8 @@ sizes of the encoded and of the reconstructed matrix; the attributes. The column
 header tells of it and the rows are fully sampled: the image is cropped along the rows, which halves the work and loses nothing inside.
 
 Written: ``reconstruction`` (slices, h, w) float32, centre-cropped to the reconstructed matrix as fastMRI's targets are: of several coils the root sum of
-squares that full k-space would have shown (``reconstruction_rss`` is its target), of one the magnitude; ``reconstruction_complex``, uncropped, complex64;
-the header and the attributes.
+squares that full k-space would have shown (``reconstruction_rss`` is its target), of one coil or one draw the magnitude; ``reconstruction_complex``, uncropped,
+complex64; the header and the attributes.
 """
 
 from __future__ import annotations

@@ -75,7 +75,8 @@ def test_coils_that_were_whitened_or_compressed_are_turned_back(compress: int | 
     assert physics.mixing is not None
     states = torch.zeros(1, *fitted.shape)
     mean, _ = predicted_rss(physics, states, fitted.y, 0.0)
-    torch.testing.assert_close(mean / fitted.scale, rss(kspace), rtol=0.02, atol=0.01 * float(rss(kspace).max()))
+    # what compression drops of these smooth maps was measured to be 2e-4 of the maximum
+    torch.testing.assert_close(mean / fitted.scale, rss(kspace), rtol=0, atol=1e-3 * float(rss(kspace).max()))
 
 
 def test_the_unknown_is_solved_for_where_it_is_smaller() -> None:

@@ -71,6 +71,22 @@ def test_a_fastmri_reconstruction_is_the_rss_of_full_kspace(tmp_path: Path, kspa
     assert errors["all"][0] < 1e-5 * float(rss(kspace).max()) < errors["all"][1]
 
 
+def test_what_lies_beside_a_fastmri_reconstruction_is_its_own(tmp_path: Path, kspace: np.ndarray) -> None:
+    """Its standard deviation is the RSS's, none of one sample; of one draw the magnitude is written."""
+    with h5py.File(tmp_path / "full.h5", "w") as file:
+        file["kspace"] = kspace[None]
+    found = {}
+    for name, chosen in (("mean", ()), ("draw", ("output=sample",)), ("one", ("run.samples=1",))):
+        inverse.restore("mri-multicoil", tmp_path / "full.h5", out=tmp_path / name, overrides=[*FAST, *chosen])
+        with h5py.File(tmp_path / name / "restored" / "full.h5") as file:
+            found[name] = file["reconstruction"][0], np.abs(file["reconstruction_complex"][0])
+    with h5py.File(tmp_path / "mean" / "std" / "full.h5") as file:
+        assert float(file["reconstruction"][()].max()) < 1e-5  # all of k-space was measured
+    assert not (tmp_path / "one" / "std").exists()
+    np.testing.assert_array_equal(*found["draw"])
+    assert np.abs(found["mean"][0] - found["mean"][1]).max() > 1e-3
+
+
 def test_the_rss_in_a_format_without_a_place_for_it(tmp_path: Path, kspace: np.ndarray) -> None:
     np.save(tmp_path / "k.npy", kspace)
     run = inverse.restore(
