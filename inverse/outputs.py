@@ -105,8 +105,8 @@ def write_item(
     else:
         restored, clipped = f"restored/{planned.source}", 0.0
         path = slice_path(planned)
-        own = () if recipe.output == "sample" else ("rss", "rss_std")
-        parts = {"restored": image, "std": std, **{name: arrays.get(name) for name in own}}
+        beside = () if recipe.output == "sample" else ("rss", "rss_std")
+        parts = {"restored": image, "std": std, **{name: arrays.get(name) for name in beside}}
         scaled = {name: (value / case.scale).numpy() for name, value in parts.items() if value is not None}
         files = {path: write_hdf5(out / path, scaled, {})}
     own = {"quantiles": {"q": INTERVAL}, "data_share": {"standard_error": attributes["data_share_error"]}}
