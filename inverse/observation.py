@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from deepinv.physics import MRI, DecomposablePhysics, Inpainting, LinearPhysics, Physics
+from deepinv.physics import MRI, DecomposablePhysics, GaussianNoise, Inpainting, LinearPhysics, Physics
 from deepinv.physics.forward import ComposedPhysics
+from deepinv.physics.noise import NoiseModel
 from torch import Tensor
 
 from inverse.errors import InputError
@@ -140,7 +141,7 @@ class Observation:
                 )
         model = physics.noise_model if isinstance(y, Tensor) else physics[0].noise_model
         sigma = getattr(model, "sigma", None)
-        if sigma is None:
+        if sigma is None or (isinstance(model, NoiseModel) and not isinstance(model, GaussianNoise)):
             raise InputError(
                 f"the physics' noise model is {type(model).__name__}; allowed: Gaussian noise with a sigma",
                 "pass noise=0.02 to build_operator, or set physics.noise_model = deepinv.physics.GaussianNoise(0.02)",

@@ -168,7 +168,7 @@ def test_complex_measurements_are_solved_to_the_exact_posterior(method) -> None:
 
 def test_a_deepinv_reconstructor() -> None:
     given = problem("white-mask")
-    model = inverse.Reconstructor(given.prior, method="ddrm", steps=5, samples=2)
+    model = inverse.Reconstructor(given.prior, method="ddrm", steps=5, samples=2, items="position")
     assert torch.equal(
         model(given.y, given.physics),
         inverse.sample(given.y, given.physics, given.prior, method="ddrm", steps=5, samples=2).mean,
