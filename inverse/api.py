@@ -11,6 +11,7 @@ from torch import Tensor
 
 from inverse.engine import peak_bytes, prepare
 from inverse.errors import UsageError
+from inverse.evidence import Changes
 from inverse.linalg import Vector, parts, scale
 from inverse.observation import observed
 from inverse.posterior import Cost, Posterior
@@ -135,12 +136,14 @@ def sample(
     batches = list(problem.batches(indices, problem.batch_size(batch)))
     with _Progress(progress, sum(len(problem.levels[pairs[0][0]]) - 1 for pairs in batches)) as report:
         for pairs in batches:
+            changes = Changes(len(pairs))
             for step in problem.steps(pairs):
                 report(step)
+                changes.note(step.mean)
             for row, (item, index) in enumerate(pairs):
                 place = indices.index(index), item
                 result[place] = step.x[row]
-                for name, value in step.info.items():
+                for name, value in {**step.info, **changes.said}.items():
                     whole = value.new_zeros((*result.shape[:2], *value.shape[1:]))
                     diagnostics.setdefault(name, whole)[place] = value[row]
     share = 1.0 / observation.batch

@@ -73,6 +73,14 @@ class Case:
         return self.y.is_complex()
 
     @property
+    def picture(self) -> Tensor:
+        """What can be shown of the measurement, (C, h, w): of raw k-space the magnitude of what its adjoint makes of it."""
+        if not self.complex:
+            return self.measured[0]
+        image: Tensor = self.physics.A_adjoint(self.y)[0]
+        return image.square().sum(0, keepdim=True).sqrt() if len(image) == 2 else image
+
+    @property
     def crop(self) -> tuple[int, int, int, int] | None:
         """(top, left, height, width) of the unknown that the file shows; ``free`` boundaries extend it past that."""
         return getattr(self.physics, "output_crop", None)
@@ -231,6 +239,7 @@ def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:
     import torch
 
     from inverse.chains import in_numbers
+    from inverse.evidence import residual_map
     from inverse.operators.mri import MultiCoil, RowCoils
 
     post = replace(post, crop=case.crop)
@@ -240,6 +249,12 @@ def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:
         arrays |= {"std": post.std[0], "quantiles": torch.stack([post.quantile(q)[0] for q in INTERVAL])}
     if "r_hat" in in_numbers(post.diagnostics):
         arrays |= {"r_hat": post.r_hat[0], "ess": post.ess[0]}
+    residual = residual_map(post)
+    arrays |= {"measurement": case.picture} | ({} if residual is None else {"residual": residual})
+    if case.observed is not None and not case.complex:
+        arrays |= {"observed": case.observed[0]}
+    if "convergence" in post.diagnostics:
+        arrays |= {"convergence": post.diagnostics["convergence"][:, 0]}
     if isinstance(case.physics, RowCoils | MultiCoil):
         from inverse.operators.rss import predicted_rss
 

@@ -132,7 +132,16 @@ def _row(item: Item, samples: int) -> dict[str, Any]:
 
 def _disk(values: int, samples: int, keep: Sequence[str]) -> int:
     """Bytes: float32 data sets, the std map and the restored picture."""
-    counts = {"samples": samples, "quantiles": 3, "figure": 0, "misfit": 0}
+    counts = {
+        "samples": samples,
+        "quantiles": 3,
+        "figure": 0,
+        "misfit": 0,
+        "convergence": 0,
+        "r_hat": 0,
+        "ess": 0,
+        "observed": 0,
+    }
     return 4 * values * (sum(counts.get(name, 1) for name in keep) + 1) + values
 
 

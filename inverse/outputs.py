@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["DATASETS", "KEEP", "Made", "facts", "parse_keep", "slice_path", "write_item"]
 
-DATASETS = ("samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "r_hat", "ess")
+DATASETS = (
+    "samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "r_hat", "ess", "measurement", "observed", "residual",
+    "convergence",
+)  # fmt: skip
 KEEP = (*DATASETS, "figure")
 _SHOWN = {
     "mean": "posterior mean",
@@ -125,9 +128,9 @@ def write_item(
 
     panels = Panels(
         title=item,
-        measurement=shown(_seen(case)),
+        measurement=shown(case.picture),
         restored=shown(_visible(image, case)),
-        observed=None if case.observed is None or case.complex else case.observed[0].float().cpu().numpy(),
+        observed=arrays["observed"].numpy() if "observed" in arrays else None,
         std=None if std is None else _visible(std, case).numpy(),
         data_share=_averaged(arrays["data_share"], case).numpy(),
         invented=_visible(arrays["invented"], case).numpy(),
@@ -184,11 +187,6 @@ def _visible(image: Tensor, case: Case) -> Tensor:
 
 def _averaged(share: Tensor, case: Case) -> Tensor:
     return share.mean(0, keepdim=True) if case.complex else share
-
-
-def _seen(case: Case) -> Tensor:
-    """What a figure shows of a measurement: of raw k-space, what its adjoint makes of it."""
-    return _visible(case.physics.A_adjoint(case.y)[0], case) if case.complex else case.measured[0]
 
 
 def facts(recipe: Recipe, row: dict[str, Any], card: Any) -> list[tuple[str, str]]:

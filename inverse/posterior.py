@@ -173,14 +173,15 @@ class Posterior:
         return self.knows_spread and (share is None or float(share.amax(-1).min()) > 1 - 1e-6)
 
     @property
-    def _whole_mean(self) -> Tensor:
+    def whole_mean(self) -> Tensor:
+        """:attr:`mean` of the whole unknown, also past the frame that is reported."""
         known = self.diagnostics.get("exact_mean")
         return self._statistics.mean.to(self.states.dtype) if known is None else known[0].to(self.states.dtype)
 
     @property
     def mean(self) -> Tensor:
         """Posterior mean (B, C, *S): the method's where it knows it, else the samples'."""
-        return self._frame(self._whole_mean)
+        return self._frame(self.whole_mean)
 
     @property
     def std(self) -> Tensor:
@@ -238,7 +239,7 @@ class Posterior:
     @cached_property
     def _local(self) -> Observation:
         """The observation; where it is not linear, its tangent at the mean."""
-        return self.observation.linearised(self._whole_mean)
+        return self.observation.linearised(self.whole_mean)
 
     def _determined(self, d: Tensor, *, tolerance: float = 1e-4) -> Tensor:
         """``R d``."""
@@ -286,7 +287,7 @@ class Posterior:
     @cached_property
     def invented(self) -> Tensor:
         """The part of the mean that the data do not determine, (B, C, *S), data units."""
-        d = self._whole_mean - self.prior_mean
+        d = self.whole_mean - self.prior_mean
         return self._frame(d - self._determined(d))
 
 

@@ -176,7 +176,7 @@ def _table(path: Path) -> tuple[dict[str, Any], ...]:
 
 
 def _value(column: str, text: str) -> Any:
-    if column in ("item", "note", "restored", "sha256", "method", "status", "mismatch", "reason", "hint"):
+    if column in ("item", "note", "restored", "sha256", "method", "status", "mismatch", "regions", "reason", "hint"):
         return text
     if text in ("True", "False"):
         return text == "True"

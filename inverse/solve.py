@@ -216,6 +216,7 @@ class Solver:
 
     def _write(self, item: Item, post: Any, stage: _Stage) -> None:
         from inverse.chains import in_numbers
+        from inverse.evidence import invented_region, of_samples
 
         stage.name = "write"
         opened, case = self._open(item, stage)
@@ -225,8 +226,10 @@ class Solver:
             "samples": len(arrays["samples"]), "method": in_words(str(post.method["kind"]), post.method),
             "noise_sigma": case.sigma, "noise_estimated": case.estimated,
             "misfit": float(arrays["misfit"].mean()), "data_share": float(arrays["data_share"].mean()),
-            **post.cost.as_dict(), **in_numbers(post.diagnostics),
+            **post.cost.as_dict(), **in_numbers(post.diagnostics), **of_samples(post),
         }  # fmt: skip
+        region = invented_region(arrays["data_share"].numpy())
+        row |= {"regions": region} if region else {}
         if self.prior.card is not None:
             low, high, outside = span(case, *self.recipe.data.range)
             said = foreign(self.prior.card, channels=case.shape[0], low=low, high=high, outside=outside)

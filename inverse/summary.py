@@ -96,6 +96,7 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
 def write_summary(run: Run, plan: Plan, recipe: Recipe, card: Any) -> None:
     """Write ``run.json``, ``items.csv`` and ``failures.csv``."""
     from inverse.metrics import metric
+    from inverse.words import evidence
 
     scores = [key for row in run.rows for key in row if key not in COLUMNS]
     columns = (*COLUMNS[:-1], *dict.fromkeys(scores), COLUMNS[-1])
@@ -125,6 +126,7 @@ def write_summary(run: Run, plan: Plan, recipe: Recipe, card: Any) -> None:
             "cost": {key: sum(row.get(key, 0) for row in done) for key in summed}
             | {"peak_bytes": max((row.get("peak_bytes", 0) for row in done), default=0)},
             "noise": {row["item"]: {"sigma": row["noise_sigma"], "estimated": row["noise_estimated"]} for row in done},
+            "evidence": {row["item"]: evidence(row) for row in done},
             "inputs": {item.item: item.sha256 for item in plan.items},
             "metrics": {
                 name: metric(name).definition.format(range=f"{high - low:g}") + light for name in recipe.metrics

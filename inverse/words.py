@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inverse.mismatch import SLACK
 
-__all__ = ["doubts", "misfit_in_words"]
+__all__ = ["doubtful", "doubts", "evidence", "in_doubt", "misfit_in_words"]
 
+LOW, HIGH = 0.9, 1.1
+"""Misfits of images that explain their measurement."""
 MET = 1.1
 """Largest R-hat of chains that have mixed (Gelman & Rubin 1992); Vehtari et al. 2021 ask for 1.01."""
+COLOURED = 2.74
+"""Whiteness that one noise residual in a thousand exceeds: chi^2 of 12 lags, over 12."""
+WORTH_SAYING = 0.03
+"""Autocorrelation below which a residual counts as noise however large the image: large images find tiny ones significant."""
 FEW = 2.0
 """Particles that carry the weight, below which a population has collapsed onto one."""
 
@@ -20,11 +26,50 @@ def misfit_in_words(misfit: float) -> str:
     """What a misfit (chi^2 / m, expectation 1) says, in one sentence."""
     if not math.isfinite(misfit):
         return "misfit cannot be told: the noise level is zero"
-    if misfit > 1.1:
+    if misfit > HIGH:
         return f"the image does not fully explain the measurement: misfit {misfit:.2f}, expected 1"
-    if misfit < 0.9:
+    if misfit < LOW:
         return f"the image follows the measurement closer than its noise: misfit {misfit:.2f}, expected 1"
     return f"the image explains the measurement: misfit {misfit:.2f}, expected 1"
+
+
+def evidence(row: Mapping[str, Any]) -> list[str]:
+    """What an item says of itself without a truth, from its row of ``items.csv``, a sentence each: fit, residual, data and prior, then what stands against it."""
+    lines = [misfit_in_words(row["misfit"])]
+    if "whiteness" in row:
+        lines.append(residual_in_words(row["whiteness"], row["correlation"]))
+    prior = 100 * (1 - row["data_share"])
+    lines.append(f"{prior:.0f} % of the image's variance was decided by the prior, {100 - prior:.0f} % by the data")
+    lines += [str(row["regions"])] if row.get("regions") else []
+    return lines + doubts(row)
+
+
+def residual_in_words(whiteness: float, correlation: float) -> str:
+    """What the whiteness of a residual says (`inverse.evidence`), in one sentence."""
+    if whiteness <= COLOURED or abs(correlation) < WORTH_SAYING:
+        return f"what is left of the measurement is noise: whiteness {whiteness:.2f}, expected 1"
+    return (
+        f"what is left of the measurement is not noise: neighbours correlate by {correlation:.2f} (whiteness {whiteness:.1f}, expected 1); "
+        "the operator or the noise may not be what was assumed"
+    )
+
+
+def in_doubt(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What several items say of themselves together, a line each: their misfits, and how many are to be looked at."""
+    misfits = sorted(row["misfit"] for row in rows)
+    middle = misfits[len(misfits) // 2]
+    named = [str(row["item"]) for row in rows if doubtful(row)]
+    lines = [f"misfit       {middle:.2f} in the middle, {misfits[0]:.2f} to {misfits[-1]:.2f} (expected 1)"]
+    if named:
+        more = ", ..." if len(named) > 3 else ""
+        lines.append(f"doubtful     {len(named)} of {len(rows)}: {', '.join(named[:3])}{more} (run.json says why)")
+    return lines
+
+
+def doubtful(row: Mapping[str, Any]) -> bool:
+    """Whether an item does not explain its measurement, leaves more than noise, or `doubts` has something to say of it."""
+    coloured = "whiteness" in row and "not noise" in residual_in_words(row["whiteness"], row["correlation"])
+    return not LOW <= row["misfit"] <= HIGH or coloured or bool(doubts(row))
 
 
 def doubts(row: Mapping[str, Any]) -> list[str]:

@@ -19,7 +19,10 @@ __all__ = [
     "progress", "quality", "samples", "seed", "shard", "strict", "tile", "time_budget", "truth",
 ]  # fmt: skip
 
-KEPT = ("samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "r_hat", "ess", "figure")
+KEPT = (
+    "samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "r_hat", "ess", "measurement", "observed", "residual",
+    "convergence", "figure",
+)  # fmt: skip
 
 
 class AutoInt(click.ParamType):  # type: ignore[type-arg]

@@ -89,19 +89,20 @@ def restore(
 
 def _report(done: Run) -> list[str]:
     """Where things are, in a few lines."""
-    from inverse.words import doubts, misfit_in_words
+    from inverse.words import evidence, in_doubt
 
     finished = [row for row in done.rows if row["status"] == "done"]
     lines = []
     if len(finished) == 1:
         row = finished[0]
-        lines.append(f"{row['item']}: {misfit_in_words(row['misfit'])}")
-        lines.extend(doubts(row))
+        first, *rest = evidence(row)
+        lines += [f"{row['item']}: {first}", *rest]
         lines.append(f"restored     {done.out / row['restored']}")
         if "psnr" in row:
             lines.append(f"scores       PSNR {row['psnr']:.2f} dB, SSIM {row.get('ssim', float('nan')):.3f}")
     elif finished:
         lines.append(f"restored     {len(finished)} of {len(done.rows)} items, in {done.out / 'restored'}")
+        lines += in_doubt(finished)
     if finished:
         lines.append(f"uncertainty  {done.out / 'std'}")
         lines.append(f"figures      {done.out / 'items'}")

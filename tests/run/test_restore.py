@@ -52,6 +52,10 @@ def test_the_run_folder(photos: Path, tmp_path: Path, make_recipe: Any) -> None:
             assert file["misfit"].shape == (4,)
             assert {"mean", "std", "quantiles", "data_share", "invented"} < set(file)
             np.testing.assert_allclose(file["quantiles"].attrs["q"], [0.05, 0.5, 0.95])
+            assert (file["measurement"].shape, file["residual"].shape) == ((3, 32, 32), (3, 32, 32))
+            assert file["convergence"].shape == (4, 3)
+            left = (np.asarray(file["measurement"]) - np.asarray(file["mean"])) / 0.1
+            np.testing.assert_allclose(file["residual"], left, atol=1e-4)
             np.testing.assert_allclose(np.mean(file["samples"], 0), file["mean"], atol=1e-6)
             np.testing.assert_allclose(np.std(file["samples"], 0, ddof=1), file["std"], atol=1e-6)
             expected = np.rint(np.clip(np.moveaxis(np.asarray(file["mean"]), 0, -1), 0, 1) * 255)
@@ -62,6 +66,9 @@ def test_the_run_folder(photos: Path, tmp_path: Path, make_recipe: Any) -> None:
     assert all(row["status"] == "done" for row in rows(out / "items.csv"))
     assert rows(out / "failures.csv") == []
     facts = json.loads((out / "run.json").read_text())
+    assert set(facts["evidence"]) == set(ids)
+    assert all("misfit" in said[0] and "whiteness" in said[1] for said in facts["evidence"].values())
+    assert all(float(row["whiteness"]) > 0 for row in rows(out / "items.csv"))
     assert facts["recipe"]["method"]["steps"] == 4
     assert facts["cost"]["forward"] == 4 * 4 * 4
     assert facts["prior"]["licence"]
