@@ -34,7 +34,7 @@ from inverse.recipe_sections import (
 )
 from inverse.recipe_yaml import Layer, Origin, Where, dump, merge, parse_mapping, parse_overrides
 
-__all__ = ["Recipe", "load", "recipe_text", "schema", "shipped"]
+__all__ = ["Recipe", "load", "load_layer", "recipe_text", "schema", "shipped"]
 
 _DEFAULTS: dict[str, Any] = {
     "schema": 1,
@@ -175,6 +175,15 @@ def load(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, overrides:
         layer = merge(layer, _with_base(*recipe_text(recipe)), keys_of)
     layer = merge(layer, parse_overrides(overrides), keys_of)
     return _validated(layer, name)
+
+
+def load_layer(layer: Layer, name: str) -> Recipe:
+    """A recipe from values that are a part of another file, such as a task of a suite, whose lines errors name.
+
+    Raises:
+        RecipeError: As `load`.
+    """
+    return _validated(merge(Layer(_DEFAULTS, layer.origin), layer, keys_of), name)
 
 
 def _with_base(text: str, label: str, folder: Path) -> Layer:

@@ -18,7 +18,7 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from inverse.errors import RecipeError
 
-__all__ = ["Layer", "Origin", "Where", "dump", "merge", "parse_mapping", "parse_overrides"]
+__all__ = ["Layer", "Origin", "Where", "dump", "merge", "parse_mapping", "parse_overrides", "spelled_out"]
 
 Where = tuple[str | int, ...]
 
@@ -79,17 +79,23 @@ def _holds_itself(node: Node | None, above: tuple[int, ...] = ()) -> bool:
     return isinstance(node, SequenceNode) and any(_holds_itself(part, inside) for part in node.value)
 
 
-def _syntax_error(error: YAMLError, label: str) -> RecipeError:
+def _syntax_error(error: YAMLError, label: str, example: str) -> RecipeError:
     if not isinstance(error, MarkedYAMLError):
         return RecipeError(f"{label}: not valid YAML: {' '.join(str(error).split())[:160]}")
     mark = error.problem_mark or error.context_mark
     line = f":{mark.line + 1}" if mark is not None else ""
     problem = " ".join(str(error.problem or error.context).split())[:160]
-    return RecipeError(f"{label}{line}: not valid YAML: {problem}", "see 'inverse show recipe deblur' for an example")
+    return RecipeError(f"{label}{line}: not valid YAML: {problem}", f"see 'inverse show {example}' for an example")
 
 
-def parse_mapping(text: str, *, label: str, folder: Path) -> Layer:
+def parse_mapping(text: str, *, label: str, folder: Path, example: str = "recipe deblur") -> Layer:
     """A YAML document as a layer.
+
+    Args:
+        text: The document.
+        label: Its name in messages.
+        folder: Where its relative files start.
+        example: What messages point to, as arguments of ``inverse show``.
 
     Raises:
         RecipeError: It is not YAML, not a mapping, or has a key twice; with the line.
@@ -98,11 +104,11 @@ def parse_mapping(text: str, *, label: str, folder: Path) -> Layer:
         data = _read(text)
         node = _yaml().compose(text)
     except YAMLError as error:
-        raise _syntax_error(error, label) from None
+        raise _syntax_error(error, label, example) from None
     if not isinstance(data, dict):
         raise RecipeError(
-            f"{label}: a recipe is a mapping of keys to values, this is {_name(data)}",
-            "see 'inverse show recipe deblur' for an example",
+            f"{label}: a {example.split()[0]} is a mapping of keys to values, this is {_name(data)}",
+            f"see 'inverse show {example}' for an example",
         )
     marks: dict[Where, Origin] = {}
 
@@ -117,7 +123,7 @@ def parse_mapping(text: str, *, label: str, folder: Path) -> Layer:
                 walk(value, (*where, index))
 
     walk(node, ())
-    return Layer(_long(data), Origin(label, folder), marks)
+    return Layer(spelled_out(data), Origin(label, folder), marks)
 
 
 def parse_overrides(overrides: Iterable[str]) -> Layer:
@@ -165,7 +171,7 @@ def _put(data: dict[str, Any], where: Where, value: Any, text: str) -> None:
         inner[last] = value
 
 
-def _long(data: Mapping[Any, Any]) -> dict[str, Any]:
+def spelled_out(data: Mapping[Any, Any]) -> dict[str, Any]:
     """Spell out the short forms: ``method: ddrm`` is ``method: {kind: ddrm}``, a list of operators is a chain of them."""
     spelled = {str(key): value for key, value in data.items()}
     for section, key in _SHORT.items():
