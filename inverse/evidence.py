@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
@@ -23,7 +24,6 @@ from torch import Tensor
 from inverse.observation import Observation, observed
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from inverse.posterior import Posterior
@@ -34,8 +34,8 @@ REACH = 2
 """Lags looked at, in grid points along each axis."""
 PAIRS = 64
 """Pairs below which a lag says nothing."""
-LARGE = 64
-"""Pixels of the smallest region that is spoken of."""
+SOLID = 7
+"""Side of the squares that a region consists of: pixels missing at random are none, however many touch."""
 
 Whiteness = tuple[float, float, int]
 """The statistic, the autocorrelation of largest size with its sign, and the number of lags."""
@@ -173,13 +173,14 @@ def invented_region(share: NDArray[np.floating[Any]]) -> str:
     averaged = share.mean(0)
     if averaged.ndim != 2:
         return ""
-    places, count = ndimage.label(averaged < 0.5)
+    solid = ndimage.binary_opening(averaged < 0.5, np.ones((SOLID, SOLID)))
+    places, count = ndimage.label(solid)
     if not count:
         return ""
-    sizes = ndimage.sum_labels(averaged < 0.5, places, range(1, count + 1))
+    sizes = ndimage.sum_labels(solid, places, range(1, count + 1))
     largest = int(sizes.argmax()) + 1
     size = int(sizes[largest - 1])
-    if size < LARGE or size > 0.9 * averaged.size:
+    if size > 0.9 * averaged.size:
         return ""
     rows, columns = ndimage.find_objects(places)[largest - 1]
     part = 100 * (1 - float(averaged[places == largest].mean()))

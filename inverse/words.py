@@ -50,7 +50,7 @@ def residual_in_words(whiteness: float, correlation: float) -> str:
         return f"what is left of the measurement is noise: whiteness {whiteness:.2f}, expected 1"
     return (
         f"what is left of the measurement is not noise: neighbours correlate by {correlation:.2f} (whiteness {whiteness:.1f}, expected 1); "
-        "the operator or the noise may not be what was assumed"
+        "the operator, the noise or the method is not quite right here"
     )
 
 

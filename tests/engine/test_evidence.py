@@ -113,6 +113,8 @@ def test_the_largest_region_of_the_prior_is_named_with_its_share() -> None:
     share[:, 30:34, 50:54] = 0.0
     sentence = invented_region(share)
     assert sentence.startswith("75 % of the region at row 10, column 5 (20 x 10 pixels, 8 % of the image)")
+    scattered = np.random.default_rng(0).random((1, 40, 60)) > 0.7
+    assert invented_region(scattered.astype(np.float32)) == ""
     assert invented_region(np.full((1, 40, 60), 0.1, np.float32)) == ""
     assert invented_region(np.full((1, 40, 60), 0.9, np.float32)) == ""
 
