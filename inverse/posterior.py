@@ -16,16 +16,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
+from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 from torch.nn import functional
 
 from inverse.chains import ess, r_hat
-from inverse.errors import UsageError
+from inverse.errors import UsageError, did_you_mean
+from inverse.linalg import parts
 from inverse.observation import Observation
 from inverse.rng import Rng
+
+if TYPE_CHECKING:
+    from inverse.io import Span
 
 __all__ = ["Cost", "Posterior", "Welford", "interval_quantile"]
 
@@ -130,6 +136,7 @@ class Posterior:
         levels: The noise levels of each item.
         crop: (top, left, height, width) of the part that is reported; None is all.
         diagnostics: What the method said of its samples, by name, each (K, B, ...).
+        span: The values of the array that was restored that are 0 and 1 in data units; None: they are data units.
     """
 
     states: Tensor
@@ -142,6 +149,7 @@ class Posterior:
     levels: tuple[tuple[float, ...], ...]
     crop: tuple[int, int, int, int] | None = None
     diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
+    span: Span | None = None
 
     def _frame(self, image: Tensor) -> Tensor:
         if self.crop is None:
@@ -209,6 +217,27 @@ class Posterior:
         if self._gaussian and 0 < q < 1:
             return self.mean + float(stats.norm.ppf(q)) * self.std
         return interval_quantile(self.samples, q)
+
+    @property
+    def complex(self) -> bool:
+        """Whether the unknown is a complex image, held as two real channels."""
+        return parts(self.observation.y)[0].is_complex() and self.observation.shape[0] == 2
+
+    def to_numpy(self, name: str = "mean") -> NDArray[Any]:
+        """A statistic as numpy, the channel last: (B, H, W, C), in the units of the array that was restored (`inverse.arrays.native`).
+
+        Args:
+            name: ``mean``, ``std``, ``samples`` (K, B, H, W, C), ``data_share`` or ``invented``.
+
+        Raises:
+            UsageError: another name; or ``std`` of one sample.
+        """
+        from inverse.arrays import native
+
+        known = ("mean", "std", "samples", "data_share", "invented")
+        if name not in known:
+            raise UsageError(f"a posterior has no array '{name}'", did_you_mean(name, known))
+        return native(self, name)
 
     @cached_property
     def misfit(self) -> Tensor:

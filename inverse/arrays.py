@@ -1,0 +1,163 @@
+"""Arrays as measurements, and results as arrays: numpy with the channel last, torch (B, C, H, W), k-space complex.
+
+What a file would be taken for, an array of its values is: integers are scaled by their type or by ``data.scale``, NaN and what a numpy masked
+array masks are unobserved, and results go back to the array's own units by the same ``span``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inverse.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inverse.io import Span
+    from inverse.operators.measured import Measurement
+    from inverse.posterior import Posterior
+    from inverse.recipe_sections import Data
+
+__all__ = ["measurements", "native"]
+
+ALLOWED = "allowed: numpy (H, W), (H, W, C), (B, H, W, C), torch (B, C, H, W); complex k-space (H, W), (coils, H, W), (B, coils, H, W)"
+
+
+def measurements(array: Any, data: Data, *, device: str | None = None) -> tuple[list[Measurement], Span | None]:
+    """An array as measurements, one an image.
+
+    Args:
+        array: numpy (H, W), (H, W, C) or (B, H, W, C), masked or not; torch (B, C, H, W); complex k-space of either kind, (B, coils, ...).
+        data: The recipe's section: scale and transfer.
+        device: Where to compute; None: where the array is.
+
+    Returns:
+        The measurements, each (1, C, H, W) in data units, float32, or float64 where the array is; and the array's values that are 0 and 1.
+
+    Raises:
+        InputError: another shape or type, an infinite value, no value at all.
+        UsageError: an xarray object, whose order of axes only its names tell.
+    """
+    import torch
+
+    from inverse.operators.measured import Measurement
+
+    planes, valid, span = _scaled(_planes(array), data)
+    if data.transfer == "linear":
+        from inverse.light import decode
+
+        planes = decode(planes).astype(planes.dtype)
+    given = array.device if isinstance(array, torch.Tensor) else torch.device("cpu")
+    target = given if device is None else torch.device(device)
+    made = []
+    for item in range(len(planes)):
+        y = torch.from_numpy(planes[item][None]).to(target)
+        if valid is None or valid[item].all():
+            made.append(Measurement(y))
+            continue
+        own = valid[item] if not (valid[item] == valid[item][:1]).all() else valid[item][:1]
+        made.append(Measurement(y, torch.from_numpy(own[None].astype(planes.dtype)).to(target)))
+    return made, span
+
+
+def _planes(array: Any) -> NDArray[Any] | np.ma.MaskedArray[Any, Any]:
+    """(B, C, ...) of the array's own values."""
+    import torch
+
+    if isinstance(array, torch.Tensor):
+        if array.ndim != 4 and not (array.is_complex() and array.ndim == 3):
+            raise InputError(f"a tensor of shape {tuple(array.shape)}", ALLOWED)
+        host = array.detach().cpu()
+        return (host.float() if host.dtype in (torch.float16, torch.bfloat16) else host).resolve_conj().numpy().copy()
+    if type(array).__module__.partition(".")[0] == "xarray":
+        raise UsageError("an xarray object: its dimensions have names", "inverse.restore_blocks reads them")
+    found: Any = array if isinstance(array, np.ma.MaskedArray) else np.asarray(array)
+    if found.dtype.kind not in "buifc":
+        raise InputError(f"an array of type {found.dtype}", "allowed: uint8, uint16, floats, complex")
+    found = found.astype(found.dtype.newbyteorder("="))
+    if found.dtype.kind == "c":
+        found = found[None] if found.ndim == 2 else found
+        found = found[None] if found.ndim == 3 else found
+        if found.ndim != 4:
+            raise InputError(f"a complex array of shape {np.shape(array)}", ALLOWED)
+        return found
+    found = found[..., None] if found.ndim == 2 else found
+    found = found[None] if found.ndim == 3 else found
+    if found.ndim != 4:
+        raise InputError(f"an array of shape {np.shape(array)}", ALLOWED)
+    return np.moveaxis(found, -1, 1)
+
+
+def _scaled(
+    planes: NDArray[Any] | np.ma.MaskedArray[Any, Any], data: Data
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None, Span | None]:
+    """Data units, where there is a value (None: everywhere), and the values that became 0 and 1."""
+    masked = ~np.ma.getmaskarray(planes) if isinstance(planes, np.ma.MaskedArray) else None
+    values = np.ascontiguousarray(np.ma.getdata(planes))
+    if values.dtype.kind == "c":
+        if masked is not None or not np.isfinite(values).all():
+            raise InputError("k-space with values that are missing or not finite", "lines that were not measured are 0")
+        return values.astype(np.complex64 if values.dtype.itemsize <= 8 else np.complex128), None, None
+    valid = masked
+    if values.dtype.kind == "f":
+        present = ~np.isnan(values)
+        valid = present if masked is None else present & masked
+        if np.isinf(values[valid]).any():
+            raise InputError("the array has infinite values", "set what is missing to NaN: it is taken as unobserved")
+    if valid is not None and valid.all():
+        valid = None
+    if valid is not None and not valid.reshape(len(valid), -1).any(1).all():
+        raise InputError("no pixel of the array holds a value", "NaN is taken as unobserved")
+    span = _span(values, valid, data)
+    dtype = np.float64 if values.dtype == np.float64 else np.float32
+    unit = values.astype(dtype)
+    if span is not None:
+        low, high = (np.asarray(end, dtype).reshape(-1, 1, 1) for end in span)
+        unit = (unit - low) / (high - low)
+    return unit if valid is None else np.where(valid, unit, 0), valid, span
+
+
+def _span(values: NDArray[Any], valid: NDArray[np.bool_] | None, data: Data) -> Span | None:
+    if data.scale == "type":
+        if values.dtype.kind == "f":
+            return None
+        if values.dtype not in (np.uint8, np.uint16):
+            raise InputError(
+                f"pixels of type {values.dtype} have no defined range: allowed are uint8, uint16, floats",
+                "stretch them: overrides=['data.scale=auto'], or say which are black and white: ['data.scale=[0,10000]']",
+            )
+        return 0.0, float(np.iinfo(values.dtype).max)
+    if not isinstance(data.scale, str):
+        return data.scale
+    if len(values) > 1:
+        raise InputError(
+            f"{len(values)} images, each with a scale of its own by this recipe", "restore them one by one"
+        )
+    from inverse.frames import frame
+    from inverse.io import Picture
+
+    own = None if valid is None else np.moveaxis(valid[0], 0, -1)
+    return frame(
+        Picture(array=np.moveaxis(values[0], 0, -1), format="npy", valid=own, source="the array"), 0, data
+    ).span
+
+
+def native(post: Posterior, name: str) -> NDArray[Any]:
+    """A statistic of a posterior as numpy, the channel last, in the units of the array that was restored.
+
+    Values are ``low + (high - low) x`` of data units, widths (``std``, ``invented``) without ``low``; shares stay. A complex unknown, two real channels
+    inside, gives complex values (..., H, W) of ``mean``, ``samples`` and ``invented``.
+    """
+    values: Tensor = getattr(post, name)
+    planes = values.detach().cpu().numpy()
+    channel = planes.ndim - len(post.observation.shape)
+    if name != "data_share" and post.span is not None:
+        low, high = (np.asarray(end, planes.dtype).reshape(-1, 1, 1) for end in post.span)
+        planes = planes * (high - low) + (0 if name in ("std", "invented") else low)
+    if post.complex and name in ("mean", "samples", "invented"):
+        real, imaginary = (planes.take(index, channel) for index in (0, 1))
+        return np.ascontiguousarray(real + 1j * imaginary)
+    return np.ascontiguousarray(np.moveaxis(planes, channel, -1))
