@@ -20,6 +20,7 @@ VERBS = {
     "restore": ("inverse.cli.restore:restore", "Restore files: posterior mean, uncertainty and evidence."),
     "simulate": ("inverse.cli.simulate:simulate", "Make measurements of known pictures by a recipe."),
     "evaluate": ("inverse.cli.evaluate:evaluate", "Compare files with the truth."),
+    "report": ("inverse.cli.report:report", "Make the page of a run: pictures, evidence, provenance."),
     "check": ("inverse.cli.check:check", "Check a recipe, and whether it fits an input, before running it."),
     "info": ("inverse.cli.info:info", "Say what a file is and which recipes fit it."),
     "list": ("inverse.cli.list:list_", "List operators, methods, priors, recipes, formats or metrics."),

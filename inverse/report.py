@@ -1,0 +1,253 @@
+"""``inverse report RUN``: the page of a run, one HTML file that loads nothing.
+
+Style and script are inlined from ``report_page/`` and allowed by their hashes; the content security policy forbids everything else, so that nothing *can* load. Items are
+inert JSON blocks that the script reads when one is opened, worst item first.
+
+The page is kept under `max_megabytes`. Each item has an equal share of it; past `WORST` times two items the worst `WORST` share one half and the others the rest. An
+item whose images do not fit its share is shown smaller (`inverse.report_items.DETAILS`), with fewer samples, and the page says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from inverse.errors import InputError, OutputError
+from inverse.report_facts import item_facts, provenance, summary
+from inverse.report_images import LEVELS, UNOBSERVED, bars
+from inverse.report_items import DETAILS, Subject, panels, thumbnail
+from inverse.report_rows import Verdicts
+from inverse.run_folder import RunFolder
+from inverse.store import read_json, write_bytes
+
+__all__ = ["MEGABYTES", "WORST", "write_report"]
+
+MEGABYTES = 28.0
+WORST = 16
+"""Items of a large run that are shown large."""
+MARK = '<meta name="generator" content="inverse report">'
+BYTES_PER_PIXEL = 0.35
+"""Of the images of a page, base64 included; where the search for a resolution begins."""
+
+
+def write_report(
+    run: str | Path,
+    *,
+    out: str | Path | None = None,
+    truth: str | Path | None = None,
+    max_megabytes: float = MEGABYTES,
+    overwrite: bool = False,
+) -> Path:
+    """Write the page of a run.
+
+    Args:
+        run: The run folder.
+        out: The file; default ``report.html`` in the folder. An earlier report is replaced.
+        truth: A file or folder of truths: adds the truth and the error to each item that has one.
+        max_megabytes: Size that the page is kept under, as far as its text allows.
+        overwrite: Replace ``out`` even if it is no report.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        InputError: it is no run folder, or a truth cannot be found.
+        OutputError: the page cannot be written, or another file is there.
+    """
+    folder = RunFolder.open(run)
+    path = folder.path / "report.html" if out is None else Path(out)
+    if path.is_file() and not overwrite and MARK.encode() not in path.read_bytes()[:4096]:
+        raise OutputError(f"{path} is there and is no report", "give another -o, or --overwrite")
+    page = _Page(folder, {} if truth is None else folder.truths(truth), int(max_megabytes * 1e6))
+    write_bytes(path, page.content)
+    return path
+
+
+@dataclass(frozen=True)
+class _Page:
+    """The page of a run.
+
+    Attributes:
+        folder: The run.
+        truths: Files of truths by item.
+        limit: Bytes that it is kept under.
+    """
+
+    folder: RunFolder
+    truths: Mapping[str, Path]
+    limit: int
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        return Verdicts.of(self.folder.done, list(self.folder.facts.get("metrics", {})))
+
+    @property
+    def content(self) -> bytes:
+        """All of the file."""
+        style, script = _part("page.css"), "\n".join(_part(name) for name in ("charts.js", "item.js", "list.js"))
+        listed = [self._listed(number, row) for number, row in enumerate(self.verdicts.order)]
+        shared = _block("run", self._shared(listed))
+        title = str(self.folder.facts["recipe"].get("title") or "Restored images")
+        head = Template(_part("page.html")).substitute(
+            mark=MARK,
+            policy=_policy(style, script),
+            title=html.escape(title),
+            summary=summary(self.folder, self.verdicts),
+            provenance=provenance(self.folder),
+            style=style,
+            script=script,
+            shared=shared,
+            items="$items",
+        )
+        before, after = head.split("$items")
+        spent = len((before + after).encode())
+        blocks = self._items(self.limit - spent)
+        return (before + "\n".join(blocks) + after).encode()
+
+    def _shared(self, listed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        from inverse.metrics import metrics
+
+        known, facts = metrics(), self.folder.facts
+        calibration = read_json(self.folder.path / "calibration.json")
+        return {
+            "items": listed,
+            "orderedBy": self.verdicts.ordered_by,
+            "metrics": [
+                {
+                    "name": name, "unit": known[name].unit if name in known else "", "higher": self.verdicts.better[name],
+                    "definition": facts["metrics"][name],
+                }
+                for name in self.verdicts.metrics
+            ],
+            "bars": bars(),
+            "levels": LEVELS,
+            "unobserved": bytes(UNOBSERVED).hex(),
+            "calibration": None if calibration is None else _without(calibration, "per_item"),
+        }  # fmt: skip
+
+    def _listed(self, number: int, row: Mapping[str, Any]) -> dict[str, Any]:
+        names = (*self.verdicts.metrics, "misfit", "coverage90", "data_share", "whiteness")
+        faults = self.verdicts.faults(row)
+        small = number < self._thumbnails
+        return {
+            "item": row["item"],
+            "thumb": self._thumbnail(str(row["item"])) if small else "",
+            "numbers": {name: _short(row[name]) for name in names if isinstance(row.get(name), int | float)},
+            "faults": [[fault.level, fault.badge] for fault in faults],
+            "says": faults[0].sentence if faults else "nothing is said against it",
+        }
+
+    @property
+    def _thumbnails(self) -> int:
+        """How many items have one in the list: a quarter of the page."""
+        return self.limit // 4 // 2000
+
+    def _thumbnail(self, item: str) -> str:
+        try:
+            kept = self.folder.kept(item, ("mean",))
+            return thumbnail(Subject.of(self.folder, item, kept))
+        except InputError:
+            return ""
+
+    def _items(self, budget: int) -> list[str]:
+        count = len(self.verdicts.order)
+        blocks = []
+        for number, row in enumerate(self.verdicts.order):
+            left = count - number
+            if count > 2 * WORST and number < WORST:
+                share = budget // 2 // WORST
+            elif number >= WORST:
+                share = (budget - sum(map(len, blocks))) // left
+            else:
+                share = budget // count
+            blocks.append(self._item(number, row, share))
+        return blocks
+
+    def _item(self, number: int, row: Mapping[str, Any], share: int) -> str:
+        """The block of an item, the largest that fits its share."""
+        item = str(row["item"])
+        told = item_facts(self.folder, self.verdicts, row)
+        empty = {**told, "pictures": [], "maps": [], "samples": None, "histograms": [], "convergence": None}
+        bare = _block(f"item-{number}", empty | {"reduced": self._reduced(item, 0)})
+        try:
+            subject, said = self._subject(item)
+        except InputError as error:
+            return _block(f"item-{number}", empty | {"reduced": f"No pictures: {error.message}."})
+        index = next((i for i, detail in enumerate(DETAILS) if detail.pixels * BYTES_PER_PIXEL < 4 * share), None)
+        while index is not None and len(bare) < share:
+            detail = DETAILS[index]
+            shown = panels(subject, detail)
+            full = subject.image is not None and max(subject.image.shape[-2:]) <= detail.picture
+            shown["reduced"] = said + ("" if full else self._reduced(item, detail.picture))
+            block = _block(f"item-{number}", told | shown)
+            if len(block) <= share:
+                return block
+            room = detail.pixels * share / len(block)
+            index = next((i for i, d in enumerate(DETAILS) if i > index and d.pixels <= room * 1.3), None)
+        return bare
+
+    def _subject(self, item: str) -> tuple[Subject, str]:
+        kept = self.folder.kept(item)
+        plain = Subject.of(self.folder, item, kept)
+        path = self.truths.get(item)
+        if path is None:
+            return plain, ""
+        try:
+            return Subject.of(self.folder, item, kept, self.folder.truth(item, path, kept).numpy()), ""
+        except InputError as error:
+            return plain, f"The truth is not shown: {error.message.replace(str(path), 'its file')}. "
+
+    def _reduced(self, item: str, side: int) -> str:
+        size = f"at most {side} pixels wide and high" if side else "left out"
+        return (
+            f"To keep this page of {len(self.verdicts.rows):,} items under {self.limit / 1e6:.0f} MB, the pictures of this item are {size}; all of it is in "
+            f"items/{item}/posterior.h5, and 'inverse report RUN --max-mb N' makes a larger page."
+        )
+
+
+def _part(name: str) -> str:
+    return files("inverse").joinpath("report_page", name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """Only this very style and script, and images that are in the file."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _block(name: str, content: Mapping[str, Any]) -> str:
+    """Data that the browser does not read by itself; no text in it can end it."""
+    text = json.dumps(_finite(content), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return f'<script type="application/json" id="{name}">{text}</script>'
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: both become null."""
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value
+
+
+def _without(content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name != key}
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")

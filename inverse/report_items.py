@@ -1,0 +1,421 @@
+"""What the report shows of one item: its pictures, maps, samples, histograms and convergence, as plain data for the page.
+
+Everything is computed from ``posterior.h5``; what a run did not keep is left out. Images of complex values appear as magnitude and phase, scenes of many bands as
+three of them, named. `Detail` is the resolution rule: the page has a budget, so the items of a large run are shown smaller (`inverse.report`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inverse.light import encode
+from inverse.report_images import Scale, Window, fitted, map_url, picture_url, ticks, window_of
+
+if TYPE_CHECKING:
+    from inverse.run_folder import Kept, RunFolder
+
+__all__ = ["DETAILS", "Detail", "Subject", "panels", "thumbnail"]
+
+Values = NDArray[np.floating[Any]]
+
+THUMBNAIL = 72
+BINS = 48
+NORMAL = 5.0
+"""Ends of the histogram of the residual, in standard deviations of the noise."""
+COMPLEX = ("mri", "mri-radial")
+"""Operators whose unknown is a complex image in two real channels."""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How large an item is shown.
+
+    Attributes:
+        picture: Longest side of its pictures, in pixels.
+        map: Of its maps.
+        sample: Of its samples.
+        samples: How many of them.
+    """
+
+    picture: int
+    map: int
+    sample: int
+    samples: int
+
+    @property
+    def pixels(self) -> int:
+        """Of all its images, at most."""
+        return 2 * self.picture**2 + 4 * self.map**2 + self.samples * self.sample**2
+
+
+DETAILS = (
+    Detail(640, 400, 400, 8), Detail(512, 320, 320, 8), Detail(400, 256, 256, 8), Detail(320, 200, 200, 6), Detail(256, 160, 160, 4),
+    Detail(192, 128, 128, 4), Detail(160, 96, 96, 2), Detail(128, 80, 80, 2), Detail(96, 64, 64, 0), Detail(72, 48, 48, 0),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An item, ready to be shown.
+
+    Attributes:
+        kept: Its arrays, data units.
+        complex: Whether its two channels are real and imaginary part.
+        data_range: Values shown black and white, where the unknown is no magnitude.
+        bands: Names of its bands, as far as known.
+        truth: (C, H, W) in data units, if known.
+    """
+
+    kept: Kept
+    complex: bool
+    data_range: Window
+    bands: tuple[str, ...] = ()
+    truth: Values | None = None
+
+    @classmethod
+    def of(cls, folder: RunFolder, item: str, kept: Kept, truth: Values | None = None) -> Subject:
+        """From a run folder."""
+        recipe: Mapping[str, Any] = folder.facts["recipe"]
+        low, high = recipe["data"]["range"]
+        image = kept.arrays.get("mean")
+        channels = 0 if image is None else image.shape[0]
+        imaginary = channels == 2 and recipe["operator"]["kind"] in COMPLEX
+        names = _band_names(folder, item) if channels > 2 else ()
+        return cls(kept, imaginary, (float(low), float(high)), names, truth)
+
+    @property
+    def image(self) -> Values | None:
+        """What is shown as restored: the posterior mean, else the first sample; (C, H, W)."""
+        arrays = self.kept.arrays
+        return arrays["mean"] if "mean" in arrays else arrays["samples"][0] if "samples" in arrays else None
+
+    @property
+    def linear(self) -> bool:
+        """Whether the values are in linear light, which a screen does not show as such."""
+        return bool(self.kept.attributes.get("transfer") == "linear")
+
+    @property
+    def window(self) -> Window:
+        """Values shown black and white."""
+        image = self.image
+        return window_of(self.visible(image)) if self.complex and image is not None else self.data_range
+
+    @property
+    def colours(self) -> tuple[int, ...]:
+        """The channels shown as red, green and blue, or the one shown as grey."""
+        image = self.image
+        return colour_bands(0 if image is None else len(image), self.bands)
+
+    @property
+    def observed(self) -> NDArray[np.bool_] | None:
+        """(h, w) where the measurement holds a value in every channel; None: everywhere."""
+        mask = self.kept.arrays.get("observed")
+        return None if mask is None else np.asarray(mask.min(0) > 0)
+
+    def visible(self, image: Values) -> Values:
+        """The magnitude of a complex image, any other as it is."""
+        return np.sqrt(np.square(image).sum(-3, keepdims=True)) if self.complex and image.shape[-3] == 2 else image
+
+    def shown(self, image: Values) -> Values:
+        """(1 or 3, H, W) as a screen shows it, values as files store them."""
+        image = self.visible(image)
+        chosen = [index for index in self.colours if index < len(image)] if len(image) > 1 else [0]
+        image = image[chosen] if len(chosen) in (1, 3) else image[:1]
+        return encode(image.astype(np.float32)) if self.linear else image
+
+    def averaged(self, image: Values) -> Values:
+        """(H, W): root mean square over channels, of a complex image the magnitude."""
+        return np.asarray(self.visible(image)[0] if self.complex else np.sqrt(np.square(image).mean(0)))
+
+
+def colour_bands(channels: int, names: Sequence[str] = ()) -> tuple[int, ...]:
+    """The channels of a colour picture: those named red, green, blue; of unnamed scenes of more than four bands the third, second and first, as satellites order them."""
+    if channels < 3:
+        return (0,)
+    lower = [name.lower() for name in names]
+    found = [next((i for i, name in enumerate(lower) if colour in name), None) for colour in ("red", "green", "blue")]
+    if None not in found:
+        return tuple(index for index in found if index is not None)
+    return (2, 1, 0) if channels > 4 else (0, 1, 2)
+
+
+def _band_names(folder: RunFolder, item: str) -> tuple[str, ...]:
+    """Descriptions of the bands of a restored GeoTIFF; empty where there are none, or rasterio is not installed."""
+    import warnings
+
+    path = folder.path / "restored" / item
+    if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
+        return ()
+    try:
+        import rasterio
+    except ImportError:
+        return ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with rasterio.open(path) as scene:
+                return tuple(scene.descriptions) if all(scene.descriptions) else ()
+        except rasterio.errors.RasterioError:
+            return ()
+
+
+def thumbnail(subject: Subject) -> str:
+    """A small picture of what was restored; empty where no image was kept."""
+    image = subject.image
+    if image is None or image.ndim != 3:
+        return ""
+    return picture_url(subject.shown(image), subject.window, side=THUMBNAIL, exact=False)[0]
+
+
+def panels(subject: Subject, detail: Detail) -> dict[str, Any]:
+    """All the page shows of an item, at a resolution."""
+    image = subject.image
+    if image is None or image.ndim != 3:
+        return {"pictures": [], "maps": [], "samples": None, "histograms": [], "convergence": None, "bands": ""}
+    return {
+        "height": image.shape[1],
+        "width": image.shape[2],
+        "side": max(fitted((image.shape[1], image.shape[2]), detail.picture)),
+        "bands": _bands_in_words(subject),
+        "pictures": _pictures(subject, detail),
+        "maps": _maps(subject, detail),
+        "samples": _samples(subject, detail),
+        "histograms": _histograms(subject),
+        "convergence": _convergence(subject),
+    }
+
+
+def _bands_in_words(subject: Subject) -> str:
+    image = subject.image
+    assert image is not None
+    if subject.complex:
+        return "complex image: magnitude shown, phase beside it"
+    if len(image) == 2:
+        return "two channels, the first shown"
+    if len(image) == 1:
+        return "one channel, shown grey"
+    if len(image) == 3 and not subject.bands:
+        return ""
+    names = [subject.bands[i] if subject.bands else f"band {i + 1}" for i in subject.colours]
+    return f"{len(image)} bands; shown as red, green, blue: {', '.join(names)}"
+
+
+def _pictures(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
+    image, arrays = subject.image, subject.kept.arrays
+    assert image is not None
+    exact = detail is DETAILS[0]
+    found: list[tuple[str, str, Values, NDArray[Any] | None]] = []
+    if "measurement" in arrays and arrays["measurement"].ndim == 3:
+        found.append(("measurement", "Measurement", arrays["measurement"], subject.observed))
+    kind = "posterior mean" if "mean" in arrays else "one sample"
+    found.append(("restored", f"Restored ({kind})", image, None))
+    if subject.truth is not None:
+        found.append(("truth", "Truth", subject.truth, None))
+    low, high = subject.window
+    pictures = []
+    for name, title, values, observed in found:
+        shown = subject.shown(values)
+        url, clipped = picture_url(shown, subject.window, side=detail.picture, observed=observed, exact=exact)
+        seen = shown if observed is None else shown[:, observed]
+        spread = f"mean {seen.mean():.3g}, from {seen.min():.3g} to {seen.max():.3g}" if seen.size else "no values"
+        part = f", {100 * observed.mean():.0f} % observed" if observed is not None else ""
+        height, width = values.shape[-2:]
+        pictures.append(
+            {
+                "name": name,
+                "title": title,
+                "src": url,
+                "height": height,
+                "width": width,
+                "alt": f"{title}, {width} x {height} pixels{part}: {spread}",
+                "says": f"black {low:g}, white {high:.3g}; {100 * clipped:.2g} % of the values lie outside and are clipped on this page only{part}",
+            }
+        )
+    return pictures + ([_phase(image, detail)] if subject.complex else [])
+
+
+def _phase(image: Values, detail: Detail) -> dict[str, Any]:
+    """The phase of a complex image, faint where the magnitude is small and the phase means nothing."""
+    from matplotlib import colormaps
+
+    size = np.hypot(image[0], image[1])
+    angle = np.arctan2(image[1], image[0])
+    weight = np.clip(size / max(float(np.percentile(size, 90)), 1e-9), 0, 1)
+    wheel = colormaps["twilight_shifted"]((angle + np.pi) / (2 * np.pi))[..., :3] * weight[..., None]
+    url, _ = picture_url(np.moveaxis(wheel, -1, 0), (0.0, 1.0), side=detail.map, exact=False)
+    height, width = image.shape[-2:]
+    return {
+        "name": "phase", "title": "Phase (restored)", "src": url, "height": height, "width": width,
+        "alt": f"Phase of the restored image, {width} x {height} pixels, -180 to 180 degrees",
+        "says": "colour: phase, -180 to 180 degrees around the wheel; dark where the magnitude is small",
+    }  # fmt: skip
+
+
+def _maps(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
+    arrays, image = subject.kept.arrays, subject.image
+    assert image is not None
+    found = []
+    error = None
+    if subject.truth is not None:
+        error = subject.averaged(image - subject.truth)
+    spread = subject.averaged(arrays["std"]) if "std" in arrays else None
+    both = [values for values in (spread, error) if values is not None]
+    scale = Scale(0.0, max(Scale.positive(values).high for values in both), "magma") if both else None
+    if spread is not None and scale is not None:
+        found.append(_map("std", "Uncertainty", "posterior standard deviation", "data units", spread, scale, detail))
+    if error is not None and scale is not None:
+        says = "distance of the posterior mean from the truth, on the scale of the uncertainty"
+        found.append(_map("error", "Error", says, "data units", error, scale, detail))
+    if "data_share" in arrays:
+        values = arrays["data_share"].mean(0)
+        says = "1: decided by the measurement; 0: by the prior"
+        found.append(_map("data_share", "Data share", says, "", values, Scale(0.0, 1.0, "viridis"), detail))
+    if "invented" in arrays:
+        values = subject.visible(arrays["invented"])[0] if subject.complex else arrays["invented"].mean(0)
+        scale = Scale.positive(values) if subject.complex else Scale.signed(values)
+        says = "the part of the image that the data do not determine: what the prior added"
+        found.append(_map("invented", "Invented", says, "data units", values, scale, detail))
+    if "residual" in arrays and arrays["residual"].ndim == 3:
+        found.append(_residual(subject, detail))
+    if "r_hat" in arrays:
+        values = arrays["r_hat"].max(0)
+        scale = Scale.positive(values, colours="viridis", low=1.0)
+        found.append(_map("r_hat", "R-hat", "1 where the chains have mixed", "", values, scale, detail))
+    if "ess" in arrays:
+        values = arrays["ess"].min(0)
+        says = "independent draws that the chains are worth"
+        scale = Scale.positive(values, colours="viridis")
+        found.append(_map("ess", "Effective sample size", says, "draws", values, scale, detail))
+    return found
+
+
+def _residual(subject: Subject, detail: Detail) -> dict[str, Any]:
+    residual = subject.kept.arrays["residual"]
+    if subject.complex:
+        says = "what is left of the raw data, root mean square over coils; 1 where it is noise"
+        return _map("residual", "Residual", says, "noise std", residual[0], Scale.positive(residual), detail)
+    count = len(residual)
+    combined = residual.sum(0) / np.sqrt(count)
+    says = "measurement minus what the image predicts; grey noise where the image explains the measurement"
+    if count > 1:
+        says += f"; sum of {count} channels over root {count}"
+    scale = Scale(-4.0, 4.0, "RdBu_r")
+    observed = subject.observed
+    fits = observed is not None and observed.shape == combined.shape
+    return _map(
+        "residual", "Residual", says, "noise std", combined, scale, detail, observed=observed if fits else None
+    )
+
+
+def _map(
+    name: str,
+    title: str,
+    says: str,
+    unit: str,
+    values: Values,
+    scale: Scale,
+    detail: Detail,
+    *,
+    observed: NDArray[Any] | None = None,
+) -> dict[str, Any]:
+    url, beyond = map_url(values, scale, side=detail.map, observed=observed)
+    seen = values if observed is None else values[observed > 0]
+    height, width = values.shape
+    numbers = (
+        f"mean {seen.mean():.3g}, from {seen.min():.3g} to {seen.max():.3g}{f' {unit}' if unit else ''}"
+        if seen.size
+        else "no values"
+    )
+    return {
+        "name": name, "title": title, "says": says, "unit": unit, "src": url, "height": height, "width": width,
+        "low": scale.low, "high": scale.high, "colours": scale.colours, "ticks": ticks(scale.low, scale.high), "numbers": numbers,
+        "beyond": f"{100 * beyond:.2g} % past the ends of the scale" if beyond > 5e-5 else "", "alt": f"Map: {title.lower()}, {says}: {numbers}",
+    }  # fmt: skip
+
+
+def _samples(subject: Subject, detail: Detail) -> dict[str, Any] | None:
+    samples = subject.kept.arrays.get("samples")
+    if samples is None or samples.ndim != 4 or not detail.samples or len(samples) < 2:
+        return None
+    misfit = subject.kept.arrays.get("misfit")
+    shown = samples[: detail.samples]
+    window, exact = subject.window, detail is DETAILS[0]
+    return {
+        "total": len(samples),
+        "src": [picture_url(subject.shown(sample), window, side=detail.sample, exact=exact)[0] for sample in shown],
+        "misfit": [] if misfit is None else [round(float(value), 3) for value in misfit[: len(shown)]],
+        "height": samples.shape[-2],
+        "width": samples.shape[-1],
+    }
+
+
+def _histograms(subject: Subject) -> list[dict[str, Any]]:
+    arrays, image = subject.kept.arrays, subject.image
+    assert image is not None
+    named = {"restored": subject.visible(image)}
+    if "measurement" in arrays:
+        seen, mask = arrays["measurement"], arrays.get("observed")
+        fits = mask is not None and mask.shape[-2:] == seen.shape[-2:]
+        named["measurement"] = seen[np.broadcast_to(mask, seen.shape) > 0] if fits and mask is not None else seen
+    if subject.truth is not None:
+        named["truth"] = subject.visible(subject.truth)
+    named = {name: values for name, values in named.items() if values.size}
+    ends = [np.percentile(values, (0.1, 99.9)) for values in named.values()]
+    low, high = float(min(pair[0] for pair in ends)), float(max(pair[1] for pair in ends))
+    unit = "data units" + (" (linear light)" if subject.linear else "")
+    found = [
+        _histogram("values", "Values", unit, low, max(high, low + 1e-6), {k: named[k] for k in sorted(named)}),
+    ]
+    residual = arrays.get("residual")
+    if residual is not None and not subject.complex:
+        mask = arrays.get("observed")
+        fits = mask is not None and mask.shape[-2:] == residual.shape[-2:]
+        seen = residual[np.broadcast_to(mask, residual.shape) > 0] if fits and mask is not None else residual
+        if seen.size:
+            says = f"mean {seen.mean():.3f}, standard deviation {seen.std():.3f}"
+            made = _histogram("residual", "Residual", "noise std", -NORMAL, NORMAL, {"residual": seen})
+            found.append(made | {"normal": True, "says": f"{says}; the curve is the normal distribution of pure noise"})
+    return found
+
+
+def _histogram(
+    name: str, title: str, unit: str, low: float, high: float, series: Mapping[str, Values]
+) -> dict[str, Any]:
+    """Densities over equal bins; what lies outside is counted in words."""
+    width = (high - low) / BINS
+    curves, outside = [], []
+    for label, values in series.items():
+        counts, _ = np.histogram(values, bins=BINS, range=(low, high))
+        curves.append(
+            {"name": label, "density": [float(f"{count / (values.size * width):.4g}") for count in counts.tolist()]}
+        )
+        outside.append(1 - counts.sum() / values.size)
+    worst = max(outside)
+    return {
+        "name": name, "title": title, "unit": unit, "low": low, "high": high, "series": curves, "ticks": ticks(low, high), "normal": False,
+        "says": "; ".join(f"{label}: mean {values.mean():.3g}, standard deviation {values.std():.3g}" for label, values in series.items()),
+        "beyond": f"up to {100 * worst:.2g} % of the values lie outside the axis" if worst > 1e-4 else "",
+    }  # fmt: skip
+
+
+def _convergence(subject: Subject) -> dict[str, Any] | None:
+    """The change of the estimate at each step, thinned to 200 steps."""
+    curves = subject.kept.arrays.get("convergence")
+    if curves is None or curves.ndim != 2 or curves.shape[1] < 2:
+        return None
+    step = -(-curves.shape[1] // 200)
+    levels = np.atleast_1d(np.asarray(subject.kept.described["convergence"].get("sigma", ()), dtype=float))
+    levels = levels[-curves.shape[1] :] if len(levels) >= curves.shape[1] else levels[:0]
+    last = float(curves[:, -1].mean())
+    return {
+        "steps": curves.shape[1],
+        "step": step,
+        "curves": [[float(f"{value:.3g}") for value in curve[::step]] for curve in curves[:16]],
+        "sigma": [float(f"{value:.3g}") for value in levels[::step]],
+        "says": f"last change {last:.2g} data units, {100 * last / max(float(curves.max()), 1e-30):.2g} % of the largest",
+    }
