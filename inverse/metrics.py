@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
-    "METRICS", "Metric", "coverage", "measure", "measure_samples", "metric", "metrics", "psnr", "size", "ssim",
+    "METRICS", "RATIO", "Metric", "coverage", "measure", "measure_samples", "metric", "metrics", "psnr", "size", "ssim",
 ]  # fmt: skip
 
 Kind = Literal["image", "samples", "source", "set"]

@@ -13,9 +13,18 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, ValidationError, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    ValidationError,
+    create_model,
+)
 
 from inverse.errors import RecipeError
 from inverse.noise_sections import GaussianNoise, Noise
@@ -136,12 +145,22 @@ def _rebuild(data: dict[str, Any], name: str, folders: dict[str, str]) -> Recipe
     return recipe
 
 
+def _at_hand(name: str) -> str:
+    """A metric's name, if what it needs is there: a run must not end for want of it."""
+    from inverse.metrics import metric
+
+    reason, hint = metric(name).missing()
+    if reason:
+        raise ValueError(f"{reason}; {hint}")
+    return name
+
+
 @cache
 def recipe_model() -> type[Recipe]:
     """`Recipe` with the operators, methods and metrics that are installed."""
     from inverse.metrics import metrics
 
-    names: Any = Literal[tuple(metrics())]
+    names: Any = Annotated[Literal[tuple(metrics(of=("image", "samples")))], AfterValidator(_at_hand)]
     fields: dict[str, Any] = {
         "operator": (union(operator_models()), Field(description="the forward operator")),
         "method": (union(method_models()), Field(description="the posterior sampler")),

@@ -26,7 +26,7 @@ from inverse.progress import Progress
 from inverse.provenance import stamp
 from inverse.recipe import Recipe
 from inverse.store import disk_is_full, read_hdf5, write_hdf5
-from inverse.truth import Truths, score
+from inverse.truth import Truths, scale_factor, score
 
 __all__ = ["Solver"]
 
@@ -237,7 +237,8 @@ class Solver:
         truth, note = self._truth(item, opened, arrays)
         if truth is not None:
             data = self.recipe.data
-            row.update(score(arrays, truth, self.recipe.metrics, data_range=data.range, transfer=data.transfer))
+            given = {"data_range": data.range, "transfer": data.transfer, "ratio": scale_factor(self.recipe)}
+            row.update(score(arrays, truth, self.recipe.metrics, **given))
         note = "; ".join((*case.said, note) if note else case.said)
         terms = self.plan.terms
         made = write_item(

@@ -96,6 +96,7 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
 def write_summary(run: Run, plan: Plan, recipe: Recipe, card: Any) -> None:
     """Write ``run.json``, ``items.csv`` and ``failures.csv``."""
     from inverse.metrics import metric
+    from inverse.truth import scale_factor
     from inverse.words import evidence
 
     scores = [key for row in run.rows for key in row if key not in COLUMNS]
@@ -129,7 +130,7 @@ def write_summary(run: Run, plan: Plan, recipe: Recipe, card: Any) -> None:
             "evidence": {row["item"]: evidence(row) for row in done},
             "inputs": {item.item: item.sha256 for item in plan.items},
             "metrics": {
-                name: metric(name).definition.format(range=f"{high - low:g}") + light for name in recipe.metrics
+                name: metric(name).define(high - low, ratio=scale_factor(recipe)) + light for name in recipe.metrics
             },
         },
     )

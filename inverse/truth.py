@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from inverse.frames import Frame
     from inverse.io import Span
+    from inverse.recipe import Recipe
 
-__all__ = ["Truths", "load_image", "score"]
+__all__ = ["Truths", "load_image", "scale_factor", "score"]
 
 
 @dataclass(frozen=True)
@@ -107,24 +108,41 @@ def score(
     *,
     data_range: tuple[float, float],
     transfer: str = "srgb",
+    ratio: float | None = None,
 ) -> dict[str, float]:
-    """The metrics of the posterior mean, their mean over the samples, and the coverage of 90 % intervals.
+    """The metrics of the posterior mean, their mean over the samples, those of the samples, and the coverage of 90 % intervals.
 
     The first two answer different questions: how close the best single answer is, and how close a draw is.
     Scores are of values as files store them, so that `inverse evaluate` on the written files agrees.
-    """
-    from inverse.metrics import coverage, measure
 
-    width = data_range[1] - data_range[0]
-    row = measure(_stored(arrays["mean"], transfer), truth, names, data_range=width)
+    Args:
+        arrays: ``mean`` and ``samples``, see `inverse.outputs.DATASETS`.
+        truth: (C, H, W).
+        names: Of metrics of images and of samples.
+        data_range: Black and white.
+        transfer: Of the recipe's data: ``linear`` arrays are scored as files store them.
+        ratio: Scale factor of the operator, for the metrics that have one.
+    """
+    from inverse.metrics import RATIO, measure, measure_samples, metric
+
+    given = {"data_range": data_range[1] - data_range[0], "ratio": RATIO if ratio is None else ratio}
+    own = [name for name in names if metric(name).kind == "image"]
+    row = measure(_stored(arrays["mean"], transfer), truth, own, **given)
     samples = _stored(arrays["samples"], transfer) if "samples" in arrays else None
     if samples is None:
         return row
-    each = [measure(sample, truth, names, data_range=width) for sample in samples]
-    row.update({f"{name}_sample": sum(values[name] for values in each) / len(each) for name in names})
+    each = [measure(sample, truth, own, **given) for sample in samples]
+    row.update({f"{name}_sample": sum(values[name] for values in each) / len(each) for name in own})
     if len(samples) > 1:
-        row["coverage90"] = float(coverage(samples[:, None], truth[None])[0])
+        of_samples = dict.fromkeys((*(name for name in names if name not in own), "coverage90"))
+        row.update(measure_samples(samples, truth, of_samples))
     return row
+
+
+def scale_factor(recipe: Recipe) -> float | None:
+    """How many times finer the unknown's grid is than the measurement's; None where the operator changes no scale."""
+    factor = recipe.operator.model_dump().get("factor")
+    return float(factor) if isinstance(factor, int | float) else None
 
 
 def _stored(values: Tensor, transfer: str) -> Tensor:
