@@ -15,8 +15,8 @@ $(STAMP): setup.cfg pyproject.toml
 demo: $(STAMP)  ## blur a real photograph, restore it with the embedded prior, say where everything is
 	$(BIN)/python examples/demo.py demo
 
-test: $(STAMP)  ## the test suite
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## the test suite, on two cores
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .
