@@ -1,174 +1,216 @@
-"""Compare predictions with truths: arrays, files or folders in, one row an image out.
+"""Compare predictions with truths: arrays, files, folders or a run folder in, one row an image out.
 
 Files are matched by relative path, then by path without suffix, then by a stem unique on both sides; never by sorted
-position. What has no partner is listed, on both sides.
+position. What has no partner is listed, on both sides, and nothing stops at the first bad item: it is a failure with its
+reason, and the others are compared.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, median, stdev
 from typing import TYPE_CHECKING, Any
 
-from inverse.errors import InputError, UsageError
-from inverse.inputs import find, match
-from inverse.metrics import measure, metric
+from inverse.errors import InputError, InverseError, UsageError
+from inverse.evaluation_table import Table
+from inverse.ledger import Failure
+from inverse.metrics import metric
+from inverse.metrics import metrics as all_metrics
+from inverse.protocols import Protocol, Row, Settings
+from inverse.protocols import protocol as named
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from inverse.comparand_files import Pairing
+    from inverse.comparands import Comparison
 
 __all__ = ["Table", "evaluate"]
 
-METRICS = ("psnr", "ssim")
-
-
-@dataclass(frozen=True)
-class Table:
-    """Metrics of a set of images.
-
-    Attributes:
-        rows: One an image: ``item``, then the metrics.
-        metrics: Their names.
-        definitions: What exactly each one computes.
-        unmatched_predictions: Predictions without a truth.
-        unmatched_truths: Truths without a prediction.
-    """
-
-    rows: tuple[dict[str, Any], ...]
-    metrics: tuple[str, ...]
-    definitions: Mapping[str, str]
-    unmatched_predictions: tuple[str, ...] = ()
-    unmatched_truths: tuple[str, ...] = ()
-
-    def summary(self) -> dict[str, dict[str, float]]:
-        """Mean, median and standard deviation of each metric over the images, those that are not finite left out."""
-        found = {}
-        for name in self.metrics:
-            values = [row[name] for row in self.rows if math.isfinite(row[name])]
-            spread = stdev(values) if len(values) > 1 else math.nan
-            found[name] = {
-                "mean": fmean(values) if values else math.nan,
-                "median": median(values) if values else math.nan,
-                "std": spread,
-                "count": len(values),
-            }
-        return found
-
-    def to_csv(self, path: str | Path | None = None) -> str:
-        """The rows as CSV, each with the definitions of its metrics; written to `path` if one is given."""
-        from inverse.store import write_bytes
-
-        columns = ["item", *(key for name in self.metrics for key in (name, f"{name}_definition"))]
-        stream = io.StringIO()
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        extra = {f"{name}_definition": text for name, text in self.definitions.items()}
-        writer.writerows({**row, **extra} for row in self.rows)
-        if path is not None:
-            write_bytes(Path(path), stream.getvalue().encode())
-        return stream.getvalue()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for ``--json``; values that are not finite are None."""
-
-        def plain(value: Any) -> Any:
-            return None if isinstance(value, float) and not math.isfinite(value) else value
-
-        return {
-            "rows": [{key: plain(value) for key, value in row.items()} for row in self.rows],
-            "summary": {n: {k: plain(v) for k, v in values.items()} for n, values in self.summary().items()},
-            "definitions": dict(self.definitions),
-            "unmatched_predictions": list(self.unmatched_predictions),
-            "unmatched_truths": list(self.unmatched_truths),
-        }
+NEEDS_SAMPLES = "needs samples of the posterior, which only a run folder has"
 
 
 def evaluate(
     prediction: Any,
     truth: Any,
     *,
-    metrics: Sequence[str] = METRICS,
-    data_range: float = 1.0,
+    metrics: Sequence[str] | str | None = None,
+    protocol: str = "default",
+    data_range: float | str | None = None,
+    crop: int = 0,
+    scale: float | None = None,
+    mask: Any = None,
+    ms: Any = None,
+    pan: Any = None,
+    samples: Any = None,
     items: Sequence[str] | None = None,
 ) -> Table:
     """Compare predictions with truths.
 
     Args:
-        prediction: numpy (H, W), (H, W, C) or (B, H, W, C); torch (C, H, W) or (B, C, *S); or a file or folder. A run
-            folder stands for its ``restored/``.
+        prediction: numpy (H, W), (H, W, C) or (B, H, W, C); torch (C, H, W) or (B, C, *S); or a file, ``FILE.h5::NAME``, folder or
+            run folder, which stands for what it restored.
         truth: The same kind of thing.
-        metrics: Names of metrics (``inverse list metrics``).
-        data_range: Difference of white and black, in the images' units.
+        metrics: Names of metrics (``inverse list metrics``), or ``all`` for those that can be computed; default: the protocol's.
+        protocol: Whose convention: ``default``, ``skimage``, ``fastmri`` or ``sr-y``.
+        data_range: White minus black in stored units, or ``max``, the truth's largest value; None: by the type, see `inverse.comparands`.
+        crop: Pixels of the border that are left out.
+        scale: Scale factor, for ERGAS and ``sr-y``; None: the run's own, if it has one.
+        mask: Pixels that count are not 0: a file or folder, or an array like the images (any channels).
+        ms: For D_lambda and QNR the multispectral image of low resolution: a file or folder, or an array.
+        pan: For QNR the panchromatic image: a file or folder, or an array.
+        samples: With tensors: (K, B, C, H, W), for CRPS, energy score and coverage.
         items: Names of the images of arrays.
 
     Returns:
-        One row an image.
+        One row an image; of ``fastmri`` one a volume.
 
     Raises:
-        UsageError: If a metric is unknown, or arrays are compared with files.
-        InputError: If nothing matches, a file cannot be read, or sizes differ; the message names both.
+        UsageError: If a metric or a protocol is unknown or cannot be computed here, or arrays are compared with files.
+        InputError: If nothing matches; or, of two single files or of arrays, if they cannot be compared.
     """
-    names = tuple(metrics)
-    definitions = {name: metric(name).definition.format(range=f"{data_range:g}") for name in names}
+    if crop < 0:
+        raise UsageError(f"crop {crop}", "give 0 or more pixels")
+    if isinstance(data_range, str) and data_range != "max":
+        raise UsageError(f"data range '{data_range}'", "allowed: a number, max")
+    how = named(protocol)
     files = [isinstance(value, str | Path) for value in (prediction, truth)]
-    if all(files):
-        rows, alone = _files(Path(prediction), Path(truth), names, data_range)
-        return Table(tuple(rows), names, definitions, *alone)
-    if any(files):
+    if any(files) and not all(files):
         raise UsageError("a file cannot be compared with an array", "give two paths, or two arrays")
-    pairs = list(zip(_batch(prediction), _batch(truth), strict=False))
-    if len(_batch(prediction)) != len(_batch(truth)):
-        raise InputError(f"{len(_batch(prediction))} predictions, {len(_batch(truth))} truths", "give as many of each")
-    labels = [str(i) for i in range(len(pairs))] if items is None else list(items)
-    rows = [
-        {"item": label, **measure(first, second, names, data_range=data_range, item=label)}
-        for label, (first, second) in zip(labels, pairs, strict=True)
-    ]
-    return Table(tuple(rows), names, definitions)
+    beside = {role: value for role, value in {"mask": mask, "ms": ms, "pan": pan}.items() if value is not None}
+    if all(files):
+        if any(not isinstance(value, str | Path) for value in beside.values()) or samples is not None:
+            raise UsageError("files are compared with files", "give mask, ms and pan as paths, or everything as arrays")
+        paired = _paired(Path(prediction), Path(truth), {role: Path(value) for role, value in beside.items()})
+        strict = len(paired.groups) == 1 and not any(Path(path).is_dir() for path in (prediction, truth))
+    else:
+        from inverse.comparand_arrays import pairs_of_arrays
+
+        paired, strict = pairs_of_arrays(prediction, truth, beside, samples, items), True
+    have = {*beside} | ({"samples"} if paired.samples else set())
+    names, left_out = _chosen(metrics, how, have)
+    settings = Settings(data_range, crop, paired.ratio if scale is None else scale)
+    return _compared(paired, how, names, settings, left_out=left_out, strict=strict)
 
 
-def _batch(value: Any) -> Tensor:
-    """An array or tensor as (B, C, *S)."""
-    import numpy as np
-    import torch
+def _paired(prediction: Path, truth: Path, beside: Mapping[str, Path]) -> Pairing:
+    from inverse.comparand_files import pairs_of_files, pairs_of_run
+    from inverse.run_folder import RunFolder
 
-    if isinstance(value, torch.Tensor):
-        return value.detach().cpu()[None] if value.ndim == 3 else value.detach().cpu()
-    array = np.asarray(value)
-    if array.ndim == 2:
-        array = array[..., None]
-    image = torch.from_numpy(np.moveaxis(array, -1, 0 if array.ndim == 3 else 1).copy())
-    return image[None] if array.ndim == 3 else image
+    if (prediction / "run.json").is_file():
+        return pairs_of_run(RunFolder.open(prediction), truth, beside)
+    return pairs_of_files(prediction / "restored" if (prediction / "restored").is_dir() else prediction, truth, beside)
 
 
-def _files(
-    prediction: Path, truth: Path, names: tuple[str, ...], data_range: float
-) -> tuple[list[dict[str, Any]], tuple[tuple[str, ...], tuple[str, ...]]]:
-    from inverse.truth import load_image
+def _chosen(
+    wanted: Sequence[str] | str | None, how: Protocol, have: set[str]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The metrics to compute; of ``all`` also those that cannot be, with the reason.
 
-    if (prediction / "restored").is_dir():
-        prediction = prediction / "restored"
-    for path in (prediction, truth):
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder", "check the spelling and the current folder")
-    given = {source.item: source.path for source in find([prediction])}
-    known = {source.item: source.path for source in find([truth])}
-    single = prediction.is_file() and truth.is_file()
-    pairs = dict(zip(given, known, strict=True)) if single else match(given, known)
-    if not pairs:
-        raise InputError(
-            f"none of the {len(given)} predictions is named like one of the {len(known)} truths",
-            "name the files alike: relative paths or stems are compared",
+    Raises:
+        UsageError: One that was named cannot be computed.
+    """
+    names = [wanted] if isinstance(wanted, str) else list(how.usual if wanted is None else wanted)
+    if "all" not in names:
+        for name in names:
+            metric(name)
+            reason, hint = _refused(name, how, have)
+            if reason:
+                raise UsageError(reason, hint)
+        return tuple(dict.fromkeys(names)), {}
+    possible = how.metrics or tuple(all_metrics())
+    refused = {name: _refused(name, how, have) for name in possible}
+    left_out = {name: f"{reason}; {hint}" if hint else reason for name, (reason, hint) in refused.items() if reason}
+    return tuple(name for name in possible if name not in left_out), left_out
+
+
+def _refused(name: str, how: Protocol, have: set[str]) -> tuple[str, str]:
+    one = metric(name)
+    if how.metrics and name not in how.metrics:
+        return f"the protocol {how.name} does not define {name}", f"it defines {', '.join(how.metrics)}"
+    if one.kind == "samples" and "samples" not in have:
+        return f"{name} {NEEDS_SAMPLES}", "give the folder of -o of 'inverse restore'"
+    lacks = [role for role in ({"qnr": ("ms", "pan"), "d-lambda": ("ms",)}.get(name, ())) if role not in have]
+    if lacks:
+        what = {"ms": "the multispectral image of low resolution", "pan": "the panchromatic image"}
+        return f"{name} needs {' and '.join(what[role] for role in lacks)}", "give " + " ".join(
+            f"--{role} PATH" for role in lacks
         )
-    rows = []
-    for name in given:
-        if name in pairs:
-            first, second = load_image(given[name]), load_image(known[pairs[name]])
-            rows.append({"item": name, **measure(first, second, names, data_range=data_range, item=name)})
-    taken = set(pairs.values())
-    return rows, (tuple(n for n in given if n not in pairs), tuple(n for n in known if n not in taken))
+    return one.missing()
+
+
+def _compared(
+    paired: Pairing,
+    how: Protocol,
+    names: tuple[str, ...],
+    settings: Settings,
+    *,
+    left_out: Mapping[str, str],
+    strict: bool,
+) -> Table:
+    """Every item in turn; `strict` raises what would be a failure."""
+    rows: list[tuple[str, Row]] = []
+    failures = [
+        Failure(item, "match", "InputError", "no truth of that name", "name the files alike", InputError.exit_code)
+        for item in paired.predictions
+    ]
+
+    def attempt(name: str, pairs: Sequence[Comparison]) -> None:
+        try:
+            if not how.volumes:
+                pairs[0].check()
+            rows.append((name, how.compute(pairs, names, settings)))
+        except UsageError:
+            raise
+        except InverseError as error:
+            if strict:
+                raise
+            failures.append(Failure.of(name, "compare", error))
+
+    for group in paired.groups:
+        try:
+            pairs = group.load()
+        except InverseError as error:
+            if strict:
+                raise
+            failures.append(Failure.of(group.name, "read", error))
+            continue
+        if how.volumes:
+            attempt(group.name, pairs)
+        else:
+            for pair in pairs:
+                attempt(pair.item, [pair])
+    singles = tuple(name for name in names if metric(name).kind != "set")
+    return Table(
+        rows=tuple({"item": item, **row.values, **_note(row)} for item, row in rows),
+        metrics=singles,
+        definitions=_common(names, [row for _, row in rows]),
+        row_definitions=tuple(dict(row.definitions) for _, row in rows),
+        unmatched_predictions=paired.predictions,
+        unmatched_truths=paired.truths,
+        failures=tuple(failures),
+        protocol=how.name,
+        sets=_sets(names, rows),
+        left_out=dict(left_out),
+    )
+
+
+def _note(row: Row) -> dict[str, str]:
+    return {"note": "; ".join(row.notes)} if row.notes else {}
+
+
+def _common(names: Sequence[str], rows: Sequence[Row]) -> dict[str, str]:
+    """Definitions that all rows share; where they differ, the first one's and in how many ways."""
+    found = {}
+    for name in names:
+        texts = list(dict.fromkeys(row.definitions[name] for row in rows))
+        if texts:
+            found[name] = (
+                texts[0] if len(texts) == 1 else f"{texts[0]} (and {len(texts) - 1} more: each row has its own)"
+            )
+    return found
+
+
+def _sets(names: Sequence[str], rows: Sequence[tuple[str, Row]]) -> dict[str, float]:
+    """Metrics of all images together."""
+    chosen = [metric(name) for name in names if metric(name).kind == "set"]
+    images = [row.images for _, row in rows if row.images is not None]
+    return {one.name: float(one.compute([p for p, _ in images], [t for _, t in images])) for one in chosen}

@@ -1,0 +1,182 @@
+"""What `evaluate` compares: two images of one item as files store them, which pixels count, and what else belongs to it.
+
+Values are brought to common units by these rules, and every row says which applied:
+
+* a data range is given: values are compared as stored;
+* a run folder says which values of the file are 0 and 1 (``data.scale``): both are mapped by that;
+* 8 and 16 bit unsigned integers are fractions of their full scale, range 1;
+* floats are compared as stored, range 1, if the truth looks like it (within [-1, 2]); else, and for other integers,
+  metrics that need a range are refused until one is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inverse.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inverse.io import Span
+
+__all__ = ["Comparand", "Comparison", "Scaled", "scaled"]
+
+FULL_SCALE = (np.dtype(np.uint8), np.dtype(np.uint16))
+PLAUSIBLE = (-1.0, 2.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparand:
+    """An image as its file stores it.
+
+    Attributes:
+        values: (C, H, W), any type.
+        valid: (1 or C, H, W) bool, False where the file holds no value; None: everywhere.
+    """
+
+    values: NDArray[Any]
+    valid: NDArray[np.bool_] | None = None
+
+    @property
+    def size(self) -> str:
+        """``512 x 480 x 3``: height, width, channels."""
+        return " x ".join(str(n) for n in (*self.values.shape[-2:], *self.values.shape[:-2]))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Comparison:
+    """An item to evaluate.
+
+    Attributes:
+        item: Its id.
+        prediction: What was restored.
+        truth: What it should be.
+        peak: Largest value of the truth's file, over all its slices.
+        span: The files' values that are 0 and 1, where a run folder says so.
+        white: The data range in those units, where a run folder says so.
+        mask: (1 or C, H, W) bool, False where pixels are left out.
+        ms: The multispectral image of low resolution, as `prediction` is stored.
+        pan: The panchromatic image, likewise.
+        samples: Gives the samples (K, C, H, W) in the units of `span`; None where there are none.
+    """
+
+    item: str
+    prediction: Comparand
+    truth: Comparand
+    peak: float
+    span: Span | None = None
+    white: float | None = None
+    mask: NDArray[np.bool_] | None = None
+    ms: Comparand | None = None
+    pan: Comparand | None = None
+    samples: Callable[[], Tensor] | None = None
+
+    def check(self) -> None:
+        """Raise `InputError` unless the sizes agree; the message names both."""
+        if self.prediction.values.shape != self.truth.values.shape:
+            raise InputError(
+                f"{self.item}: sizes differ, prediction {self.prediction.size}, truth {self.truth.size}",
+                "evaluate compares images of one size and number of channels",
+            )
+        if self.mask is not None and self.mask.shape[-2:] != self.truth.values.shape[-2:]:
+            rows, columns = self.mask.shape[-2:]
+            raise InputError(f"{self.item}: sizes differ, mask {rows} x {columns}, truth {self.truth.size}")
+
+    def valid(self) -> NDArray[np.bool_] | None:
+        """Which pixels count, (1 or C, H, W); None where all do."""
+        parts = [part for part in (self.prediction.valid, self.truth.valid, self.mask) if part is not None]
+        if not parts:
+            return None
+        found = parts[0]
+        for part in parts[1:]:
+            found = found & part
+        return None if found.all() else found
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """A comparison in common units.
+
+    Attributes:
+        prediction: (C, H, W).
+        truth: (C, H, W).
+        data_range: White minus black; None where nobody knows.
+        words: What the range is, for the definitions.
+        unit: Maps another image of the item, such as its panchromatic one, to the same units.
+    """
+
+    prediction: NDArray[Any]
+    truth: NDArray[Any]
+    data_range: float | None
+    words: str
+    unit: Callable[[NDArray[Any]], NDArray[Any]]
+
+    def width(self, item: str) -> float:
+        """The data range.
+
+        Raises:
+            InputError: It is not known.
+        """
+        if self.data_range is None:
+            raise InputError(f"{item}: {self.words}", "give white minus black: --data-range 10000, or --data-range max")
+        return self.data_range
+
+
+def scaled(pair: Comparison, data_range: float | str | None) -> Scaled:
+    """Both images in common units, float64 unless both are stored alike and stay as they are.
+
+    Args:
+        pair: What is compared.
+        data_range: White minus black in stored units, ``max`` (the largest value of the truth's file), or None: by the file's type.
+    """
+    one, other = pair.prediction.values, pair.truth.values
+    if isinstance(data_range, int | float):
+        return Scaled(one, other, float(data_range), f"{data_range:g}", _same)
+    if data_range == "max":
+        return Scaled(one, other, pair.peak, f"{pair.peak:g} (largest value of the truth)", _same)
+    if pair.span is not None:
+        low, high = (np.asarray(end, np.float64).reshape(-1, 1, 1) for end in pair.span)
+
+        def mapped(values: NDArray[Any]) -> NDArray[Any]:
+            return (values - low) / (high - low)
+
+        return Scaled(mapped(one), mapped(other), pair.white or 1.0, _words(pair.white or 1.0, pair.span), mapped)
+    kinds = {one.dtype, other.dtype}
+    if all(kind in FULL_SCALE or kind.kind == "f" for kind in kinds):
+        whole = " and ".join(sorted(f"{kind} / {np.iinfo(kind).max}" for kind in kinds if kind in FULL_SCALE))
+        if other.dtype in FULL_SCALE or pair.white is not None or _plausible(other, pair.valid()):
+            white = 1.0 if pair.white is None else pair.white
+            return Scaled(_unit(one), _unit(other), white, f"{white:g}{f' ({whole})' if whole else ''}", _unit)
+        low_, high_ = float(other.min()), float(other.max())
+        return Scaled(_unit(one), _unit(other), None, f"the truth's values go from {low_:g} to {high_:g}", _unit)
+    names = " and ".join(sorted(str(kind) for kind in kinds))
+    return Scaled(one, other, None, f"numbers of type {names} have no defined range", _same)
+
+
+def _same(values: NDArray[Any]) -> NDArray[Any]:
+    return values
+
+
+def _unit(values: NDArray[Any]) -> NDArray[Any]:
+    """Integers as fractions of their full scale, rounded to float32 as a run sees them; floats as they are."""
+    if values.dtype in FULL_SCALE:
+        return values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
+    return values
+
+
+def _plausible(values: NDArray[Any], valid: NDArray[np.bool_] | None) -> bool:
+    inside = values if valid is None else values[np.broadcast_to(valid, values.shape)]
+    return inside.size == 0 or bool(inside.min() >= PLAUSIBLE[0] and inside.max() <= PLAUSIBLE[1])
+
+
+def _words(white: float, span: Span) -> str:
+    low, high = span
+    if isinstance(low, tuple) or isinstance(high, tuple):
+        return f"{white:g} (each band scaled as in the run)"
+    return f"{white:g} (stored {low:g} to {high:g})"
