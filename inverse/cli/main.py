@@ -21,6 +21,8 @@ VERBS = {
     "simulate": ("inverse.cli.simulate:simulate", "Make measurements of known pictures by a recipe."),
     "evaluate": ("inverse.cli.evaluate:evaluate", "Compare files with the truth."),
     "report": ("inverse.cli.report:report", "Make the page of a run: pictures, evidence, provenance."),
+    "benchmark": ("inverse.cli.benchmark:benchmark", "Measure methods on the images of a suite, beside other packages."),
+    "calibrate": ("inverse.cli.calibrate:calibrate", "Say whether the uncertainty of a run holds, with known truths."),
     "check": ("inverse.cli.check:check", "Check a recipe, and whether it fits an input, before running it."),
     "info": ("inverse.cli.info:info", "Say what a file is and which recipes fit it."),
     "list": ("inverse.cli.list:list_", "List operators, methods, priors, recipes, formats or metrics."),
