@@ -1,0 +1,330 @@
+"""What the statistics of `inverse.calibration` say of a set of images: as data (``calibration.json``), in sentences, and as a figure."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inverse.calibration import (
+    LEVELS,
+    Curve,
+    Prediction,
+    coverage,
+    needed_levels,
+    normal_scores,
+    range_null,
+    spread_skill,
+    stretch,
+)
+from inverse.calibration_ranks import Ranks, sbc, tarp
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from inverse.posterior import Posterior
+
+__all__ = ["Findings", "calibrate", "draw", "predictions_of", "verdict"]
+
+SLACK = 0.02
+"""How far from 90 % the coverage of a single image, which has no interval, is called as it should be."""
+NEAR = 1.05
+"""Ratios between this and its inverse are called as expected."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """How well a posterior's uncertainty fits its errors.
+
+    Attributes:
+        coverage: Of central intervals.
+        stretch: How many times as wide 90 % intervals would have to be.
+        z_std: Standard deviation of the truths' normal scores.
+        spread: Predicted root mean square errors, by bins.
+        error: Actual ones.
+        tarp: Of patches; None without samples.
+        tarp_whole: Of whole images.
+        ranks: Of values; None without samples.
+        chi2: ``measured``, ``expected`` (of samples), ``mean``, ``mean_expected``; NaN where not known.
+        range_null: As `inverse.calibration.range_null`.
+        per_item: One an image.
+        recalibrated: Whether intervals are, and so not the samples' own.
+        notes: What else is to be said.
+    """
+
+    coverage: Curve
+    stretch: float
+    z_std: float
+    spread: NDArray[Any]
+    error: NDArray[Any]
+    tarp: Curve | None
+    tarp_whole: Curve | None
+    ranks: Ranks | None
+    chi2: Mapping[str, float]
+    range_null: Mapping[str, Any]
+    per_item: tuple[dict[str, Any], ...]
+    recalibrated: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The schema of ``calibration.json``; what is not known is null."""
+        made: dict[str, Any] = {
+            "schema": 1, "items": len(self.per_item), "recalibrated": self.recalibrated, **_curve(self.coverage),
+            "tarp": None if self.tarp is None else _curve(self.tarp),
+            "tarp_whole": None if self.tarp_whole is None else _curve(self.tarp_whole),
+            "sbc": None if self.ranks is None else {
+                "counts": self.ranks.counts.tolist(), "expected": self.ranks.expected, "band": list(self.ranks.band),
+            },
+            "spread_skill": {"spread": self.spread.tolist(), "error": self.error.tolist()},
+            "stretch90": self.stretch, "z_std": self.z_std, "chi2": dict(self.chi2), "range_null": dict(self.range_null),
+            "says": self.says(), "per_item": list(self.per_item),
+        }  # fmt: skip
+        plain: dict[str, Any] = _finite(made)
+        return plain
+
+    def says(self) -> list[str]:
+        """What was found, in sentences, the verdict first."""
+        lines = [verdict(self.coverage, self.stretch)]
+        if self.recalibrated:
+            lines.append("intervals and std are recalibrated; ranks, TARP and misfit are of the samples, which are not")
+        lines.append(f"the truth's normal scores have standard deviation {self.z_std:.2f}, 1 expected")
+        ratio = math.sqrt(float(np.mean(self.error**2) / max(np.mean(self.spread**2), 1e-30)))
+        lines.append(f"root mean square error is {ratio:.2f} times the predicted one")
+        if self.tarp is not None:
+            held = self.tarp.at(0.95)[0] - self.tarp.at(0.05)[0]
+            lines.append(f"TARP: of patches 90 % should lie between the 5 % and 95 % regions, {100 * held:.0f} % do{_sign(held / 0.9)}")
+        if self.ranks is not None:
+            ends, tilt = self.ranks.ends, self.ranks.tilt
+            lean = f"; truths lie {'above' if tilt > 0 else 'below'} the samples on the whole" if abs(tilt) > 0.05 else ""
+            lines.append(f"ranks: the truth is beyond nearly all samples {ends:.1f} times as often as expected{_sign(1 / max(ends, 1e-9))}{lean}")
+        lines += self._of_misfit() + self._of_spaces()
+        return [*lines, *self.notes]
+
+    def _of_misfit(self) -> list[str]:
+        measured, mean, expected = (self.chi2[name] for name in ("measured", "mean", "mean_expected"))
+        lines = []
+        if math.isfinite(measured):
+            said = "as expected" if 1 / 1.1 < measured < 1.1 else "samples are too far from the measurement" if measured > 1 else "samples follow its noise"
+            lines.append(f"misfit of the samples {measured:.2f}, 1 expected of a calibrated posterior: {said}")
+        if math.isfinite(mean):
+            lines.append(f"misfit of the mean {mean:.2f}" + (f", about {expected:.2f} expected" if math.isfinite(expected) else ""))
+        return lines
+
+    def _of_spaces(self) -> list[str]:
+        if not self.range_null:
+            return []
+        where = {
+            "operator": ("in what the data determine", "in what they do not"),
+            "data share": ("weighted by data share", "by what is left of it"),
+        }[self.range_null["kind"]]
+        seen, unseen = self.range_null["range"], self.range_null["null"]
+        parts = [
+            f"{place} the error is {part['ratio']:.2f} times the predicted one ({part['error']:.3g})"
+            for place, part in zip(where, (seen, unseen), strict=True)
+            if math.isfinite(part["ratio"])
+        ]
+        return ["; ".join(parts)] if parts else []
+
+
+def _sign(calibrated: float) -> str:
+    """Of a share held over the share expected."""
+    if calibrated < 1 / NEAR:
+        return ": overconfident"
+    return ": underconfident" if calibrated > NEAR else ""
+
+
+def verdict(curve: Curve, stretched: float, level: float = 0.9) -> str:
+    """The sentence on the intervals of a level: overconfident, underconfident, or as they say."""
+    held, low, high = curve.at(level)
+    known = math.isfinite(low)
+    span = f" ({100 * low:.1f} to {100 * high:.1f} %)" if known else " (one image: no interval)"
+    if not known:
+        low, high = held - SLACK, held + SLACK
+    holds = f"{100 * level:.0f} % intervals hold {100 * held:.1f} %{span}"
+    if high < level:
+        return f"overconfident: {holds}: std too small by {stretched:.2f}"
+    if low > level:
+        return f"underconfident: {holds}: std too large by {1 / max(stretched, 1e-9):.2f}"
+    return f"calibrated: {holds}"
+
+
+def calibrate(predictions: Sequence[Prediction], *, data_range: tuple[float, float] = (0.0, 1.0), notes: Sequence[str] = ()) -> Findings:
+    """All statistics of a set of images with known truths.
+
+    Args:
+        predictions: One an image.
+        data_range: Of the reference points of TARP.
+        notes: Sentences to add.
+    """
+    needed = [needed_levels(one) for one in predictions]
+    scores = [normal_scores(one, levels) for one, levels in zip(predictions, needed, strict=True)]
+    curve = coverage(needed)
+    spread, error = spread_skill(predictions)
+    items = tuple(
+        {
+            "item": one.item, "coverage90": float(own[LEVELS.index(0.9)]), "stretch90": stretch([one]), "z_std": float(z.std()),
+            "rmse": float(np.sqrt(np.mean(one.error**2))), "misfit": one.misfit,
+        }
+        for one, own, z in zip(predictions, curve.each, scores, strict=True)
+    )  # fmt: skip
+    return Findings(
+        coverage=curve,
+        stretch=stretch(predictions),
+        z_std=math.sqrt(float(np.mean([np.mean(z**2) for z in scores]))),
+        spread=spread,
+        error=error,
+        tarp=tarp(predictions, data_range=data_range),
+        tarp_whole=tarp(predictions, data_range=data_range, whole=True),
+        ranks=sbc(predictions),
+        chi2=_chi2(predictions),
+        range_null=range_null(predictions),
+        per_item=items,
+        recalibrated=any(one.table is not None for one in predictions),
+        notes=tuple(notes),
+    )
+
+
+def _chi2(predictions: Sequence[Prediction]) -> dict[str, float]:
+    def mean(values: Sequence[float]) -> float:
+        known = [value for value in values if math.isfinite(value)]
+        return float(np.mean(known)) if known else math.nan
+
+    expected = [
+        1 - (1 - 1 / one.count if one.count else 1.0) * float(one.share.sum()) / one.measured
+        for one in predictions
+        if one.share is not None and one.measured
+    ]
+    return {
+        "measured": mean([one.misfit for one in predictions]), "expected": 1.0,
+        "mean": mean([one.misfit_mean for one in predictions]), "mean_expected": mean(expected),
+    }  # fmt: skip
+
+
+def predictions_of(post: Posterior, truth: Any) -> list[Prediction]:
+    """A `Posterior` of a batch beside its truths (B, C, *S), the operator at hand: the error is split into range and null space.
+
+    Args:
+        post: The posterior.
+        truth: Tensor in data units.
+    """
+    import torch
+
+    def determine(index: int) -> Any:
+        def determined(image: NDArray[Any]) -> NDArray[Any]:
+            d = torch.zeros_like(post.states[0])
+            d[index] = torch.from_numpy(image).to(d)
+            return np.asarray(post.determined(d)[index].double().cpu().numpy())
+
+        return determined
+
+    arrays = {name: getattr(post, name).double().cpu().numpy() for name in ("mean", "std", "data_share")}
+    samples, true = post.samples.double().cpu().numpy(), truth.double().cpu().numpy()
+    misfit = post.misfit.mean(0)
+    whole = post.observation.misfit(post.mean.to(post.states)) if post.crop is None else None
+    recalibrated = post.calibration
+    return [
+        Prediction(
+            item, true[index], arrays["mean"][index], arrays["std"][index],
+            count=0 if post.knows_spread else len(samples), samples=samples[:, index],
+            table=None if recalibrated is None else (recalibrated.levels, recalibrated.factors),
+            share=arrays["data_share"][index], misfit=float(misfit[index]),
+            misfit_mean=math.nan if whole is None else float(whole[index]),
+            determine=determine(index) if post.crop is None else None,
+        )
+        for index, item in enumerate(post.items)
+    ]  # fmt: skip
+
+
+def _curve(curve: Curve) -> dict[str, list[float]]:
+    return {
+        "levels": curve.levels.tolist(), "coverage": curve.values.tolist(),
+        "coverage_low": curve.low.tolist(), "coverage_high": curve.high.tolist(),
+    }  # fmt: skip
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+INK, MUTED, LINE, BAND = "#1f2933", "#7b8794", "#1d4ed8", "#bfdbfe"
+
+
+def draw(found: Findings, title: str) -> bytes:
+    """Coverage, ranks, TARP and spread beside skill, as the bytes of a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.6, 8.8), facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(f"{title}\n{verdict(found.coverage, found.stretch)}", fontsize=11, color=INK)
+    axes = figure.subplots(2, 2)
+    _levels(axes[0, 0], found.coverage, "Coverage of central intervals", "level of the interval", "share of the truth inside")
+    _ranks(axes[0, 1], found.ranks)
+    if found.tarp is None:
+        _nothing(axes[1, 0], "TARP")
+    else:
+        _levels(axes[1, 0], found.tarp, "TARP, patches of 8 x 8", "credibility", "expected coverage")
+    _skill(axes[1, 1], found)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def _plain(axis: Axes, title: str, across: str, up: str) -> None:
+    axis.set_title(title, fontsize=10, color=INK, loc="left")
+    axis.set_xlabel(across, fontsize=9, color=MUTED)
+    axis.set_ylabel(up, fontsize=9, color=MUTED)
+    axis.tick_params(labelsize=8, colors=MUTED)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+
+
+def _nothing(axis: Axes, title: str) -> None:
+    axis.set_title(title, fontsize=10, color=INK, loc="left")
+    axis.text(0.5, 0.5, "the run kept no samples", ha="center", va="center", color=MUTED, transform=axis.transAxes)
+    axis.set_axis_off()
+
+
+def _levels(axis: Axes, curve: Curve, title: str, across: str, up: str) -> None:
+    levels = np.array([0.0, *curve.levels, 1.0])
+    axis.plot([0, 1], [0, 1], color=MUTED, lw=1, ls="--", label="calibrated")
+    if np.isfinite(curve.low).all():
+        low, high = (np.array([0.0, *part, 1.0]) for part in (curve.low, curve.high))
+        axis.fill_between(levels, low, high, color=BAND, lw=0, label="95 %, over images")
+    axis.plot(levels, [0.0, *curve.values, 1.0], color=LINE, lw=1.8, label="found")
+    axis.set_xlim(0, 1)
+    axis.set_ylim(0, 1)
+    axis.legend(fontsize=8, frameon=False, loc="upper left")
+    _plain(axis, title, across, up)
+
+
+def _ranks(axis: Axes, ranks: Ranks | None) -> None:
+    if ranks is None:
+        _nothing(axis, "Ranks")
+        return
+    places = np.arange(len(ranks.counts))
+    axis.axhspan(*(bound / ranks.expected for bound in ranks.band), color=BAND, lw=0, label="99 % if calibrated")
+    axis.bar(places, ranks.counts / ranks.expected, width=0.85, color=LINE, alpha=0.85)
+    axis.axhline(1, color=MUTED, lw=1, ls="--")
+    axis.legend(fontsize=8, frameon=False)
+    _plain(axis, "Ranks of the truth among the samples", "from below all samples to above all", "count over expected")
+
+
+def _skill(axis: Axes, found: Findings) -> None:
+    top = 1.08 * float(max(found.spread.max(), found.error.max()))
+    axis.plot([0, top], [0, top], color=MUTED, lw=1, ls="--", label="calibrated")
+    axis.plot(found.spread, found.error, color=LINE, marker="o", ms=4, lw=1.5, label="bins of the std")
+    axis.set_xlim(0, top)
+    axis.set_ylim(0, top)
+    axis.legend(fontsize=8, frameon=False, loc="upper left")
+    _plain(axis, "Spread and skill", "predicted rms error", "actual rms error")
