@@ -22,7 +22,7 @@ from inverse.errors import InputError, UsageError
 from inverse.evaluation_table import plain
 from inverse.run_folder import RunFolder
 
-__all__ = ["Comparison", "Difference", "compare", "sign_flip"]
+__all__ = ["COST", "Comparison", "Difference", "compare", "sign_flip"]
 
 EVIDENCE = ("misfit", "whiteness", "correlation", "surprise", "data_share", "prior_share")
 COST = ("forward", "vjp", "seconds")

@@ -141,14 +141,28 @@ def _formats() -> dict[str, Entry]:
 def _metrics() -> dict[str, Entry]:
     from inverse.metrics import metrics
 
-    return {
-        name: {
-            "summary": item.definition.replace("{range}", "the recipe's"),
-            "unit": item.unit,
-            "better": "higher" if item.higher_is_better else "lower",
-        }
-        for name, item in metrics().items()
+    takes = {
+        "image": "",
+        "samples": "samples of the posterior: a run folder",
+        "source": "the multispectral image, --ms, and for qnr the panchromatic one, --pan",
+        "set": "all images together",
     }
+    found: dict[str, Entry] = {}
+    for name, item in metrics().items():
+        reason, hint = item.missing()
+        found[name] = {
+            "summary": item.define("R") + (f" [not here: {reason}]" if reason else ""),
+            "unit": item.unit,
+            "better": {True: "higher", False: "lower", None: "neither"}[item.higher_is_better],
+            "needs": takes[item.kind],
+            "smallest side": item.side if item.side > 1 else "",
+            "leaves out pixels without a value": "yes" if "valid" in item.accepts else "no",
+            "R": "white minus black: the recipe's data range; of evaluate --data-range"
+            if "{range}" in item.definition
+            else "",
+            "not here": f"{reason}; {hint}" if reason else "",
+        }
+    return found
 
 
 KINDS: dict[str, Callable[[], dict[str, Entry]]] = {

@@ -65,7 +65,7 @@ def _lines(found: Comparison) -> list[str]:
             f"  {'metric':{wide}} {'reference':>10} {'run':>10} {'difference':>11} {'95 % interval':>24} {'p':>7} better/worse"
         )
         for one in rows:
-            interval = f"[{one.low:+.4g}, {one.high:+.4g}]"
+            interval = f"[{one.low:+.4g}, {one.high:+.4g}]" if one.low == one.low else "-"
             split = "" if one.better is None else f"{one.better}/{len(one.worse)}"
             lines.append(
                 f"  {one.metric:{wide}} {one.reference_mean:10.4g} {one.mean:10.4g} {one.difference:+11.4g} {interval:>24} "
@@ -78,8 +78,10 @@ def _lines(found: Comparison) -> list[str]:
 
 
 def _worse(rows: list[Difference]) -> list[str]:
-    """The images that got worse by the first metric with a direction."""
-    first = next((one for one in rows if one.better is not None), None)
+    """The images that got worse by the first metric with a direction; cost is none."""
+    from inverse.comparing import COST
+
+    first = next((one for one in rows if one.better is not None and one.metric not in COST), None)
     if first is None:
         return []
     if not first.worse:
