@@ -64,8 +64,13 @@ class Panels:
     shown: str = "posterior mean"
 
 
-def draw(panels: Panels) -> bytes:
-    """The figure as a PNG file's bytes; they depend on nothing but the panels."""
+def draw(panels: Panels, *, kind: str = "png") -> bytes:
+    """The figure as a file's bytes; they depend on nothing but the panels.
+
+    Args:
+        panels: What it shows.
+        kind: ``png``, or ``pdf`` with text as text.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -91,7 +96,8 @@ def draw(panels: Panels) -> bytes:
     words = misfit_in_words(panels.misfit)
     figure.text(left, 1 - 0.44 / size[1], words[0].upper() + words[1:] + ".", fontsize=10, color=MUTED, va="top")
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
+    metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
+    figure.savefig(stream, format=kind, dpi=110, metadata=metadata)
     return stream.getvalue()
 
 

@@ -1,7 +1,7 @@
 """``inverse report RUN``: the page of a run, one HTML file that loads nothing.
 
-Style and script are inlined from ``report_page/`` and allowed by their hashes; the content security policy forbids everything else, so that nothing *can* load. Items are
-inert JSON blocks that the script reads when one is opened, worst item first.
+Style and script are inlined from ``report_page/`` and allowed by their hashes; the content security policy forbids everything else, so that nothing *can* load.
+Items are inert JSON blocks that the script reads when one is opened, worst item first.
 
 The page is kept under `max_megabytes`. Each item has an equal share of it; past `WORST` times two items the worst `WORST` share one half and the others the rest. An
 item whose images do not fit its share is shown smaller (`inverse.report_items.DETAILS`), with fewer samples, and the page says so.
@@ -22,9 +22,10 @@ from string import Template
 from typing import Any
 
 from inverse.errors import InputError, OutputError
+from inverse.report_charts import charts
 from inverse.report_facts import item_facts, provenance, summary
 from inverse.report_images import LEVELS, UNOBSERVED, bars
-from inverse.report_items import DETAILS, Subject, panels, thumbnail
+from inverse.report_items import DETAILS, Detail, Subject, panels, thumbnail
 from inverse.report_rows import Verdicts
 from inverse.run_folder import RunFolder
 from inverse.store import read_json, write_bytes
@@ -35,8 +36,10 @@ MEGABYTES = 28.0
 WORST = 16
 """Items of a large run that are shown large."""
 MARK = '<meta name="generator" content="inverse report">'
-BYTES_PER_PIXEL = 0.35
+BYTES_PER_PIXEL = 0.5
 """Of the images of a page, base64 included; where the search for a resolution begins."""
+SMALLEST = 2500
+"""Bytes that the pictures of an item take at least; with less it has none."""
 
 
 def write_report(
@@ -90,6 +93,11 @@ class _Page:
     def verdicts(self) -> Verdicts:
         return Verdicts.of(self.folder.done, list(self.folder.facts.get("metrics", {})))
 
+    @cached_property
+    def calibration(self) -> Mapping[str, Any]:
+        """``calibration.json``; empty where there is none."""
+        return read_json(self.folder.path / "calibration.json") or {}
+
     @property
     def content(self) -> bytes:
         """All of the file."""
@@ -117,7 +125,6 @@ class _Page:
         from inverse.metrics import metrics
 
         known, facts = metrics(), self.folder.facts
-        calibration = read_json(self.folder.path / "calibration.json")
         return {
             "items": listed,
             "orderedBy": self.verdicts.ordered_by,
@@ -131,7 +138,7 @@ class _Page:
             "bars": bars(),
             "levels": LEVELS,
             "unobserved": bytes(UNOBSERVED).hex(),
-            "calibration": None if calibration is None else _without(calibration, "per_item"),
+            "calibration": {key: value for key, value in self.calibration.items() if key != "per_item"} or None,
         }  # fmt: skip
 
     def _listed(self, number: int, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,41 +166,51 @@ class _Page:
             return ""
 
     def _items(self, budget: int) -> list[str]:
-        count = len(self.verdicts.order)
-        blocks = []
+        """The blocks of the items, worst first."""
+        count, rate = len(self.verdicts.order), BYTES_PER_PIXEL
+        blocks: list[str] = []
+        spent = 0
         for number, row in enumerate(self.verdicts.order):
-            left = count - number
-            if count > 2 * WORST and number < WORST:
-                share = budget // 2 // WORST
-            elif number >= WORST:
-                share = (budget - sum(map(len, blocks))) // left
-            else:
-                share = budget // count
-            blocks.append(self._item(number, row, share))
+            first = count > 2 * WORST and number < WORST
+            share = budget // 2 // WORST if first else (budget - spent) // (count - number)
+            block, rate = self._item(number, row, share, rate)
+            blocks.append(block)
+            spent += len(block) + 1
         return blocks
 
-    def _item(self, number: int, row: Mapping[str, Any], share: int) -> str:
-        """The block of an item, the largest that fits its share."""
-        item = str(row["item"])
-        told = item_facts(self.folder, self.verdicts, row)
+    def _item(self, number: int, row: Mapping[str, Any], share: int, rate: float) -> tuple[str, float]:
+        """The block of an item, the largest that fits its share, and the bytes that a pixel of it took.
+
+        Args:
+            number: Its place.
+            row: Its row.
+            share: Bytes it may take.
+            rate: Bytes that a pixel of the item before took: where the search begins.
+        """
+        item, name = str(row["item"]), f"item-{number}"
+        told = item_facts(self.folder, self.verdicts, row, self.calibration)
         empty = {**told, "pictures": [], "maps": [], "samples": None, "histograms": [], "convergence": None}
-        bare = _block(f"item-{number}", empty | {"reduced": self._reduced(item, 0)})
+        bare = _block(name, empty | {"reduced": self._reduced(item)})
+        if share < len(bare) + SMALLEST:
+            return bare, rate
         try:
             subject, said = self._subject(item)
         except InputError as error:
-            return _block(f"item-{number}", empty | {"reduced": f"No pictures: {error.message}."})
-        index = next((i for i, detail in enumerate(DETAILS) if detail.pixels * BYTES_PER_PIXEL < 4 * share), None)
-        while index is not None and len(bare) < share:
-            detail = DETAILS[index]
+            return _block(name, empty | {"reduced": f"No pictures: {error.message}."}), rate
+        told |= charts(subject)
+        text = len(_block(name, told))
+        image = subject.image
+        side = 0 if image is None else max(image.shape[-2:])
+        for detail in DETAILS:
+            if detail.pixels_of(side) * rate > share - text and detail is not DETAILS[-1]:
+                continue
             shown = panels(subject, detail)
-            full = subject.image is not None and max(subject.image.shape[-2:]) <= detail.picture
-            shown["reduced"] = said + ("" if full else self._reduced(item, detail.picture))
-            block = _block(f"item-{number}", told | shown)
+            shown["reduced"] = said + self._reduced(item, side, detail)
+            block = _block(name, told | shown)
+            rate = max((len(block) - text) / max(detail.pixels_of(side), 1), 0.01)
             if len(block) <= share:
-                return block
-            room = detail.pixels * share / len(block)
-            index = next((i for i, d in enumerate(DETAILS) if i > index and d.pixels <= room * 1.3), None)
-        return bare
+                return block, rate
+        return bare, rate
 
     def _subject(self, item: str) -> tuple[Subject, str]:
         kept = self.folder.kept(item)
@@ -206,11 +223,22 @@ class _Page:
         except InputError as error:
             return plain, f"The truth is not shown: {error.message.replace(str(path), 'its file')}. "
 
-    def _reduced(self, item: str, side: int) -> str:
-        size = f"at most {side} pixels wide and high" if side else "left out"
-        return (
-            f"To keep this page of {len(self.verdicts.rows):,} items under {self.limit / 1e6:.0f} MB, the pictures of this item are {size}; all of it is in "
-            f"items/{item}/posterior.h5, and 'inverse report RUN --max-mb N' makes a larger page."
+    def _reduced(self, item: str, side: int = 0, detail: Detail | None = None) -> str:
+        """What the size of the page cost an item whose longest side is `side`; empty where it is nothing."""
+        if detail is None:
+            cost = "the pictures of this item are left out"
+        else:
+            kinds = (
+                ("pictures", detail.picture),
+                ("maps", detail.map),
+                ("samples", detail.sample * min(detail.samples, 1)),
+            )
+            smaller = [f"{kind} at most {size} pixels wide and high" for kind, size in kinds if 0 < size < side]
+            missing = [f"no {kind}" for kind, size in kinds if not size]
+            cost = ", ".join(smaller + missing)
+        return cost and (
+            f"To keep this page of {len(self.verdicts.rows):,} items under {self.limit / 1e6:.0f} MB: {cost}. "
+            f"All of it is in items/{item}/posterior.h5; 'inverse report RUN --max-mb N' makes a larger page."
         )
 
 
@@ -243,10 +271,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in value]
     return value
-
-
-def _without(content: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in content.items() if name != key}
 
 
 def _short(value: float) -> float:

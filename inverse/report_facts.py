@@ -12,7 +12,6 @@ from typing import Any
 from inverse.recipe_yaml import dump
 from inverse.report_rows import Verdicts, cost_in_words
 from inverse.run_folder import RunFolder
-from inverse.store import read_json
 from inverse.words import evidence
 
 __all__ = ["calibration_in_words", "item_facts", "provenance", "summary"]
@@ -40,11 +39,12 @@ def _tiles(folder: RunFolder, verdicts: Verdicts) -> str:
     for name in verdicts.metrics[:2]:
         values = [float(row[name]) for row in verdicts.rows if isinstance(row.get(name), int | float)]
         unit = metrics()[name].unit if name in metrics() else ""
-        found.append((name.upper(), f"{sum(values) / len(values):.4g}", unit, f"{min(values):.4g} to {max(values):.4g}"))
+        ends = f"{min(values):.4g} to {max(values):.4g}" if len(values) > 1 else ""
+        found.append((name.upper(), f"{sum(values) / len(values):.4g}", unit, ends))
     misfits = [float(row["misfit"]) for row in verdicts.rows if isinstance(row.get("misfit"), int | float)]
     if misfits:
-        ends = f"{min(misfits):.2f} to {max(misfits):.2f}"
-        found.append(("Misfit", f"{sum(misfits) / len(misfits):.2f}", "", f"{ends}, expected 1"))
+        ends = f"{min(misfits):.2f} to {max(misfits):.2f}, " if len(misfits) > 1 else ""
+        found.append(("Misfit", f"{sum(misfits) / len(misfits):.2f}", "", f"{ends}expected 1"))
     covers = [float(row["coverage90"]) for row in verdicts.rows if isinstance(row.get("coverage90"), int | float)]
     if covers:
         found.append(("90 % intervals hold", f"{100 * sum(covers) / len(covers):.0f}", "%", "of the true values"))
@@ -118,15 +118,14 @@ def provenance(folder: RunFolder) -> str:
     )
 
 
-def item_facts(folder: RunFolder, verdicts: Verdicts, row: Row) -> dict[str, Any]:
-    """What is said of an item: faults, evidence, scores, and how it was made."""
+def item_facts(folder: RunFolder, verdicts: Verdicts, row: Row, calibration: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of an item: faults, evidence, scores, and how it was made; `calibration` is the content of ``calibration.json``."""
     facts = folder.facts
     item, prior = str(row["item"]), facts.get("prior") or {}
     faults = verdicts.faults(row)
     told = evidence(row) if "method" in row and "data_share" in row else []
     against = {fault.sentence for fault in faults}
     place = verdicts.place(row)
-    notes = [part for part in str(row.get("note", "")).split("; ") if part]
     source = str(row.get("restored", "")).removeprefix("restored/")
     source = source if source and item.startswith(f"{source}/") else item
     sigma = row.get("noise_sigma")
@@ -148,9 +147,9 @@ def item_facts(folder: RunFolder, verdicts: Verdicts, row: Row) -> dict[str, Any
         "place": place,
         "faults": [[fault.level, fault.badge, fault.sentence] for fault in faults],
         "evidence": [text for text in told if text not in against],
-        "notes": notes,
+        "notes": [str(row["note"])] if row.get("note") else [],
         "scores": _scores(verdicts, row),
-        "calibration": _calibrated(folder, item),
+        "calibration": _calibrated(calibration, item),
         "made": [pair for pair in made if pair[1]],
         "command": f"inverse restore recipe.yaml {shlex.quote(source)} -o AGAIN",
     }
@@ -165,10 +164,9 @@ def _scores(verdicts: Verdicts, row: Row) -> list[dict[str, Any]]:
     return found
 
 
-def _calibrated(folder: RunFolder, item: str) -> list[tuple[str, float]]:
+def _calibrated(calibration: Mapping[str, Any], item: str) -> list[tuple[str, float]]:
     """The numbers that ``calibration.json`` holds of an item."""
-    content = read_json(folder.path / "calibration.json") or {}
-    own = next((entry for entry in content.get("per_item", ()) if entry.get("item") == item), {})
+    own = next((entry for entry in calibration.get("per_item", ()) if entry.get("item") == item), {})
     return [(str(name), float(value)) for name, value in own.items() if isinstance(value, int | float)]
 
 
@@ -179,4 +177,3 @@ def _sentence(text: str) -> str:
 
 def _text(value: object) -> str:
     return html.escape(str(value))
-

@@ -29,7 +29,7 @@ EXACT = 160
 """Longest side up to which a picture is stored without loss."""
 UNOBSERVED = (204, 214, 230)
 """Colour of what was not measured, as in the figures."""
-COLOURS = ("magma", "viridis", "RdBu_r")
+COLOURS = ("magma", "viridis", "RdBu_r", "twilight_shifted")
 QUANTILE = 0.995
 
 

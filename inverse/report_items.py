@@ -1,4 +1,4 @@
-"""What the report shows of one item: its pictures, maps, samples, histograms and convergence, as plain data for the page.
+"""What the report shows of one item: its pictures, maps and samples, as plain data for the page.
 
 Everything is computed from ``posterior.h5``; what a run did not keep is left out. Images of complex values appear as magnitude and phase, scenes of many bands as
 three of them, named. `Detail` is the resolution rule: the page has a budget, so the items of a large run are shown smaller (`inverse.report`).
@@ -24,9 +24,8 @@ __all__ = ["DETAILS", "Detail", "Subject", "panels", "thumbnail"]
 Values = NDArray[np.floating[Any]]
 
 THUMBNAIL = 72
-BINS = 48
-NORMAL = 5.0
-"""Ends of the histogram of the residual, in standard deviations of the noise."""
+FAINT = 0.05
+"""Share of the largest magnitude below which a phase means nothing."""
 COMPLEX = ("mri", "mri-radial")
 """Operators whose unknown is a complex image in two real channels."""
 
@@ -37,7 +36,7 @@ class Detail:
 
     Attributes:
         picture: Longest side of its pictures, in pixels.
-        map: Of its maps.
+        map: Of its maps; 0: none are shown.
         sample: Of its samples.
         samples: How many of them.
     """
@@ -47,15 +46,16 @@ class Detail:
     sample: int
     samples: int
 
-    @property
-    def pixels(self) -> int:
-        """Of all its images, at most."""
-        return 2 * self.picture**2 + 4 * self.map**2 + self.samples * self.sample**2
+    def pixels_of(self, side: int) -> int:
+        """Of all the images of a square item, at most."""
+        parts = ((self.picture, 2), (self.map, 5), (self.sample, self.samples))
+        return sum(count * min(side, limit) ** 2 for limit, count in parts)
 
 
 DETAILS = (
     Detail(640, 400, 400, 8), Detail(512, 320, 320, 8), Detail(400, 256, 256, 8), Detail(320, 200, 200, 6), Detail(256, 160, 160, 4),
-    Detail(192, 128, 128, 4), Detail(160, 96, 96, 2), Detail(128, 80, 80, 2), Detail(96, 64, 64, 0), Detail(72, 48, 48, 0),
+    Detail(192, 128, 128, 4), Detail(160, 96, 96, 2), Detail(128, 80, 80, 2), Detail(128, 64, 64, 0), Detail(112, 48, 48, 0),
+    Detail(96, 32, 0, 0), Detail(96, 0, 0, 0), Detail(64, 0, 0, 0),
 )  # fmt: skip
 
 
@@ -134,7 +134,7 @@ class Subject:
 
 
 def colour_bands(channels: int, names: Sequence[str] = ()) -> tuple[int, ...]:
-    """The channels of a colour picture: those named red, green, blue; of unnamed scenes of more than four bands the third, second and first, as satellites order them."""
+    """The channels of a colour picture: those named red, green, blue; of unnamed scenes of more than four bands the third, second and first, as satellites have them."""
     if channels < 3:
         return (0,)
     lower = [name.lower() for name in names]
@@ -176,17 +176,16 @@ def panels(subject: Subject, detail: Detail) -> dict[str, Any]:
     """All the page shows of an item, at a resolution."""
     image = subject.image
     if image is None or image.ndim != 3:
-        return {"pictures": [], "maps": [], "samples": None, "histograms": [], "convergence": None, "bands": ""}
+        return {"pictures": [], "maps": [], "samples": None}
     return {
         "height": image.shape[1],
         "width": image.shape[2],
         "side": max(fitted((image.shape[1], image.shape[2]), detail.picture)),
         "bands": _bands_in_words(subject),
+        "units": _units_in_words(subject),
         "pictures": _pictures(subject, detail),
-        "maps": _maps(subject, detail),
+        "maps": _maps(subject, detail) if detail.map else [],
         "samples": _samples(subject, detail),
-        "histograms": _histograms(subject),
-        "convergence": _convergence(subject),
     }
 
 
@@ -194,7 +193,7 @@ def _bands_in_words(subject: Subject) -> str:
     image = subject.image
     assert image is not None
     if subject.complex:
-        return "complex image: magnitude shown, phase beside it"
+        return "complex image: its magnitude is shown, its phase among the maps"
     if len(image) == 2:
         return "two channels, the first shown"
     if len(image) == 1:
@@ -203,6 +202,18 @@ def _bands_in_words(subject: Subject) -> str:
         return ""
     names = [subject.bands[i] if subject.bands else f"band {i + 1}" for i in subject.colours]
     return f"{len(image)} bands; shown as red, green, blue: {', '.join(names)}"
+
+
+def _units_in_words(subject: Subject) -> str:
+    """What data units are in the file, where they are not its own."""
+    scale = float(subject.kept.attributes.get("scale", 1.0))
+    low, high = np.asarray(subject.kept.attributes.get("span", (0.0, 1.0)), dtype=float)
+    if scale != 1.0:
+        return f"a value of 1 here is {1 / scale:.4g} in the file"
+    if np.ndim(low):
+        ends = ", ".join(f"{a:g} and {b:g}" for a, b in zip(low, high, strict=True))
+        return f"0 and 1 here are in the file, band by band: {ends}"
+    return "" if (low, high) == (0.0, 1.0) else f"0 and 1 here are {low:g} and {high:g} in the file"
 
 
 def _pictures(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
@@ -236,24 +247,7 @@ def _pictures(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
                 "says": f"black {low:g}, white {high:.3g}; {100 * clipped:.2g} % of the values lie outside and are clipped on this page only{part}",
             }
         )
-    return pictures + ([_phase(image, detail)] if subject.complex else [])
-
-
-def _phase(image: Values, detail: Detail) -> dict[str, Any]:
-    """The phase of a complex image, faint where the magnitude is small and the phase means nothing."""
-    from matplotlib import colormaps
-
-    size = np.hypot(image[0], image[1])
-    angle = np.arctan2(image[1], image[0])
-    weight = np.clip(size / max(float(np.percentile(size, 90)), 1e-9), 0, 1)
-    wheel = colormaps["twilight_shifted"]((angle + np.pi) / (2 * np.pi))[..., :3] * weight[..., None]
-    url, _ = picture_url(np.moveaxis(wheel, -1, 0), (0.0, 1.0), side=detail.map, exact=False)
-    height, width = image.shape[-2:]
-    return {
-        "name": "phase", "title": "Phase (restored)", "src": url, "height": height, "width": width,
-        "alt": f"Phase of the restored image, {width} x {height} pixels, -180 to 180 degrees",
-        "says": "colour: phase, -180 to 180 degrees around the wheel; dark where the magnitude is small",
-    }  # fmt: skip
+    return pictures
 
 
 def _maps(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
@@ -282,6 +276,8 @@ def _maps(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
         found.append(_map("invented", "Invented", says, "data units", values, scale, detail))
     if "residual" in arrays and arrays["residual"].ndim == 3:
         found.append(_residual(subject, detail))
+    if subject.complex:
+        found.append(_phase(image, detail))
     if "r_hat" in arrays:
         values = arrays["r_hat"].max(0)
         scale = Scale.positive(values, colours="viridis", low=1.0)
@@ -294,22 +290,33 @@ def _maps(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
     return found
 
 
+def _phase(image: Values, detail: Detail) -> dict[str, Any]:
+    size = np.hypot(image[0], image[1])
+    clear = size > FAINT * np.percentile(size, 99)
+    angle = np.degrees(np.arctan2(image[1], image[0]))
+    says = f"of the restored image; flat where its magnitude is under {100 * FAINT:.0f} % of the largest"
+    scale = Scale(-180.0, 180.0, "twilight_shifted")
+    return _map("phase", "Phase", says, "degrees", angle, scale, detail, observed=clear)
+
+
 def _residual(subject: Subject, detail: Detail) -> dict[str, Any]:
     residual = subject.kept.arrays["residual"]
     if subject.complex:
-        says = "what is left of the raw data, root mean square over coils; 1 where it is noise"
-        return _map("residual", "Residual", says, "noise std", residual[0], Scale.positive(residual), detail)
+        says, measured = (
+            "what is left of the raw data, root mean square over coils; about 1 where it is noise",
+            residual[0] != 0,
+        )
+        scale = Scale.positive(residual[0][measured]) if measured.any() else Scale(0.0, 1.0, "magma")
+        return _map("residual", "Residual", says, "noise std", residual[0], scale, detail, observed=measured)
     count = len(residual)
     combined = residual.sum(0) / np.sqrt(count)
-    says = "measurement minus what the image predicts; grey noise where the image explains the measurement"
+    says = "measurement minus what the image predicts: noise without structure where the image explains it"
     if count > 1:
         says += f"; sum of {count} channels over root {count}"
     scale = Scale(-4.0, 4.0, "RdBu_r")
     observed = subject.observed
     fits = observed is not None and observed.shape == combined.shape
-    return _map(
-        "residual", "Residual", says, "noise std", combined, scale, detail, observed=observed if fits else None
-    )
+    return _map("residual", "Residual", says, "noise std", combined, scale, detail, observed=observed if fits else None)
 
 
 def _map(
@@ -351,71 +358,4 @@ def _samples(subject: Subject, detail: Detail) -> dict[str, Any] | None:
         "misfit": [] if misfit is None else [round(float(value), 3) for value in misfit[: len(shown)]],
         "height": samples.shape[-2],
         "width": samples.shape[-1],
-    }
-
-
-def _histograms(subject: Subject) -> list[dict[str, Any]]:
-    arrays, image = subject.kept.arrays, subject.image
-    assert image is not None
-    named = {"restored": subject.visible(image)}
-    if "measurement" in arrays:
-        seen, mask = arrays["measurement"], arrays.get("observed")
-        fits = mask is not None and mask.shape[-2:] == seen.shape[-2:]
-        named["measurement"] = seen[np.broadcast_to(mask, seen.shape) > 0] if fits and mask is not None else seen
-    if subject.truth is not None:
-        named["truth"] = subject.visible(subject.truth)
-    named = {name: values for name, values in named.items() if values.size}
-    ends = [np.percentile(values, (0.1, 99.9)) for values in named.values()]
-    low, high = float(min(pair[0] for pair in ends)), float(max(pair[1] for pair in ends))
-    unit = "data units" + (" (linear light)" if subject.linear else "")
-    found = [
-        _histogram("values", "Values", unit, low, max(high, low + 1e-6), {k: named[k] for k in sorted(named)}),
-    ]
-    residual = arrays.get("residual")
-    if residual is not None and not subject.complex:
-        mask = arrays.get("observed")
-        fits = mask is not None and mask.shape[-2:] == residual.shape[-2:]
-        seen = residual[np.broadcast_to(mask, residual.shape) > 0] if fits and mask is not None else residual
-        if seen.size:
-            says = f"mean {seen.mean():.3f}, standard deviation {seen.std():.3f}"
-            made = _histogram("residual", "Residual", "noise std", -NORMAL, NORMAL, {"residual": seen})
-            found.append(made | {"normal": True, "says": f"{says}; the curve is the normal distribution of pure noise"})
-    return found
-
-
-def _histogram(
-    name: str, title: str, unit: str, low: float, high: float, series: Mapping[str, Values]
-) -> dict[str, Any]:
-    """Densities over equal bins; what lies outside is counted in words."""
-    width = (high - low) / BINS
-    curves, outside = [], []
-    for label, values in series.items():
-        counts, _ = np.histogram(values, bins=BINS, range=(low, high))
-        curves.append(
-            {"name": label, "density": [float(f"{count / (values.size * width):.4g}") for count in counts.tolist()]}
-        )
-        outside.append(1 - counts.sum() / values.size)
-    worst = max(outside)
-    return {
-        "name": name, "title": title, "unit": unit, "low": low, "high": high, "series": curves, "ticks": ticks(low, high), "normal": False,
-        "says": "; ".join(f"{label}: mean {values.mean():.3g}, standard deviation {values.std():.3g}" for label, values in series.items()),
-        "beyond": f"up to {100 * worst:.2g} % of the values lie outside the axis" if worst > 1e-4 else "",
-    }  # fmt: skip
-
-
-def _convergence(subject: Subject) -> dict[str, Any] | None:
-    """The change of the estimate at each step, thinned to 200 steps."""
-    curves = subject.kept.arrays.get("convergence")
-    if curves is None or curves.ndim != 2 or curves.shape[1] < 2:
-        return None
-    step = -(-curves.shape[1] // 200)
-    levels = np.atleast_1d(np.asarray(subject.kept.described["convergence"].get("sigma", ()), dtype=float))
-    levels = levels[-curves.shape[1] :] if len(levels) >= curves.shape[1] else levels[:0]
-    last = float(curves[:, -1].mean())
-    return {
-        "steps": curves.shape[1],
-        "step": step,
-        "curves": [[float(f"{value:.3g}") for value in curve[::step]] for curve in curves[:16]],
-        "sigma": [float(f"{value:.3g}") for value in levels[::step]],
-        "says": f"last change {last:.2g} data units, {100 * last / max(float(curves.max()), 1e-30):.2g} % of the largest",
     }

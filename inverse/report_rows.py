@@ -132,10 +132,12 @@ class Verdicts:
             found.append(Fault(level, f"intervals hold {100 * cover:.0f} %", sentence))
         clipped = float(row.get("clipped", 0.0) or 0.0)
         if clipped > CLIPPED:
-            sentence = f"{100 * clipped:.1f} % of the values did not fit the file's integers and were clipped at the write"
+            sentence = (
+                f"{100 * clipped:.1f} % of the values did not fit the file's integers and were clipped at the write"
+            )
             found.append(Fault("doubt", f"{100 * clipped:.0f} % clipped", sentence))
         if relative:
-            found += self._low_scores(row)
+            found = self._low_scores(row) + found
         ranks = ("bad", "doubt", "note")
         return sorted(found, key=lambda fault: ranks.index(fault.level))
 
@@ -160,10 +162,12 @@ class Verdicts:
         lines = []
         doubted = [row for row in rows if any(f.level in ("bad", "doubt") for f in self.faults(row))]
         misfits = sorted(float(row["misfit"]) for row in rows if math.isfinite(float(row.get("misfit", math.nan))))
-        if misfits:
+        if len(misfits) == 1:
+            lines.append(misfit_in_words(misfits[0]))
+        elif misfits:
             fits = sum("image explains" in misfit_in_words(value) for value in misfits)
-            told = f"{fits} of {len(misfits)} images explain their measurement"
-            lines.append(f"{told}: misfit {statistics.median(misfits):.2f} in the middle, {misfits[0]:.2f} to {misfits[-1]:.2f}, expected 1")
+            ends = f"{statistics.median(misfits):.2f} in the middle, {misfits[0]:.2f} to {misfits[-1]:.2f}, expected 1"
+            lines.append(f"{fits} of {len(misfits)} images explain their measurement: misfit {ends}")
         shares = [float(row["data_share"]) for row in rows if "data_share" in row]
         if shares:
             share = 100 * statistics.fmean(shares)
@@ -173,8 +177,8 @@ class Verdicts:
             cover = statistics.fmean(covers)
             word = "too narrow" if cover < LOW else "too wide" if cover > HIGH else "as they should"
             lines.append(f"the 90 % intervals hold {100 * cover:.0f} % of the true values: {word}")
-        if doubted:
-            lines.append(f"{len(doubted)} of {len(rows)} have something said against them: their badges name it")
+        if doubted and len(rows) > 1:
+            lines.append(f"something speaks against {len(doubted)} of {len(rows)}: their badges name it")
         return lines
 
 

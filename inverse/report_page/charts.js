@@ -33,7 +33,7 @@ function sentence(text) {
   return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }
 
-const BOX = { width: 380, height: 230, left: 46, right: 12, top: 12, bottom: 40 };
+const BOX = { width: 380, height: 230, left: 46, right: 24, top: 12, bottom: 40 };
 
 /** Positions of data on the paper of a chart. */
 function frame(low, high, bottom, top) {

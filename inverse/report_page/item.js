@@ -241,7 +241,7 @@ async function copy(event) {
 
 function itemView(data, run) {
   const curves = [...data.histograms.map(histogram), data.convergence ? convergence(data.convergence) : null].filter(Boolean);
-  const about = [data.bands, data.reduced].filter(Boolean).map((text) => el('p', { class: 'muted small' }, sentence(text)));
+  const about = [data.bands, data.units, data.reduced].filter(Boolean).map((text) => el('p', { class: 'muted small' }, sentence(text)));
   const parts = [
     verdict(data), data.pictures.length ? comparison(data) : null, data.maps.length ? maps(data, run) : null, data.samples ? samples(data) : null,
     curves.length ? panel('Histograms and convergence', 'charts-title', el('div', { class: 'charts' }, ...curves)) : null, scores(data, run), made(data),

@@ -68,7 +68,7 @@ function draw(focus = '') {
   );
   parts.body.replaceChildren(table);
   const span = shown.length ? `${first + 1} to ${first + shown.length} of ${found.length.toLocaleString('en')}` : 'none fits';
-  parts.status.textContent = found.length === run.items.length && last === 0 ? `${found.length} items` : span;
+  parts.status.textContent = found.length === run.items.length && last === 0 ? `${found.length} item${found.length === 1 ? '' : 's'}` : span;
   const go = (text, page) => el('button', { type: 'button', 'data-page': text, disabled: page < 0 || page > last || page === state.page, onclick: () => { state.page = page; draw(`page ${text}`); } }, text);
   parts.pager.hidden = last === 0;
   parts.pager.replaceChildren(go('First', 0), go('Previous', state.page - 1), el('span', {}, span), go('Next', state.page + 1), go('Last', last));
@@ -86,7 +86,7 @@ const sorter = el('select', { onchange: () => { Object.assign(state, { sort: sor
 function tools() {
   const search = el('input', { type: 'search', placeholder: 'name or fault', oninput: () => { Object.assign(state, { text: search.value, page: 0 }); draw(); } });
   const box = el('input', { type: 'checkbox', onchange: () => { Object.assign(state, { faulty: box.checked, page: 0 }); draw(); } });
-  return el('div', { class: 'tools' }, el('label', { class: 'search' }, 'Find', search), el('label', {}, 'Order', sorter), el('label', {}, box, 'only what is doubted'), parts.status);
+  return el('div', { class: 'tools' }, el('label', { class: 'search' }, 'Find', search), el('label', { class: 'order' }, 'Order', sorter), el('label', {}, box, 'only what is doubted'), parts.status);
 }
 
 function worst() {
@@ -98,7 +98,7 @@ function worst() {
   const scores = columns.slice(0, 3).map((column) => `${column.short} ${written(column, entry.numbers[column.name])}`).join(', ');
   section.append(el(
     'div', { class: 'panel worst' }, image,
-    el('div', {}, el('h2', { id: 'worst-title' }, `The worst: ${entry.item}`), el('p', {}, sentence(entry.says)), el('p', { class: 'muted small' }, scores)),
+    el('div', {}, el('h2', { id: 'worst-title' }, `The worst: ${entry.item}`), el('p', {}, sentence(entry.says)), badges(entry), el('p', { class: 'muted small' }, scores)),
     el('a', { class: 'main-button', href: '#/item/1' }, 'See what is wrong'),
   ));
 }
