@@ -55,9 +55,7 @@ def _cut(sources: dict[str, Array], side: int, each: Callable[[Array], int]) -> 
     halves = _halves(sources)
     for name, image in sorted(sources.items()):
         height, width = image.shape[-2:]
-        cells = [
-            (top, left) for top in range(0, height - side + 1, side) for left in range(0, width - side + 1, side)
-        ]
+        cells = [(top, left) for top in range(0, height - side + 1, side) for left in range(0, width - side + 1, side)]
         slack = height % side if height >= side else 0, width % side if width >= side else 0
         rng = _key(f"{name} {side}")
         chosen = rng.permutation(len(cells))[: each(image)]

@@ -99,7 +99,9 @@ class Prediction:
             value = getattr(self, name)
             shape = None if value is None else value.shape[1:] if name == "samples" else value.shape
             if shape not in (None, self.truth.shape):
-                raise InputError(f"{self.item}: {name} {shape}, truth {self.truth.shape}", "give the truth of that size")
+                raise InputError(
+                    f"{self.item}: {name} {shape}, truth {self.truth.shape}", "give the truth of that size"
+                )
 
     @property
     def error(self) -> Array:

@@ -15,12 +15,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from inverse.errors import RecipeError
+from inverse.store import file_hash
 
 if TYPE_CHECKING:
     from inverse.recalibration import Map
     from inverse.recipe import Recipe
 
-__all__ = ["ASSUMES", "CalibrationFile", "Check", "Licence", "licence", "read_calibration"]
+__all__ = [
+    "ASSUMES",
+    "CalibrationFile",
+    "Check",
+    "Licence",
+    "licence",
+    "opened_calibration",
+    "read_calibration",
+    "recorded",
+    "unfit",
+]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -126,7 +137,13 @@ class CalibrationFile(_Part):
 
         table = self.intervals
         return Map(
-            self.std.raw, self.std.calibrated, table.levels, table.factors, table.factors_guaranteed, table.factors_image, self.images
+            self.std.raw,
+            self.std.calibrated,
+            table.levels,
+            table.factors,
+            table.factors_guaranteed,
+            table.factors_image,
+            self.images,
         )
 
     def to_json(self) -> str:
@@ -140,6 +157,14 @@ class CalibrationFile(_Part):
         if self.after is None:
             return f"{said}, not checked on others"
         return f"{said}, checked on {self.after.images} others: cover {100 * self.after.coverage90:.1f} %"
+
+    def attributes(self) -> dict[str, Any]:
+        """Of ``posterior.h5``."""
+        return {
+            "calibration": self.says(),
+            "calibration_levels": self.intervals.levels,
+            "calibration_factors": self.intervals.factors,
+        }
 
     def outside(self, sigma: float) -> str:
         """What to say of a noise level that the fit did not meet; empty for others."""
@@ -215,11 +240,15 @@ def read_calibration(path: Path, shown: str | None = None) -> CalibrationFile:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise RecipeError(f"calibration {name}: cannot be read: {reason}", "make one with 'inverse calibrate RUN TRUTH --save FILE'") from None
+        raise RecipeError(
+            f"calibration {name}: cannot be read: {reason}", "make one with 'inverse calibrate RUN TRUTH --save FILE'"
+        ) from None
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise RecipeError(f"calibration {name}: no JSON: {error}", "give a file of 'inverse calibrate --save'") from None
+        raise RecipeError(
+            f"calibration {name}: no JSON: {error}", "give a file of 'inverse calibrate --save'"
+        ) from None
     if not isinstance(content, dict) or "inverse_calibration" not in content:
         raise RecipeError(f"calibration {name}: not a calibration file", "give a file of 'inverse calibrate --save'")
     try:
@@ -231,3 +260,41 @@ def read_calibration(path: Path, shown: str | None = None) -> CalibrationFile:
             f"calibration {name}: {place + ': ' if place else ''}{first['msg'].removeprefix('Value error, ')}",
             "make it again with 'inverse calibrate --save'",
         ) from None
+
+
+def opened_calibration(recipe: Recipe, card: Any) -> tuple[CalibrationFile | None, str]:
+    """The calibration that runs of a recipe apply, and why a shipped one is not.
+
+    Args:
+        recipe: The recipe.
+        card: Of its prior.
+
+    Raises:
+        RecipeError: It cannot be read, or the user's own does not fit the recipe.
+    """
+    from inverse.provenance import prior_facts
+    from inverse.recipe_files import shipped_folder
+
+    if recipe.calibration is None:
+        return None, ""
+    path = recipe.files["calibration"]
+    found = read_calibration(path, recipe.calibration)
+    why = unfit(found.licence, licence(recipe, prior_facts(card)))
+    if not why:
+        return found, ""
+    if shipped_folder() in path.parents:
+        return None, f"intervals are not recalibrated: the recipe's calibration does not fit, {why}"
+    raise RecipeError(
+        f"calibration {recipe.calibration} does not fit this run: {why}",
+        "fit one to such a run with 'inverse calibrate RUN TRUTH --save FILE', or give -s calibration=none",
+    )
+
+
+def recorded(recipe: Recipe, used: CalibrationFile | None, unused: str) -> dict[str, Any] | None:
+    """For ``run.json``: which calibration was applied, or why none was; None for a recipe without one."""
+    if recipe.calibration is None:
+        return None
+    given = {"file": recipe.resolved()["calibration"], "sha256": file_hash(recipe.files["calibration"])}
+    if used is None:
+        return {**given, "applied": False, "says": unused}
+    return {**given, "applied": True, "says": used.says(), "check": used.after.model_dump() if used.after else None}

@@ -87,7 +87,11 @@ def sbc(predictions: Sequence[Prediction]) -> Ranks | None:
 
 
 def tarp(
-    predictions: Sequence[Prediction], *, data_range: tuple[float, float], levels: Sequence[float] = LEVELS, whole: bool = False
+    predictions: Sequence[Prediction],
+    *,
+    data_range: tuple[float, float],
+    levels: Sequence[float] = LEVELS,
+    whole: bool = False,
 ) -> Curve | None:
     """Expected coverage of regions around random reference points.
 

@@ -97,11 +97,17 @@ class Findings:
         lines.append(f"root mean square error is {ratio:.2f} times the predicted one")
         if self.tarp is not None:
             held = self.tarp.at(0.95)[0] - self.tarp.at(0.05)[0]
-            lines.append(f"TARP: of patches 90 % should lie between the 5 % and 95 % regions, {100 * held:.0f} % do{_sign(held / 0.9)}")
+            lines.append(
+                f"TARP: of patches 90 % should lie between the 5 % and 95 % regions, {100 * held:.0f} % do{_sign(held / 0.9)}"
+            )
         if self.ranks is not None:
             ends, tilt = self.ranks.ends, self.ranks.tilt
-            lean = f"; truths lie {'above' if tilt > 0 else 'below'} the samples on the whole" if abs(tilt) > 0.05 else ""
-            lines.append(f"ranks: the truth is beyond nearly all samples {ends:.1f} times as often as expected{_sign(1 / max(ends, 1e-9))}{lean}")
+            lean = (
+                f"; truths lie {'above' if tilt > 0 else 'below'} the samples on the whole" if abs(tilt) > 0.05 else ""
+            )
+            lines.append(
+                f"ranks: the truth is beyond nearly all samples {ends:.1f} times as often as expected{_sign(1 / max(ends, 1e-9))}{lean}"
+            )
         lines += self._of_misfit() + self._of_spaces()
         return [*lines, *self.notes]
 
@@ -109,10 +115,19 @@ class Findings:
         measured, mean, expected = (self.chi2[name] for name in ("measured", "mean", "mean_expected"))
         lines = []
         if math.isfinite(measured):
-            said = "as expected" if 1 / 1.1 < measured < 1.1 else "samples are too far from the measurement" if measured > 1 else "samples follow its noise"
+            said = (
+                "as expected"
+                if 1 / 1.1 < measured < 1.1
+                else "samples are too far from the measurement"
+                if measured > 1
+                else "samples follow its noise"
+            )
             lines.append(f"misfit of the samples {measured:.2f}, 1 expected of a calibrated posterior: {said}")
         if math.isfinite(mean):
-            lines.append(f"misfit of the mean {mean:.2f}" + (f", about {expected:.2f} expected" if math.isfinite(expected) else ""))
+            lines.append(
+                f"misfit of the mean {mean:.2f}"
+                + (f", about {expected:.2f} expected" if math.isfinite(expected) else "")
+            )
         return lines
 
     def _of_spaces(self) -> list[str]:
@@ -153,7 +168,9 @@ def verdict(curve: Curve, stretched: float, level: float = 0.9) -> str:
     return f"calibrated: {holds}"
 
 
-def calibrate(predictions: Sequence[Prediction], *, data_range: tuple[float, float] = (0.0, 1.0), notes: Sequence[str] = ()) -> Findings:
+def calibrate(
+    predictions: Sequence[Prediction], *, data_range: tuple[float, float] = (0.0, 1.0), notes: Sequence[str] = ()
+) -> Findings:
     """All statistics of a set of images with known truths.
 
     Args:
@@ -268,7 +285,13 @@ def draw(found: Findings, title: str) -> bytes:
     FigureCanvasAgg(figure)
     figure.suptitle(f"{title}\n{verdict(found.coverage, found.stretch)}", fontsize=11, color=INK)
     axes = figure.subplots(2, 2)
-    _levels(axes[0, 0], found.coverage, "Coverage of central intervals", "level of the interval", "share of the truth inside")
+    _levels(
+        axes[0, 0],
+        found.coverage,
+        "Coverage of central intervals",
+        "level of the interval",
+        "share of the truth inside",
+    )
     _ranks(axes[0, 1], found.ranks)
     if found.tarp is None:
         _nothing(axes[1, 0], "TARP")

@@ -99,14 +99,25 @@ def _one(run: RunFolder, item: str, path: Path) -> tuple[Prediction, str]:
     table, count = _intervals(kept, int(next(row for row in run.done if row["item"] == item)["samples"]))
     share = kept.arrays.get("data_share")
     return Prediction(
-        item, image, kept.arrays["mean"], std, count, samples, table=table, share=share, **own, **_of_mean(kept, complex_=said != "" or len(image) == 2)
+        item,
+        image,
+        kept.arrays["mean"],
+        std,
+        count,
+        samples,
+        table=table,
+        share=share,
+        **own,
+        **_of_mean(kept, complex_=said != "" or len(image) == 2),
     ), said
 
 
 def _intervals(kept: Kept, samples: int) -> tuple[tuple[list[float], list[float]] | None, int]:
     """The table of recalibrated intervals, and the samples that std is of; 0 where the method knows it."""
     if "calibration_levels" in kept.attributes:
-        levels, factors = (np.asarray(kept.attributes[f"calibration_{name}"]).tolist() for name in ("levels", "factors"))
+        levels, factors = (
+            np.asarray(kept.attributes[f"calibration_{name}"]).tolist() for name in ("levels", "factors")
+        )
         return (levels, factors), samples
     quantiles, std = kept.arrays.get("quantiles"), kept.arrays["std"]
     if quantiles is not None and len(quantiles) == 3 and bool((std > 0).any()):
@@ -143,7 +154,9 @@ def _truth(run: RunFolder, item: str, path: Path, kept: Kept) -> tuple[Array, bo
         image, magnitude, said = _of_file(run, item, path, scale)
     if image.shape[-2:] != mean.shape[-2:]:
         sizes = (f"{one.shape[-2]} x {one.shape[-1]}" for one in (mean, image))
-        raise InputError("{}: sizes differ, restored {}, truth {}".format(item, *sizes), "give the truth of the restored size")
+        raise InputError(
+            "{}: sizes differ, restored {}, truth {}".format(item, *sizes), "give the truth of the restored size"
+        )
     return image.astype(np.float32), magnitude, said
 
 
@@ -174,7 +187,11 @@ def _of_file(run: RunFolder, item: str, path: Path, scale: float) -> tuple[Array
     noise = "the truth is a scan, whose own noise counts as error"
     if same:
         return np.stack([combined.real, combined.imag]), False, noise
-    return np.abs(combined)[None], True, f"{noise}; magnitudes are compared, since its coil maps have phases of their own"
+    return (
+        np.abs(combined)[None],
+        True,
+        f"{noise}; magnitudes are compared, since its coil maps have phases of their own",
+    )
 
 
 def _combined(run: RunFolder, scan: Scan, index: int) -> Array:

@@ -13,6 +13,7 @@ With ``c`` the prior's variance, :math:`R = c A^T (c A A^T + \sigma_y^2)^{-1} A`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -32,6 +33,7 @@ from inverse.rng import Rng
 
 if TYPE_CHECKING:
     from inverse.io import Span
+    from inverse.recalibration import Map
 
 __all__ = ["Cost", "Posterior", "Welford", "interval_quantile"]
 
@@ -137,6 +139,7 @@ class Posterior:
         crop: (top, left, height, width) of the part that is reported; None is all.
         diagnostics: What the method said of its samples, by name, each (K, B, ...).
         span: The values of the array that was restored that are 0 and 1 in data units; None: they are data units.
+        calibration: What standard deviation and quantiles are recalibrated by; the samples never are.
     """
 
     states: Tensor
@@ -150,6 +153,7 @@ class Posterior:
     crop: tuple[int, int, int, int] | None = None
     diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
     span: Span | None = None
+    calibration: Map | None = None
 
     def _frame(self, image: Tensor) -> Tensor:
         if self.crop is None:
@@ -195,13 +199,15 @@ class Posterior:
     def std(self) -> Tensor:
         """Posterior standard deviation (B, C, *S): the method's where it knows it, else the samples', ``K - 1`` in its denominator.
 
+        With a ``calibration`` it is the root mean square error of the mean to expect where that is what the sampler says.
+
         Raises:
             UsageError: there is one sample only, and the method does not know it.
         """
         known = self.diagnostics.get("exact_variance")
-        if known is None:
-            return self._frame(self._statistics.std.to(self.states.dtype))
-        return self._frame(known.double().mean(0).clamp_min(0.0).sqrt().to(self.states.dtype))
+        own = self._statistics.std if known is None else known.double().mean(0).clamp_min(0.0).sqrt()
+        raw = self._frame(own.to(self.states.dtype))
+        return raw if self.calibration is None else self.calibration.std_of(raw)
 
     def quantile(self, q: float) -> Tensor:
         """Quantile ``q`` of the posterior predictive of each value, (B, C, *S).
@@ -209,11 +215,13 @@ class Posterior:
         Fewer than 39 samples cannot hold a 90 % interval empirically (the extremes of 4 cover 60 %), so below that it is
         ``mean + t_{K-1}(q) std sqrt(1 + 1/K)``; from 39 on it is the empirical quantile.
 
-        Where the method knows mean and variance of a Gaussian posterior, it is that Gaussian's.
+        Where the method knows mean and variance of a Gaussian posterior, it is that Gaussian's. With a ``calibration`` it is ``mean +- factor * std``.
 
         Raises:
             UsageError: ``q`` outside (0, 1), or one sample only.
         """
+        if self.calibration is not None and 0 < q < 1:
+            return self.mean + math.copysign(self.calibration.factor(abs(2 * q - 1)), q - 0.5) * self.std
         if self._gaussian and 0 < q < 1:
             return self.mean + float(stats.norm.ppf(q)) * self.std
         return interval_quantile(self.samples, q)
@@ -269,6 +277,10 @@ class Posterior:
     def _local(self) -> Observation:
         """The observation; where it is not linear, its tangent at the mean."""
         return self.observation.linearised(self.whole_mean)
+
+    def determined(self, d: Tensor) -> Tensor:
+        """What the data determine of an image of the whole unknown (B, C, *S): ``R d``."""
+        return self._determined(d)
 
     def _determined(self, d: Tensor, *, tolerance: float = 1e-4) -> Tensor:
         """``R d``."""

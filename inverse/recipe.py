@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -30,7 +31,7 @@ from inverse.errors import RecipeError
 from inverse.noise_sections import GaussianNoise, Noise
 from inverse.operators.spec import PATH
 from inverse.recipe_errors import explain
-from inverse.recipe_files import recipe_text, shipped
+from inverse.recipe_files import recipe_text, shipped, shipped_folder
 from inverse.recipe_sections import (
     OPERATOR_DEFAULTS,
     Data,
@@ -76,6 +77,11 @@ class Recipe(BaseModel):
         description="what restored/ holds: the posterior mean, one draw, or (of raw k-space of several coils) the root sum of squares that "
         "full k-space would have shown, noise and all",
     )
+    calibration: Annotated[str | None, BeforeValidator(lambda given: None if given == "none" else given)] = Field(
+        default=None,
+        min_length=1,
+        description="a file of 'inverse calibrate --save' that std and quantiles are recalibrated by; none: they are the samples' own",
+    )
 
     _name: str = PrivateAttr("recipe")
     _folders: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -99,7 +105,12 @@ class Recipe(BaseModel):
     def files(self) -> dict[str, Path]:
         """Where the recipe's files are, by key path. For opening them only: never write these paths down."""
         given = self._given()
-        return {key: Path(folder, _get(given, key)).expanduser() for key, folder in self._folders.items()}
+        found = {key: Path(folder, _get(given, key)).expanduser() for key, folder in self._folders.items()}
+        own = found.get("calibration")
+        if own is not None and not own.is_file() and (kept := shipped_folder() / given["calibration"]).is_file():
+            # a resolved recipe, in a folder of its own, still means the calibration that is shipped
+            found["calibration"] = kept
+        return found
 
     def resolved(self) -> dict[str, Any]:
         """Every value, defaults included, as plain data. Paths are as given; an absolute one becomes its name."""
@@ -132,7 +143,11 @@ class Recipe(BaseModel):
         return dump(self.resolved())
 
     def _given(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", by_alias=True)
+        plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
+        if self.calibration is None:
+            # so that recipes of before there were calibrations keep their hash
+            del plain["calibration"]
+        return plain
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by value, since the model's class is made at run time."""
@@ -263,7 +278,7 @@ def _file_keys(recipe: Recipe) -> list[str]:
     prior = recipe.prior.name
     if ":" not in prior and ("/" in prior or prior.endswith(_WEIGHTS)):
         keys.append("prior.name")
-    return keys
+    return [*keys, "calibration"] if recipe.calibration is not None else keys
 
 
 def _paths_in(operator: Mapping[str, Any], prefix: str) -> list[str]:

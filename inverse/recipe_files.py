@@ -8,7 +8,12 @@ from pathlib import Path
 
 from inverse.errors import RecipeError, did_you_mean
 
-__all__ = ["recipe_text", "shipped"]
+__all__ = ["recipe_text", "shipped", "shipped_folder"]
+
+
+def shipped_folder() -> Path:
+    """Where the shipped recipes and their calibrations are."""
+    return Path(str(resources.files("inverse.recipes")))
 
 
 def shipped() -> dict[str, str]:
@@ -32,7 +37,7 @@ def recipe_text(recipe: str | os.PathLike[str], *, folder: Path | None = None) -
     given = os.fspath(recipe)
     is_path = given.endswith((".yaml", ".yml", ".json")) or "/" in given or os.sep in given
     if not is_path and given in shipped():
-        return shipped()[given], f"{given}.yaml", Path()
+        return shipped()[given], f"{given}.yaml", shipped_folder()
     path = (folder or Path()) / given
     try:
         return path.read_text("utf-8"), given, path.parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from inverse.recipe import Recipe
     from inverse.run import Run
 
-__all__ = ["restore"]
+__all__ = ["restore", "restore_array"]
 
 
 @overload
@@ -98,7 +99,7 @@ def restore(
         return run.restore(recipe, measurement, out=out, overrides=chosen, truth=truth, options=options)
     if out is not None or truth is not None:
         raise UsageError("out and truth are for files; arrays give a Posterior", "leave them away, or pass paths")
-    return _arrays(load(recipe, chosen), measurement, options or run.Options(), items)
+    return restore_array(load(recipe, chosen), measurement, options or run.Options(), items=items)
 
 
 def _paths(measurement: Any) -> bool:
@@ -118,12 +119,16 @@ def _shared(recipe: Recipe) -> bool:
     )
 
 
-def _arrays(recipe: Recipe, array: Any, options: Options, items: Sequence[str] | None) -> Posterior:
+def restore_array(
+    recipe: Recipe, array: Any, options: Options, *, items: Sequence[str] | None = None, prior: Any = None
+) -> Posterior:
+    """`restore` of an array by a loaded recipe, with its prior where that is open already."""
     import torch
     from deepinv.physics import GaussianNoise
 
     from inverse.api import sample
     from inverse.arrays import measurements
+    from inverse.calibration_file import opened_calibration
     from inverse.case import fit_prior, make_case, method_kind, open_recipe_prior, resolve_dtype
     from inverse.operators.build import operator_for
     from inverse.operators.masks import restricted
@@ -150,7 +155,10 @@ def _arrays(recipe: Recipe, array: Any, options: Options, items: Sequence[str] |
             physics = restricted(physics, torch.cat(whole), shape)
     elif cases[0].complex:
         span = 0.0, 1.0 / cases[0].scale
-    prior = open_recipe_prior(recipe)
+    prior = open_recipe_prior(recipe) if prior is None else prior
+    calibration, unused = opened_calibration(recipe, prior.card)
+    if unused:
+        logging.getLogger("inverse").info(unused)
     dtype = resolve_dtype(recipe.run.dtype if options.dtype == "auto" else options.dtype, prior, device)
     post = sample(
         torch.cat([case.y for case in cases]), physics, fit_prior(prior, shape[0], dtype=dtype, device=device),
@@ -159,5 +167,8 @@ def _arrays(recipe: Recipe, array: Any, options: Options, items: Sequence[str] |
         **{name: value for name, value in recipe.params.items() if value is not None},
     )  # fmt: skip
     return replace(
-        post, crop=getattr(physics, "output_crop", None), span=span if recipe.data.transfer == "srgb" else None
+        post,
+        crop=getattr(physics, "output_crop", None),
+        span=span if recipe.data.transfer == "srgb" else None,
+        calibration=None if calibration is None else calibration.map,
     )

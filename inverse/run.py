@@ -16,6 +16,7 @@ from typing import Any
 
 from inverse.assembly import assemble
 from inverse.auto import evaluations_in
+from inverse.calibration_file import opened_calibration, recorded
 from inverse.case import forward_seconds, method_kind, open_recipe_prior, resolve_dtype
 from inverse.errors import InputError, InverseError, OutputError, RecipeError
 from inverse.executors import executor as open_executor
@@ -74,6 +75,7 @@ def restore(
     sources = find(arguments, exclude=folder)
     truths = Truths.find(truth, [source.item for source in sources])
     prior = open_recipe_prior(recipe)
+    calibration, unused = opened_calibration(recipe, prior.card)
     progress = Progress(0, options.progress)
     state = folder / ".inverse"
     try:
@@ -92,14 +94,16 @@ def restore(
             skipped = len(plan.items) - len(open_items)
             if skipped:
                 progress.say(f"{skipped} of {len(plan.items)} items are done already")
-            solver = Solver(folder, plan, recipe, prior, paths, ledger, truths, progress, options.strict)
+            if unused:
+                progress.say(unused)
+            solver = Solver(folder, plan, recipe, prior, paths, ledger, truths, progress, options.strict, calibration)
             with _threads(plan.terms.threads):
                 for _ in run_on.map(solver, todo):
                     pass
             with hold(state / "merge.lock"):
                 assemble(folder, plan, recipe, prior.card, paths, ledger)
                 run = collect(folder, plan, ledger)
-                write_summary(run, plan, recipe, prior.card)
+                write_summary(run, plan, recipe, prior.card, calibrated=recorded(recipe, calibration, unused))
     finally:
         progress.close()
     for item in truths.missing(paths):

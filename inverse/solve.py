@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from inverse.calibration_file import CalibrationFile
 from inverse.case import MINIMUM_SIDE, Case, fit_prior, method_kind, open_case, span, statistics
 from inverse.errors import InputError, InverseError, MemoryLimitError
 from inverse.frames import Frame, frame
@@ -26,7 +27,7 @@ from inverse.progress import Progress
 from inverse.provenance import stamp
 from inverse.recipe import Recipe
 from inverse.store import disk_is_full, read_hdf5, write_hdf5
-from inverse.truth import Truths, scale_factor, score
+from inverse.truth import Truths, held, scale_factor, score
 
 __all__ = ["Solver"]
 
@@ -48,6 +49,7 @@ class Solver:
         truths: Known truths, for scores and figures only.
         progress: Where evaluations are counted.
         strict: Whether the first failure ends the run.
+        calibration: What std and quantiles are recalibrated by; None: they are the samples' own.
     """
 
     out: Path
@@ -59,6 +61,7 @@ class Solver:
     truths: Truths
     progress: Progress
     strict: bool = False
+    calibration: CalibrationFile | None = None
     _opened: tuple[str, Frame, Case] | None = field(default=None, repr=False)
     _content: tuple[str, Any] | None = field(default=None, repr=False)
 
@@ -220,11 +223,12 @@ class Solver:
 
         stage.name = "write"
         opened, case = self._open(item, stage)
-        arrays = statistics(post, case)
+        used = self.calibration
+        arrays = statistics(post if used is None else replace(post, calibration=used.map), case)
         row: dict[str, Any] = {
             "height": arrays["mean"].shape[-2], "width": arrays["mean"].shape[-1], "channels": arrays["mean"].shape[0],
             "samples": len(arrays["samples"]), "method": in_words(str(post.method["kind"]), post.method),
-            "noise_sigma": case.sigma, "noise_estimated": case.estimated,
+            "noise_sigma": case.sigma, "noise_estimated": case.estimated, "calibrated": used is not None and "std" in arrays,
             "misfit": float(arrays["misfit"].mean()), "data_share": float(arrays["data_share"].mean()),
             **post.cost.as_dict(), **in_numbers(post.diagnostics), **of_samples(post),
         }  # fmt: skip
@@ -239,14 +243,16 @@ class Solver:
             data = self.recipe.data
             given = {"data_range": data.range, "transfer": data.transfer, "ratio": scale_factor(self.recipe)}
             row.update(score(arrays, truth, self.recipe.metrics, **given))
-        note = "; ".join((*case.said, note) if note else case.said)
+            row |= {"coverage90": held(arrays["quantiles"], truth, data.transfer)} if row["calibrated"] else {}
+        said = (*case.said, beyond) if (beyond := used.outside(case.sigma) if used else "") else case.said
+        note = "; ".join((*said, note) if note else said)
         terms = self.plan.terms
         made = write_item(
             self.out, item, opened=opened, case=case, arrays=arrays, keep=terms.keep, recipe=self.recipe,
             stamp=stamp(terms.recipe, self.prior.card, self.recipe.run.seed),
             attributes={
                 "sigma": case.sigma, "data_share_error": post.data_share_error, "seed": self.recipe.run.seed, "scale": case.scale,
-                "span": opened.span or (0.0, 1.0),
+                "span": opened.span or (0.0, 1.0), **(used.attributes() if used and row["calibrated"] else {}),
             },
             facts=facts(self.recipe, row, self.prior.card), truth=truth,
         )  # fmt: skip

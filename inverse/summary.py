@@ -21,7 +21,7 @@ __all__ = ["Run", "collect", "exit_code", "write_summary"]
 
 COLUMNS = (
     "item", "status", "restored", "height", "width", "channels", "samples", "method", "noise_sigma", "noise_estimated", "misfit",
-    "data_share", "clipped", "forward", "vjp", "a", "at", "seconds", "peak_bytes", "sha256", "note",
+    "data_share", "calibrated", "clipped", "forward", "vjp", "a", "at", "seconds", "peak_bytes", "sha256", "note",
 )  # fmt: skip
 
 
@@ -93,7 +93,9 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
     return stream.getvalue().encode()
 
 
-def write_summary(run: Run, plan: Plan, recipe: Recipe, card: Any) -> None:
+def write_summary(
+    run: Run, plan: Plan, recipe: Recipe, card: Any, *, calibrated: Mapping[str, Any] | None = None
+) -> None:
     """Write ``run.json``, ``items.csv`` and ``failures.csv``."""
     from inverse.metrics import metric
     from inverse.truth import scale_factor
@@ -115,6 +117,7 @@ def write_summary(run: Run, plan: Plan, recipe: Recipe, card: Any) -> None:
             "recipe": recipe.resolved(),
             "recipe_hash": plan.terms.recipe,
             "prior": prior_facts(card),
+            "calibration": dict(calibrated) if calibrated else None,
             "seed": recipe.run.seed,
             "samples": plan.terms.samples,
             "dtype": plan.terms.dtype,

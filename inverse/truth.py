@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from inverse.io import Span
     from inverse.recipe import Recipe
 
-__all__ = ["Truths", "load_image", "scale_factor", "score"]
+__all__ = ["Truths", "held", "load_image", "scale_factor", "score"]
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,12 @@ def scale_factor(recipe: Recipe) -> float | None:
     """How many times finer the unknown's grid is than the measurement's; None where the operator changes no scale."""
     factor = recipe.operator.model_dump().get("factor")
     return float(factor) if isinstance(factor, int | float) else None
+
+
+def held(quantiles: Tensor, truth: Tensor, transfer: str = "srgb") -> float:
+    """Share of the truth inside the interval that quantiles (3, C, H, W) of 5, 50 and 95 % span, as delivered."""
+    low, _, high = (_stored(quantile, transfer) for quantile in quantiles)
+    return float(((truth >= low) & (truth <= high)).float().mean())
 
 
 def _stored(values: Tensor, transfer: str) -> Tensor:

@@ -20,7 +20,10 @@ SHOWN = (0.5, 0.8, 0.9, 0.95, 0.99)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("truth", type=click.Path(path_type=Path))
 @click.option(
-    "--save", "save", type=click.Path(path_type=Path), metavar="FILE",
+    "--save",
+    "save",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     help="Fit a recalibration on half of the images, check it on the others, and write it here.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
@@ -52,7 +55,10 @@ def calibrate(run: Path, truth: Path, save: Path | None, overwrite: bool, as_jso
     found = find(compared.predictions, data_range=(float(low), float(high)), notes=compared.notes)
     content = {**found.as_dict(), "left_out": [{"item": item, "reason": reason} for item, reason in compared.skipped]}
     write_json(run / "calibration.json", content)
-    write_bytes(run / "calibration.png", draw(found, f"{folder.facts['recipe'].get('title') or 'run'}, {len(found.per_item)} images"))
+    write_bytes(
+        run / "calibration.png",
+        draw(found, f"{folder.facts['recipe'].get('title') or 'run'}, {len(found.per_item)} images"),
+    )
     if made is not None and save is not None:
         write_bytes(save, made.to_json().encode())
     if as_json:
@@ -66,9 +72,7 @@ def calibrate(run: Path, truth: Path, save: Path | None, overwrite: bool, as_jso
             span = "" if len(found.per_item) < 2 else f"   {100 * ends[0]:5.1f} to {100 * ends[1]:5.1f} %"
             click.echo(f"{100 * level:4.0f} % {100 * held:6.1f} %{span}")
     if made is not None and made.after is not None and made.before is not None:
-        LOGGER.info(
-            "%s (before %.1f %%)", made.says(), 100 * made.before.coverage90
-        )
+        LOGGER.info("%s (before %.1f %%)", made.says(), 100 * made.before.coverage90)
         LOGGER.info("calibration  %s   apply it with -s calibration=%s", save, save)
     LOGGER.info("written      %s, %s", run / "calibration.json", run / "calibration.png")
     return 1 if compared.skipped else 0

@@ -104,6 +104,7 @@ def _report(done: Run) -> list[str]:
         lines.append(f"restored     {len(finished)} of {len(done.rows)} items, in {done.out / 'restored'}")
         lines += in_doubt(finished)
     if finished:
+        lines += [intervals] if (intervals := _intervals(done)) else []
         lines.append(f"uncertainty  {done.out / 'std'}")
         lines.append(f"figures      {done.out / 'items'}")
     if done.failures:
@@ -112,3 +113,11 @@ def _report(done: Run) -> list[str]:
         shown = ", ".join(done.pending[:3]) + (", ..." if len(done.pending) > 3 else "")
         lines.append(f"missing      {len(done.pending)} items, the other shards': {shown}")
     return lines
+
+
+def _intervals(done: Run) -> str:
+    """What the recalibration of the intervals is worth; empty without one."""
+    from inverse.store import read_json
+
+    facts = (read_json(done.out / "run.json") or {}).get("calibration") or {}
+    return str(facts.get("says", ""))
