@@ -15,6 +15,7 @@ _HOME = {
     "Posterior": "inverse.posterior",
     "Reconstructor": "inverse.reconstructor",
     "restore": "inverse.restoration",
+    "restore_blocks": "inverse.blocks",
     "sample": "inverse.api",
     "simulate": "inverse.api",
     "steps": "inverse.api",
@@ -30,6 +31,7 @@ __all__ = [
     "generate",
     "open_prior",
     "restore",
+    "restore_blocks",
     "sample",
     "simulate",
     "steps",
@@ -37,6 +39,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from inverse.api import sample, simulate, steps
+    from inverse.blocks import restore_blocks
     from inverse.generation import generate
     from inverse.metrics import evaluate
     from inverse.operators.build import build_operator
