@@ -273,7 +273,7 @@ def runs(recipe: str, data: Path, work: Path, *, limit: int = 0) -> Iterator[tup
         condition, folder = task.conditions[index % len(task.conditions)], work / recipe / f"{index:03d}"
         extra = _simulated(recipe, task, condition, chosen, folder)
         restore(
-            recipe, folder / "sim" / "measured", out=folder / "run", overrides=[*condition.both, *extra],
+            recipe, folder / "sim" / "measured", out=folder / "run", overrides=[*condition.both, *extra, "calibration=none"],
             options=Options(keep=KEEP, progress="off"),
         )  # fmt: skip
         yield folder / "run", folder / "sim" / "truth"

@@ -1,0 +1,101 @@
+"""Calibrations of the shipped recipes: fitted on simulated measurements of held-out crops, checked on crops of other source images.
+
+    python benchmarks/calibrations.py --work RUNS                     all recipes, hours on one core; interrupted, it goes on
+    python benchmarks/calibrations.py --work RUNS deblur inpaint      some of them
+    python benchmarks/calibrations.py --work RUNS --no-runs           fit and print from the runs that are there
+
+Writes recipes/calibrations/RECIPE.json and prints the table of docs/calibration.md: coverage of 90 % intervals on the check half as sampled and recalibrated, with 95 %
+bootstrap intervals over source images. What is simulated is in `calibration_runs.py`, the crops are in `calibration_crops.py`. No recipe's method or its
+settings were chosen by these numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from calibration_crops import HALVES
+from calibration_runs import TASKS, runs
+
+from inverse.calibrating import make_file
+from inverse.calibration import Prediction
+from inverse.calibration_file import CalibrationFile, Check, read_calibration
+from inverse.calibration_run import beside
+from inverse.errors import InputError
+from inverse.run_folder import RunFolder
+from inverse.store import write_bytes
+
+SPLIT = "by source image: sources sorted by roughness and dealt out A B B A; no source is in both halves"
+SAID = "crops of {images}; {count} of {sources} source images for the fit"
+
+
+def source(item: str) -> str:
+    """Of ``fit/NAME-0.tif`` its source image."""
+    return item.rsplit("-", 1)[0]
+
+
+def made(recipe: str, folders: Iterator[tuple[Path, Path]]) -> CalibrationFile:
+    """Fit and check from finished runs."""
+    halves: dict[str, list[Prediction]] = {half: [] for half in HALVES}
+    noise: list[float] = []
+    last = None
+    for folder, truth in folders:
+        last = RunFolder.open(folder)
+        noise += [float(row["noise_sigma"]) for row in last.done]
+        for one in beside(last, truth).predictions:
+            halves[one.item.split("/")[0]].append(one)
+    if last is None:
+        raise InputError(f"{recipe}: no finished run")
+    fit, check = (halves[half] for half in HALVES)
+    clusters = [source(one.item) for one in fit], [source(one.item) for one in check]
+    said = SAID.format(images=TASKS[recipe].images, count=len(fit), sources=len(set(clusters[0])))
+    return make_file(
+        last, (fit, check), noise=noise, truths=said, varied=TASKS[recipe].varied, split=SPLIT, clusters=clusters
+    )
+
+
+def finished(recipe: str, work: Path) -> Iterator[tuple[Path, Path]]:
+    """The runs that are there, with their truths."""
+    for folder in sorted((work / recipe).glob("*/run/items.csv")):
+        yield folder.parent, folder.parent.parent / "sim" / "truth"
+
+
+def row(recipe: str, made: CalibrationFile) -> str:
+    """A line of the table."""
+    before, after = made.before, made.after
+    assert before is not None and after is not None
+
+    def share(check: Check) -> str:
+        span = f" ({100 * (check.coverage90_low or 0):.1f} to {100 * (check.coverage90_high or 0):.1f})"
+        return f"{100 * check.coverage90:.1f}{span}"
+
+    image = "-" if after.images90 is None else f"{100 * after.images90:.0f}"
+    sure = "-" if after.guaranteed90 is None else f"{100 * after.guaranteed90:.1f}"
+    return f"| {recipe} | {made.images} + {after.images} | {share(before)} | {share(after)} | {100 * after.coverage50:.1f} | {sure} | {image} | {made.varied} |"
+
+
+@click.command()
+@click.argument("recipes", nargs=-1, type=click.Choice(list(TASKS)))
+@click.option("--work", type=click.Path(path_type=Path), required=True, help="Where runs are kept.")
+@click.option("--data", default="../shared/data", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--out", default="recipes/calibrations", type=click.Path(path_type=Path))
+@click.option("--runs/--no-runs", "do", default=True, help="Do the runs, or take those that are there.")
+@click.option("--table", is_flag=True, help="Only print the table of the files in OUT.")
+def main(recipes: tuple[str, ...], work: Path, data: Path, out: Path, do: bool, table: bool) -> None:
+    """Make calibrations and print their table."""
+    print("| recipe | images, fit + check | 90 % intervals hold, as sampled | recalibrated | 50 % | CRC | per image | varied |")
+    print("|---|---|---|---|---|---|---|---|")
+    for recipe in recipes or tuple(TASKS):
+        path = out / f"{recipe}.json"
+        if table:
+            if path.is_file():
+                print(row(recipe, read_calibration(path)))
+            continue
+        found = made(recipe, runs(recipe, data, work) if do else finished(recipe, work))
+        write_bytes(path, found.to_json().encode())
+        print(row(recipe, found), flush=True)
+
+
+if __name__ == "__main__":
+    main()
