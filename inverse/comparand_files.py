@@ -168,9 +168,8 @@ def _frames(path: Path, *, name: str, wanted: Sequence[str] = ()) -> list[Compar
     """The images of a file."""
     from inverse.io import read_pictures
 
-    place, inner = locate(path)
-    if inner is None and wanted:
-        path = _reconstruction(place, wanted) or path
+    if wanted:
+        path = _reconstruction(path, wanted) or path
     found = []
     for picture in read_pictures(path, name=name):
         values = picture.array[..., None] if picture.array.ndim == 2 else picture.array
@@ -182,17 +181,20 @@ def _frames(path: Path, *, name: str, wanted: Sequence[str] = ()) -> list[Compar
 
 
 def _reconstruction(path: Path, wanted: Sequence[str]) -> Path | None:
-    """The first of the data sets that an HDF5 file has at its top."""
+    """The first of the data sets that an HDF5 file has at its top; the one that is named, if it is one of them."""
     import h5py
 
-    if not path.is_file() or not h5py.is_hdf5(path):
+    place, inner = locate(path)
+    if inner is not None:
+        return path if inner.strip("/") in wanted else None
+    if not place.is_file() or not h5py.is_hdf5(place):
         return None
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(place, "r") as file:
             name = next((name for name in wanted if isinstance(file.get(name, getlink=True), h5py.HardLink)), None)
     except (OSError, RuntimeError):
         return None
-    return Path(f"{path}::/{name}") if name else None
+    return Path(f"{place}::/{name}") if name else None
 
 
 def _mask(frame: Comparand) -> NDArray[np.bool_]:
@@ -218,6 +220,7 @@ def _load(
             prediction=given[index],
             truth=known[index],
             peak=peak,
+            magnitude=_reconstruction(truth, TARGET) is not None,
             **beside[index],
         )
         for index in range(len(known))
@@ -274,6 +277,7 @@ def _of_run(
                 prediction=given[index],
                 truth=known[index],
                 peak=_peak(known),
+                magnitude=_reconstruction(truth, TARGET) is not None,
                 span=span,
                 white=None if _complex(run) else float(high - low),
                 samples=_sampler(run, item, known[index].values.shape),

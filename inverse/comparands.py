@@ -5,8 +5,9 @@ Values are brought to common units by these rules, and every row says which appl
 * a data range is given: values are compared as stored;
 * a run folder says which values of the file are 0 and 1 (``data.scale``): both are mapped by that;
 * 8 and 16 bit unsigned integers are fractions of their full scale, range 1;
-* floats are compared as stored, range 1, if the truth looks like it (within [-1, 2]); else, and for other integers,
-  metrics that need a range are refused until one is given.
+* of fastMRI reconstructions the range is the largest value of the truth's volume, as their evaluation has it;
+* other floats are compared as stored, range 1, if the truth looks like it (within [-1, 2], largest value 0.1 or more); else, and for
+  other integers, metrics that need a range are refused until one is given.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ __all__ = ["Comparand", "Comparison", "Scaled", "scaled"]
 
 FULL_SCALE = (np.dtype(np.uint8), np.dtype(np.uint16))
 PLAUSIBLE = (-1.0, 2.0)
+FAINT = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,7 @@ class Comparison:
         peak: Largest value of the truth's file, over all its slices.
         span: The files' values that are 0 and 1, where a run folder says so.
         white: The data range in those units, where a run folder says so.
+        magnitude: Whether the truth is a fastMRI reconstruction, whose range is its peak.
         mask: (1 or C, H, W) bool, False where pixels are left out.
         ms: The multispectral image of low resolution, as `prediction` is stored.
         pan: The panchromatic image, likewise.
@@ -72,6 +75,7 @@ class Comparison:
     peak: float
     span: Span | None = None
     white: float | None = None
+    magnitude: bool = False
     mask: NDArray[np.bool_] | None = None
     ms: Comparand | None = None
     pan: Comparand | None = None
@@ -138,7 +142,7 @@ def scaled(pair: Comparison, data_range: float | str | None) -> Scaled:
     one, other = pair.prediction.values, pair.truth.values
     if isinstance(data_range, int | float):
         return Scaled(one, other, float(data_range), f"{data_range:g}", _same)
-    if data_range == "max":
+    if data_range == "max" or (pair.magnitude and pair.white is None):
         return Scaled(one, other, pair.peak, f"{pair.peak:g} (largest value of the truth)", _same)
     if pair.span is not None:
         low, high = (np.asarray(end, np.float64).reshape(-1, 1, 1) for end in pair.span)
@@ -172,7 +176,8 @@ def _unit(values: NDArray[Any]) -> NDArray[Any]:
 
 def _plausible(values: NDArray[Any], valid: NDArray[np.bool_] | None) -> bool:
     inside = values if valid is None else values[np.broadcast_to(valid, values.shape)]
-    return inside.size == 0 or bool(inside.min() >= PLAUSIBLE[0] and inside.max() <= PLAUSIBLE[1])
+    low, high = PLAUSIBLE
+    return inside.size == 0 or bool(inside.min() >= low and FAINT <= inside.max() <= high)
 
 
 def _words(white: float, span: Span) -> str:

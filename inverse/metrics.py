@@ -164,12 +164,12 @@ METRICS: Mapping[str, Metric] = _table(
         kind="samples", accepts=_VALID, ranged=False,
     ),
     Metric(
-        "d-lambda", d_lambda, "", False, "D_lambda per image (torchmetrics, p=1): |UQI between bands, fused - multispectral|, float64; no truth",
+        "d-lambda", d_lambda, "", False, "D_lambda per image (torchmetrics, p=1): |UQI between bands, fused - multispectral|; no truth",
         kind="source", ranged=False, side=SSIM_WINDOW, bands=(2, float("inf")),
     ),
     Metric(
         "qnr", qnr, "", True,
-        "QNR per image (torchmetrics, alpha=beta=1, norms 1, 7 x 7 mean filter): (1 - D_lambda) (1 - D_s), float64; no truth",
+        "QNR per image (torchmetrics, alpha=beta=1, norms 1, 7 x 7 mean filter): (1 - D_lambda) (1 - D_s); no truth",
         kind="source", ranged=False, side=SSIM_WINDOW, bands=(2, float("inf")),
     ),
     Metric(

@@ -19,23 +19,27 @@ WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
 def _gaussian(size: int, sigma: float) -> Tensor:
-    """(1, 1, size, size) float64, sum 1."""
+    """(size,) float64, sum 1."""
     import torch
 
     axis = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     line = torch.exp(-axis.square() / (2 * sigma**2))
-    line = line / line.sum()
-    return (line[:, None] * line[None])[None, None]
+    return line / line.sum()
 
 
-def _moments(one: Tensor, other: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Windowed means, variances (at least 0) and covariance of (N, 1, H, W) images, valid windows only."""
+def _filtered(image: Tensor, line: Tensor) -> Tensor:
+    """(N, 1, H, W) by a separable filter, windows inside the image; one axis at a time, which takes least memory."""
     from torch.nn.functional import conv2d
 
-    mean, mean_other = conv2d(one, kernel), conv2d(other, kernel)
-    var = (conv2d(one.square(), kernel) - mean.square()).clamp(min=0)
-    var_other = (conv2d(other.square(), kernel) - mean_other.square()).clamp(min=0)
-    return mean, mean_other, var, var_other, conv2d(one * other, kernel) - mean * mean_other
+    return conv2d(conv2d(image, line[None, None, :, None]), line[None, None, None])
+
+
+def _moments(one: Tensor, other: Tensor, line: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Windowed means, variances (at least 0) and covariance of (N, 1, H, W) images."""
+    mean, mean_other = _filtered(one, line), _filtered(other, line)
+    var = (_filtered(one.square(), line) - mean.square()).clamp(min=0)
+    var_other = (_filtered(other.square(), line) - mean_other.square()).clamp(min=0)
+    return mean, mean_other, var, var_other, _filtered(one * other, line) - mean * mean_other
 
 
 def _planes(image: Tensor, inside: Tensor) -> Tensor:
@@ -101,7 +105,6 @@ def vif(prediction: Tensor, truth: Tensor, *, valid: Tensor, noise: float) -> Te
         (B,), mean over channels; NaN where a channel has no window.
     """
     import torch
-    from torch.nn.functional import conv2d
 
     tiny, found = 1e-10, []
     for one, other, inside in _each(prediction, truth, valid):
@@ -110,7 +113,7 @@ def vif(prediction: Tensor, truth: Tensor, *, valid: Tensor, noise: float) -> Te
             size = 2 ** (4 - scale) + 1
             kernel = _gaussian(size, size / 5)
             if scale:
-                one, other = (conv2d(part, kernel)[..., ::2, ::2] for part in (one, other))
+                one, other = (_filtered(part, kernel)[..., ::2, ::2] for part in (one, other))
                 inside = unspoilt(inside, size)[..., ::2, ::2]
             _, _, var, var_truth, cov = _moments(one, other, kernel)
             gain = cov / (var_truth + tiny)
@@ -143,7 +146,7 @@ def scc(prediction: Tensor, truth: Tensor, *, valid: Tensor, window: int) -> Ten
 
     laplacian = torch.full((1, 1, 3, 3), -1.0, dtype=torch.float64)
     laplacian[..., 1, 1] = 8
-    box = torch.full((1, 1, window, window), 1 / window**2, dtype=torch.float64)
+    box = torch.full((window,), 1 / window, dtype=torch.float64)
     sides = [window // 2, (window - 1) // 2] * 2
     found = []
     for one, other, inside in _each(prediction, truth, valid):

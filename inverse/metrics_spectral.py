@@ -101,11 +101,17 @@ def d_lambda(prediction: Tensor, *, ms: Tensor, pan: Tensor | None = None) -> Te
     import torch
     from torchmetrics.functional.image import spectral_distortion_index
 
-    found = [
-        spectral_distortion_index(low[None].double(), one[None].double())
-        for one, low in zip(prediction, ms, strict=True)
-    ]
+    found = []
+    for one, low in zip(prediction, ms, strict=True):
+        fused, before = _large(one, low)
+        found.append(spectral_distortion_index(before, fused))
     return torch.stack(found).float()
+
+
+def _large(*images: Tensor) -> list[Tensor]:
+    """(C, H, W) images as (1, C, H, W) float32, mean of the first 1000: torchmetrics' UQI adds an epsilon that small values feel."""
+    scale = 1000 / images[0].double().abs().mean().clamp(min=1e-30)
+    return [(image.double() * scale).float()[None] for image in images]
 
 
 def qnr(prediction: Tensor, *, ms: Tensor, pan: Tensor) -> Tensor:
@@ -122,8 +128,8 @@ def qnr(prediction: Tensor, *, ms: Tensor, pan: Tensor) -> Tensor:
     import torch
     from torchmetrics.functional.image import quality_with_no_reference
 
-    found = [
-        quality_with_no_reference(one[None].double(), low[None].double(), sharp[None].double().expand_as(one[None]))
-        for one, low, sharp in zip(prediction, ms, pan, strict=True)
-    ]
+    found = []
+    for one, low, sharp in zip(prediction, ms, pan, strict=True):
+        fused, before, wide = _large(one, low, sharp)
+        found.append(quality_with_no_reference(fused, before, wide.expand_as(fused)))
     return torch.stack(found).float()

@@ -25,6 +25,8 @@ MS_SSIM_SIDE = 161
 VIF_SIDE = 41
 SCC_WINDOW = 8
 VISUAL_NOISE = 2.0
+STRIP = 64
+"""Rows of UQI at a time."""
 
 
 def unspoilt(valid: Tensor, size: int) -> Tensor:
@@ -97,14 +99,23 @@ def ms_ssim(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid
 
 
 def uqi(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: Tensor | None = None) -> Tensor:
-    """Universal quality index of each image; arguments as those of `ssim`."""
+    """Universal quality index of each image; arguments as those of `ssim`.
+
+    It divides variances, so it is computed in float64, and in strips of rows, because float64 convolutions take memory.
+    """
+    import torch
     from torchmetrics.functional.image import universal_image_quality_index
 
     if min(truth.shape[-2:]) < SSIM_WINDOW:
         return truth.new_full((truth.shape[0],), float("nan"))
     if valid is not None:
         prediction, truth = _blank(prediction, valid), _blank(truth, valid)
-    found: Tensor = universal_image_quality_index(prediction.double(), truth.double(), reduction="none")
+    strips = []
+    for first in range(0, truth.shape[-2] - SSIM_WINDOW + 1, STRIP):
+        rows = slice(first, first + STRIP + SSIM_WINDOW - 1)
+        one, other = (image[..., rows, :].double() for image in (prediction, truth))
+        strips.append(universal_image_quality_index(one, other, reduction="none"))
+    found = torch.cat(strips, -2)
     return found.flatten(1).mean(1).float() if valid is None else _mean(found, unspoilt(valid, SSIM_WINDOW))
 
 
@@ -114,13 +125,15 @@ def vif(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: Te
 
     if min(truth.shape[-2:]) < VIF_SIDE:
         return truth.new_full((truth.shape[0],), float("nan"))
-    one, other = (image.double() * (255 / data_range) for image in (prediction, truth))
     if valid is not None:
         from inverse.metrics_masked import vif as masked
 
-        return masked(one, other, valid=valid, noise=VISUAL_NOISE)
+        return masked(
+            *(image.double() * (255 / data_range) for image in (prediction, truth)), valid=valid, noise=VISUAL_NOISE
+        )
+    one, other = (image.float() * (255 / data_range) for image in (prediction, truth))
     values: Tensor = visual_information_fidelity(one, other, sigma_n_sq=VISUAL_NOISE, reduction="none")
-    return values.reshape(-1).float()
+    return values.reshape(-1)
 
 
 def scc(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: Tensor | None = None) -> Tensor:
