@@ -28,7 +28,7 @@ __all__ = ["FIXTURES", "Row", "Suite", "Task", "load_suite", "shipped_suites"]
 FIXTURES = "fixture:"
 """Prefix of the images that come with the package."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .+=-]{0,59}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,()+=-]{0,59}")
 _SECTIONS = ("operator", "noise", "prior", "method", "data", "run")
 
 
@@ -164,7 +164,7 @@ def load_suite(suite: str | os.PathLike[str]) -> Suite:
             if not _NAME.fullmatch(name):
                 raise RecipeError(
                     f"{layer.at((*where, name)).label}: {'.'.join(where)}: the name {name!r} is not allowed",
-                    "allowed: letters, digits, spaces, . + = -, at most 60",
+                    "allowed: letters, digits, spaces and . , ( ) + = -, at most 60",
                 )
     tasks = (*_tasks(model, layer), *_problems(model, layer))
     if not tasks:
@@ -222,6 +222,8 @@ def _problems(model: SuiteModel, layer: Layer) -> Iterator[Task]:
             Row(row, _recipe(layer, shared | {"method": ("methods", row)}, name, {"operator": {"kind": "denoise"}}))
             for row in model.methods
         ]
+        base = _recipe(layer, shared, name, {"operator": {"kind": "denoise"}})
+        rows += [_peer_row(entry, base, model, layer, ("peers", k)) for k, entry in enumerate(model.peers)]
         _require_rows(rows, layer, where)
         yield Task(name, tuple(rows), problem=name)
 

@@ -30,8 +30,9 @@ from inverse.operators.build import build_operator
 from inverse.recipe import Recipe
 from inverse.suite import Row
 from inverse.suite_peer_setting import Counted, Setting
+from inverse.suite_peers import Peer
 
-__all__ = ["Bench", "Estimate", "PeerError"]
+__all__ = ["Bench", "Estimate", "PeerError", "Result", "results", "thumbnail"]
 
 Clock = Callable[[], float]
 THUMBNAIL = 128
@@ -64,6 +65,52 @@ class Estimate:
     forward: float
     vjp: float
     option: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One of a peer's results.
+
+    Attributes:
+        option: What it was made with, where there are several.
+        samples: (K, C, H, W) on [0, 1], finite; of a point estimate one.
+        forward: Network evaluations.
+        vjp: Vector-Jacobian products.
+        seconds: Wall time of this one.
+        cpu: Processor seconds of this one.
+    """
+
+    option: str
+    samples: Tensor
+    forward: int
+    vjp: int
+    seconds: float
+    cpu: float
+
+
+def results(peer: Peer, setting: Setting, clock: Clock, cpu: Clock) -> Iterator[Result]:
+    """All results of a peer, those that are not finite left out; torch's global generator is seeded, and left as it was.
+
+    Raises:
+        PeerError: it raised.
+    """
+    counted = setting.denoise
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(setting.seed)
+        try:
+            before = clock(), cpu(), counted.forward_count, counted.vjp
+            found = peer.load()(setting)
+            for option, value in [("", found)] if isinstance(found, Tensor) else found:
+                after = clock(), cpu(), counted.forward_count, counted.vjp
+                seconds, busy, forward, vjp = (b - a for a, b in zip(before, after, strict=True))
+                samples = value.detach().float()
+                if bool(samples.isfinite().all()):
+                    yield Result(option if peer.chosen > 1 else "", samples, int(forward), int(vjp), seconds, busy)
+                before = clock(), cpu(), counted.forward_count, counted.vjp
+        except Exception as error:
+            text = str(error).strip().splitlines()
+            raise PeerError(f"{type(error).__name__}: {text[0] if text else ''}"[:110]) from error
 
 
 @dataclass
@@ -120,7 +167,7 @@ class Bench:
             found, misfit = self._ours(row.recipe, physics, y, tuple(truth.shape[1:]), name, crop)
             seconds, busy = self.clock() - began, self.cpu() - busy
         else:
-            found, misfit, seconds, busy = self._best(row, physics, y, truth, name, crop)
+            found, misfit, seconds, busy = self._best(row, physics, y, truth, crop)
         return {
             **_scores(found, shown, width),
             "misfit": misfit,
@@ -156,13 +203,23 @@ class Bench:
         found = Estimate(post.mean, None if point else post.samples, interval, post.cost.forward, post.cost.vjp)
         return found, float(post.misfit.mean())
 
-    def _best(
-        self, row: Row, physics: Any, y: Any, truth: Tensor, name: str, crop: Any
-    ) -> tuple[Estimate, float, float, float]:
+    def _best(self, row: Row, physics: Any, y: Any, truth: Tensor, crop: Any) -> tuple[Estimate, float, float, float]:
         """The best of a peer's results by the truth, with the time that this one took."""
         best: tuple[float, Estimate, float, float, float] | None = None
         observation = Observation.create(y, physics, shape=tuple(truth.shape[1:]))
-        for found, seconds, busy in self._peer(row, physics, y, tuple(truth.shape[1:]), name):
+        assert row.peer is not None
+        kind = str(row.recipe.operator.model_dump()["kind"])
+        if reason := row.peer.missing or row.peer.refuses(kind):
+            raise PeerError(reason)
+        setting, low, width = self._setting(row, physics, y, tuple(truth.shape[1:]))
+        for result in results(row.peer, setting, self.clock, self.cpu):
+            samples = low + width * result.samples
+            mean, drawn = samples.mean(0, keepdim=True), samples[:, None] if row.peer.samples else None
+            found, seconds, busy = (
+                Estimate(mean, drawn, None, result.forward, result.vjp, result.option),
+                result.seconds,
+                result.cpu,
+            )
             whole = found.mean[None] if found.samples is None else found.samples
             misfit = float(torch.stack([observation.misfit(one) for one in whole]).mean())
             framed = replace(
@@ -181,36 +238,6 @@ class Bench:
 
             found = replace(found, interval=tuple(interval_quantile(found.samples, q) for q in (0.05, 0.95)))
         return found, misfit, seconds, busy
-
-    def _peer(
-        self, row: Row, physics: Any, y: Any, shape: tuple[int, ...], name: str
-    ) -> Iterator[tuple[Estimate, float, float]]:
-        """Each result of a peer, in data units, with wall and processor seconds."""
-        peer = row.peer
-        assert peer is not None
-        kind = str(row.recipe.operator.model_dump()["kind"])
-        if reason := peer.missing or peer.refuses(kind):
-            raise PeerError(reason)
-        setting, low, width = self._setting(row, physics, y, shape)
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.manual_seed(row.recipe.run.seed)
-            began, busy, forward, vjp = self.clock(), self.cpu(), 0, 0
-            try:
-                result = peer.load()(setting)
-                for option, value in [("", result)] if isinstance(result, Tensor) else result:
-                    seconds, cost = self.clock() - began, self.cpu() - busy
-                    counts = setting.denoise.forward_count - forward, setting.denoise.vjp - vjp
-                    samples = low + width * value.detach().float()
-                    if bool(samples.isfinite().all()):
-                        drawn = samples[:, None] if peer.samples else None
-                        mean = samples.mean(0, keepdim=True)
-                        yield Estimate(mean, drawn, None, *counts, option if peer.chosen > 1 else ""), seconds, cost
-                    forward, vjp = setting.denoise.forward_count, setting.denoise.vjp
-                    began, busy = self.clock(), self.cpu()
-            except Exception as error:
-                text = str(error).strip().splitlines()
-                raise PeerError(f"{type(error).__name__}: {text[0] if text else ''}"[:110]) from error
 
     def _setting(self, row: Row, physics: Any, y: Any, shape: tuple[int, ...]) -> tuple[Setting, float, float]:
         """What a peer gets, on [0, 1], and the two numbers that lead back."""

@@ -90,7 +90,9 @@ def _seconds(
 ) -> float:
     recipe, peer = cell.row.recipe, cell.row.peer
     if cell.task.problem:
-        forward, vjp = method_spec(method_kind(recipe)).cost(recipe.params)
+        spec, gradient = method_spec(method_kind(recipe)), peer is not None and peer.gradient
+        evaluations = 0 if peer is None else cell.row.evaluations or 0
+        forward, vjp = spec.cost(recipe.params) if peer is None else (evaluations, evaluations * gradient)
         return _PROBLEM * recipe.run.samples * (forward + VJP_COST * vjp)
     if not cell.uses_prior:
         assert peer is not None

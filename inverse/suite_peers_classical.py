@@ -154,12 +154,15 @@ def bm3d_noise(setting: Setting) -> Found:
 
 
 def bm3d_blur(setting: Setting) -> Found:
-    """BM3D deblurring (Dabov et al. 2008): regularised inverse, then BM3D for its coloured noise."""
+    """BM3D deblurring (Dabov et al. 2008): regularised inverse, then BM3D for its coloured noise; band by band."""
     import bm3d
 
-    y = np.moveaxis(_array(setting), 0, -1)
-    bands = y.shape[-1]
-    # bm3d 4.0.3 refuses one band here, and calls np.trapz, which numpy 2.4 renamed
-    with patch.object(np, "trapz", np.trapezoid, create=True):
-        found = bm3d.bm3d_deblurring(np.repeat(y, 2, -1) if bands == 1 else y, setting.sigma, _kernel(setting))
-    yield "", _tensor(np.moveaxis(found[..., :bands], -1, 0))
+    kernel = _kernel(setting)
+
+    def restored(plane: Array) -> Array:
+        # bm3d 4.0.3 takes one band with a last axis here and no more, and calls np.trapz, which numpy 2.4 renamed
+        with patch.object(np, "trapz", np.trapezoid, create=True):
+            found: Array = bm3d.bm3d_deblurring(plane[..., None], setting.sigma, kernel)
+        return found
+
+    yield "", _planes(_array(setting), restored)

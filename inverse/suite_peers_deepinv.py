@@ -90,10 +90,9 @@ def _pigdm_standardised(setting: Setting) -> Tensor:
 
 
 def diffpir(setting: Setting) -> Iterator[tuple[str, Tensor]]:
-    """DiffPIR with its two constants, the weight of the data and the share of fresh noise."""
-    for weight in (1.0, 7.0, 30.0):
-        for fresh in (0.3, 1.0):
-            yield f"lambda {weight:g}, zeta {fresh:g}", _diffpir(setting, lambda_=weight, zeta=fresh)
+    """DiffPIR with four choices of its constants, the weight of the data and the share of fresh noise; its own first."""
+    for weight, fresh in ((7.0, 0.1), (7.0, 1.0), (1.0, 1.0), (30.0, 1.0)):
+        yield f"lambda {weight:g}, zeta {fresh:g}", _diffpir(setting, lambda_=weight, zeta=fresh)
 
 
 def dpir(setting: Setting) -> Iterator[tuple[str, Tensor]]:

@@ -220,9 +220,7 @@ def _measure(cell: Cell, truth: Any, bench: Bench) -> Done:
 
     try:
         if cell.task.problem:
-            began, busy = bench.clock(), bench.cpu()
-            numbers = measure_problem(cell.task.problem, cell.row)
-            numbers |= {"seconds": bench.clock() - began, "cpu": bench.cpu() - busy}
+            numbers = measure_problem(cell.task.problem, cell.row, clock=bench.clock, cpu=bench.cpu)
         else:
             numbers = bench.cell(cell.row, truth, cell.image, picture=cell.first)
             if cell.first and cell.row is cell.task.rows[0]:
