@@ -24,6 +24,7 @@ VERBS = {
     "benchmark": ("inverse.cli.benchmark:benchmark", "Measure methods on the images of a suite, beside other packages."),
     "calibrate": ("inverse.cli.calibrate:calibrate", "Say whether the uncertainty of a run holds, with known truths."),
     "compare": ("inverse.cli.compare:compare", "Compare runs of the same inputs, image by image."),
+    "tune": ("inverse.cli.tune:tune", "Find a recipe's parameters on pictures with a known truth."),
     "check": ("inverse.cli.check:check", "Check a recipe, and whether it fits an input, before running it."),
     "info": ("inverse.cli.info:info", "Say what a file is and which recipes fit it."),
     "list": ("inverse.cli.list:list_", "List operators, methods, priors, recipes, formats or metrics."),
