@@ -7,13 +7,15 @@
 * D_lambda and QNR: Alparone et al., Photogrammetric Engineering and Remote Sensing 2008: a fused image against the
   multispectral and the panchromatic image it was made of.
 
-A pixel counts where all of its bands have a value.
+UQI is torchmetrics', in float64 (`inverse.metrics_windows.uqi`): differences of UQI are small. A pixel counts where all of its bands have a value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from inverse.metrics_windows import uqi
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,7 +90,7 @@ def rase(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: T
 
 
 def d_lambda(prediction: Tensor, *, ms: Tensor, pan: Tensor | None = None) -> Tensor:
-    """Spectral distortion of each fused image: mean difference of UQI between bands, before and after.
+    """Spectral distortion of each fused image: mean over pairs of bands of how much their UQI changed.
 
     Args:
         prediction: (B, C, H, W), C >= 2.
@@ -99,23 +101,18 @@ def d_lambda(prediction: Tensor, *, ms: Tensor, pan: Tensor | None = None) -> Te
         (B,).
     """
     import torch
-    from torchmetrics.functional.image import spectral_distortion_index
 
-    found = []
-    for one, low in zip(prediction, ms, strict=True):
-        fused, before = _large(one, low)
-        found.append(spectral_distortion_index(before, fused))
-    return torch.stack(found).float()
-
-
-def _large(*images: Tensor) -> list[Tensor]:
-    """(C, H, W) images as (1, C, H, W) float32, mean of the first 1000: torchmetrics' UQI adds an epsilon that small values feel."""
-    scale = 1000 / images[0].double().abs().mean().clamp(min=1e-30)
-    return [(image.double() * scale).float()[None] for image in images]
+    bands = prediction.shape[1]
+    pairs = [(first, second) for first in range(bands) for second in range(first)]
+    changes = [_alike(prediction, i, prediction, j) - _alike(ms, i, ms, j) for i, j in pairs]
+    return torch.stack(changes).abs().mean(0)
 
 
 def qnr(prediction: Tensor, *, ms: Tensor, pan: Tensor) -> Tensor:
     """Quality with no reference of each fused image: ``(1 - D_lambda) (1 - D_s)``.
+
+    ``D_s`` is the mean over bands of how much their UQI with the panchromatic image changed, which at low resolution is its 7 x 7 mean,
+    resampled bilinearly.
 
     Args:
         prediction: (B, C, H, W), C >= 2.
@@ -126,10 +123,16 @@ def qnr(prediction: Tensor, *, ms: Tensor, pan: Tensor) -> Tensor:
         (B,).
     """
     import torch
-    from torchmetrics.functional.image import quality_with_no_reference
+    from scipy.ndimage import uniform_filter
+    from torch.nn.functional import interpolate
 
-    found = []
-    for one, low, sharp in zip(prediction, ms, pan, strict=True):
-        fused, before, wide = _large(one, low, sharp)
-        found.append(quality_with_no_reference(fused, before, wide.expand_as(fused)))
-    return torch.stack(found).float()
+    blurred = torch.from_numpy(uniform_filter(pan.double().numpy(), (1, 1, 7, 7), mode="reflect"))
+    low = interpolate(blurred, size=ms.shape[-2:], mode="bilinear", align_corners=False)
+    changes = [_alike(ms, i, low, 0) - _alike(prediction, i, pan, 0) for i in range(prediction.shape[1])]
+    spatial = torch.stack(changes).abs().mean(0)
+    return (1 - d_lambda(prediction, ms=ms)) * (1 - spatial)
+
+
+def _alike(one: Tensor, band: int, other: Tensor, second: int) -> Tensor:
+    """UQI between a band of each, (B,)."""
+    return uqi(one[:, band : band + 1], other[:, second : second + 1])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["MS_SSIM_SIDE", "SCC_WINDOW", "SSIM_WINDOW", "VIF_SIDE", "ms_ssim", "scc", "ssim", "unspoilt", "uqi", "vif"]
 
 SSIM_WINDOW = 11
-MS_SSIM_SIDE = 161
+MS_SSIM_SIDE = 176
 VIF_SIDE = 41
 SCC_WINDOW = 8
 VISUAL_NOISE = 2.0

@@ -29,7 +29,7 @@ def by_default(pairs: Sequence[Comparison], names: Sequence[str], settings: Sett
     white = found.width(pair.item) if any(one.ranged or one.kind == "set" for one in known) else found.data_range
     prediction, truth = (torch.from_numpy(_floats(values)) for values in (found.prediction, found.truth))
     mask = pair.valid()
-    valid = None if mask is None else torch.from_numpy(np.ascontiguousarray(mask))
+    valid = None if mask is None else torch.from_numpy(np.require(mask, None, ["C", "W"]))
     ratio = RATIO if settings.scale is None else settings.scale
     images = [one.name for one in known if one.kind == "image"]
     values = measure(prediction, truth, images, data_range=white or 1.0, item=pair.item, valid=valid, ratio=ratio)
@@ -63,7 +63,7 @@ def by_default(pairs: Sequence[Comparison], names: Sequence[str], settings: Sett
 
 def _floats(values: Image) -> Image:
     kind = np.float32 if values.dtype in (np.float32, np.float16, np.uint8, np.uint16) else np.float64
-    return np.ascontiguousarray(values, dtype=kind)
+    return np.require(values, kind, ["C", "W"])
 
 
 def _of_source(one: Any, pair: Comparison, prediction: Tensor, unit: Callable[[Image], Image]) -> float:

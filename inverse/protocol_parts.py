@@ -109,7 +109,7 @@ def windowed_ssim(
     from inverse.metrics_windows import unspoilt
 
     edge = size // 2
-    inside = unspoilt(torch.from_numpy(np.ascontiguousarray(valid)), size).numpy()
+    inside = unspoilt(torch.from_numpy(np.require(valid, None, ["C", "W"])), size).numpy()
     kept = whole[:, edge:-edge, edge:-edge][np.broadcast_to(inside, (len(whole), *inside.shape[-2:]))]
     return (float(kept.mean()) if kept.size else float("nan")), int(kept.size)
 
