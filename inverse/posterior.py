@@ -231,6 +231,24 @@ class Posterior:
         """Whether the unknown is a complex image, held as two real channels."""
         return parts(self.observation.y)[0].is_complex() and self.observation.shape[0] == 2
 
+    @property
+    def share_is_known(self) -> bool:
+        """Whether `data_share` has a closed form, or was computed before."""
+        return "_share" in self.__dict__ or (
+            self.observation.spectral and getattr(self.observation.physics, "basis_squared", None) is not None
+        )
+
+    def __repr__(self) -> str:
+        from inverse.display import posterior_line
+
+        return posterior_line(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from inverse.display import posterior_html
+
+        return posterior_html(self)
+
     def to_numpy(self, name: str = "mean") -> NDArray[Any]:
         """A statistic as numpy, the channel last: (B, H, W, C), in the units of the array that was restored (`inverse.arrays.native`).
 

@@ -41,6 +41,17 @@ class Run:
     failures: tuple[Failure, ...]
     pending: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        from inverse.display import run_line
+
+        return run_line(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from inverse.display import run_html
+
+        return run_html(self)
+
     @property
     def exit_code(self) -> int:
         """0 all done, 1 some failed; where all failed for one cause, that cause's code."""
