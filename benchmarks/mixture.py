@@ -11,13 +11,11 @@ and scaled with them.
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import torch
@@ -30,6 +28,8 @@ from inverse.methods import methods
 from inverse.mixture_gate import MixtureProblem, mixture_problem
 from inverse.operators.matrix import Matrix
 from inverse.priors.mixture import MixturePrior
+from inverse.suite_peer_setting import Counted, Setting
+from inverse.suite_peers import PEERS
 
 LOW, HIGH = -20.0, 20.0
 SLOW = ("azula DPS",)
@@ -65,16 +65,17 @@ def own(name: str) -> Draw:
 
 
 def peers() -> dict[str, Draw]:
-    """The peers that are installed."""
-    try:
-        module = importlib.import_module("peer_samplers")
-    except ImportError as error:
-        print(f"no peers: {error}")
-        return {}
-    return {name: _peer(module, sampler) for name, sampler in module.PEERS.items()}
+    """The samplers of other packages that are installed."""
+    found = {}
+    for one in PEERS.values():
+        if one.missing:
+            print(f"{one.title}: {one.missing}")
+        elif one.samples and one.chosen == 1:
+            found[one.title] = _peer(one.load())
+    return found
 
 
-def _peer(module: Any, sampler: Callable[[Any], Tensor]) -> Draw:
+def _peer(sampler: Callable[[Setting], Tensor]) -> Draw:
     def draw(problem: MixtureProblem, samples: int, seed: int) -> tuple[Tensor, float, float]:
         torch.manual_seed(seed)
         wide, (d,) = HIGH - LOW, problem.shape
@@ -84,8 +85,8 @@ def _peer(module: Any, sampler: Callable[[Any], Tensor]) -> Draw:
         means = ((problem.prior.means - LOW) / wide).reshape(-1, 1, 1, d)
         prior = MixturePrior(means, problem.prior.weights, problem.prior.variances / wide**2)
         left, s, _ = torch.linalg.svd(problem.matrix, full_matrices=False)
-        counted = module.Counted(prior)
-        setting = module.Setting(
+        counted = Counted(prior)
+        setting = Setting(
             y=((problem.y.double() - LOW * problem.matrix.sum(1)) / wide).float().reshape(1, *measured),
             physics=physics,
             shape=(1, 1, d),

@@ -132,7 +132,7 @@ _ALL = (
     _bart("bart-l1", "BART l1-wavelets", "wavelets", 6),
     _bart("bart-tv", "BART TV", "total_variation", 6),
     _tuned("deepinv-tv", "deepinv TV", "total_variation", 5),
-    _tuned("deepinv-dpir", "deepinv DPIR", "dpir", 4, default=8),
+    _tuned("deepinv-dpir", "deepinv DPIR", "dpir", 6, default=8),
     _tuned("deepinv-diffpir-tuned", "deepinv DiffPIR, tuned", "diffpir", 4, default=100, samples=True),
     _sampler("deepinv", "deepinv DPS", 1000, gradient=True),
     _sampler("deepinv", "deepinv DPS annealed", 1000, gradient=True),

@@ -96,11 +96,15 @@ def diffpir(setting: Setting) -> Iterator[tuple[str, Tensor]]:
 
 
 def dpir(setting: Setting) -> Iterator[tuple[str, Tensor]]:
-    """DPIR (Zhang et al. 2021): half-quadratic splitting with our denoiser in place of its own; four weights of the data, its own is 4.3."""
-    count = setting.evaluations or 8
-    levels = torch.logspace(math.log10(_FIRST_LEVEL), math.log10(max(setting.sigma, 1e-3)), count)
+    """DPIR (Zhang et al. 2021): half-quadratic splitting with our denoiser in place of its own.
+
+    Its noise levels start at 49 / 255 and the data weigh 4.3, which is the first choice here; holes ask for higher levels to start from, and other weights
+    are better for other operators.
+    """
+    count, lowest = setting.evaluations or 8, max(setting.sigma, 1e-3)
     prior = deepinv.optim.PnP(denoiser=setting.denoise)
-    for weight in (1.0, 4.3, 15.0, 50.0):
+    for first, weight in ((_FIRST_LEVEL, 4.3), (_FIRST_LEVEL, 15.0), (0.5, 15.0), (0.5, 50.0), (2.0, 4.3), (2.0, 50.0)):
+        levels = torch.logspace(math.log10(first), math.log10(lowest), count)
         model = deepinv.optim.HQS(
             data_fidelity=deepinv.optim.L2(),
             prior=prior,
@@ -109,7 +113,7 @@ def dpir(setting: Setting) -> Iterator[tuple[str, Tensor]]:
             stepsize=weight * (levels / max(0.01, setting.sigma)) ** 2,
             g_first=False,
         )
-        yield f"data weight {weight:g}", model(setting.y, setting.physics)
+        yield f"from {first:.2g}, data weight {weight:g}", model(setting.y, setting.physics)
 
 
 def total_variation(setting: Setting) -> Iterator[tuple[str, Tensor]]:

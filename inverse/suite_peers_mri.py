@@ -24,19 +24,19 @@ __all__ = ["sense", "total_variation", "wavelets"]
 
 def sense(setting: Setting) -> Iterator[tuple[str, Tensor]]:
     """``pics -l2``: SENSE with Tikhonov regularisation (Pruessmann et al. 1999)."""
-    yield from _pics(setting, {f"r {level:g}": ("-l2", f"-r{level}") for level in (0.001, 0.005, 0.01, 0.03, 0.1)})
+    yield from _pics(setting, {f"r {level:g}": ("-l2", f"-r{level}") for level in (0.005, 0.01, 0.03, 0.1, 0.3)})
 
 
 def wavelets(setting: Setting) -> Iterator[tuple[str, Tensor]]:
     """``pics -l1``: l1 of wavelets (Lustig et al. 2007)."""
     yield from _pics(
-        setting, {f"r {level:g}": ("-l1", f"-r{level}") for level in (0.0005, 0.001, 0.002, 0.004, 0.008, 0.015)}
+        setting, {f"r {level:g}": ("-l1", f"-r{level}") for level in (0.002, 0.005, 0.01, 0.02, 0.04, 0.08)}
     )
 
 
 def total_variation(setting: Setting) -> Iterator[tuple[str, Tensor]]:
     """``pics -R T``: total variation."""
-    levels = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.015)
+    levels = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08)
     yield from _pics(setting, {f"r {level:g}": ("-R", f"T:3:0:{level}") for level in levels})
 
 
