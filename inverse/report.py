@@ -105,18 +105,17 @@ class _Page:
         listed = [self._listed(number, row) for number, row in enumerate(self.verdicts.order)]
         shared = _block("run", self._shared(listed))
         title = str(self.folder.facts["recipe"].get("title") or "Restored images")
-        head = Template(_part("page.html")).substitute(
-            mark=MARK,
-            policy=_policy(style, script),
-            title=html.escape(title),
-            summary=summary(self.folder, self.verdicts),
-            provenance=provenance(self.folder),
-            style=style,
-            script=script,
-            shared=shared,
-            items="$items",
-        )
-        before, after = head.split("$items")
+        parts = {
+            "mark": MARK,
+            "policy": _policy(style, script),
+            "title": html.escape(title),
+            "summary": summary(self.folder, self.verdicts),
+            "provenance": provenance(self.folder),
+            "style": style,
+            "script": script,
+            "shared": shared,
+        }
+        before, after = (Template(half).substitute(parts) for half in _part("page.html").split("$items"))
         spent = len((before + after).encode())
         blocks = self._items(self.limit - spent)
         return (before + "\n".join(blocks) + after).encode()
@@ -236,9 +235,14 @@ class _Page:
             smaller = [f"{kind} at most {size} pixels wide and high" for kind, size in kinds if 0 < size < side]
             missing = [f"no {kind}" for kind, size in kinds if not size]
             cost = ", ".join(smaller + missing)
-        return cost and (
-            f"To keep this page of {len(self.verdicts.rows):,} items under {self.limit / 1e6:.0f} MB: {cost}. "
-            f"All of it is in items/{item}/posterior.h5; 'inverse report RUN --max-mb N' makes a larger page."
+        if not cost:
+            return ""
+        whole = f"all of it is in items/{item}/posterior.h5"
+        if detail is DETAILS[0]:
+            return f"This page shows {cost}; {whole}."
+        return (
+            f"To keep this page of {len(self.verdicts.rows):,} items under {self.limit / 1e6:.0f} MB: {cost}; {whole}, "
+            "and 'inverse report RUN --max-mb N' makes a larger page."
         )
 
 

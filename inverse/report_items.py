@@ -134,7 +134,7 @@ class Subject:
 
 
 def colour_bands(channels: int, names: Sequence[str] = ()) -> tuple[int, ...]:
-    """The channels of a colour picture: those named red, green, blue; of unnamed scenes of more than four bands the third, second and first, as satellites have them."""
+    """The channels of a colour picture: those named red, green, blue; of unnamed scenes of five or more the third, second and first."""
     if channels < 3:
         return (0,)
     lower = [name.lower() for name in names]

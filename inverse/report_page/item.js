@@ -158,7 +158,7 @@ function samples(data) {
   const turn = (by) => { stop(); show(shown + by); };
   const buttons = el(
     'div', { class: 'buttons' },
-    el('button', { type: 'button', onclick: () => turn(-1) }, 'Previous sample'), play, el('button', { type: 'button', onclick: () => turn(1) }, 'Next sample'),
+    el('button', { type: 'button', 'aria-label': 'Previous sample', onclick: () => turn(-1) }, 'Previous'), play, el('button', { type: 'button', 'aria-label': 'Next sample', onclick: () => turn(1) }, 'Next'),
   );
   const fewer = all.src.length < all.total ? ` The first ${all.src.length} of ${all.total} are shown.` : '';
   const text = el('p', { class: 'muted' }, `Each sample is an image that fits the measurement. What differs between them is not known; what stays is.${fewer}`);

@@ -6,7 +6,7 @@ const state = { sort: 'worst', down: false, page: 0, text: '', faulty: false };
 const title = document.title;
 const columns = [
   ...run.metrics.map((metric) => ({ name: metric.name, title: metric.name.toUpperCase() + (metric.unit ? ` (${metric.unit})` : ''), short: metric.name.toUpperCase() })),
-  { name: 'misfit', title: 'Misfit', short: 'misfit' },
+  { name: 'misfit', title: 'Misfit', short: 'misfit', decimals: 2 },
   { name: 'coverage90', title: '90 % intervals hold', short: '90 % hold', percent: true },
   { name: 'data_share', title: 'Data share', short: 'data', percent: true },
 ].filter((column) => run.items.some((entry) => column.name in entry.numbers));
@@ -24,7 +24,7 @@ function chosen() {
   return found.sort((a, b) => (state.down ? by(b, a) : by(a, b)));
 }
 
-const written = (column, value) => (value === undefined ? '' : column.percent ? `${Math.round(100 * value)} %` : number(value));
+const written = (column, value) => (value === undefined ? '' : column.percent ? `${Math.round(100 * value)} %` : column.decimals ? value.toFixed(column.decimals) : number(value));
 
 function badges(entry) {
   const shown = entry.faults.length ? entry.faults.map(([level, text]) => el('li', { class: `badge ${level}` }, text)) : [el('li', { class: 'badge good' }, 'nothing against it')];
@@ -32,7 +32,7 @@ function badges(entry) {
 }
 
 function listRow({ entry, index }) {
-  const image = entry.thumb ? el('img', { src: entry.thumb, alt: '', loading: 'lazy' }) : el('div', { class: 'none' });
+  const image = entry.thumb ? el('img', { src: entry.thumb, alt: '' }) : el('div', { class: 'none' });
   const link = el('a', { href: `#/item/${index + 1}` }, entry.item);
   return el(
     'tr', { role: 'row' }, el('td', { class: 'thumb', role: 'cell' }, image),
