@@ -289,7 +289,7 @@ def _of_run(
 
 def _complex(run: RunFolder) -> bool:
     """Whether the run is of raw k-space, whose images have the scale of their own file."""
-    return run.facts.get("prior", {}).get("channels") == 2
+    return bool(run.facts.get("prior", {}).get("channels") == 2)
 
 
 def _span(value: Any) -> Span | None:

@@ -68,7 +68,8 @@ def crps(samples: Tensor, truth: Tensor, *, valid: Tensor | None = None) -> Tens
             continue
         rank = torch.arange(1, count + 1, dtype=value.dtype, device=value.device)
         weight = (2 * rank - count - 1) / (count * (count - 1))
-        for part, y in zip(draws.split(BLOCK, 1), value.split(BLOCK), strict=True):
+        for first in range(0, value.numel(), BLOCK):
+            part, y = draws[:, first : first + BLOCK], value[first : first + BLOCK]
             total = total + (part - y).abs().mean(0).sum() - (weight[:, None] * part.sort(0).values).sum()
         found.append(total / value.numel())
     return torch.stack(found).float()

@@ -10,7 +10,7 @@ import numpy as np
 
 from inverse.comparands import Comparand, Comparison, scaled
 from inverse.errors import InputError, UsageError
-from inverse.protocol_parts import Image, Row, Settings, blanked, cropped, row_of, windowed_ssim
+from inverse.protocol_parts import Image, Mask, Row, Settings, blanked, cropped, row_of, windowed_ssim
 
 __all__ = ["by_fastmri", "by_luma", "by_skimage"]
 
@@ -128,7 +128,8 @@ def _luma(image: Image, white: float) -> Image:
     if len(bits) == 1:
         return bits
     weights = np.array([65.481, 128.553, 24.966]).reshape(3, 1, 1) / 255
-    return np.rint(16 + (weights * bits).sum(0, keepdims=True))
+    luma: Image = np.rint(16 + (weights * bits).sum(0, keepdims=True))
+    return luma
 
 
 def by_luma(pairs: Sequence[Comparison], names: Sequence[str], settings: Settings) -> Row:
@@ -146,9 +147,9 @@ def by_luma(pairs: Sequence[Comparison], names: Sequence[str], settings: Setting
     white = found.width(pair.item)
     one, other = _luma(found.prediction, white), _luma(found.truth, white)
     valid = pair.valid()
-    pair = replace(pair, mask=None if valid is None else valid.all(0, keepdims=True))
+    inside: Mask | None = None if valid is None else np.asarray(valid.all(0, keepdims=True))
     prediction, truth, valid, flat, known = blanked(
-        replace(pair, prediction=Comparand(one), truth=Comparand(other)), one, other
+        replace(pair, prediction=Comparand(one), truth=Comparand(other), mask=inside), one, other
     )
     values: dict[str, float] = {}
     if "psnr" in names:

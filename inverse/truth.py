@@ -125,13 +125,13 @@ def score(
     """
     from inverse.metrics import RATIO, measure, measure_samples, metric
 
-    given = {"data_range": data_range[1] - data_range[0], "ratio": RATIO if ratio is None else ratio}
+    width, factor = data_range[1] - data_range[0], RATIO if ratio is None else ratio
     own = [name for name in names if metric(name).kind == "image"]
-    row = measure(_stored(arrays["mean"], transfer), truth, own, **given)
+    row = measure(_stored(arrays["mean"], transfer), truth, own, data_range=width, ratio=factor)
     samples = _stored(arrays["samples"], transfer) if "samples" in arrays else None
     if samples is None:
         return row
-    each = [measure(sample, truth, own, **given) for sample in samples]
+    each = [measure(sample, truth, own, data_range=width, ratio=factor) for sample in samples]
     row.update({f"{name}_sample": sum(values[name] for values in each) / len(each) for name in own})
     if len(samples) > 1:
         of_samples = dict.fromkeys((*(name for name in names if name not in own), "coverage90"))
