@@ -199,8 +199,8 @@ TASKS = {
         _PHOTO, "50 to 90 % missing, noise 0.01 to 0.05",
     ),
     "super-resolution": Task(_photos(120), _pairs(_each("factor", 4, 2, 3, 4), (0.02, 0.01, 0.005, 0.05)), _PHOTO, "factors 2 to 4, noise 0.005 to 0.05"),
-    "denoise": Task(_photos(96), _pairs([()] * 4, (0.02, 0.05, 0.1, 0.2)), _PHOTO, "noise 0.02 to 0.2"),
-    "deblur-motion": Task(_photos(112), _pairs(_MOTION, (0.02, 0.01, 0.05, 0.02, 0.05, 0.01)), _PHOTO, "lengths 9 to 21 pixels in five directions, noise 0.01 to 0.05"),
+    "denoise": Task(_photos(80), _pairs([()] * 4, (0.02, 0.05, 0.1, 0.2)), _PHOTO, "noise 0.02 to 0.2"),
+    "deblur-motion": Task(_photos(96), _pairs(_MOTION, (0.02, 0.01, 0.05, 0.02, 0.05, 0.01)), _PHOTO, "lengths 9 to 21 pixels in five directions, noise 0.01 to 0.05"),
     "mri-multicoil": Task(
         brains, tuple(Condition(lines, (), (sigma, 8)) for lines, sigma in zip((*_LINES, _LINES[0]), (0.01, 0.02, 0.01, 0.04), strict=True)),
         _BRAIN + " and eight simulated coils", "3 to 6 times undersampled, noise 0.01 to 0.04 of white", _kspace,
@@ -210,34 +210,34 @@ TASKS = {
         _BRAIN, "3 to 6 times undersampled, noise 0.01 to 0.04 of white", _kspace,
     ),
     "satellite-super-resolution": Task(
-        _scenes(96), _pairs(_each("sensor", "generic", "landsat-8", "sentinel-2", "generic"), (0.005, 0.01, 0.005, 0.02)), _SCENE, "factor 2, noise 0.005 to 0.02"
+        _scenes(80), _pairs(_each("sensor", "generic", "landsat-8", "sentinel-2", "generic"), (0.005, 0.01, 0.005, 0.02)), _SCENE, "factor 2, noise 0.005 to 0.02"
     ),
     "low-light": Task(
-        _photos(96),
+        _photos(80),
         tuple(
             Condition((f"operator.exposure={exposure}",), (f"noise.gain={gain}", "noise.sigma=0.002"))
             for exposure, gain in ((0.1, 0.001), (0.2, 0.001), (0.05, 0.0005), (0.1, 0.003))
         ),
         _PHOTO, "exposure 0.05 to 0.2, 33 to 200 photons at white, electronics 0.002",
     ),
-    "demosaic": Task(_photos(96), _pairs(_each("pattern", "RGGB", "BGGR", "RGGB"), (0.01, 0.005, 0.02), told=True), _PHOTO, "noise 0.005 to 0.02, told"),
-    "jpeg": Task(_photos(96), tuple(Condition((f"operator.quality={quality}",)) for quality in (20, 10, 40, 60)), _PHOTO, "quality 10 to 60"),
+    "demosaic": Task(_photos(80), _pairs(_each("pattern", "RGGB", "BGGR", "RGGB"), (0.01, 0.005, 0.02), told=True), _PHOTO, "noise 0.005 to 0.02, told"),
+    "jpeg": Task(_photos(80), tuple(Condition((f"operator.quality={quality}",)) for quality in (20, 10, 40, 60)), _PHOTO, "quality 10 to 60"),
     "destripe": Task(
-        _scenes(96), tuple(Condition((), (), values) for values in ((0.05, 0.01), (0.02, 0.005), (0.1, 0.01), (0.05, 0.02))),
+        _scenes(80), tuple(Condition((), (), values) for values in ((0.05, 0.01), (0.02, 0.005), (0.1, 0.01), (0.05, 0.02))),
         _SCENE, "offsets 0.02 to 0.1, noise 0.005 to 0.02", _stripes,
     ),
     "despeckle-sar": Task(
-        _scenes(96), tuple(Condition((f"operator.looks={looks}",), (), (looks,)) for looks in (4, 1, 10)),
+        _scenes(80), tuple(Condition((f"operator.looks={looks}",), (), (looks,)) for looks in (4, 1, 10)),
         _SCENE + ", in place of SAR", "1 to 10 looks, amplitude", _speckle,
     ),
     "pansharpen": Task(_scenes(64), tuple(Condition((), (), (sigma,)) for sigma in (0.002, 0.01, 0.005)), _SCENE, "factor 2, noise 0.002 to 0.01", _pan, True),
     "cloud-gapfill": Task(
-        _scenes(96), tuple(Condition((), (), values) for values in ((0.01, 12, 0), (0.005, 8, 1), (0.02, 16, 2))),
+        _scenes(80), tuple(Condition((), (), values) for values in ((0.01, 12, 0), (0.005, 8, 1), (0.02, 16, 2))),
         _SCENE, "two discs of 8 to 16 pixels radius, noise 0.005 to 0.02", _clouds,
     ),
-    "colorize": Task(_photos(96), _pairs([()] * 3, (0.01, 0.005, 0.02), told=True), _PHOTO, "noise 0.005 to 0.02, told"),
+    "colorize": Task(_photos(80), _pairs([()] * 3, (0.01, 0.005, 0.02), told=True), _PHOTO, "noise 0.005 to 0.02, told"),
     "deconvolve-microscopy": Task(
-        _photos(112, grey=True),
+        _photos(96, grey=True),
         tuple(
             Condition((f"operator.numerical_aperture={aperture}",), (f"noise.gain={gain}", "noise.sigma=0.005"))
             for aperture, gain in ((1.2, 0.002), (0.8, 0.001), (1.4, 0.005), (1.0, 0.002))

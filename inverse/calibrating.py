@@ -23,8 +23,9 @@ def halves(predictions: Sequence[Prediction]) -> tuple[list[Prediction], list[Pr
     """Images for the fit and for the check: sorted by the roughness of what was restored and dealt A B B A, so that both hold like images.
 
     Raises:
-        InputError: Fewer than `FEWEST` for each.
+        InputError: Fewer than `FEWEST` for each, or they are recalibrated already.
     """
+    _raw(predictions)
     if len(predictions) < 2 * FEWEST:
         raise InputError(
             f"{len(predictions)} images with a truth: too few to fit and check a calibration",
@@ -40,6 +41,11 @@ def halves(predictions: Sequence[Prediction]) -> tuple[list[Prediction], list[Pr
         [one for one, other in zip(ordered, second, strict=True) if not other],
         [one for one, other in zip(ordered, second, strict=True) if other],
     )
+
+
+def _raw(predictions: Sequence[Prediction]) -> None:
+    if any(one.table is not None for one in predictions):
+        raise InputError("this run's intervals are recalibrated already", "restore with -s calibration=none, then fit")
 
 
 def checked(predictions: Sequence[Prediction], fitted: Map | None, clusters: Sequence[str] | None = None) -> Check:
@@ -98,8 +104,7 @@ def make_file(
         InputError: The run is recalibrated already.
     """
     first, second = predictions
-    if any(one.table is not None for one in (*first, *second)):
-        raise InputError("this run's intervals are recalibrated already", "restore with -s calibration=none, then fit")
+    _raw([*first, *second])
     fitted, recipe = fit(first), run.recipe
     levels = list(noise) or [float(row["noise_sigma"]) for row in run.done if "noise_sigma" in row]
     others = None if clusters is None else clusters[1]

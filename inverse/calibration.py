@@ -52,6 +52,7 @@ EMPIRICAL = 39
 """Samples from which intervals are order statistics, as in `inverse.posterior`."""
 RESAMPLES = 2000
 WIDEST = 1 - 1e-9
+NOTHING = (math.nan, math.nan)
 
 
 def student_factor(level: float, count: int) -> float:
@@ -190,14 +191,14 @@ class Curve:
         return float(self.values[index]), float(self.low[index]), float(self.high[index])
 
     @classmethod
-    def of_images(cls, levels: Sequence[float], each: Array) -> Curve:
-        """Mean of images (N, L) with bootstrap intervals (percentiles)."""
+    def of_images(cls, levels: Sequence[float], each: Array, *, content: float = 0.95) -> Curve:
+        """Mean of images (N, L) with bootstrap intervals (percentiles) of a content."""
         nothing = np.full(each.shape[1], np.nan)
         low, high = nothing, nothing
         if len(each) > 1:
             found = stats.bootstrap(
-                (each,), np.mean, axis=0, vectorized=True, method="percentile", n_resamples=RESAMPLES,
-                batch=max(1, 10**7 // each.size), rng=np.random.default_rng(0),
+                (each,), np.mean, axis=0, vectorized=True, method="percentile",
+                n_resamples=RESAMPLES, confidence_level=content, batch=max(1, 10**7 // each.size), rng=np.random.default_rng(0),
             )  # fmt: skip
             low, high = found.confidence_interval
         return cls(np.asarray(levels, float), each.mean(0), np.asarray(low), np.asarray(high), each)
@@ -233,7 +234,9 @@ def stretch(predictions: Sequence[Prediction], level: float = 0.9) -> float:
 
 def normal_scores(prediction: Prediction, needed: Array) -> Array:
     """Truths in standard deviations of a normal distribution, by the predicted intervals (n,)."""
-    return np.asarray(np.sign(prediction.error.ravel()) * stats.norm.ppf((1 + np.minimum(needed, WIDEST)) / 2))
+    # beyond all of K samples lies 1 / (K + 1) of a distribution on either side: its middle stands for it
+    widest = 1 - 1 / (prediction.count + 1) if prediction._empirical else WIDEST
+    return np.asarray(np.sign(prediction.error.ravel()) * stats.norm.ppf((1 + np.minimum(needed, widest)) / 2))
 
 
 def spread_skill(predictions: Sequence[Prediction], bins: int = 10) -> tuple[Array, Array]:
@@ -255,7 +258,7 @@ def range_null(predictions: Sequence[Prediction]) -> dict[str, Any]:
     """Root mean square error and predicted error of the mean in what the data determine and in the rest; empty where neither R nor data share is known.
 
     Returns:
-        ``kind`` ("operator" or "data share"), and for ``range`` and ``null`` ``error``, ``spread``, ``ratio``.
+        ``kind`` ("operator" or "data share"), and for ``range`` and ``null`` ``error``, ``spread``, ``ratio`` and its 95 % bootstrap interval over images ``low``, ``high``.
     """
     if all(one.determine is not None and one.samples is not None for one in predictions):
         kind, found = "operator", [_by_operator(one) for one in predictions]
@@ -263,12 +266,24 @@ def range_null(predictions: Sequence[Prediction]) -> dict[str, Any]:
         kind, found = "data share", [_by_share(one) for one in predictions]
     else:
         return {}
-    squares = np.mean(found, axis=0)
     result: dict[str, Any] = {"kind": kind}
-    for name, (error, spread) in zip(("range", "null"), squares, strict=True):
-        ratio = math.sqrt(error / spread) if spread > 0 else math.nan
-        result[name] = {"error": math.sqrt(error), "spread": math.sqrt(spread), "ratio": ratio}
+    for name, squares in zip(("range", "null"), np.moveaxis(np.array(found), 1, 0), strict=True):
+        error, spread = squares.mean(0)
+        ratio, (low, high) = (math.sqrt(error / spread), _ratio_interval(squares)) if spread > 0 else (math.nan, NOTHING)
+        result[name] = {"error": math.sqrt(error), "spread": math.sqrt(spread), "ratio": ratio, "low": low, "high": high}
     return result
+
+
+def _ratio_interval(squares: Array) -> tuple[float, float]:
+    """Bootstrap interval over images of the root of a ratio of means, from (N, 2); NaN for one image."""
+    if len(squares) < 2 or float(np.ptp(squares, axis=0).max()) == 0:
+        return NOTHING
+    found = stats.bootstrap(
+        (squares[:, 0], squares[:, 1]), lambda a, b, axis: a.mean(axis) / b.mean(axis), paired=True, vectorized=True,
+        method="percentile", n_resamples=RESAMPLES, rng=np.random.default_rng(0),
+    )  # fmt: skip
+    low, high = found.confidence_interval
+    return math.sqrt(low), math.sqrt(high)
 
 
 def _by_operator(one: Prediction) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -174,7 +174,7 @@ class CalibrationFile(_Part):
 
 
 def _increasing(values: Sequence[float]) -> bool:
-    return all(low < high for low, high in zip(values, values[1:], strict=False))
+    return all(low < high for low, high in pairwise(values))
 
 
 def _lines(value: Any, indent: int = 0) -> str:

@@ -25,7 +25,7 @@ from scipy import stats
 
 from inverse.calibration import LEVELS, Curve, Prediction
 
-__all__ = ["Ranks", "sbc", "tarp"]
+__all__ = ["Ranks", "central", "sbc", "tarp"]
 
 Array = NDArray[np.floating[Any]]
 BINS = 20
@@ -43,16 +43,24 @@ class Ranks:
         counts: In bins of equal width, from "below all samples" to "above all".
         expected: Of each bin.
         band: Counts between which a calibrated posterior's are, in 99 % of cases a bin.
+        leans: Whether the mean rank is further from the middle than it would be by chance in 99 % of cases.
     """
 
     counts: Array
     expected: float
     band: tuple[float, float]
+    leans: bool = False
 
     @property
     def ends(self) -> float:
         """Counts of the two end bins over what is expected of them: above 1 for overconfident samples."""
         return float((self.counts[0] + self.counts[-1]) / (2 * self.expected))
+
+    @property
+    def verdict(self) -> int:
+        """-1 where the end bins are too full for the band (overconfident), 1 where too empty, else 0."""
+        ends = (self.counts[0] + self.counts[-1]) / 2
+        return int(ends < self.band[0]) - int(ends > self.band[1])
 
     @property
     def tilt(self) -> float:
@@ -77,13 +85,18 @@ def sbc(predictions: Sequence[Prediction]) -> Ranks | None:
         total += rank.size
     each = np.array(shares)
     expected = total / bins
+    centres = 2 * (np.arange(bins) + 0.5) / bins - 1
     if len(each) >= FEW:
         error = math.sqrt(float(each.var(0, ddof=1).mean()) / len(each))
-        width = total * float(stats.t.ppf(0.995, len(each) - 1)) * error
+        sure = float(stats.t.ppf(0.995, len(each) - 1))
+        lean = float((each @ centres).std(ddof=1)) / math.sqrt(len(each))
     else:
         draws = max(1.0, total / (CORRELATED * predictions[0].truth.shape[0]))
-        width = total * float(stats.norm.ppf(0.995)) * math.sqrt((1 / bins) * (1 - 1 / bins) / draws)
-    return Ranks(each.mean(0) * total, expected, (max(0.0, expected - width), expected + width))
+        sure = float(stats.norm.ppf(0.995))
+        error, lean = math.sqrt((1 / bins) * (1 - 1 / bins) / draws), math.sqrt(1 / (3 * draws))
+    width = total * sure * error
+    leans = abs(float(each.mean(0) @ centres)) > sure * lean
+    return Ranks(each.mean(0) * total, expected, (max(0.0, expected - width), expected + width), leans)
 
 
 def tarp(
@@ -112,6 +125,17 @@ def tarp(
         level = (nearer + rng.uniform(size=nearer.shape)) / len(deviations)
         each.append([(level <= bound).mean() for bound in levels])
     return Curve.of_images(levels, np.array(each))
+
+
+def central(found: Curve) -> tuple[float, float, float]:
+    """Share of regions of TARP that hold the truth between 5 and 95 % credibility, where 90 % should, with a 99 % interval."""
+    low, high = (int(np.argmin(np.abs(found.levels - level))) for level in (0.05, 0.95))
+    each = found.each[:, high] - found.each[:, low]
+    if np.isin(each, (0.0, 1.0)).all():
+        # one region an image: a bootstrap of nothing but ones knows no doubt
+        interval = stats.binomtest(int(each.sum()), len(each)).proportion_ci(0.99, method="wilson")
+        return float(each.mean()), float(interval.low), float(interval.high)
+    return Curve.of_images((0.9,), each[:, None], content=0.99).at(0.9)
 
 
 def _distances(one: Prediction, rng: np.random.Generator, span: tuple[float, float], whole: bool) -> Array:

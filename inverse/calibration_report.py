@@ -21,7 +21,7 @@ from inverse.calibration import (
     spread_skill,
     stretch,
 )
-from inverse.calibration_ranks import Ranks, sbc, tarp
+from inverse.calibration_ranks import Ranks, central, sbc, tarp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +33,6 @@ __all__ = ["Findings", "calibrate", "draw", "predictions_of", "verdict"]
 
 SLACK = 0.02
 """How far from 90 % the coverage of a single image, which has no interval, is called as it should be."""
-NEAR = 1.05
-"""Ratios between this and its inverse are called as expected."""
 
 
 @dataclass(frozen=True)
@@ -96,17 +94,15 @@ class Findings:
         ratio = math.sqrt(float(np.mean(self.error**2) / max(np.mean(self.spread**2), 1e-30)))
         lines.append(f"root mean square error is {ratio:.2f} times the predicted one")
         if self.tarp is not None:
-            held = self.tarp.at(0.95)[0] - self.tarp.at(0.05)[0]
+            held, low, high = central(self.tarp)
             lines.append(
-                f"TARP: of patches 90 % should lie between the 5 % and 95 % regions, {100 * held:.0f} % do{_sign(held / 0.9)}"
+                f"TARP: of patches 90 % should lie between the 5 % and 95 % regions, {100 * held:.0f} % do{_sign(low, high, 0.9)}"
             )
         if self.ranks is not None:
-            ends, tilt = self.ranks.ends, self.ranks.tilt
-            lean = (
-                f"; truths lie {'above' if tilt > 0 else 'below'} the samples on the whole" if abs(tilt) > 0.05 else ""
-            )
+            said = {-1: ": overconfident", 0: "", 1: ": underconfident"}[self.ranks.verdict]
+            lean = f"; truths lie {'above' if self.ranks.tilt > 0 else 'below'} the samples" if self.ranks.leans else ""
             lines.append(
-                f"ranks: the truth is beyond nearly all samples {ends:.1f} times as often as expected{_sign(1 / max(ends, 1e-9))}{lean}"
+                f"ranks: the truth is beyond nearly all samples {self.ranks.ends:.1f} times as often as expected{said}{lean}"
             )
         lines += self._of_misfit() + self._of_spaces()
         return [*lines, *self.notes]
@@ -139,18 +135,16 @@ class Findings:
         }[self.range_null["kind"]]
         seen, unseen = self.range_null["range"], self.range_null["null"]
         parts = [
-            f"{place} the error is {part['ratio']:.2f} times the predicted one ({part['error']:.3g})"
+            f"{place} the error is {part['ratio']:.2f} times the predicted one ({part['error']:.3g}){_sign(1 / part['high'], 1 / part['low'], 1)}"
             for place, part in zip(where, (seen, unseen), strict=True)
-            if math.isfinite(part["ratio"])
+            if math.isfinite(part["ratio"]) and part["ratio"] > 0
         ]
         return ["; ".join(parts)] if parts else []
 
 
-def _sign(calibrated: float) -> str:
-    """Of a share held over the share expected."""
-    if calibrated < 1 / NEAR:
-        return ": overconfident"
-    return ": underconfident" if calibrated > NEAR else ""
+def _sign(low: float, high: float, expected: float) -> str:
+    """Of the interval of a share held beside the share expected; nothing where it holds that, or is not known."""
+    return ": overconfident" if high < expected else ": underconfident" if low > expected else ""
 
 
 def verdict(curve: Curve, stretched: float, level: float = 0.9) -> str:
