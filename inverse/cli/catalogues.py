@@ -120,6 +120,20 @@ def _recipes() -> dict[str, Entry]:
     return found
 
 
+def _suites() -> dict[str, Entry]:
+    from inverse.suite import load_suite, shipped_suites
+
+    found = {}
+    for name in shipped_suites():
+        suite = load_suite(name)
+        tasks = {
+            task.name: {"images": len(task.images) or "exact", "methods": [r.name for r in task.rows]}
+            for task in suite.tasks
+        }
+        found[name] = {"summary": suite.title, "tasks": tasks}
+    return found
+
+
 def _formats() -> dict[str, Entry]:
     from inverse.io.formats import FORMATS, installed
 
@@ -172,6 +186,7 @@ KINDS: dict[str, Callable[[], dict[str, Entry]]] = {
     "recipes": _recipes,
     "formats": _formats,
     "metrics": _metrics,
+    "suites": _suites,
 }
 
 

@@ -24,7 +24,7 @@ __all__ = ["list_"]
 )
 @options.json
 def list_(kind: str | None, check: bool, as_json: bool) -> int:
-    """List operators, methods, priors, recipes, formats or metrics.
+    """List operators, methods, priors, recipes, formats, metrics or suites.
 
     Without KIND, the kinds and how many there are of each.
     """

@@ -1,4 +1,4 @@
-"""``inverse show KIND NAME``: one operator, method, prior, recipe, format or metric in full."""
+"""``inverse show KIND NAME``: one operator, method, prior, recipe, format, metric or suite in full."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["show"]
 @click.argument("name")
 @options.json
 def show(kind: str, name: str, as_json: bool) -> None:
-    """Show one operator, method, prior, recipe, format or metric in full.
+    """Show one operator, method, prior, recipe, format, metric or suite in full.
 
-    A recipe is shown as its file, which `inverse recipe new` copies; with --json, resolved.
+    A recipe is shown as its file, which `inverse recipe new` copies, and so is a suite; with --json, resolved.
     """
     found = catalogue(kind)
     if name not in found:
@@ -32,6 +32,10 @@ def show(kind: str, name: str, as_json: bool) -> None:
         from inverse.recipe import shipped
 
         click.echo(shipped()[name], nl=False)
+    elif plural(kind) == "suites":
+        from inverse.suite import shipped_suites
+
+        click.echo(shipped_suites()[name], nl=False)
     else:
         click.echo("\n".join(_lines(name, found[name])))
 
