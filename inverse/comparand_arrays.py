@@ -77,7 +77,9 @@ def pairs_of_arrays(
     def draws(index: int) -> Tensor | None:
         return None if samples is None else samples[:, index].detach().cpu()
 
-    return Pairing(tuple(group(index) for index in range(len(one))), samples=samples is not None)
+    return Pairing(
+        tuple(group(index) for index in range(len(one))), no_samples="give samples=" if samples is None else ""
+    )
 
 
 def _pair(

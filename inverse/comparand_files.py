@@ -53,14 +53,14 @@ class Pairing:
         predictions: Those without a truth.
         truths: Those without a prediction.
         ratio: Scale factor of a run's operator, if it has one.
-        samples: Whether there are samples of the posterior.
+        no_samples: Why there are no samples of the posterior to score; "" where there are.
     """
 
     groups: tuple[Group, ...]
     predictions: tuple[str, ...] = ()
     truths: tuple[str, ...] = ()
     ratio: float | None = None
-    samples: bool = False
+    no_samples: str = "only a run folder has them"
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,20 @@ def pairs_of_run(run: RunFolder, truth: Path, beside: Mapping[str, Path]) -> Pai
         tuple(item for item in rows if item not in found),
         alone,
         ratio=float(factor) if isinstance(factor, int | float) else None,
-        samples=True,
+        no_samples=_no_samples(run, next(iter(found))),
     )
+
+
+def _no_samples(run: RunFolder, item: str) -> str:
+    """Why the samples of a run cannot be compared with truths; "" where they can."""
+    if _complex(run):
+        return "those of raw k-space are complex images, the truth is a magnitude"
+    import h5py
+
+    path = run.path / "items" / item / "posterior.h5"
+    if h5py.is_hdf5(path) and "samples" not in run.kept(item, ["samples"]).arrays:
+        return "the run kept none: restore with --keep samples,mean,std"
+    return ""
 
 
 def _file_of(item: str, restored: str) -> str:

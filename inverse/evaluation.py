@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Table", "evaluate"]
 
-NEEDS_SAMPLES = "needs samples of the posterior, which only a run folder has"
-
 
 def evaluate(
     prediction: Any,
@@ -85,8 +83,7 @@ def evaluate(
         from inverse.comparand_arrays import pairs_of_arrays
 
         paired, strict = pairs_of_arrays(prediction, truth, beside, samples, items), True
-    have = {*beside} | ({"samples"} if paired.samples else set())
-    names, left_out = _chosen(metrics, how, have)
+    names, left_out = _chosen(metrics, how, set(beside), paired.no_samples)
     settings = Settings(data_range, crop, paired.ratio if scale is None else scale)
     return _compared(paired, how, names, settings, left_out=left_out, strict=strict)
 
@@ -101,7 +98,7 @@ def _paired(prediction: Path, truth: Path, beside: Mapping[str, Path]) -> Pairin
 
 
 def _chosen(
-    wanted: Sequence[str] | str | None, how: Protocol, have: set[str]
+    wanted: Sequence[str] | str | None, how: Protocol, have: set[str], no_samples: str
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """The metrics to compute; of ``all`` also those that cannot be, with the reason.
 
@@ -112,22 +109,26 @@ def _chosen(
     if "all" not in names:
         for name in names:
             metric(name)
-            reason, hint = _refused(name, how, have)
+            reason, hint = _refused(name, how, have, no_samples)
             if reason:
                 raise UsageError(reason, hint)
         return tuple(dict.fromkeys(names)), {}
     possible = how.metrics or tuple(all_metrics())
-    refused = {name: _refused(name, how, have) for name in possible}
+    refused = {name: _refused(name, how, have, no_samples) for name in possible}
     left_out = {name: f"{reason}; {hint}" if hint else reason for name, (reason, hint) in refused.items() if reason}
     return tuple(name for name in possible if name not in left_out), left_out
 
 
-def _refused(name: str, how: Protocol, have: set[str]) -> tuple[str, str]:
+def _refused(name: str, how: Protocol, have: set[str], no_samples: str) -> tuple[str, str]:
+    """Why a metric cannot be computed of what is given, and what to do about it."""
     one = metric(name)
     if how.metrics and name not in how.metrics:
         return f"the protocol {how.name} does not define {name}", f"it defines {', '.join(how.metrics)}"
-    if one.kind == "samples" and "samples" not in have:
-        return f"{name} {NEEDS_SAMPLES}", "give the folder of -o of 'inverse restore'"
+    if one.kind == "samples" and no_samples:
+        return (
+            f"{name} needs samples of the posterior: {no_samples}",
+            "leave it out, or give the run folder of -o of 'inverse restore'",
+        )
     lacks = [role for role in ({"qnr": ("ms", "pan"), "d-lambda": ("ms",)}.get(name, ())) if role not in have]
     if lacks:
         what = {"ms": "the multispectral image of low resolution", "pan": "the panchromatic image"}

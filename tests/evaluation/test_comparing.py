@@ -139,6 +139,11 @@ def test_a_run_folder_is_evaluated_with_its_samples(runs: Any) -> None:
     for row in table_.rows:
         assert row["psnr"] == pytest.approx(20 * np.log10(255 / 8), abs=1e-3)
         assert row["crps"] == pytest.approx(8 / 255 / np.sqrt(np.pi) * (np.sqrt(2) - 1), rel=0.15)
+    arrays = {"mean": np.zeros((3, 18, 20), np.float32)}
+    write_hdf5(one / "items" / "a.png" / "posterior.h5", arrays, {"": {"span": (0.0, 1.0)}})
+    with pytest.raises(UsageError, match="kept none"):
+        evaluate(one, truth, metrics=["crps"])
+    assert "kept none" in evaluate(one, truth, metrics="all").left_out["energy"]
     (one / "items" / "a.png" / "posterior.h5").unlink()
     broken = evaluate(one, truth, metrics=["psnr", "crps"])
     assert [failure.item for failure in broken.failures] == ["a.png"]
