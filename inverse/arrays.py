@@ -63,7 +63,7 @@ def measurements(array: Any, data: Data, *, device: str | None = None) -> tuple[
     return made, span
 
 
-def _planes(array: Any) -> NDArray[Any] | np.ma.MaskedArray[Any, Any]:
+def _planes(array: Any) -> Any:
     """(B, C, ...) of the array's own values."""
     import torch
 
@@ -91,12 +91,10 @@ def _planes(array: Any) -> NDArray[Any] | np.ma.MaskedArray[Any, Any]:
     return np.moveaxis(found, -1, 1)
 
 
-def _scaled(
-    planes: NDArray[Any] | np.ma.MaskedArray[Any, Any], data: Data
-) -> tuple[NDArray[Any], NDArray[np.bool_] | None, Span | None]:
+def _scaled(planes: Any, data: Data) -> tuple[NDArray[Any], NDArray[np.bool_] | None, Span | None]:
     """Data units, where there is a value (None: everywhere), and the values that became 0 and 1."""
-    masked = ~np.ma.getmaskarray(planes) if isinstance(planes, np.ma.MaskedArray) else None
-    values = np.ascontiguousarray(np.ma.getdata(planes))
+    masked: NDArray[np.bool_] | None = ~np.ma.getmaskarray(planes) if isinstance(planes, np.ma.MaskedArray) else None
+    values: NDArray[Any] = np.ascontiguousarray(np.ma.getdata(planes))
     if values.dtype.kind == "c":
         if masked is not None or not np.isfinite(values).all():
             raise InputError("k-space with values that are missing or not finite", "lines that were not measured are 0")
@@ -113,10 +111,10 @@ def _scaled(
         raise InputError("no pixel of the array holds a value", "NaN is taken as unobserved")
     span = _span(values, valid, data)
     dtype = np.float64 if values.dtype == np.float64 else np.float32
-    unit = values.astype(dtype)
+    unit: NDArray[Any] = values.astype(dtype)
     if span is not None:
-        low, high = (np.asarray(end, dtype).reshape(-1, 1, 1) for end in span)
-        unit = (unit - low) / (high - low)
+        ends: list[Any] = [np.asarray(end, dtype).reshape(-1, 1, 1) for end in span]
+        unit = (unit - ends[0]) / (ends[1] - ends[0])
     return unit if valid is None else np.where(valid, unit, 0), valid, span
 
 

@@ -189,10 +189,10 @@ class _Work:
         from inverse.io.nodata import filled_by, still_valid
         from inverse.restoration import restore_array
 
-        valid = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
+        valid: Any = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
         if self.nodata is not None and not np.isnan(self.nodata):
             valid &= values != self.nodata
-        shape = self.result_shape(values.shape)  # type: ignore[arg-type]
+        shape = self.result_shape(values.shape)
         if not valid.any():
             return np.full((len(self.names), *shape), np.nan, np.float32)
         post = restore_array(
