@@ -272,7 +272,7 @@ def test_all_is_what_can_be_computed(pair: Any, monkeypatch: Any, tmp_path: Path
     assert "--ms" in table.left_out["d-lambda"]
     assert "alexnet" in table.left_out["lpips"]
     assert "176 pixels" in table.rows[0]["note"]
-    with pytest.raises(UsageError, match="only a run folder"):
+    with pytest.raises(UsageError, match="needs samples of the posterior"):
         evaluate(*pair, metrics=["crps"])
     draws = torch.from_numpy(np.stack([pair[0], pair[1], pair[1]])).permute(0, 3, 1, 2)[:, None].float() / 255
     tensors = (torch.from_numpy(x).permute(2, 0, 1).float() / 255 for x in pair)
