@@ -42,7 +42,8 @@ ASSUMES = (
     "statements are about the share of an image's values and an average over images, not about every pixel of every image",
 )
 MEANING = {
-    "std": "root mean square error of the restored mean to expect where the sampler's standard deviation is raw; between knots log-linear, beyond them in proportion",
+    "std": "root mean square error of the restored mean to expect where the sampler's standard deviation is raw; between knots log-linear, "
+    "beyond them in proportion",
     "intervals": "mean +- factor * calibrated std; factors are applied: point estimates, so that intervals hold level on average over images",
     "factors_guaranteed": "conformal risk control (arXiv 2208.02814): of a new exchangeable image at most 1 - level of the values are outside, in expectation; "
     "null: too few images. Not applied: at these numbers of images it is conservative by about 1 / n",
@@ -61,7 +62,7 @@ class Licence(_Part):
     method: dict[str, Any]
     prior: str
     prior_sha256: str
-    samples: int = Field(ge=2)
+    samples: int = Field(ge=1)
     data: dict[str, Any]
 
 

@@ -153,3 +153,10 @@ def test_names_are_for_arrays(array: np.ndarray, tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", array)
     with pytest.raises(UsageError, match="items"):
         inverse.restore(RECIPE, tmp_path / "a.tif", out=tmp_path / "run", items=["x"])  # type: ignore[call-overload]
+
+
+def test_one_sample_of_a_recipe_that_has_a_calibration() -> None:
+    post = inverse.restore(
+        "deblur", np.full((40, 40), 0.5), samples=1, overrides=["method.steps=1", "noise.sigma=0.05"]
+    )
+    assert post.samples.shape == (1, 1, 1, 40, 40)

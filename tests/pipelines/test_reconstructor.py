@@ -11,6 +11,7 @@ import matplotlib
 import pytest
 import torch
 from deepinv.loss.metric import PSNR, SSIM
+from matplotlib import pyplot
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -187,13 +188,11 @@ def test_inference_mode_does_not_stop_methods_that_differentiate(images: Tensor,
     assert torch.equal(inside, model(y.clone(), physics))
 
 
-def test_deepinv_plots_and_measures_its_output(
-    images: Tensor, physics: Any, model: inverse.Reconstructor, tmp_path: Path
-) -> None:
+def test_deepinv_plots_and_measures_its_output(images: Tensor, physics: Any, model: inverse.Reconstructor) -> None:
     y = inverse.simulate(images[:2], physics)
     post = model.posterior(y, physics)
     assert SSIM()(post.mean, images[:2]).shape == (2,)
-    deepinv.utils.plot(
-        {"mean": post.mean, "deviation": post.std, "measured": y}, show=False, close=True, save_fn=tmp_path / "plot.png"
-    )
-    assert (tmp_path / "plot.png").stat().st_size > 5000
+    shown = {"mean": post.mean, "deviation": post.std, "measured": y}
+    figure = deepinv.utils.plot(shown, show=False, return_fig=True)
+    assert [axis.get_title() for axis in figure.axes[:3]] == list(shown)
+    pyplot.close(figure)
