@@ -26,6 +26,7 @@ from inverse.report_charts import charts
 from inverse.report_facts import item_facts, provenance, summary
 from inverse.report_images import LEVELS, UNOBSERVED, bars
 from inverse.report_items import DETAILS, Detail, Subject, panels, thumbnail
+from inverse.report_maps import maps
 from inverse.report_rows import Verdicts
 from inverse.run_folder import RunFolder
 from inverse.store import read_json, write_bytes
@@ -128,10 +129,7 @@ class _Page:
             "items": listed,
             "orderedBy": self.verdicts.ordered_by,
             "metrics": [
-                {
-                    "name": name, "unit": known[name].unit if name in known else "", "higher": self.verdicts.better[name],
-                    "definition": facts["metrics"][name],
-                }
+                {"name": name, "unit": known[name].unit if name in known else "", "definition": facts["metrics"][name]}
                 for name in self.verdicts.metrics
             ],
             "bars": bars(),
@@ -203,7 +201,7 @@ class _Page:
         for detail in DETAILS:
             if detail.pixels_of(side) * rate > share - text and detail is not DETAILS[-1]:
                 continue
-            shown = panels(subject, detail)
+            shown = panels(subject, detail) | {"maps": maps(subject, detail)}
             shown["reduced"] = said + self._reduced(item, side, detail)
             block = _block(name, told | shown)
             rate = max((len(block) - text) / max(detail.pixels_of(side), 1), 0.01)

@@ -166,7 +166,7 @@ def _scores(verdicts: Verdicts, row: Row) -> list[dict[str, Any]]:
 
 def _calibrated(calibration: Mapping[str, Any], item: str) -> list[tuple[str, float]]:
     """The numbers that ``calibration.json`` holds of an item."""
-    own = next((entry for entry in calibration.get("per_item", ()) if entry.get("item") == item), {})
+    own: Mapping[str, Any] = next((entry for entry in calibration.get("per_item", ()) if entry.get("item") == item), {})
     return [(str(name), float(value)) for name, value in own.items() if isinstance(value, int | float)]
 
 

@@ -121,7 +121,7 @@ def picture_url(
     pixels = np.rint(255 * np.nan_to_num(np.clip(scaled, 0, 1))).astype(np.uint8)
     pixels = np.moveaxis(np.broadcast_to(pixels, (3, *pixels.shape[1:])), 0, -1)
     if observed is not None:
-        pixels = np.where(np.asarray(observed)[..., None] > 0, pixels, np.uint8(UNOBSERVED))
+        pixels = np.where(np.asarray(observed)[..., None] > 0, pixels, np.asarray(UNOBSERVED, dtype=np.uint8))
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     height, width = fitted(pixels.shape[:2], side)
     if (height, width) != pixels.shape[:2]:
@@ -141,8 +141,8 @@ def map_url(values: Values, scale: Scale, *, side: int, observed: NDArray[Any] |
     inside = np.ones(values.shape, dtype=bool) if observed is None else np.asarray(observed) > 0
     beyond = (values < scale.low - slack) | (values > scale.high + slack)
     shown, seen = _shrunk(values * inside, side), _shrunk(inside.astype(np.float32), side)
-    shown = shown / np.maximum(seen, 1e-6)
-    index = np.rint((LEVELS - 1) * np.clip((shown - scale.low) / (scale.high - scale.low), 0, 1)).astype(np.uint8)
+    part = (shown / np.maximum(seen, 1e-6) - scale.low) / (scale.high - scale.low)
+    index = np.rint((LEVELS - 1) * np.clip(part, 0, 1)).astype(np.uint8)
     palette = _palette(scale.colours)
     if observed is not None:
         index[seen <= 0] = LEVELS

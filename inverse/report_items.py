@@ -1,4 +1,4 @@
-"""What the report shows of one item: its pictures, maps and samples, as plain data for the page.
+"""What the report shows of one item: its pictures and samples, as plain data for the page.
 
 Everything is computed from ``posterior.h5``; what a run did not keep is left out. Images of complex values appear as magnitude and phase, scenes of many bands as
 three of them, named. `Detail` is the resolution rule: the page has a budget, so the items of a large run are shown smaller (`inverse.report`).
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inverse.light import encode
-from inverse.report_images import Scale, Window, fitted, map_url, picture_url, ticks, window_of
+from inverse.report_images import Window, fitted, picture_url, window_of
 
 if TYPE_CHECKING:
     from inverse.run_folder import Kept, RunFolder
@@ -24,8 +24,6 @@ __all__ = ["DETAILS", "Detail", "Subject", "panels", "thumbnail"]
 Values = NDArray[np.floating[Any]]
 
 THUMBNAIL = 72
-FAINT = 0.05
-"""Share of the largest magnitude below which a phase means nothing."""
 COMPLEX = ("mri", "mri-radial")
 """Operators whose unknown is a complex image in two real channels."""
 
@@ -173,10 +171,10 @@ def thumbnail(subject: Subject) -> str:
 
 
 def panels(subject: Subject, detail: Detail) -> dict[str, Any]:
-    """All the page shows of an item, at a resolution."""
+    """The pictures and samples of an item at a resolution, and what its values are."""
     image = subject.image
     if image is None or image.ndim != 3:
-        return {"pictures": [], "maps": [], "samples": None}
+        return {"pictures": [], "samples": None}
     return {
         "height": image.shape[1],
         "width": image.shape[2],
@@ -184,7 +182,6 @@ def panels(subject: Subject, detail: Detail) -> dict[str, Any]:
         "bands": _bands_in_words(subject),
         "units": _units_in_words(subject),
         "pictures": _pictures(subject, detail),
-        "maps": _maps(subject, detail) if detail.map else [],
         "samples": _samples(subject, detail),
     }
 
@@ -248,101 +245,6 @@ def _pictures(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
             }
         )
     return pictures
-
-
-def _maps(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
-    arrays, image = subject.kept.arrays, subject.image
-    assert image is not None
-    found = []
-    error = None
-    if subject.truth is not None:
-        error = subject.averaged(image - subject.truth)
-    spread = subject.averaged(arrays["std"]) if "std" in arrays else None
-    both = [values for values in (spread, error) if values is not None]
-    scale = Scale(0.0, max(Scale.positive(values).high for values in both), "magma") if both else None
-    if spread is not None and scale is not None:
-        found.append(_map("std", "Uncertainty", "posterior standard deviation", "data units", spread, scale, detail))
-    if error is not None and scale is not None:
-        says = "distance of the posterior mean from the truth, on the scale of the uncertainty"
-        found.append(_map("error", "Error", says, "data units", error, scale, detail))
-    if "data_share" in arrays:
-        values = arrays["data_share"].mean(0)
-        says = "1: decided by the measurement; 0: by the prior"
-        found.append(_map("data_share", "Data share", says, "", values, Scale(0.0, 1.0, "viridis"), detail))
-    if "invented" in arrays:
-        values = subject.visible(arrays["invented"])[0] if subject.complex else arrays["invented"].mean(0)
-        scale = Scale.positive(values) if subject.complex else Scale.signed(values)
-        says = "the part of the image that the data do not determine: what the prior added"
-        found.append(_map("invented", "Invented", says, "data units", values, scale, detail))
-    if "residual" in arrays and arrays["residual"].ndim == 3:
-        found.append(_residual(subject, detail))
-    if subject.complex:
-        found.append(_phase(image, detail))
-    if "r_hat" in arrays:
-        values = arrays["r_hat"].max(0)
-        scale = Scale.positive(values, colours="viridis", low=1.0)
-        found.append(_map("r_hat", "R-hat", "1 where the chains have mixed", "", values, scale, detail))
-    if "ess" in arrays:
-        values = arrays["ess"].min(0)
-        says = "independent draws that the chains are worth"
-        scale = Scale.positive(values, colours="viridis")
-        found.append(_map("ess", "Effective sample size", says, "draws", values, scale, detail))
-    return found
-
-
-def _phase(image: Values, detail: Detail) -> dict[str, Any]:
-    size = np.hypot(image[0], image[1])
-    clear = size > FAINT * np.percentile(size, 99)
-    angle = np.degrees(np.arctan2(image[1], image[0]))
-    says = f"of the restored image; flat where its magnitude is under {100 * FAINT:.0f} % of the largest"
-    scale = Scale(-180.0, 180.0, "twilight_shifted")
-    return _map("phase", "Phase", says, "degrees", angle, scale, detail, observed=clear)
-
-
-def _residual(subject: Subject, detail: Detail) -> dict[str, Any]:
-    residual = subject.kept.arrays["residual"]
-    if subject.complex:
-        says, measured = (
-            "what is left of the raw data, root mean square over coils; about 1 where it is noise",
-            residual[0] != 0,
-        )
-        scale = Scale.positive(residual[0][measured]) if measured.any() else Scale(0.0, 1.0, "magma")
-        return _map("residual", "Residual", says, "noise std", residual[0], scale, detail, observed=measured)
-    count = len(residual)
-    combined = residual.sum(0) / np.sqrt(count)
-    says = "measurement minus what the image predicts: noise without structure where the image explains it"
-    if count > 1:
-        says += f"; sum of {count} channels over root {count}"
-    scale = Scale(-4.0, 4.0, "RdBu_r")
-    observed = subject.observed
-    fits = observed is not None and observed.shape == combined.shape
-    return _map("residual", "Residual", says, "noise std", combined, scale, detail, observed=observed if fits else None)
-
-
-def _map(
-    name: str,
-    title: str,
-    says: str,
-    unit: str,
-    values: Values,
-    scale: Scale,
-    detail: Detail,
-    *,
-    observed: NDArray[Any] | None = None,
-) -> dict[str, Any]:
-    url, beyond = map_url(values, scale, side=detail.map, observed=observed)
-    seen = values if observed is None else values[observed > 0]
-    height, width = values.shape
-    numbers = (
-        f"mean {seen.mean():.3g}, from {seen.min():.3g} to {seen.max():.3g}{f' {unit}' if unit else ''}"
-        if seen.size
-        else "no values"
-    )
-    return {
-        "name": name, "title": title, "says": says, "unit": unit, "src": url, "height": height, "width": width,
-        "low": scale.low, "high": scale.high, "colours": scale.colours, "ticks": ticks(scale.low, scale.high), "numbers": numbers,
-        "beyond": f"{100 * beyond:.2g} % past the ends of the scale" if beyond > 5e-5 else "", "alt": f"Map: {title.lower()}, {says}: {numbers}",
-    }  # fmt: skip
 
 
 def _samples(subject: Subject, detail: Detail) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """What the report says of the items in words, and which of them is the worst.
 
-The order is by the first metric of the run where truths were given, else by how badly an item explains its measurement. Every fault is a sentence with its number.
+The order is by the first metric of the run that has a better end, where truths were given, else by how badly an item explains its measurement. Every fault is a
+sentence with its number.
 """
 
 from __future__ import annotations
@@ -48,12 +49,14 @@ class Verdicts:
     Attributes:
         rows: Of ``items.csv``, finished items only.
         metrics: Names of the metrics of the run's recipe, as far as they were computed.
-        better: Which of them are better when higher.
+        ranked: The first of them that has a better and a worse end; empty where there is none.
+        higher: Whether that one is better when higher.
     """
 
     rows: tuple[Row, ...]
     metrics: tuple[str, ...]
-    better: Mapping[str, bool]
+    ranked: str
+    higher: bool
 
     @classmethod
     def of(cls, rows: Sequence[Row], names: Sequence[str]) -> Verdicts:
@@ -62,13 +65,14 @@ class Verdicts:
 
         present = tuple(name for name in names if any(_number(row, name) is not None for row in rows))
         known = metrics()
-        better = {name: known[name].higher_is_better if name in known else True for name in present}
-        return cls(tuple(rows), present, better)
+        ends = {name: known[name].higher_is_better for name in present if name in known}
+        ranked = next((name for name, higher in ends.items() if higher is not None), "")
+        return cls(tuple(rows), present, ranked, bool(ends.get(ranked, True)))
 
     @cached_property
     def _scores(self) -> tuple[list[float], float, float]:
-        """Those of the first metric in order, their median, and their spread as a standard deviation."""
-        known = sorted(value for value in (_number(row, self.metrics[0]) for row in self.rows) if value is not None)
+        """Those of the ranked metric in order, their median, and their spread as a standard deviation."""
+        known = sorted(value for value in (_number(row, self.ranked) for row in self.rows) if value is not None)
         middle = statistics.median(known)
         return known, middle, 1.4826 * statistics.median([abs(value - middle) for value in known])
 
@@ -80,30 +84,29 @@ class Verdicts:
     @property
     def ordered_by(self) -> str:
         """What the order is by, in words."""
-        if self.metrics:
-            name = self.metrics[0]
-            return f"{'lowest' if self.better[name] else 'highest'} {name.upper()} first"
+        if self.ranked:
+            return f"{'lowest' if self.higher else 'highest'} {self.ranked.upper()} first"
         return "what explains its measurement worst first"
 
     def _badness(self, row: Row) -> tuple[Any, ...]:
-        score = _number(row, self.metrics[0]) if self.metrics else None
+        score = _number(row, self.ranked)
         misfit = float(row.get("misfit", math.nan))
         away = abs(math.log(misfit)) if math.isfinite(misfit) and misfit > 0 else math.inf
         levels = [fault.level for fault in self.faults(row, relative=False)]
         trouble = (-levels.count("bad"), -levels.count("doubt"), -away, float(row.get("data_share", 0.0)))
         if score is None:
             return (1, 0.0, *trouble, str(row["item"]))
-        return (0, score if self.better[self.metrics[0]] else -score, *trouble, str(row["item"]))
+        return (0, score if self.higher else -score, *trouble, str(row["item"]))
 
     def place(self, row: Row) -> str:
-        """Where an item stands in the run by the first metric; empty without truth."""
-        score = _number(row, self.metrics[0]) if self.metrics else None
+        """Where an item stands in the run by the ranked metric; empty without truth."""
+        score = _number(row, self.ranked)
         if score is None or len(self.rows) < 2:
             return ""
-        name = self.metrics[0]
+        name = self.ranked
         known, middle, _ = self._scores
         below, above = bisect_left(known, score), len(known) - bisect_right(known, score)
-        worse = below if self.better[name] else above
+        worse = below if self.higher else above
         rank = "worst" if worse == 0 else "best" if worse == len(known) - 1 else f"number {worse + 1} from below"
         return f"{rank} of {len(known)} by {name.upper()}: {score:.4g}, median of the run {middle:.4g}"
 
@@ -142,16 +145,16 @@ class Verdicts:
         return sorted(found, key=lambda fault: ranks.index(fault.level))
 
     def _low_scores(self, row: Row) -> list[Fault]:
-        score = _number(row, self.metrics[0]) if self.metrics else None
+        score = _number(row, self.ranked)
         if score is None:
             return []
-        name = self.metrics[0]
+        name = self.ranked
         known, middle, spread = self._scores
-        away = middle - score if self.better[name] else score - middle
+        away = middle - score if self.higher else score - middle
         if len(known) < 3 or away <= OUTLIER * spread or away <= 0:
             return []
         sentence = f"{name.upper()} {score:.4g} is far from the others: their median is {middle:.4g}"
-        return [Fault("doubt", f"{'low' if self.better[name] else 'high'} {name.upper()}", sentence)]
+        return [Fault("doubt", f"{'low' if self.higher else 'high'} {name.upper()}", sentence)]
 
     @property
     def summary(self) -> list[str]:
