@@ -107,6 +107,7 @@ def _report(done: Run) -> list[str]:
         lines += [intervals] if (intervals := _intervals(done)) else []
         lines.append(f"uncertainty  {done.out / 'std'}")
         lines.append(f"figures      {done.out / 'items'}")
+        lines.append(f"next: inverse report {done.out}")
     if done.failures:
         lines.append(f"failed       {len(done.failures)}, see {done.out / 'failures.csv'}")
     if done.pending:
