@@ -18,6 +18,14 @@ __all__ = ["calibration_in_words", "item_facts", "provenance", "summary"]
 
 Row = Mapping[str, Any]
 
+_CALIBRATED = {
+    "coverage90": "share of the truth in 90 % intervals (0.9 expected)",
+    "stretch90": "factor that the std is too small by for them (1 expected)",
+    "z_std": "standard deviation of the truth's normal scores (1 expected)",
+    "rmse": "root mean square error, data units",
+    "misfit": "misfit (1 expected)",
+}
+
 
 def summary(folder: RunFolder, verdicts: Verdicts) -> str:
     """The top of the page: how many, how well, what failed and why."""
@@ -76,16 +84,13 @@ def _failures(failures: Sequence[Row]) -> str:
 
 def calibration_in_words(folder: RunFolder) -> str:
     """Whether the run's intervals were recalibrated, and whether they were checked against truths."""
-    applied = folder.facts.get("calibration")
-    count = sum(bool(row.get("calibrated")) for row in folder.done)
-    if applied or count:
-        named = applied.get("name") or applied.get("file") if isinstance(applied, Mapping) else applied
-        by = f" by {Path(str(named)).name}" if named else ""
-        told = f"the uncertainties of this run were recalibrated{by}" + (
-            f" in {count} of {len(folder.done)} items" if count else ""
-        )
+    known = folder.facts.get("calibration") or {}
+    if known.get("applied"):
+        told = f"the uncertainties are recalibrated by {Path(str(known['file'])).name}: {known['says']}"
+    elif known.get("says"):
+        told = str(known["says"])
     else:
-        told = "the uncertainties of this run are the sampler's own, not recalibrated"
+        told = "the uncertainties are the sampler's own, not recalibrated"
     if (folder.path / "calibration.json").is_file():
         return f"{told}; how they compare with truths is below, under Calibration"
     return f"{told}; 'inverse calibrate RUN TRUTH' compares them with truths"
@@ -140,7 +145,7 @@ def item_facts(folder: RunFolder, verdicts: Verdicts, row: Row, calibration: Map
         ("Input", f"sha256 {facts['inputs'][item]}" if item in facts.get("inputs", {}) else ""),
         ("Restored file", str(row.get("restored", ""))),
         ("Restored file is", f"sha256 {row['sha256']}" if row.get("sha256") else ""),
-        ("Intervals", "recalibrated" if row.get("calibrated") else "the sampler's own, not recalibrated"),
+        ("Intervals", str((facts.get("calibration") or {}).get("says") or "the sampler's own, not recalibrated")),
     ]
     return {
         "item": item,
@@ -167,7 +172,7 @@ def _scores(verdicts: Verdicts, row: Row) -> list[dict[str, Any]]:
 def _calibrated(calibration: Mapping[str, Any], item: str) -> list[tuple[str, float]]:
     """The numbers that ``calibration.json`` holds of an item."""
     own: Mapping[str, Any] = next((entry for entry in calibration.get("per_item", ()) if entry.get("item") == item), {})
-    return [(str(name), float(value)) for name, value in own.items() if isinstance(value, int | float)]
+    return [(_CALIBRATED.get(name, str(name)), float(v)) for name, v in own.items() if isinstance(v, int | float)]
 
 
 def _sentence(text: str) -> str:

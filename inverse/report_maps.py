@@ -33,7 +33,8 @@ def maps(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
     both = [values for values in (spread, error) if values is not None]
     scale = Scale(0.0, max(Scale.positive(values).high for values in both), "magma") if both else None
     if spread is not None and scale is not None:
-        found.append(_map("std", "Uncertainty", "posterior standard deviation", "data units", spread, scale, detail))
+        says = "posterior standard deviation" + (", recalibrated" if "calibration" in subject.kept.attributes else "")
+        found.append(_map("std", "Uncertainty", says, "data units", spread, scale, detail))
     if error is not None and scale is not None:
         says = "distance of the posterior mean from the truth, on the scale of the uncertainty"
         found.append(_map("error", "Error", says, "data units", error, scale, detail))

@@ -19,7 +19,9 @@ from inverse.words import doubtful, evidence, misfit_in_words
 __all__ = ["Fault", "Verdicts", "cost_in_words"]
 
 LOW, HIGH = 0.85, 0.95
-"""Share of truths in 90 % intervals past which they are called too narrow or too wide."""
+"""Shares of the truth in an item's 90 % intervals past which they are called too narrow or too wide."""
+RUN_LOW, RUN_HIGH = 0.88, 0.92
+"""The same for the mean over a run, which varies less."""
 CLIPPED = 0.01
 OUTLIER = 2.0
 """Standard deviations below the median of the run at which a score is called low."""
@@ -178,7 +180,7 @@ class Verdicts:
         covers = [value for value in (_number(row, "coverage90") for row in rows) if value is not None]
         if covers:
             cover = statistics.fmean(covers)
-            word = "too narrow" if cover < LOW else "too wide" if cover > HIGH else "as they should"
+            word = "too narrow" if cover < RUN_LOW else "too wide" if cover > RUN_HIGH else "as they should"
             lines.append(f"the 90 % intervals hold {100 * cover:.0f} % of the true values: {word}")
         if doubted and len(rows) > 1:
             lines.append(f"something speaks against {len(doubted)} of {len(rows)}: their badges name it")

@@ -13,7 +13,9 @@ __all__ = ["report"]
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The page; default RUN/report.html.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The page; default RUN/report.html."
+)
 @options.truth
 @click.option(
     "--figures",
@@ -21,7 +23,12 @@ __all__ = ["report"]
     help="Also draw a figure of each item, and of the calibration, into RUN/figures.",
 )
 @click.option(
-    "--max-mb", type=click.FloatRange(min=1), default=28.0, show_default=True, metavar="N", help="Size to keep the page under."
+    "--max-mb",
+    type=click.FloatRange(min=1),
+    default=28.0,
+    show_default=True,
+    metavar="N",
+    help="Size to keep the page under.",
 )
 @options.overwrite
 def report(

@@ -164,7 +164,7 @@ function ranks(data) {
   });
   if (data.expected) node.append(svg('path', { class: 'reference', d: `M${at.x(0)} ${at.y(data.expected)}H${at.x(data.counts.length)}` }));
   const entries = [['first', 'this run'], ['reference', 'expected'], ...(data.band ? [['second', 'what chance allows']] : [])];
-  return chart('Ranks (simulation-based calibration)', node, entries, says);
+  return chart('Ranks of the truth', node, entries, says);
 }
 
 function spreadSkill(data) {

@@ -113,7 +113,10 @@ function calibration() {
     const band = data.coverage_low?.length ? [data.coverage_low, data.coverage_high] : null;
     figures.push(shares('Coverage of intervals', data.levels, data.coverage, band, 'content of the interval', 'under the line the intervals are too narrow, above it too wide; band: what these items leave open'));
   }
-  if (data.tarp?.levels?.length) figures.push(shares('TARP', data.tarp.levels, data.tarp.coverage, null, 'credibility level', 'the same for whole images: distances to random reference points'));
+  if (data.tarp?.levels?.length) {
+    const band = data.tarp.coverage_low?.length ? [data.tarp.coverage_low, data.tarp.coverage_high] : null;
+    figures.push(shares('TARP', data.tarp.levels, data.tarp.coverage, band, 'credibility level', 'the same for many values at once: distances to random reference points'));
+  }
   if (data.sbc?.counts?.length) figures.push(ranks(data.sbc));
   if (data.spread_skill?.spread?.length) figures.push(spreadSkill(data.spread_skill));
   const says = (data.says ?? []).map((text) => el('li', {}, sentence(text)));

@@ -142,15 +142,25 @@ def test_calibration_is_shown_where_it_is(copied):
     assert shown["coverage"] == CALIBRATION["coverage"]
     assert "per_item" not in shown
     number = next(i for i, entry in enumerate(blocks(text)["run"]["items"]) if entry["item"] == "a.png")
-    assert blocks(text)[f"item-{number}"]["calibration"] == [["coverage90", 0.77]]
+    assert blocks(text)[f"item-{number}"]["calibration"] == [
+        ["share of the truth in 90 % intervals (0.9 expected)", 0.77]
+    ]
 
 
-def test_the_page_says_that_a_run_was_recalibrated(copied):
+@pytest.mark.parametrize("applied", [True, False])
+def test_the_page_says_whether_a_run_was_recalibrated(copied, applied):
+    says = (
+        "90 % intervals recalibrated on 7 images" if applied else "intervals are not recalibrated: it is of 4 samples"
+    )
     facts = json.loads((copied / "run.json").read_text())
-    (copied / "run.json").write_text(json.dumps(facts | {"calibration": {"name": "deblur-photo"}}))
+    known = {"file": "calibrations/deblur.json", "applied": applied, "says": says}
+    (copied / "run.json").write_text(json.dumps(facts | {"calibration": known}))
     text = write_report(copied).read_text()
-    assert "were recalibrated by deblur-photo" in text
-    assert "own, not recalibrated" not in re.sub(r"<script.*?</script>", "", text, flags=re.S)
+    shown = re.sub(r"<script.*?</script>", "", text, flags=re.S).lower()
+    assert says.lower() in shown
+    assert ("recalibrated by deblur.json" in shown) == applied
+    assert "own, not recalibrated" not in shown
+    assert ["Intervals", says] in blocks(text)["item-0"]["made"]
 
 
 def test_what_a_run_did_not_keep_is_left_out(copied):
