@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +71,9 @@ class Task:
     alone: bool = False
 
 
-def _pairs(operators: Sequence[tuple[str, ...]], levels: Sequence[float], *, told: bool = False) -> tuple[Condition, ...]:
+def _pairs(
+    operators: Sequence[tuple[str, ...]], levels: Sequence[float], *, told: bool = False
+) -> tuple[Condition, ...]:
     """Operators with noise levels, one by one; ``told``: the restoration is given the level."""
     return tuple(
         Condition((*ops, f"noise.sigma={level}")) if told else Condition(ops, (f"noise.sigma={level}",))
@@ -184,7 +185,10 @@ def _scenes(side: int) -> Callable[[Path], list[Crop]]:
     return lambda data: scenes(data, side, each=2)
 
 
-_MOTION = [(f"operator.length={length}", f"operator.angle={angle}") for length, angle in ((9, 0), (15, 30), (15, 0), (21, 60), (11, 120), (15, 90))]
+_MOTION = [
+    (f"operator.length={length}", f"operator.angle={angle}")
+    for length, angle in ((9, 0), (15, 30), (15, 0), (21, 60), (11, 120), (15, 90))
+]
 _LINES = [
     ("operator.pattern=equispaced", f"operator.acceleration={factor}", f"operator.center_lines={lines}")
     for factor, lines in ((4, 20), (3, 16), (6, 20))
@@ -193,14 +197,20 @@ _PHOTO, _SCENE = "test photographs of CBSD68 and Set14", "RSSCN7 at half size, N
 _BRAIN = "T1-weighted brain slices at half their resolution with smooth phase"
 
 TASKS = {
-    "deblur": Task(_photos(112), _pairs(_each("sigma", 2.0, 1.5, 1.0, 2.0, 3.0, 1.5), (0.02, 0.01, 0.02, 0.05, 0.01, 0.05)), _PHOTO, "blur 1 to 3 pixels, noise 0.01 to 0.05"),
+    "deblur": Task(
+        _photos(112), _pairs(_each("sigma", 2.0, 1.5, 1.0, 2.0, 3.0, 1.5), (0.02, 0.01, 0.02, 0.05, 0.01, 0.05)),
+        _PHOTO, "blur 1 to 3 pixels, noise 0.01 to 0.05",
+    ),
     "inpaint": Task(
         _photos(96), _pairs([(f"operator.missing={share}", f"operator.seed={seed}") for seed, share in enumerate((0.7, 0.5, 0.9, 0.7))], (0.02, 0.01, 0.02, 0.05)),
         _PHOTO, "50 to 90 % missing, noise 0.01 to 0.05",
     ),
     "super-resolution": Task(_photos(120), _pairs(_each("factor", 4, 2, 3, 4), (0.02, 0.01, 0.005, 0.05)), _PHOTO, "factors 2 to 4, noise 0.005 to 0.05"),
     "denoise": Task(_photos(80), _pairs([()] * 4, (0.02, 0.05, 0.1, 0.2)), _PHOTO, "noise 0.02 to 0.2"),
-    "deblur-motion": Task(_photos(96), _pairs(_MOTION, (0.02, 0.01, 0.05, 0.02, 0.05, 0.01)), _PHOTO, "lengths 9 to 21 pixels in five directions, noise 0.01 to 0.05"),
+    "deblur-motion": Task(
+        _photos(96), _pairs(_MOTION, (0.02, 0.01, 0.05, 0.02, 0.05, 0.01)),
+        _PHOTO, "lengths 9 to 21 pixels in five directions, noise 0.01 to 0.05",
+    ),
     "mri-multicoil": Task(
         brains, tuple(Condition(lines, (), (sigma, 8)) for lines, sigma in zip((*_LINES, _LINES[0]), (0.01, 0.02, 0.01, 0.04), strict=True)),
         _BRAIN + " and eight simulated coils", "3 to 6 times undersampled, noise 0.01 to 0.04 of white", _kspace,

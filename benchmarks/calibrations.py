@@ -4,8 +4,8 @@
     python benchmarks/calibrations.py --work RUNS deblur inpaint      some of them
     python benchmarks/calibrations.py --work RUNS --no-runs           fit and print from the runs that are there
 
-Writes recipes/calibrations/RECIPE.json and prints the table of docs/calibration.md: coverage of 90 % intervals on the check half as sampled and recalibrated, with 95 %
-bootstrap intervals over source images. What is simulated is in `calibration_runs.py`, the crops are in `calibration_crops.py`. No recipe's method or its
+Writes recipes/calibrations/RECIPE.json and prints the table of docs/calibration.md: coverage of 90 % intervals on the check half as sampled and recalibrated,
+with 95 % bootstrap intervals over source images. What is simulated is in `calibration_runs.py`, the crops are in `calibration_crops.py`. No recipe's method or its
 settings were chosen by these numbers.
 """
 
@@ -27,7 +27,7 @@ from inverse.run_folder import RunFolder
 from inverse.store import write_bytes
 
 SPLIT = "by source image: sources sorted by roughness and dealt out A B B A; no source is in both halves"
-SAID = "crops of {images}; {count} of {sources} source images for the fit"
+SAID = "crops, restored {height} x {width}, of {images}; {count} of {sources} source images for the fit"
 
 
 def source(item: str) -> str:
@@ -49,7 +49,10 @@ def made(recipe: str, folders: Iterator[tuple[Path, Path]]) -> CalibrationFile:
         raise InputError(f"{recipe}: no finished run")
     fit, check = (halves[half] for half in HALVES)
     clusters = [source(one.item) for one in fit], [source(one.item) for one in check]
-    said = SAID.format(images=TASKS[recipe].images, count=len(fit), sources=len(set(clusters[0])))
+    height, width = fit[0].truth.shape[-2:]
+    said = SAID.format(
+        height=height, width=width, images=TASKS[recipe].images, count=len(fit), sources=len(set(clusters[0]))
+    )
     return make_file(
         last, (fit, check), noise=noise, truths=said, varied=TASKS[recipe].varied, split=SPLIT, clusters=clusters
     )
@@ -64,7 +67,8 @@ def finished(recipe: str, work: Path) -> Iterator[tuple[Path, Path]]:
 def row(recipe: str, made: CalibrationFile) -> str:
     """A line of the table."""
     before, after = made.before, made.after
-    assert before is not None and after is not None
+    assert before is not None
+    assert after is not None
 
     def share(check: Check) -> str:
         span = f" ({100 * (check.coverage90_low or 0):.1f} to {100 * (check.coverage90_high or 0):.1f})"
@@ -84,7 +88,9 @@ def row(recipe: str, made: CalibrationFile) -> str:
 @click.option("--table", is_flag=True, help="Only print the table of the files in OUT.")
 def main(recipes: tuple[str, ...], work: Path, data: Path, out: Path, do: bool, table: bool) -> None:
     """Make calibrations and print their table."""
-    print("| recipe | images, fit + check | 90 % intervals hold, as sampled | recalibrated | 50 % | CRC | per image | varied |")
+    print(
+        "| recipe | images, fit + check | 90 % intervals hold, as sampled | recalibrated | 50 % | CRC | per image | varied |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for recipe in recipes or tuple(TASKS):
         path = out / f"{recipe}.json"

@@ -258,7 +258,8 @@ def range_null(predictions: Sequence[Prediction]) -> dict[str, Any]:
     """Root mean square error and predicted error of the mean in what the data determine and in the rest; empty where neither R nor data share is known.
 
     Returns:
-        ``kind`` ("operator" or "data share"), and for ``range`` and ``null`` ``error``, ``spread``, ``ratio`` and its 95 % bootstrap interval over images ``low``, ``high``.
+        ``kind`` ("operator" or "data share"), and for ``range`` and ``null`` ``error``, ``spread``, ``ratio`` and
+        its 95 % bootstrap interval over images ``low``, ``high``.
     """
     if all(one.determine is not None and one.samples is not None for one in predictions):
         kind, found = "operator", [_by_operator(one) for one in predictions]
@@ -269,8 +270,16 @@ def range_null(predictions: Sequence[Prediction]) -> dict[str, Any]:
     result: dict[str, Any] = {"kind": kind}
     for name, squares in zip(("range", "null"), np.moveaxis(np.array(found), 1, 0), strict=True):
         error, spread = squares.mean(0)
-        ratio, (low, high) = (math.sqrt(error / spread), _ratio_interval(squares)) if spread > 0 else (math.nan, NOTHING)
-        result[name] = {"error": math.sqrt(error), "spread": math.sqrt(spread), "ratio": ratio, "low": low, "high": high}
+        ratio, (low, high) = (
+            (math.sqrt(error / spread), _ratio_interval(squares)) if spread > 0 else (math.nan, NOTHING)
+        )
+        result[name] = {
+            "error": math.sqrt(error),
+            "spread": math.sqrt(spread),
+            "ratio": ratio,
+            "low": low,
+            "high": high,
+        }
     return result
 
 
@@ -288,7 +297,8 @@ def _ratio_interval(squares: Array) -> tuple[float, float]:
 
 def _by_operator(one: Prediction) -> Array:
     """Mean squares (2, 2): range and null space, error and spread."""
-    assert one.determine is not None and one.samples is not None
+    assert one.determine is not None
+    assert one.samples is not None
 
     def split(image: Array) -> Array:
         determined = one.determine(image)  # type: ignore[misc]

@@ -2,7 +2,8 @@ r"""Recalibration: a standard deviation that is the error to expect, and interva
 
 1. The std. A monotone map :math:`g(s)`, the isotonic regression of :math:`(x - \bar s)^2` on s (root of it; pixels in bins of equal count, images of the same
    weight): ``g(std)`` is the root mean square error of the restored mean where the sampler said ``std``. Of few samples s is itself uncertain, which flattens g.
-2. Intervals :math:`\bar s \pm \lambda_L\, g(s)` for each level L, by the scores :math:`|x - \bar s| / g(s)`. Three factors for each level, and the file says which is which:
+2. Intervals :math:`\bar s \pm \lambda_L\, g(s)` for each level L, by the scores :math:`|x - \bar s| / g(s)`.
+   Three factors for each level, and the file says which is which:
 
    * ``factors``, applied: :math:`\hat R(\lambda) = 1 - L`, R-hat the share of values outside, mean of images. The point estimate: as likely to hold a little less
      than L as a little more.

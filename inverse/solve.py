@@ -244,8 +244,10 @@ class Solver:
             given = {"data_range": data.range, "transfer": data.transfer, "ratio": scale_factor(self.recipe)}
             row.update(score(arrays, truth, self.recipe.metrics, **given))
             row |= {"coverage90": held(arrays["quantiles"], truth, data.transfer)} if row["calibrated"] else {}
-        said = (*case.said, beyond) if (beyond := used.outside(case.sigma) if used else "") else case.said
-        note = "; ".join((*said, note) if note else said)
+        beyond = used.outside(case.sigma) if used else ""
+        note = "; ".join(sentence for sentence in (*case.said, beyond, note) if sentence)
+        if beyond:
+            self.progress.say(f"{item.item}: {beyond}")
         terms = self.plan.terms
         made = write_item(
             self.out, item, opened=opened, case=case, arrays=arrays, keep=terms.keep, recipe=self.recipe,

@@ -1,0 +1,193 @@
+"""The fit of a recalibration, its finite-sample factors, its file, and what it is refused for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inverse.calibrating import checked, halves
+from inverse.calibration import Prediction, spread_skill, student_factor
+from inverse.calibration_file import ASSUMES, MEANING, CalibrationFile, Licence, read_calibration, unfit
+from inverse.calibration_report import calibrate, draw
+from inverse.errors import InputError, RecipeError
+from inverse.recalibration import Map, fit
+
+
+def images(count: int, *, factor: float, seed: int, samples: int = 4, size: int = 24) -> list[Prediction]:
+    """Images whose errors vary over the image and from image to image, and whose samples spread ``factor`` times as much."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for index in range(count):
+        own = np.exp(0.3 * rng.standard_normal())
+        scale = own * np.exp(rng.uniform(-2, 0, (1, size, size)))
+        draws = factor * scale * rng.standard_normal((samples, 1, size, size))
+        truth = scale * rng.standard_normal((1, size, size))
+        found.append(Prediction(f"{seed}-{index}", truth, draws.mean(0), draws.std(0, ddof=1), samples, draws))
+    return found
+
+
+@pytest.mark.parametrize(("factor", "word"), [(0.5, "overconfident"), (2.0, "underconfident")])
+def test_a_wrong_spread_is_named_and_mended_on_new_images(factor: float, word: str) -> None:
+    first, second = images(40, factor=factor, seed=0), images(40, factor=factor, seed=1)
+    before = calibrate(second)
+    assert before.says()[0].startswith(word)
+    found = fit(first)
+    mended = [found.apply(one) for one in second]
+    after = calibrate(mended)
+    assert 0.88 < after.coverage.at(0.9)[0] < 0.92
+    assert np.abs(after.coverage.values - after.coverage.levels).max() < 0.03
+    assert "recalibrated" in after.says()[1]
+    spread, error = spread_skill(mended)
+    assert np.allclose(error / spread, 1, atol=0.2)
+    check = checked(second, found)
+    assert check.coverage90 == pytest.approx(after.coverage.at(0.9)[0])
+    assert check.coverage90_low < check.coverage90 < check.coverage90_high
+
+
+def test_the_map_is_monotone_and_goes_on_in_proportion() -> None:
+    found = fit(images(12, factor=0.5, seed=0))
+    grid = np.geomspace(found.raw[0] / 100, found.raw[-1] * 100, 400)
+    values = found.std(grid)
+    assert (np.diff(values) > 0).all() or (np.diff(values) >= 0).all()
+    assert values[-1] / grid[-1] == pytest.approx(found.calibrated[-1] / found.raw[-1])
+    assert values[0] / grid[0] == pytest.approx(found.calibrated[0] / found.raw[0])
+    assert found.std(np.zeros(3)).tolist() == [0, 0, 0]
+
+
+def test_the_guarantees_are_those_of_their_papers() -> None:
+    """Conformal risk control by its definition; a share of new images that split conformal promises."""
+    first = images(30, factor=0.5, seed=0)
+    found = fit(first)
+    place = found.levels.index(0.9)
+    scores = [np.abs(one.error) / found.std(one.std) for one in first]
+
+    def risk(factor: float) -> float:
+        return float(np.mean([(score > factor).mean() for score in scores]))
+
+    n, guaranteed = len(first), found.guaranteed[place]
+    assert guaranteed is not None
+    assert guaranteed > found.factors[place]
+    assert n / (n + 1) * risk(guaranteed) + 1 / (n + 1) <= 0.1 < n / (n + 1) * risk(0.99 * guaranteed) + 1 / (n + 1)
+    assert risk(found.factors[place]) == pytest.approx(0.1, abs=1e-3)
+    assert found.guaranteed[found.levels.index(0.99)] is None
+    held = checked(images(200, factor=0.5, seed=2), found)
+    assert held.images90 is not None
+    assert held.images90 > 0.9 - 3 * (0.09 / 30) ** 0.5
+    assert held.guaranteed90 is not None
+    assert held.guaranteed90 > 0.9
+    few = fit(first[:8])
+    assert few.guaranteed[place] is None
+    assert few.image[place] is None
+
+
+def test_intervals_between_and_beyond_the_levels_of_the_table() -> None:
+    found = Map((1.0,), (2.0,), (0.5, 0.9), (0.7, 1.6), (None, None), (None, None), 5)
+    assert found.factor(0.9) == 1.6
+    assert found.factor(0.7) == pytest.approx(1.15)
+    assert found.factor(0.99) == pytest.approx(1.6 * student_factor(0.99, 0) / student_factor(0.9, 0))
+    needed = replace(images(1, factor=1, seed=0)[0], table=((0.5, 0.9), (0.7, 1.6)))
+    assert np.allclose(needed.halfwidth(0.9), 1.6 * needed.std)
+
+
+def test_halves_hold_like_images_and_too_few_are_refused() -> None:
+    smooth = [replace(one, mean=one.mean * 0.01) for one in images(6, factor=1, seed=0)]
+    first, second = halves([*smooth, *images(6, factor=1, seed=1)])
+    assert len(first) == len(second) == 6
+    assert not {one.item for one in first} & {one.item for one in second}
+    assert all(sum(one.item.startswith("0-") for one in half) == 3 for half in (first, second))
+    with pytest.raises(InputError, match="too few") as caught:
+        halves(images(7, factor=1, seed=0))
+    assert caught.value.exit_code == 4
+    with pytest.raises(InputError, match="recalibrated already"):
+        halves([fit(images(8, factor=1, seed=0)).apply(one) for one in images(8, factor=1, seed=0)])
+
+
+LICENCE = {
+    "operator": "denoise", "method": {"kind": "diffpir", "steps": 4}, "prior": "gaussian", "prior_sha256": "", "samples": 4,
+    "data": {"range": [0, 1], "transfer": "srgb"},
+}  # fmt: skip
+
+
+def file(**changes: object) -> dict[str, object]:
+    found = fit(images(12, factor=0.5, seed=0))
+    return {
+        "inverse_calibration": 1, "title": "t", "licence": LICENCE, "noise": [0.01, 0.05], "truths": "none", "varied": "nothing",
+        "images": 12, "split": "none", "assumes": list(ASSUMES), "meaning": MEANING,
+        "std": {"raw": found.raw, "calibrated": found.calibrated},
+        "intervals": {
+            "levels": found.levels, "factors": found.factors, "factors_guaranteed": found.guaranteed, "factors_image": found.image,
+        },
+        "before": None, "after": None, **changes,
+    }  # fmt: skip
+
+
+def test_the_file_is_read_back_and_says_what_it_is_worth(tmp_path: Path) -> None:
+    made = CalibrationFile.model_validate(file())
+    (tmp_path / "c.json").write_text(made.to_json())
+    read = read_calibration(tmp_path / "c.json")
+    assert np.allclose(read.map.factors, made.map.factors, rtol=1e-5)
+    assert read.map.guaranteed[-1] is None
+    assert read.says() == "90 % intervals recalibrated on 12 images, not checked on others"
+    assert "noise 0.2 is beyond the 0.01 to 0.05" in read.outside(0.2)
+    assert read.outside(0.03) == ""
+    assert max(len(line) for line in made.to_json().splitlines()) < 400
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", "no JSON"),
+        ("[1]", "not a calibration file"),
+        ('{"a": 1}', "not a calibration file"),
+        (json.dumps(file(inverse_calibration=2)), "inverse_calibration: Input should be 1"),
+        (json.dumps(file(extra=1)), "extra"),
+        (json.dumps(file(std={"raw": [2, 1], "calibrated": [1, 2]})), "raw must increase"),
+        (json.dumps(file(std={"raw": [1, 2], "calibrated": [2, 1]})), "must not decrease"),
+        (json.dumps(file(std={"raw": [1, 2], "calibrated": [1, -2]})), "greater than 0"),
+        (json.dumps(file(std={"raw": [1], "calibrated": [float("nan")]})), "std.calibrated.0"),
+        (
+            json.dumps(file(intervals={"levels": [0.9], "factors": [1, 2], "factors_guaranteed": [1], "factors_image": [1]})),
+            "columns of different lengths",
+        ),
+        ("\x00\xff", "no JSON"),
+    ],
+)  # fmt: skip
+def test_a_malformed_file_is_a_recipe_error_of_three_lines(tmp_path: Path, text: str, part: str) -> None:
+    (tmp_path / "c.json").write_text(text)
+    with pytest.raises(RecipeError, match=part) as caught:
+        read_calibration(tmp_path / "c.json")
+    assert caught.value.exit_code == 3
+    assert len(str(caught.value).splitlines()) <= 3
+    with pytest.raises(RecipeError, match="cannot be read"):
+        read_calibration(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"operator": "gaussian-blur"}, "it is of operator denoise, the run's is gaussian-blur"),
+        ({"samples": 8}, "it is of 4 samples, the run draws 8"),
+        ({"method": {"kind": "pigdm", "steps": 4}}, "method.kind diffpir, the run's is pigdm"),
+        ({"method": {"kind": "diffpir", "steps": 9}}, "method.steps 4, the run's is 9"),
+        ({"prior": "photo"}, "prior gaussian, the run's is photo"),
+        ({"prior_sha256": "ff"}, "other weights of gaussian"),
+        ({"data": {"range": [0, 1], "transfer": "linear"}}, "data.transfer srgb, the run's is linear"),
+        ({}, ""),
+    ],
+)
+def test_a_licence_ends_where_the_run_differs(change: dict[str, object], why: str) -> None:
+    own, other = Licence.model_validate(LICENCE), Licence.model_validate({**LICENCE, **change})
+    assert why in unfit(own, other)
+    assert bool(unfit(own, other)) == bool(why)
+
+
+def test_the_figure_is_a_picture_with_and_without_samples() -> None:
+    few = images(3, factor=0.5, seed=0)
+    for given in (few, [replace(one, samples=None) for one in few[:1]]):
+        found = calibrate(given)
+        assert draw(found, "title").startswith(b"\x89PNG")
+        assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["items"] == len(given)
