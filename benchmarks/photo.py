@@ -10,20 +10,19 @@ Ours get none: no constant depends on the image, and no ground truth is read.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
-from scipy.ndimage import zoom
-from skimage import restoration
 from torch import Tensor
 
 import inverse
 from inverse.io import read, to_unit
-from inverse.operators.kernels import gaussian_kernel
 from inverse.recipe import load
+from inverse.suite_peer_setting import Counted, Setting
+from inverse.suite_peers_classical import bicubic, biharmonic, richardson_lucy, wiener
 
 NOISE = 0.02
 TASKS: dict[str, tuple[str, dict[str, object]]] = {
@@ -32,6 +31,11 @@ TASKS: dict[str, tuple[str, dict[str, object]]] = {
     "inpaint": ("random-mask", {"missing": 0.7, "seed": 0}),
 }
 Array = np.ndarray
+PEERS: Mapping[str, Mapping[str, Callable[[Setting], Iterator[tuple[str, Tensor]]]]] = {
+    "deblur": {"Wiener": wiener, "Richardson-Lucy": richardson_lucy},
+    "super-resolution": {"bicubic": bicubic},
+    "inpaint": {"biharmonic": biharmonic},
+}
 
 
 def psnr(estimate: Array, truth: Array) -> float:
@@ -39,52 +43,18 @@ def psnr(estimate: Array, truth: Array) -> float:
     return float(-10 * np.log10(np.mean((np.clip(estimate, 0, 1) - truth) ** 2)))
 
 
-def best(candidates: Iterator[Array], truth: Array) -> float:
-    return max(psnr(candidate, truth) for candidate in candidates)
-
-
-def planes(image: Array, function: Callable[[Array], Array]) -> Array:
-    return np.stack([function(plane) for plane in image])
-
-
-def wiener(y: Array, kernel: Array) -> Iterator[Array]:
-    for balance in np.logspace(-4, 0, 25):
-        yield planes(y, lambda plane, b=balance: restoration.wiener(plane, kernel, b, clip=False))
-
-
-def richardson_lucy(y: Array, kernel: Array) -> Iterator[Array]:
-    margin = kernel.shape[0]
-    wrapped = planes(np.clip(y, 1e-3, None), lambda plane: np.pad(plane, margin, mode="wrap"))
-    for count in (2, 3, 5, 7, 10, 15, 20, 30, 50):
-        yield planes(
-            wrapped,
-            lambda plane, n=count: restoration.richardson_lucy(plane, kernel, num_iter=n, clip=False)[
-                margin:-margin, margin:-margin
-            ],
-        )
-
-
-def bicubic(y: Array, factor: int) -> Iterator[Array]:
-    """Cubic interpolation on the area-aligned grid; the peer's parameter is how much it smooths first."""
-    from scipy.ndimage import gaussian_filter
-
-    for width in (0.0, 0.3, 0.5, 0.7):
-        smooth = planes(y, lambda plane, w=width: gaussian_filter(plane, w) if w else plane)
-        yield planes(smooth, lambda plane: zoom(plane, factor, order=3, mode="grid-mirror", grid_mode=True))
-
-
-def peers(task: str, y: Array, physics: object, truth: Array) -> dict[str, float]:
-    if task == "deblur":
-        kernel = gaussian_kernel(2.0)
-        return {
-            "Wiener": best(wiener(y, kernel), truth),
-            "Richardson-Lucy": best(richardson_lucy(y, kernel), truth),
-        }
-    if task == "super-resolution":
-        return {"bicubic": psnr(next(bicubic(y, 4)), truth), "bicubic, smoothed": best(bicubic(y, 4), truth)}
-    missing = physics.mask[0, 0].numpy() < 0.5
-    filled = restoration.inpaint_biharmonic(np.moveaxis(y, 0, -1), missing, channel_axis=-1)
-    return {"biharmonic": psnr(np.moveaxis(filled, -1, 0), truth)}
+def peers(task: str, y: Tensor, physics: object, truth: Array) -> dict[str, float]:
+    """The best of each classical peer's results, by the truth; of bicubic interpolation the plain one too."""
+    kind, params = TASKS[task]
+    setting = Setting(
+        y, physics, truth.shape, NOISE, Counted(lambda x, _: x), 0.5, 0.1, 1, None, operator={"kind": kind, **params}
+    )
+    scores = {}
+    for name, function in PEERS[task].items():
+        found = [psnr(estimate[0].numpy(), truth) for _, estimate in function(setting)]
+        scores |= {f"{name}, plain": found[0]} if name == "bicubic" else {}
+        scores[name] = max(found)
+    return scores
 
 
 def crop(image: Array, size: int, multiple: int = 4) -> Array:
@@ -135,7 +105,7 @@ def main(data: Path, size: int, samples: int, tasks: tuple[str, ...], limit: int
             row = {
                 f"mean of {count}": psnr(post.mean[0].numpy(), truth),
                 "one sample": psnr(post.samples[0, 0].numpy(), truth),
-                **peers(task, y[0].numpy(), physics, truth),
+                **peers(task, y, physics, truth),
             }
             for name, value in row.items():
                 scores.setdefault(name, []).append(value)

@@ -236,7 +236,8 @@ class Bench:
         if found.samples is not None and len(found.samples) > 1:
             from inverse.posterior import interval_quantile
 
-            found = replace(found, interval=tuple(interval_quantile(found.samples, q) for q in (0.05, 0.95)))
+            ends = interval_quantile(found.samples, 0.05), interval_quantile(found.samples, 0.95)
+            found = replace(found, interval=ends)
         return found, misfit, seconds, busy
 
     def _setting(self, row: Row, physics: Any, y: Any, shape: tuple[int, ...]) -> tuple[Setting, float, float]:

@@ -90,10 +90,7 @@ def _seconds(
 ) -> float:
     recipe, peer = cell.row.recipe, cell.row.peer
     if cell.task.problem:
-        spec, gradient = method_spec(method_kind(recipe)), peer is not None and peer.gradient
-        evaluations = 0 if peer is None else cell.row.evaluations or 0
-        forward, vjp = spec.cost(recipe.params) if peer is None else (evaluations, evaluations * gradient)
-        return _PROBLEM * recipe.run.samples * (forward + VJP_COST * vjp)
+        return _PROBLEM * recipe.run.samples * _passes(cell)
     if not cell.uses_prior:
         assert peer is not None
         return _CLASSICAL * peer.chosen * math.prod(shape) / 1e6
@@ -101,8 +98,13 @@ def _seconds(
     if key not in passes:
         prior, dtype = bench.fitted(recipe, shape[0])
         passes[key] = forward_seconds(prior, shape, dtype=dtype, device="cpu")
+    return passes[key] * _passes(cell) * (recipe.run.samples if peer is None or peer.samples else 1)
+
+
+def _passes(cell: Cell) -> float:
+    """Forward passes of a sample, those that are as expensive counted in."""
+    recipe, peer = cell.row.recipe, cell.row.peer
     if peer is None:
         forward, vjp = method_spec(method_kind(recipe)).cost(recipe.params)
-        return passes[key] * recipe.run.samples * (forward + VJP_COST * vjp)
-    evaluations = (cell.row.evaluations or peer.default) * (1 + VJP_COST * peer.gradient)
-    return passes[key] * evaluations * peer.chosen * (recipe.run.samples if peer.samples else 1)
+        return forward + VJP_COST * vjp
+    return (cell.row.evaluations or peer.default) * (1 + VJP_COST * peer.gradient) * peer.chosen

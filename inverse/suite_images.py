@@ -112,7 +112,7 @@ def _combined(kspace: Any) -> Tensor:
     from inverse.operators.mri import fourier, to_pair
 
     coils = torch.from_numpy(kspace)
-    maps = espirit(centre(coils, (24, 24)), coils.shape[1:])[0]
+    maps = espirit(centre(coils, (24, 24)), (coils.shape[1], coils.shape[2]))[0]
     image = (maps.conj() * fourier(coils, inverse=True)).sum(0)
     return to_pair(image[None, None] / image.abs().flatten().quantile(0.999))
 

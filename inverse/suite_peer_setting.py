@@ -66,7 +66,8 @@ class Counted(torch.nn.Module):
         if float(level.max()) > self.highest:
             shrink = (self.highest / level).clamp_max(1).reshape(-1, *[1] * (x.ndim - 1))
             x = self.mean + (x - self.mean) * shrink
-        return _Tally.apply(self.denoise(x, level.clamp(self.lowest, self.highest)), self)
+        found: Tensor = _Tally.apply(self.denoise(x, level.clamp(self.lowest, self.highest)), self)
+        return found
 
 
 @dataclass(frozen=True)

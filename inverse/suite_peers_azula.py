@@ -45,7 +45,8 @@ def _problem(setting: Setting) -> tuple[_AzulaPrior, Callable[[Tensor], Tensor],
     options = {"silent": True, **({"steps": setting.evaluations} if setting.evaluations else {})}
 
     def operator(u: Tensor) -> Tensor:
-        return setting.physics.A((u + 1).reshape(-1, *setting.shape) / 2).flatten(1)
+        found: Tensor = setting.physics.A((u + 1).reshape(-1, *setting.shape) / 2).flatten(1)
+        return found
 
     return _AzulaPrior(setting), operator, setting.many.flatten(1), options
 
@@ -55,7 +56,8 @@ def _back(setting: Setting, u: Tensor) -> Tensor:
 
 
 def _start(sampler: Any, setting: Setting, count: int | None = None) -> Tensor:
-    return sampler.init((count or setting.samples, torch.Size(setting.shape).numel()))
+    found: Tensor = sampler.init((count or setting.samples, torch.Size(setting.shape).numel()))
+    return found
 
 
 def _dps(setting: Setting) -> Tensor:
@@ -68,7 +70,8 @@ def _pigdm(setting: Setting, *, eta: float) -> Tensor:
     prior, operator, y, options = _problem(setting)
 
     def inverse(v: Tensor) -> Tensor:
-        return 2 * setting.physics.A_dagger(v.reshape(-1, *setting.y.shape[1:])).flatten(1) - 1
+        found: Tensor = 2 * setting.physics.A_dagger(v.reshape(-1, *setting.y.shape[1:])).flatten(1) - 1
+        return found
 
     sampler = PGDMSampler(prior, y, operator, inverse, eta=eta, **options)
     return _back(setting, sampler(_start(sampler, setting)))

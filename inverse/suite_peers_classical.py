@@ -59,7 +59,8 @@ def wiener(setting: Setting) -> Found:
 
     y, kernel = _array(setting), _kernel(setting)
     for balance in np.logspace(-4, 0, 25):
-        yield f"balance {balance:.2g}", _planes(y, lambda plane, b=balance: filtered(plane, kernel, b, clip=False))
+        found = np.stack([filtered(plane, kernel, balance, clip=False) for plane in y])
+        yield f"balance {balance:.2g}", _tensor(found)
 
 
 def unsupervised_wiener(setting: Setting) -> Found:
@@ -79,10 +80,8 @@ def richardson_lucy(setting: Setting) -> Found:
     wrapped = np.pad(np.clip(_array(setting), 1e-3, None), ((0, 0), (margin, margin), (margin, margin)), mode="wrap")
     inner = np.s_[margin:-margin, margin:-margin]
     for count in (2, 3, 5, 7, 10, 15, 20, 30, 50):
-        yield (
-            f"{count} iterations",
-            _planes(wrapped, lambda plane, n=count: deconvolved(plane, kernel, num_iter=n, clip=False)[inner]),
-        )
+        found = np.stack([deconvolved(plane, kernel, num_iter=count, clip=False)[inner] for plane in wrapped])
+        yield f"{count} iterations", _tensor(found)
 
 
 def total_variation(setting: Setting) -> Found:

@@ -30,18 +30,21 @@ def _dps(setting: Setting, **options: Any) -> Tensor:
     if setting.evaluations:
         options["num_steps"] = setting.evaluations + 1
     model = DPS(setting.denoise, **options)
-    return model(setting.many, setting.physics, x_init=(setting.samples, *setting.shape))
+    found: Tensor = model(setting.many, setting.physics, x_init=(setting.samples, *setting.shape))
+    return found
 
 
 def _ddrm(setting: Setting) -> Tensor:
     levels = torch.linspace(1, 0, setting.evaluations).tolist() if setting.evaluations else None
-    return DDRM(setting.denoise, sigmas=levels)(setting.many, setting.physics)
+    found: Tensor = DDRM(setting.denoise, sigmas=levels)(setting.many, setting.physics)
+    return found
 
 
 def _diffpir(setting: Setting, **options: Any) -> Tensor:
     options |= {"max_iter": setting.evaluations} if setting.evaluations else {}
     model = DiffPIR(setting.denoise, deepinv.optim.L2(), sigma=setting.sigma, **options)
-    return model(setting.many, setting.physics)
+    found: Tensor = model(setting.many, setting.physics)
+    return found
 
 
 def _ancestral(
@@ -58,7 +61,8 @@ def _ancestral(
     sde = schedule(alpha=1.0, minus_one_one=minus_one_one)
     solver = deepinv.sampling.DDPMSolver(timesteps=torch.linspace(1, 0, steps + 1, dtype=torch.float64))
     model = PosteriorDiffusion(fidelity, denoise, sde, solver, minus_one_one=minus_one_one)
-    return model(y, physics, x_init=(setting.samples, *setting.shape))
+    found: Tensor = model(y, physics, x_init=(setting.samples, *setting.shape))
+    return found
 
 
 def _pigdm(setting: Setting) -> Tensor:
@@ -84,9 +88,12 @@ def _pigdm_standardised(setting: Setting) -> Tensor:
 
     class Standardised(torch.nn.Module):
         def forward(self, x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
-            return (setting.denoise(mean + scale * x, scale * torch.as_tensor(sigma)) - mean) / scale
+            found: Tensor = (setting.denoise(mean + scale * x, scale * torch.as_tensor(sigma)) - mean) / scale
+            return found
 
-    return mean + scale * _ancestral(setting, PiGDMDataFidelity(), Standardised(), y, physics, minus_one_one=False)
+    drawn = _ancestral(setting, PiGDMDataFidelity(), Standardised(), y, physics, minus_one_one=False)
+    shifted: Tensor = mean + scale * drawn
+    return shifted
 
 
 def diffpir(setting: Setting) -> Iterator[tuple[str, Tensor]]:

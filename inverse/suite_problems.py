@@ -111,7 +111,8 @@ def _gaussian(name: str) -> tuple[Draw, Judge]:
     spread = problem.covariance.diagonal().sqrt()
 
     def exact(value: Tensor) -> Tensor:
-        return torch.special.ndtr((value.reshape(-1).double() - problem.mean) / spread)
+        found: Tensor = torch.special.ndtr((value.reshape(-1).double() - problem.mean) / spread)
+        return found
 
     def judge(samples: Tensor, ends: Ends) -> dict[str, float]:
         bias, eigen = problem.bias(samples), problem.eigen_ratios(samples)
@@ -132,7 +133,8 @@ def _mixture(name: str) -> tuple[Draw, Judge]:
 
     def exact(value: Tensor) -> Tensor:
         offset = value.reshape(1, -1).double() - posterior.means
-        return (posterior.weights[:, None] * torch.special.ndtr(offset / spread)).sum(0)
+        found: Tensor = (posterior.weights[:, None] * torch.special.ndtr(offset / spread)).sum(0)
+        return found
 
     def judge(samples: Tensor, ends: Ends) -> dict[str, float]:
         score = problem.score(samples, directions=_DIRECTIONS)

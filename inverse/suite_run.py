@@ -117,10 +117,8 @@ def cells_of(suite: Suite, *, limit: int | None = None) -> list[Cell]:
     """
     found = []
     for task in suite.tasks:
-        images: list[tuple[str, Path | None]] = [("exact", None)]
-        if not task.problem:
-            images = [*find_images(task.images, suite.folder).items()][:limit]
-        for index, (name, path) in enumerate(images):
+        files: Mapping[str, Path | None] = {"exact": None} if task.problem else find_images(task.images, suite.folder)
+        for index, (name, path) in enumerate(list(files.items())[:limit]):
             found += [Cell(task, row, name, path, index == 0) for row in task.rows]
     return found
 
@@ -163,7 +161,7 @@ def _measured(cells: list[Cell], out: Path, bench: Bench) -> Iterator[Done]:
         if cell.path is not None and place != (cell.task.name, cell.path):
             place, truth = (cell.task.name, cell.path), truth_of(cell)
         found = _measure(cell, truth, bench)
-        content = {"key": key, "task": cell.task.name, "row": cell.row.name, "image": cell.image}
+        content: dict[str, Any] = {"key": key, "task": cell.task.name, "row": cell.row.name, "image": cell.image}
         content |= {"failed": found.failed, "defect": found.defect} if found.failed else {"numbers": found.numbers}
         write_json(cell.file(out), content)
         yield found
