@@ -29,9 +29,10 @@ class Column:
     Attributes:
         key: In cells.
         title: In tables.
-        digits: Behind the point.
+        digits: Behind the point; -1: two that count.
         definition: What it is.
         ratio: Whether it is shown relative to the first row too.
+        interval: Whether its interval is shown; files have all.
     """
 
     key: str
@@ -39,13 +40,14 @@ class Column:
     digits: int
     definition: str
     ratio: bool = False
+    interval: bool = False
 
 
 COLUMNS = (
-    Column("psnr", "PSNR", 2, "dB, of the mean of the samples or the point estimate; peak is the data range, nothing clipped; of complex images the magnitude"),
-    Column("ssim", "SSIM", 3, "of the same, Gaussian window of 11 pixels"),
-    Column("crps", "CRPS", 4, "fair estimate from the samples, mean over values, lower is better; of a point estimate its mean absolute error"),
-    Column("coverage90", "coverage", 2, "share of true values in the 90 % intervals: 0.90 is right, less is overconfident; of a posterior known exactly, expected"),
+    Column("psnr", "PSNR", 2, "dB, of the samples' mean or the estimate; peak is the data range, nothing clipped; of complex images the magnitude", interval=True),
+    Column("ssim", "SSIM", 3, "of the same, Gaussian window of 11 pixels", interval=True),
+    Column("crps", "CRPS", 4, "fair estimate from the samples, mean over values, lower is better; of a point estimate its mean absolute error", interval=True),
+    Column("coverage90", "coverage", 2, "true values in the 90 % intervals: 0.90 is right, less is overconfident; on exact posteriors expected", interval=True),
     Column("misfit", "misfit", 2, "chi^2 over the number of measured values: 1 for a posterior sample"),
     Column("std_range", "std, range", 3, "standard deviation over the exact one in the range of the adjoint; 1 is right"),
     Column("std_null", "std, null", 3, "the same in the null space"),
@@ -58,8 +60,8 @@ COLUMNS = (
     Column("weights", "TV", 3, "total variation between the weights of the modes"),
     Column("F", "F", 0, "network evaluations, all samples of an image; of a problem a sample", ratio=True),
     Column("V", "V", 0, "vector-Jacobian products of the network"),
-    Column("seconds", "s", 2, "wall seconds for all samples of an image", ratio=True),
-    Column("cpu", "cpu s", 2, "processor seconds, all threads, which other programs on the machine disturb less"),
+    Column("seconds", "s", -1, "wall seconds for all samples of an image", ratio=True),
+    Column("cpu", "cpu s", -1, "processor seconds, all threads, which other programs on the machine disturb less"),
 )  # fmt: skip
 
 
@@ -181,11 +183,11 @@ def shown(line: Line, column: Column) -> str:
     if column.key not in line.values:
         return ""
     mean, low, high = line.values[column.key]
-    text = f"{mean:.{column.digits}f}"
-    if math.isfinite(low) and column.key not in ("F", "V", "seconds", "cpu"):
+    text = f"{mean:.{column.digits}f}" if column.digits >= 0 else f"{mean:.2g}" if mean < 10 else f"{mean:.0f}"
+    if math.isfinite(low) and column.interval:
         text += f" [{low:.{column.digits}f}, {high:.{column.digits}f}]"
     ratio = line.ratios.get(column.key)
-    return text + (f" ({ratio:.2g}x)" if ratio is not None and not math.isclose(ratio, 1, rel_tol=0.005) else "")
+    return text + (f" ({ratio:.2g}x)" if ratio and not math.isclose(ratio, 1, rel_tol=0.005) else "")
 
 
 def to_markdown(table: Table, *, level: int = 1) -> str:

@@ -115,7 +115,7 @@ def _coverage(done: Sequence[Done]) -> Verdict | None:
         )
     other = _mean(list(theirs[peer].values()))
     away = abs(other - _LEVEL) - abs(own - _LEVEL)
-    result = "undecided" if abs(away) < 0.01 else "won" if away > 0 else "lost"
+    result = "undecided" if abs(away) < _NEAR else "won" if away > 0 else "lost"
     word = {"won": "we win", "lost": "**we lose**", "undecided": "alike"}[result]
     return Verdict(
         "coverage",
