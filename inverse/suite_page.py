@@ -16,7 +16,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding
 h1{font-size:1.5rem;margin-bottom:.2rem}h2{margin-top:2.2rem;border-top:1px solid var(--line);padding-top:.8rem}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line);white-space:nowrap}
-td.note{white-space:normal;min-width:14rem}tr.ours td:first-child{font-weight:600}small{opacity:.75}
+td.note{white-space:normal;min-width:14rem}tbody th{font-weight:400}tr.ours th{font-weight:650}small{opacity:.75}
 tr.failed td{opacity:.75}li.lost::marker{color:var(--bad)}li.lost strong{color:var(--bad)}li.won::marker{color:var(--good)}
 .strip{display:flex;flex-wrap:wrap;gap:.6rem;margin:1rem 0}figure{margin:0;width:132px}
 figure img{width:132px;image-rendering:pixelated;display:block;background:var(--soft)}
