@@ -39,6 +39,8 @@ WORST = 16
 MARK = '<meta name="generator" content="inverse report">'
 BYTES_PER_PIXEL = 0.5
 """Of the images of a page, base64 included; where the search for a resolution begins."""
+TEXT = 3000
+"""Bytes of the words and numbers of an item, about."""
 SMALLEST = 2500
 """Bytes that the pictures of an item take at least; with less it has none."""
 
@@ -152,8 +154,9 @@ class _Page:
 
     @property
     def _thumbnails(self) -> int:
-        """How many items have one in the list: a quarter of the page."""
-        return self.limit // 4 // 2000
+        """How many items have one in the list: a quarter of what the text leaves, the worst in any case."""
+        room = self.limit - TEXT * len(self.verdicts.rows)
+        return max(WORST, room // 4 // SMALLEST)
 
     def _thumbnail(self, item: str) -> str:
         try:

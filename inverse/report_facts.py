@@ -63,7 +63,7 @@ def _tiles(folder: RunFolder, verdicts: Verdicts) -> str:
         f"<div><dt>{_text(name)}</dt><dd><b>{_text(value)}</b> {_text(unit)}<span>{_text(more)}</span></dd></div>"
         for name, value, unit, more in found
     )
-    return f'<dl class="tiles">{"".join(boxes)}</dl>'
+    return f'<dl class="tiles">{"".join(boxes)}</dl>' if found else ""
 
 
 def _failures(failures: Sequence[Row]) -> str:
