@@ -55,7 +55,13 @@ def _histograms(subject: Subject) -> list[dict[str, Any]]:
         if seen.size:
             says = f"mean {seen.mean():.3f}, standard deviation {seen.std():.3f}"
             made = _histogram("residual", "Residual", "noise std", -NORMAL, NORMAL, {"residual": seen})
-            found.append(made | {"normal": True, "says": f"{says}; the curve is the normal distribution of pure noise"})
+            found.append(
+                made
+                | {
+                    "normal": True,
+                    "says": f"{says}; the curve is that of pure noise, and the residual of the mean is narrower by what the data determine",
+                }
+            )
     return found
 
 

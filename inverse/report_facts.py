@@ -108,7 +108,10 @@ def provenance(folder: RunFolder) -> str:
         ("Licence of the prior", prior.get("licence") or "not stated"),
         ("Training data", prior.get("data") or "not stated"),
         ("Samples, seed", f"{facts.get('samples')} samples of each item, seed {facts.get('seed')}"),
-        ("Computed", f"in {facts.get('dtype')} on {facts.get('device')}, {facts.get('threads')} threads"),
+        (
+            "Computed",
+            f"in {facts.get('dtype')} on {facts.get('device')}, {facts.get('threads')} thread{'' if facts.get('threads') == 1 else 's'}",
+        ),
         ("Cost", cost_in_words(facts.get("cost", {}))),
         ("Versions", ", ".join(f"{name} {version}" for name, version in facts.get("versions", {}).items())),
     ]
@@ -137,7 +140,10 @@ def item_facts(folder: RunFolder, verdicts: Verdicts, row: Row, calibration: Map
     estimated = "estimated from the measurement" if row.get("noise_estimated") else "given"
     made = [
         ("Method", str(row.get("method", ""))),
-        ("Size", f"{row.get('width')} x {row.get('height')} pixels, {row.get('channels')} channels"),
+        (
+            "Size",
+            f"{row.get('width')} x {row.get('height')} pixels, {row.get('channels')} channel{'' if row.get('channels') == 1 else 's'}",
+        ),
         ("Noise level", "" if sigma is None else f"{float(sigma):.4g} data units, {estimated}"),
         ("Prior", str(prior.get("name", ""))),
         ("Samples, seed", f"{row.get('samples')} samples, seed {facts.get('seed')}"),

@@ -53,7 +53,7 @@ def maps(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
         found.append(_phase(image, detail))
     if "r_hat" in arrays:
         values = arrays["r_hat"].max(0)
-        scale = Scale.positive(values, colours="viridis", low=1.0)
+        scale = Scale.positive(values, colours="viridis", low=min(1.0, float(values.min())))
         found.append(_map("r_hat", "R-hat", "1 where the chains have mixed", "", values, scale, detail))
     if "ess" in arrays:
         values = arrays["ess"].min(0)
