@@ -59,7 +59,7 @@ def _histograms(subject: Subject) -> list[dict[str, Any]]:
                 made
                 | {
                     "normal": True,
-                    "says": f"{says}; the curve is that of pure noise, and the residual of the mean is narrower by what the data determine",
+                    "says": f"{says}; the curve is pure noise, the residual of a mean is narrower by what the data determine",
                 }
             )
     return found
