@@ -75,8 +75,12 @@ def row(recipe: str, made: CalibrationFile) -> str:
         return f"{100 * check.coverage90:.1f}{span}"
 
     image = "-" if after.images90 is None else f"{100 * after.images90:.0f}"
-    sure = "-" if after.guaranteed90 is None else f"{100 * after.guaranteed90:.1f}"
-    return f"| {recipe} | {made.images} + {after.images} | {share(before)} | {share(after)} | {100 * after.coverage50:.1f} | {sure} | {image} | {made.varied} |"
+    sure, point = ("-" if held is None else f"{100 * held:.1f}" for held in (after.guaranteed90, after.point90))
+    applied = {"point": "point", "guaranteed": "CRC"}[made.intervals.applied]
+    columns = (
+        recipe, f"{made.images} + {after.images}", share(before), share(after), applied, f"{point}, {sure}", f"{100 * after.coverage50:.1f}", image, made.varied,
+    )  # fmt: skip
+    return f"| {' | '.join(columns)} |"
 
 
 @click.command()
@@ -89,9 +93,9 @@ def row(recipe: str, made: CalibrationFile) -> str:
 def main(recipes: tuple[str, ...], work: Path, data: Path, out: Path, do: bool, table: bool) -> None:
     """Make calibrations and print their table."""
     print(
-        "| recipe | images, fit + check | 90 % intervals hold, as sampled | recalibrated | 50 % | CRC | per image | varied |"
+        "| recipe | images, fit + check | 90 % intervals hold, as sampled | recalibrated | applied | point, CRC | 50 % | per image | varied |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     for recipe in recipes or tuple(TASKS):
         path = out / f"{recipe}.json"
         if table:

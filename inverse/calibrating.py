@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["checked", "halves", "make_file"]
 
+MOST = 0.92
+"""Share that 90 % intervals with a guarantee may hold before point estimates are taken instead."""
+
 
 def halves(predictions: Sequence[Prediction]) -> tuple[list[Prediction], list[Prediction]]:
     """Images for the fit and for the check: sorted by the roughness of what was restored and dealt A B B A, so that both hold like images.
@@ -61,22 +64,26 @@ def checked(predictions: Sequence[Prediction], fitted: Map | None, clusters: Seq
     names = list(clusters or [one.item for one in predictions])
     grouped = np.array([each[[name == own for name in names]].mean(0) for own in dict.fromkeys(names)])
     low, high = Curve.of_images((0.5, 0.9), grouped).at(0.9)[1:]
-    image = guaranteed = None
-    if fitted is not None:
-        place = fitted.levels.index(0.9)
-        inside = [_inside(one, fitted.image[place]) for one in made]
-        image = None if fitted.image[place] is None else float(np.mean([share >= 0.9 for share in inside]))
-        shares = [_inside(one, fitted.guaranteed[place]) for one in made]
-        guaranteed = None if fitted.guaranteed[place] is None else float(np.mean(shares))
+    image = None
+    if fitted is not None and (factor := fitted.image[fitted.levels.index(0.9)]) is not None:
+        image = float(np.mean([(np.abs(one.error) <= factor * one.std).mean() >= 0.9 for one in made]))
     return Check(
         images=len(made), coverage50=float(each[:, 0].mean()), coverage90=float(each[:, 1].mean()),
         coverage90_low=None if math.isnan(low) else low, coverage90_high=None if math.isnan(high) else high,
-        images90=image, guaranteed90=guaranteed,
+        images90=image,
     )  # fmt: skip
 
 
-def _inside(one: Prediction, factor: float | None) -> float:
-    return math.nan if factor is None else float((np.abs(one.error) <= factor * one.std).mean())
+def _chosen(point: Map, predictions: Sequence[Prediction], clusters: Sequence[str] | None) -> tuple[Map, Check]:
+    """The guaranteed factors unless they hold more than `MOST` of the check images in 90 % intervals, else the point estimates; and their check."""
+    plain = checked(predictions, point, clusters)
+    if point.sure is None:
+        return point, plain.model_copy(update={"point90": plain.coverage90})
+    sure = checked(predictions, point.sure, clusters)
+    both = {"point90": plain.coverage90, "guaranteed90": sure.coverage90}
+    if sure.coverage90 > MOST:
+        return point, plain.model_copy(update=both)
+    return point.sure, sure.model_copy(update=both)
 
 
 def make_file(
@@ -105,9 +112,10 @@ def make_file(
     """
     first, second = predictions
     _raw([*first, *second])
-    fitted, recipe = fit(first), run.recipe
-    levels = list(noise) or [float(row["noise_sigma"]) for row in run.done if "noise_sigma" in row]
+    point, recipe = fit(first), run.recipe
     others = None if clusters is None else clusters[1]
+    fitted, after = _chosen(point, second, others)
+    levels = list(noise) or [float(row["noise_sigma"]) for row in run.done if "noise_sigma" in row]
     made: dict[str, Any] = {
         "inverse_calibration": 1,
         "title": recipe.title or recipe.name,
@@ -116,9 +124,10 @@ def make_file(
         "truths": truths, "varied": varied, "images": len(first), "split": split, "assumes": ASSUMES, "meaning": MEANING,
         "std": {"raw": fitted.raw, "calibrated": fitted.calibrated},
         "intervals": {
-            "levels": fitted.levels, "factors": fitted.factors,
+            "levels": fitted.levels, "applied": "point" if fitted is point else "guaranteed",
+            "factors": fitted.factors, "factors_point": point.factors,
             "factors_guaranteed": fitted.guaranteed, "factors_image": fitted.image,
         },
-        "before": checked(second, None, others), "after": checked(second, fitted, others),
+        "before": checked(second, None, others), "after": after,
     }  # fmt: skip
     return CalibrationFile.model_validate(made)

@@ -35,8 +35,8 @@ def calibrate(run: Path, truth: Path, save: Path | None, overwrite: bool, as_jso
     RUN/calibration.json and RUN/calibration.png. A FILE of --save is applied with -s calibration=FILE.
     """
     from inverse.calibrating import halves, make_file
+    from inverse.calibration_figure import draw
     from inverse.calibration_report import calibrate as find
-    from inverse.calibration_report import draw
     from inverse.calibration_run import beside
     from inverse.errors import OutputError
     from inverse.run_folder import RunFolder

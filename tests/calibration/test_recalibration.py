@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inverse.calibrating import checked, halves
+from inverse.calibrating import _chosen, checked, halves
 from inverse.calibration import Prediction, spread_skill, student_factor
+from inverse.calibration_figure import draw
 from inverse.calibration_file import ASSUMES, MEANING, CalibrationFile, Licence, read_calibration, unfit
-from inverse.calibration_report import calibrate, draw
+from inverse.calibration_report import calibrate
 from inverse.errors import InputError, RecipeError
 from inverse.recalibration import Map, fit
 
@@ -77,11 +78,25 @@ def test_the_guarantees_are_those_of_their_papers() -> None:
     held = checked(images(200, factor=0.5, seed=2), found)
     assert held.images90 is not None
     assert held.images90 > 0.9 - 3 * (0.09 / 30) ** 0.5
-    assert held.guaranteed90 is not None
-    assert held.guaranteed90 > 0.9
+    assert found.sure is not None
+    assert found.sure.factors[place] == guaranteed
+    assert checked(images(200, factor=0.5, seed=2), found.sure).coverage90 > 0.9
     few = fit(first[:8])
     assert few.guaranteed[place] is None
+    assert few.sure is None
     assert few.image[place] is None
+
+
+def test_the_guarantee_is_applied_unless_it_holds_too_much() -> None:
+    """By the 90 % intervals on the check images: 92 % is the most."""
+    first = fit(images(40, factor=0.5, seed=0))
+    easy, hard = images(40, factor=0.5, seed=1), images(40, factor=0.4, seed=1)
+    for given, applied in ((easy, first), (hard, first.sure)):
+        chosen, check = _chosen(first, given, None)
+        assert chosen == applied
+        assert check.coverage90 == (check.point90 if applied is first else check.guaranteed90)
+        assert check.guaranteed90 is not None
+        assert (check.guaranteed90 > 0.92) == (applied is first)
 
 
 def test_intervals_between_and_beyond_the_levels_of_the_table() -> None:
@@ -119,7 +134,8 @@ def file(**changes: object) -> dict[str, object]:
         "images": 12, "split": "none", "assumes": list(ASSUMES), "meaning": MEANING,
         "std": {"raw": found.raw, "calibrated": found.calibrated},
         "intervals": {
-            "levels": found.levels, "factors": found.factors, "factors_guaranteed": found.guaranteed, "factors_image": found.image,
+            "levels": found.levels, "applied": "point", "factors": found.factors, "factors_point": found.factors,
+            "factors_guaranteed": found.guaranteed, "factors_image": found.image,
         },
         "before": None, "after": None, **changes,
     }  # fmt: skip
@@ -150,7 +166,12 @@ def test_the_file_is_read_back_and_says_what_it_is_worth(tmp_path: Path) -> None
         (json.dumps(file(std={"raw": [1, 2], "calibrated": [1, -2]})), "greater than 0"),
         (json.dumps(file(std={"raw": [1], "calibrated": [float("nan")]})), "std.calibrated.0"),
         (
-            json.dumps(file(intervals={"levels": [0.9], "factors": [1, 2], "factors_guaranteed": [1], "factors_image": [1]})),
+            json.dumps(file(
+                    intervals={
+                        "levels": [0.9], "applied": "point", "factors": [1, 2], "factors_point": [1],
+                        "factors_guaranteed": [1], "factors_image": [1],
+                    }
+                )),
             "columns of different lengths",
         ),
         ("\x00\xff", "no JSON"),
