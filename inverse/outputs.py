@@ -112,7 +112,11 @@ def write_item(
         parts = {"restored": image, "std": std, **{name: arrays.get(name) for name in beside}}
         scaled = {name: (value / case.scale).numpy() for name, value in parts.items() if value is not None}
         files = {path: write_hdf5(out / path, scaled, {})}
-    own = {"quantiles": {"q": INTERVAL}, "data_share": {"standard_error": attributes["data_share_error"]}}
+    own = {
+        "quantiles": {"q": INTERVAL},
+        "data_share": {"standard_error": attributes["data_share_error"]},
+        "convergence": {"sigma": attributes["levels"][1:-1]},
+    }
     kept = {name: arrays[name].numpy() for name in DATASETS if name in keep and name in arrays}
     described = {
         "": {**attributes, "item": item, "stamp": stamp, "transfer": recipe.data.transfer},

@@ -24,7 +24,6 @@ __all__ = ["DETAILS", "Detail", "Subject", "panels", "thumbnail"]
 Values = NDArray[np.floating[Any]]
 
 THUMBNAIL = 72
-COMPLEX = ("mri", "mri-radial")
 """Operators whose unknown is a complex image in two real channels."""
 
 
@@ -82,7 +81,7 @@ class Subject:
         low, high = recipe["data"]["range"]
         image = kept.arrays.get("mean")
         channels = 0 if image is None else image.shape[0]
-        imaginary = channels == 2 and recipe["operator"]["kind"] in COMPLEX
+        imaginary = bool(kept.attributes.get("complex", False))
         names = _band_names(folder, item) if channels > 2 else ()
         return cls(kept, imaginary, (float(low), float(high)), names, truth)
 

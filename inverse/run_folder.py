@@ -32,7 +32,7 @@ class Kept:
 
     Attributes:
         arrays: By data set, see `inverse.outputs.DATASETS`; images (C, H, W) or (K, C, H, W), data units.
-        attributes: Of the file: ``sigma``, ``scale``, ``span``, ``transfer``, ``seed``, ``item``.
+        attributes: Of the file: ``sigma``, ``scale``, ``span``, ``transfer``, ``seed``, ``item``, ``levels``, ``complex``.
         described: Attributes of each data set, by its name.
     """
 

@@ -254,7 +254,8 @@ class Solver:
             stamp=stamp(terms.recipe, self.prior.card, self.recipe.run.seed),
             attributes={
                 "sigma": case.sigma, "data_share_error": post.data_share_error, "seed": self.recipe.run.seed, "scale": case.scale,
-                "span": opened.span or (0.0, 1.0), **(used.attributes() if used and row["calibrated"] else {}),
+                "span": opened.span or (0.0, 1.0), "levels": post.levels[0], "complex": case.complex and len(arrays["mean"]) == 2,
+                **(used.attributes() if used and row["calibrated"] else {}),
             },
             facts=facts(self.recipe, row, self.prior.card), truth=truth,
         )  # fmt: skip

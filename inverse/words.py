@@ -46,8 +46,10 @@ def evidence(row: Mapping[str, Any]) -> list[str]:
 
 def residual_in_words(whiteness: float, correlation: float) -> str:
     """What the whiteness of a residual says (`inverse.evidence`), in one sentence."""
-    if whiteness <= COLOURED or abs(correlation) < WORTH_SAYING:
+    if whiteness <= COLOURED:
         return f"what is left of the measurement is noise: whiteness {whiteness:.2f}, expected 1"
+    if abs(correlation) < WORTH_SAYING:
+        return f"what is left of the measurement is noise but for traces: neighbours correlate by {correlation:.3f}"
     return (
         f"what is left of the measurement is not noise: neighbours correlate by {correlation:.2f} (whiteness {whiteness:.1f}, expected 1); "
         "the operator, the noise or the method is not quite right here"
