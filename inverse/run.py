@@ -126,9 +126,10 @@ def _claim(folder: Path, *, overwrite: bool) -> None:
 
 
 def _erase(folder: Path) -> None:
-    for name in ("restored", "std", "items", ".inverse/done", ".inverse/failed", ".inverse/parts"):
+    for name in ("restored", "std", "items", "figures", ".inverse/done", ".inverse/failed", ".inverse/parts"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in (".inverse/plan.json", "run.json", "items.csv", "failures.csv"):
+    said = ("calibration.json", "calibration.png", "report.html")
+    for name in (".inverse/plan.json", "run.json", "items.csv", "failures.csv", *said):
         (folder / name).unlink(missing_ok=True)
 
 
