@@ -241,8 +241,12 @@ class Solver:
         truth, note = self._truth(item, opened, arrays)
         if truth is not None:
             data = self.recipe.data
-            given = {"data_range": data.range, "transfer": data.transfer, "ratio": scale_factor(self.recipe)}
-            row.update(score(arrays, truth, self.recipe.metrics, **given))
+            row.update(
+                score(
+                    arrays, truth, self.recipe.metrics,
+                    data_range=data.range, transfer=data.transfer, ratio=scale_factor(self.recipe),
+                )
+            )  # fmt: skip
             row |= {"coverage90": held(arrays["quantiles"], truth, data.transfer)} if row["calibrated"] else {}
         beyond = used.outside(case.sigma) if used else ""
         note = "; ".join(sentence for sentence in (*case.said, beyond, note) if sentence)

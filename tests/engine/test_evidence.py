@@ -85,7 +85,9 @@ def test_autocorrelations_are_those_counted_by_hand() -> None:
 
 def test_raw_data_are_real_and_imaginary_parts_and_only_what_was_measured() -> None:
     shape = (2, 32, 32)
-    physics = inverse.build_operator("mri", shape=shape, noise=0.1, pattern="equispaced", acceleration=4, center_lines=8)
+    physics = inverse.build_operator(
+        "mri", shape=shape, noise=0.1, pattern="equispaced", acceleration=4, center_lines=8
+    )
     x = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0)) * 0.2
     y = inverse.simulate(x, physics, items=["a"])
     post = inverse.sample(y, physics, GaussianPrior(0.0, 0.04), method="exact", samples=2)
