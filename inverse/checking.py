@@ -107,7 +107,20 @@ def check_recipe(
     except (RecipeError, InputError) as error:
         rows.append(Check("method", method_kind(recipe), "fail", error.message, error.exit_code))
         return rows
-    return rows + _cost(recipe, prior, case, dtype, device)
+    return rows + _intervals(recipe, card) + _cost(recipe, prior, case, dtype, device)
+
+
+def _intervals(recipe: Recipe, card: Any) -> list[Check]:
+    """Whether the recipe's calibration fits; nothing for a recipe without one."""
+    from inverse.calibration_file import opened_calibration
+
+    if recipe.calibration is None:
+        return []
+    try:
+        used, unused = opened_calibration(recipe, card)
+    except RecipeError as error:
+        return [Check("intervals", recipe.calibration, "fail", error.message, error.exit_code)]
+    return [Check("intervals", used.says()) if used else Check("intervals", recipe.calibration, "warn", unused)]
 
 
 def _imagined(recipe: Recipe, x: Tensor) -> Case:

@@ -148,6 +148,20 @@ def test_a_calibration_that_does_not_fit_is_refused(change: str) -> None:
     assert len(done.stderr.strip().splitlines()) <= 3
 
 
+def test_check_says_whether_the_calibration_fits() -> None:
+    def intervals(*arguments: str) -> dict[str, object]:
+        done = call("check", "r.yaml", "--json", *(part for text in arguments for part in ("-s", text)))
+        found = json.loads(done.stdout)
+        rows = found if isinstance(found, list) else found["checks"]
+        return next((row for row in rows if row["name"] == "intervals"), {})
+
+    assert intervals() == {}
+    assert intervals("calibration=c.json")["verdict"] == "ok"
+    assert "cover" in str(intervals("calibration=c.json")["value"])
+    bad = intervals("calibration=c.json", "method.steps=5")
+    assert (bad["verdict"], bad["code"]) == ("fail", 3)
+
+
 def test_a_missing_file_is_an_error_of_the_recipe() -> None:
     done = call("restore", "r.yaml", "sim/measured", "-o", "no", "-s", "calibration=nowhere.json")
     assert done.exit_code == 3
