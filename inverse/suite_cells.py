@@ -213,6 +213,9 @@ class Bench:
             raise PeerError(reason)
         setting, low, width = self._setting(row, physics, y, tuple(truth.shape[1:]))
         for result in results(row.peer, setting, self.clock, self.cpu):
+            if result.samples.shape[1:] != truth.shape[1:]:
+                sizes = (" x ".join(map(str, image.shape[-2:])) for image in (result.samples, truth))
+                raise PeerError("gives {} pixels, the unknown has {}".format(*sizes))
             samples = low + width * result.samples
             mean, drawn = samples.mean(0, keepdim=True), samples[:, None] if row.peer.samples else None
             found, seconds, busy = (

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inverse.errors import InverseError
+from inverse.errors import InverseError, RecipeError
 from inverse.lock import run_lock
 from inverse.store import file_hash, read_json, write_json
 from inverse.suite import Row, Suite, Task
@@ -96,7 +96,7 @@ class Done:
         cell: The cell.
         numbers: What was measured; empty where it failed.
         failed: Why it failed, or nothing.
-        defect: Whether ours failed, not a peer.
+        defect: Whether ours failed, not a peer, and not because the method is not for the operator.
     """
 
     cell: Cell
@@ -225,6 +225,8 @@ def _measure(cell: Cell, truth: Any, bench: Bench) -> Done:
                 numbers |= bench.pictures(cell.row, truth, cell.image)
     except PeerError as error:
         return Done(cell, {}, str(error))
+    except RecipeError as error:  # it refuses the operator, which is no defect
+        return Done(cell, {}, _flat(error.message))
     except InverseError as error:
         return Done(cell, {}, _flat(f"{error.message}; {error.hint}" if error.hint else error.message), True)
     except MemoryError:

@@ -230,3 +230,16 @@ def test_cells_are_in_the_order_of_images_so_that_a_part_is_balanced(folder):
         ("exact", "p1.png"),
         ("diffpir", "p1.png"),
     ]
+
+
+def test_a_method_that_refuses_an_operator_is_a_row_and_no_failure(folder):
+    text = SUITE.replace("boundary: circular", "boundary: free").replace("exact: exact", "exact: exact\n  ddrm: ddrm")
+    (folder / "free.yaml").write_text(text[: text.index("problems")].replace(", deepinv-dpir, deepinv-ddrm", ""))
+    said = CliRunner().invoke(
+        cli, ["-qq", "benchmark", str(folder / "free.yaml"), "-o", str(folder / "free"), "--limit", "1"]
+    )
+    assert said.exit_code == 0, said.output
+    rows = {line["row"]: line for line in json.loads((folder / "free" / "table.json").read_text())["lines"]}
+    assert rows["ddrm"]["note"].startswith("method 'ddrm' needs a spectral operator")
+    assert rows["scikit-image Wiener"]["note"] == "gives 10 x 10 pixels, the unknown has 16 x 16"
+    assert rows["diffpir"]["values"]["psnr"][0] > 10
