@@ -39,12 +39,14 @@ def demo(out: Path) -> None:
     began = time.perf_counter()
     run("restore", "deblur", str(made / "measured"), "-o", str(run_folder), "--truth", str(made / "truth"))
     seconds = time.perf_counter() - began
+    run("report", str(run_folder), "--truth", str(made / "truth"))
     report = json.loads((run_folder / "run.json").read_text(encoding="utf-8"))
     print(f"\nrestored in {seconds:.0f} s (the second time: nothing to do); prior: {report['prior']['name']}")
     for title, folder in (("restored photograph", "restored"), ("uncertainty map", "std"), ("figure", "items")):
         for path in sorted((run_folder / folder).rglob("*.*")):
             if path.is_file() and (folder != "items" or path.name == "figure.png"):
                 print(f"{title:<22}{path}")
+    print(f"{'page to open':<22}{run_folder / 'report.html'}")
     print(f"{'numbers':<22}{run_folder / 'items.csv'}")
     print(f"{'samples and maps':<22}{next((run_folder / 'items').rglob('posterior.h5'))}")
 
