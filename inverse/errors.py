@@ -13,6 +13,7 @@ __all__ = [
     "PriorError",
     "RecipeError",
     "UsageError",
+    "WorkerError",
     "did_you_mean",
 ]
 
@@ -75,6 +76,10 @@ class OutputError(InverseError):
     """The output cannot be written (exit code 7)."""
 
     exit_code = 7
+
+
+class WorkerError(InverseError):
+    """A worker of an executor died, or cannot be reached (exit code 1)."""
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from inverse.errors import InputError, InverseError
+from inverse.plan import Terms
 from inverse.store import file_hash, read_json, write_json
 
 __all__ = ["Failure", "Ledger"]
@@ -69,6 +70,11 @@ class Ledger:
         self.key = dict(key)
         self.done = out / ".inverse" / "done"
         self.failed = out / ".inverse" / "failed"
+
+    @classmethod
+    def of(cls, out: Path, terms: Terms) -> Ledger:
+        """The ledger of a run of these terms."""
+        return cls(out, {"recipe": terms.recipe, "prior": terms.prior, "keep": list(terms.keep)})
 
     def mark(self, name: str, source: str, files: Mapping[str, str], **facts: Any) -> None:
         """Record that `name` is done: `files` maps paths in the run folder to their sha256."""

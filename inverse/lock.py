@@ -17,7 +17,7 @@ from typing import IO
 
 from inverse.errors import OutputError
 
-__all__ = ["hold", "run_lock"]
+__all__ = ["claim", "hold", "run_lock"]
 
 
 def _open(path: Path) -> IO[str]:
@@ -66,6 +66,28 @@ def hold(path: Path) -> Iterator[None]:
     with _open(path) as stream:
         fcntl.flock(stream.fileno(), fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def claim(path: Path) -> Iterator[None]:
+    """Hold a piece of work alone, waiting for it if need be; the file is gone afterwards.
+
+    A worker that was given up for lost may still be at it: whoever takes the work over waits until it has finished or died.
+    """
+    while True:
+        with _open(path) as stream:
+            fcntl.flock(stream.fileno(), fcntl.LOCK_EX)
+            try:
+                current = os.fstat(stream.fileno()).st_ino == path.stat().st_ino
+            except FileNotFoundError:
+                current = False
+            if not current:
+                continue  # whoever held it removed the file that we waited for
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inverse.errors import UsageError
+from inverse.executors import Executor, executor
 from inverse.recipe import Recipe
 
 __all__ = ["Options"]
@@ -22,7 +23,9 @@ class Options:
         tile: ``auto`` or ``off``.
         keep: Data sets of ``posterior.h5`` and "figure"; None is all, but samples only up to 1 GB for the whole run.
         shard: "I/N": every N-th unit from the I-th, 1-based.
-        executor: ``serial``.
+        executor: ``serial``, ``processes``, ``dask``, ``dask://HOST:PORT``, ``dask:FILE`` (a scheduler file), or an `inverse.executors.Executor`.
+        workers: Processes of this machine, for ``processes`` and ``dask``; None: one a core, or one a GPU.
+        threads: Threads of a unit; None: 1, but in ``serial`` as many as torch takes. Byte-identical results need the same number.
         overwrite: Start again in a folder that holds another run.
         strict: Stop at the first failure.
         progress: ``auto``, ``json``, ``off``.
@@ -35,7 +38,9 @@ class Options:
     tile: int | str = "auto"
     keep: str | Sequence[str] | None = None
     shard: str | tuple[int, int] | None = None
-    executor: str = "serial"
+    executor: str | Executor = "serial"
+    workers: int | None = None
+    threads: int | None = None
     overwrite: bool = False
     strict: bool = False
     progress: str = "auto"
@@ -56,6 +61,14 @@ class Options:
         except (RuntimeError, AssertionError) as error:
             raise UsageError(f"device '{self.device}' is not available", "allowed here: auto, cpu") from error
         return self.device
+
+    def opened_executor(self) -> Executor:
+        """The executor.
+
+        Raises:
+            UsageError: If there is none of that name, or its package is not installed.
+        """
+        return executor(self.executor, self.workers) if isinstance(self.executor, str) else self.executor
 
     def block(self, recipe: Recipe) -> int | None:
         """Samples evaluated together; None for ``auto``."""
@@ -81,4 +94,8 @@ class Options:
             )
         if self.time_budget is not None and recipe.params.get("quality") is None:
             raise UsageError("a time budget is for method auto", "leave it away, or choose -s method.kind=auto")
+        for name, given in (("workers", self.workers), ("threads", self.threads)):
+            if given is not None and given < 1:
+                raise UsageError(f"--{name} {given} is not valid; allowed: a whole number from 1")
+        self.opened_executor()
         self.block(recipe)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +36,20 @@ class Unit:
         start: First sample.
         stop: One past the last sample.
         tile: Window of the scene; None is all of it.
+        merge: Whether it puts the blocks of the item together, instead of drawing samples.
     """
 
     item: str
     start: int
     stop: int
     tile: tuple[int, int, int, int] | None = None
+    merge: bool = False
 
     @property
     def name(self) -> str:
         """The unit's file name: the item's id hashed, because an id can be longer than a file name may be."""
-        return f"{item_name(self.item)}-{self.start:05d}-{self.stop:05d}"
+        name = item_name(self.item)
+        return name if self.merge else f"{name}-{self.start:05d}-{self.stop:05d}"
 
 
 def item_name(item: str) -> str:
@@ -130,11 +134,22 @@ class Plan:
 
     def item(self, name: str) -> Item | None:
         """The item of that id."""
-        return next((item for item in self.items if item.item == name), None)
+        return self._by_name.get(name)
 
     def frames(self, source: str) -> tuple[Item, ...]:
         """The items of an input file, in order."""
-        return tuple(item for item in self.items if item.source == source)
+        return tuple(self._by_source.get(source, ()))
+
+    @cached_property
+    def _by_name(self) -> dict[str, Item]:
+        return {item.item: item for item in self.items}
+
+    @cached_property
+    def _by_source(self) -> dict[str, list[Item]]:
+        found: dict[str, list[Item]] = {}
+        for item in self.items:
+            found.setdefault(item.source, []).append(item)
+        return found
 
     def extended(self, items: tuple[Item, ...]) -> Plan:
         """This plan with new items added, changed ones replaced, and the frames that a changed file no longer has left out."""

@@ -150,8 +150,13 @@ class Recipe(BaseModel):
         return plain
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by value, since the model's class is made at run time."""
-        return _rebuild, (self._given(), self._name, self._folders)
+        """Pickle by value, since the model's class is made at run time; folders absolute, since a worker may stand elsewhere."""
+        plain = self._given()
+        folders = {
+            key: folder if _get(plain, key).startswith("~") else os.path.abspath(folder)
+            for key, folder in self._folders.items()
+        }
+        return _rebuild, (plain, self._name, folders)
 
 
 def _rebuild(data: dict[str, Any], name: str, folders: dict[str, str]) -> Recipe:

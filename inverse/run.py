@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from inverse.auto import evaluations_in
 from inverse.calibration_file import opened_calibration, recorded
 from inverse.case import forward_seconds, method_kind, open_recipe_prior, resolve_dtype
 from inverse.errors import InputError, InverseError, OutputError, RecipeError
-from inverse.executors import executor as open_executor
 from inverse.executors import parse_shard
 from inverse.inputs import Source, find
 from inverse.ledger import Ledger
@@ -27,10 +26,11 @@ from inverse.lock import hold, run_lock
 from inverse.methods import method_spec
 from inverse.options import Options
 from inverse.outputs import KEEP, parse_keep
-from inverse.plan import BLOCK_PIXELS, CLOSED_FORM_PIXELS, Item, Plan, Terms, block_size, item_name, units
+from inverse.plan import BLOCK_PIXELS, CLOSED_FORM_PIXELS, Item, Plan, Terms, block_size, units
 from inverse.progress import Progress
 from inverse.provenance import versions
 from inverse.recipe import Recipe, load
+from inverse.schedule import Schedule
 from inverse.solve import Solver
 from inverse.store import file_hash
 from inverse.summary import Run, collect, write_summary
@@ -71,7 +71,7 @@ def restore(
     arguments = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     recipe = load(recipe, overrides)
     options.check(recipe)
-    shard, run_on, folder = parse_shard(options.shard), open_executor(options.executor), Path(out)
+    shard, run_on, folder = parse_shard(options.shard), options.opened_executor(), Path(out)
     sources = find(arguments, exclude=folder)
     truths = Truths.find(truth, [source.item for source in sources])
     prior = open_recipe_prior(recipe)
@@ -83,23 +83,19 @@ def restore(
         with run_lock(state, shard=shard):
             with hold(state / "plan.lock"):
                 plan = prepare_run(folder, recipe, sources, prior, options, progress)
-            ledger = _ledger(folder, plan)
+            ledger = Ledger.of(folder, plan.terms)
             paths = {source.item: source.path for source in sources}
             given = {item.item for item in plan.items if item.source in paths}
-            todo = [unit for unit in units(plan, shard) if unit.item in given]
-            open_items = {item.item for item in plan.items if not ledger.valid(item_name(item.item), item.sha256)}
-            progress = Progress(
-                sum(unit.stop - unit.start for unit in todo if unit.item in open_items), options.progress
-            )
-            skipped = len(plan.items) - len(open_items)
-            if skipped:
-                progress.say(f"{skipped} of {len(plan.items)} items are done already")
+            schedule = Schedule(plan, ledger, (unit for unit in units(plan, shard) if unit.item in given))
+            progress = Progress(schedule.samples, options.progress)
+            if schedule.done:
+                progress.say(f"{len(schedule.done)} of {len(given)} items are done already")
             if unused:
                 progress.say(unused)
             solver = Solver(folder, plan, recipe, prior, paths, ledger, truths, progress, options.strict, calibration)
-            with _threads(plan.terms.threads):
-                for _ in run_on.map(solver, todo):
-                    pass
+            with _threads(plan.terms.threads), closing(run_on.map(solver, schedule.take)) as ended:
+                for unit in ended:
+                    schedule.ended(unit)
             with hold(state / "merge.lock"):
                 assemble(folder, plan, recipe, prior.card, paths, ledger)
                 run = collect(folder, plan, ledger)
@@ -126,15 +122,17 @@ def _claim(folder: Path, *, overwrite: bool) -> None:
 
 
 def _erase(folder: Path) -> None:
-    for name in ("restored", "std", "items", "figures", ".inverse/done", ".inverse/failed", ".inverse/parts"):
+    for name in (
+        "restored",
+        "std",
+        "items",
+        "figures",
+        *(f".inverse/{part}" for part in ("done", "failed", "parts", "claims")),
+    ):
         shutil.rmtree(folder / name, ignore_errors=True)
     said = ("calibration.json", "calibration.png", "report.html")
     for name in (".inverse/plan.json", "run.json", "items.csv", "failures.csv", *said):
         (folder / name).unlink(missing_ok=True)
-
-
-def _ledger(folder: Path, plan: Plan) -> Ledger:
-    return Ledger(folder, {"recipe": plan.terms.recipe, "prior": plan.terms.prior, "keep": list(plan.terms.keep)})
 
 
 @contextmanager
@@ -179,6 +177,8 @@ def prepare_run(
         progress.say("resuming a run of other versions: the rest agrees to rounding, not byte for byte")
     if options.keep is not None and old.terms.keep != fresh.terms.keep:
         progress.say(f"resuming: --keep stays {','.join(old.terms.keep)}")
+    if options.threads is not None and options.threads != old.terms.threads:
+        progress.say(f"resuming: --threads stays {old.terms.threads}")
     plan = replace(old, terms=replace(old.terms, device=fresh.terms.device)).extended(fresh.items)
     if plan != old:
         plan.save(folder / ".inverse")
@@ -206,7 +206,7 @@ def make_plan(recipe: Recipe, sources: Sequence[Source], prior: Any, options: Op
         keep=keep,
         dtype=dtype,
         device=device,
-        threads=torch.get_num_threads(),
+        threads=options.threads or options.opened_executor().threads or torch.get_num_threads(),
         versions=versions(),
         evaluations=old.terms.evaluations if old else _affordable(recipe, prior, items, options, dtype, device),
     )

@@ -1,7 +1,7 @@
 """One unit of work, and the end of an item: sampled, merged, written, marked.
 
-A block of samples that is not the whole item is kept in ``.inverse/parts`` until all blocks are there; whoever finishes
-the last one merges them. Every step can be repeated: a process killed anywhere leaves nothing that is taken for done.
+A block of samples that is not the whole item is kept in ``.inverse/parts`` until all blocks are there; merging them is a
+unit of its own (`inverse.schedule`). Every step can be repeated: a process killed anywhere leaves nothing that is taken for done.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 
 from inverse.calibration_file import CalibrationFile
 from inverse.case import MINIMUM_SIDE, Case, fit_prior, method_kind, open_case, span, statistics
-from inverse.errors import InputError, InverseError, MemoryLimitError
+from inverse.errors import InputError, InverseError, MemoryLimitError, WorkerError
 from inverse.frames import Frame, frame
 from inverse.ledger import Failure, Ledger
-from inverse.lock import hold
+from inverse.lock import claim
+from inverse.merging import merged, write_part
 from inverse.methods import in_words
 from inverse.mismatch import foreign
 from inverse.outputs import facts, write_item
@@ -26,13 +27,10 @@ from inverse.plan import Item, Plan, Unit, item_name, split
 from inverse.progress import Progress
 from inverse.provenance import stamp
 from inverse.recipe import Recipe
-from inverse.store import disk_is_full, read_hdf5, write_hdf5
+from inverse.store import disk_is_full
 from inverse.truth import Truths, held, scale_factor, score
 
 __all__ = ["Solver"]
-
-SAID = "diagnostics."
-"""Before the names of what a method said of its samples, in the parts of an item."""
 
 
 @dataclass
@@ -66,20 +64,26 @@ class Solver:
     _content: tuple[str, Any] | None = field(default=None, repr=False)
 
     def __call__(self, unit: Unit) -> bool:
-        """Do a unit unless it is done, and finish its item if it was the last; False if it failed."""
+        """Do a unit unless it is done; False if it failed."""
         item = self.plan.item(unit.item)
         if item is None or item.source not in self.paths:
             return True
         stage = _Stage()
         try:
-            self._unit(item, unit, stage)
+            with claim(self.out / ".inverse" / "claims" / unit.name):
+                self._unit(item, unit, stage)
         except Exception as error:
-            self._failed(item, unit, stage.name, error)
+            self.failed(item, unit, stage.name, error)
             return False
         self.ledger.clear(unit.name)
         return True
 
-    def _failed(self, item: Item, unit: Unit, stage: str, error: Exception) -> None:
+    def failed(self, item: Item, unit: Unit, stage: str, error: Exception) -> None:
+        """Record why a unit failed.
+
+        Raises:
+            InverseError: The same again, if the run is strict or the disk is full.
+        """
         failure = Failure.of(item.item, stage, error)
         for path, shown in ((self.paths[item.source], item.source), (self.out, "OUT"), (Path.home(), "~")):
             reason, hint = (text.replace(str(path), shown) for text in (failure.reason, failure.hint))
@@ -92,23 +96,32 @@ class Solver:
         if self.strict:
             raise error if isinstance(error, InverseError) else InverseError(failure.reason, failure.hint) from error
 
+    def lost(self, unit: Unit, how: str) -> None:
+        """Record that a unit failed because its workers died."""
+        item = self.plan.item(unit.item)
+        assert item is not None
+        what = "the merge" if unit.merge else f"samples {unit.start} to {unit.stop - 1}"
+        hint = "too little memory is the usual cause: try fewer workers, or a smaller --batch"
+        self.failed(item, unit, "merge" if unit.merge else "sample", WorkerError(f"{what}: {how}", hint))
+
+    def serve(self, plan: Plan, path: Path, truth: str | None, progress: Progress) -> None:
+        """Be ready for a unit of the only item of `plan`, on a worker; what was opened for the last unit is kept."""
+        (item,) = plan.items
+        self.plan, self.progress, self.paths = plan, progress, {item.source: path}
+        self.truths = Truths({} if truth is None else {item.source: Path(truth)})
+
     def _unit(self, item: Item, unit: Unit, stage: _Stage) -> None:
+        if unit.merge:
+            self._merge(item, stage)
+            return
         if self.ledger.valid(item_name(item.item), item.sha256) or self.ledger.valid(unit.name, item.sha256):
-            self._finish(item, stage)
             return
-        blocks = split(item, self.plan.terms.samples)
         post = self._sample(item, unit, stage)
-        if len(blocks) == 1:
+        if unit.stop - unit.start == self.plan.terms.samples:
             self._write(item, post, stage)
-            return
-        stage.name = "write"
-        path = f".inverse/parts/{unit.name}.h5"
-        cost = {key: float(value) for key, value in post.cost.as_dict().items()}
-        arrays = {"states": post.states, **{f"{SAID}{name}": value for name, value in post.diagnostics.items()}}
-        digest = write_hdf5(self.out / path, {name: value.cpu().numpy() for name, value in arrays.items()}, {"": cost})
-        self.ledger.mark(unit.name, item.sha256, {path: digest}, cost=cost)
-        del post
-        self._finish(item, stage)
+        else:
+            stage.name = "write"
+            write_part(self.ledger, unit, item, post)
 
     def _open(self, item: Item, stage: _Stage) -> tuple[Frame, Case]:
         from inverse.io import read
@@ -169,32 +182,13 @@ class Solver:
             self.progress.say(f"{item.item}: method {in_words(str(post.method['kind']), post.method)}")
         return post
 
-    def _finish(self, item: Item, stage: _Stage) -> None:
-        """Merge the blocks of an item if all are there and nobody did."""
-        import torch
-
-        from inverse.posterior import Cost, Posterior
-
+    def _merge(self, item: Item, stage: _Stage) -> None:
+        """Put the blocks of an item together, unless somebody did."""
         blocks = split(item, self.plan.terms.samples)
-        if len(blocks) == 1:
-            return
-        with hold(self.out / ".inverse" / "merge.lock"):
-            if self.ledger.valid(item_name(item.item), item.sha256):
-                return
-            markers = [self.ledger.valid(unit.name, item.sha256) for unit in blocks]
-            if not all(markers):
-                return
+        if not self.ledger.valid(item_name(item.item), item.sha256):
             _, case = self._open(item, stage)
             stage.name = "write"
-            parts = [read_hdf5(self.out / f".inverse/parts/{unit.name}.h5") for unit in blocks]
-            costs = [marker["cost"] for marker in markers if marker]
-            total = {key: sum(cost[key] for cost in costs) for key in costs[0]}
-            total["peak_bytes"] = max(cost["peak_bytes"] for cost in costs)
-            whole = {
-                name: torch.cat([torch.from_numpy(part[name]) for part in parts]).to(case.y.device) for name in parts[0]
-            }
-            said = {name.removeprefix(SAID): value for name, value in whole.items() if name.startswith(SAID)}
-            post = Posterior(states=whole["states"], diagnostics=said, cost=Cost(**total), **self._template(item, case))
+            post = merged(self.ledger, blocks, item, self._template(item, case), case.y.device)
             self._write(item, post, stage)
         for unit in blocks:
             self.ledger.forget(unit.name)
@@ -272,8 +266,8 @@ class Solver:
         if made.clipped > 0.01:
             self.progress.say(f"{item.item}: {100 * made.clipped:.1f} % of the values were clipped at the write")
         self.ledger.mark(item_name(item.item), item.sha256, made.files, row=row)
-        for unit in split(item, terms.samples):
-            self.ledger.clear(unit.name)
+        for name in (item_name(item.item), *(unit.name for unit in split(item, terms.samples))):
+            self.ledger.clear(name)
         self._opened = None
         gc.collect()
 

@@ -1,7 +1,7 @@
 """The flags that verbs share, each once: a decorator that adds the option and fixes its name, type and help.
 
 A verb's function receives them as `output`, `overrides`, `samples`, `seed`, `device`, `batch`, `tile`, `shard`,
-`executor`, `dry_run`, `overwrite`, `strict`, `as_json`, `progress`, `truth`, `keep`, `quality`, `max_evaluations` and `time_budget`.
+`executor`, `workers`, `threads`, `dry_run`, `overwrite`, `strict`, `as_json`, `progress`, `truth`, `keep`, `quality`, `max_evaluations` and `time_budget`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from inverse.errors import did_you_mean
 
 __all__ = [
     "batch", "device", "dry_run", "executor", "json", "keep", "max_evaluations", "output", "overrides", "overwrite",
-    "progress", "quality", "samples", "seed", "shard", "strict", "tile", "time_budget", "truth",
+    "progress", "quality", "samples", "seed", "shard", "strict", "threads", "tile", "time_budget", "truth", "workers",
 ]  # fmt: skip
 
 KEPT = (
@@ -143,10 +143,26 @@ tile = click.option(
 shard = click.option("--shard", type=Shard(), help="Do only part I of N, for job arrays: --shard 1/4.")
 executor = click.option(
     "--executor",
-    type=Pattern("EXECUTOR", r"serial|processes|dask|dask://\S+:\d+", "serial, processes, dask or dask://HOST:PORT"),
+    type=Pattern(
+        "EXECUTOR",
+        r"serial|processes|dask|dask-threads|dask://\S+:\d+|dask:[^/].*|dask:/[^/].*",
+        "serial, processes, dask, dask://HOST:PORT or dask:SCHEDULER.json",
+    ),
     default="serial",
     show_default=True,
-    help="Who does the work: serial, processes, dask, dask://HOST:PORT.",
+    help="Who does the work: serial, processes, dask, dask://HOST:PORT, dask:SCHEDULER.json.",
+)
+workers = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Worker processes on this machine, one a core by default.",
+)
+threads = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads of a unit of work: 1 with workers, else all. Runs agree byte for byte with the same number.",
 )
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there.")

@@ -35,6 +35,8 @@ LOGGER = logging.getLogger("inverse")
 @options.tile
 @options.shard
 @options.executor
+@options.workers
+@options.threads
 @options.keep
 @options.dry_run
 @options.overwrite

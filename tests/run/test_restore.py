@@ -240,7 +240,14 @@ def test_grey_pictures_stay_grey(tmp_path: Path, make_recipe: Any, make_picture:
 
 
 def test_what_is_not_there_yet_says_so(photos: Path, tmp_path: Path, make_recipe: Any) -> None:
-    for settings in ({"tile": 128}, {"executor": "dask"}, {"shard": "1/2", "overwrite": True}, {"device": "cuda:7"}):
+    for settings in (
+        {"tile": 128},
+        {"executor": "ray"},
+        {"workers": 2},
+        {"threads": 0},
+        {"shard": "1/2", "overwrite": True},
+        {"device": "cuda:7"},
+    ):
         with pytest.raises(UsageError):
             restore(make_recipe(), photos, out=tmp_path / "run", options=Options(**settings))
 

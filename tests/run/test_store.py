@@ -87,9 +87,12 @@ def test_bad_shards(text: str) -> None:
 
 
 def test_executors() -> None:
-    assert list(executor("serial").map(lambda unit: unit.start, [Unit("a", 1, 2)])) == [1]
+    todo, solved = [Unit("a", 0, 1), Unit("a", 1, 2)], []
+    assert list(executor("serial").map(solved.append, iter([*todo, None]).__next__)) == todo == solved
     with pytest.raises(UsageError, match="serial"):
-        executor("dask")
+        executor("ray")
+    with pytest.raises(UsageError, match="processes"):
+        executor("serial", workers=2)
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
