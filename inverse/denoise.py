@@ -54,12 +54,14 @@ class Denoise:
         counter: Where evaluations are counted, one for each batch entry, or as many as the prior's ``evaluations`` says.
         turns: First element of the group of each batch entry; empty for a prior without a symmetry.
         surprise: Takes note of what each evaluation leaves, or None.
+        square: Whether the image is square; None is by its shape, which a window of a scene has not.
     """
 
     prior: Callable[[Tensor, Tensor], Tensor]
     counter: Counter
     turns: tuple[int, ...] = ()
     surprise: Surprise | None = None
+    square: bool | None = None
     _calls: list[int] = field(default_factory=lambda: [0], repr=False)
 
     def for_samples(self, samples: Sequence[int], card: Card) -> Denoise:
@@ -67,13 +69,19 @@ class Denoise:
         turns = tuple(samples) if card.symmetry is not None else ()
         return Denoise(self.prior, self.counter, turns, Surprise(card))
 
+    def for_window(self, sample: int, card: Card, *, square: bool, number: int) -> Denoise:
+        """The denoiser of one sample in a window of a scene, from its evaluation ``number`` on."""
+        turns = (sample,) if card.symmetry is not None else ()
+        return Denoise(self.prior, self.counter, turns, square=square, _calls=[number])
+
     def _turned(self, x: Tensor, levels: Tensor) -> Tensor:
         """The prior's answer in the orientation of each entry at this evaluation."""
         number, self._calls[0] = self._calls[0], self._calls[0] + 1
         if not self.turns or x.ndim != 4 or x.shape[0] % len(self.turns):
             return self.prior(x, levels)
         each = x.shape[0] // len(self.turns)  # particles of a sample turn together
-        size = 8 if x.shape[-1] == x.shape[-2] else 4
+        square = x.shape[-1] == x.shape[-2] if self.square is None else self.square
+        size = 8 if square else 4
         elements = [(number + first) % size for first in self.turns for _ in range(each)]
         turned = torch.cat([_turn(part, g) for part, g in zip(torch.split(x, 1), elements, strict=True)])
         answer = self.prior(turned, levels)

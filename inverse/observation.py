@@ -29,6 +29,9 @@ from inverse.tangent import Tangent
 
 __all__ = ["Counter", "Observation", "observed"]
 
+GAIN = 1e-5
+"""Tolerance of the solves inside a method: at 1e-4 two results of the same sample, solved in other windows, were 5e-4 apart."""
+
 
 @dataclass
 class Counter:
@@ -110,6 +113,7 @@ class Observation:
         shape: Shape (C, *S) or (d,) of one unknown.
         counter: Where applications are counted.
         point: Where a nonlinear operator is linearised for its size (1, C, *S); None for a linear one.
+        factor: Pixels of the unknown for one of the measurement, along each axis; read for windows of a scene only.
     """
 
     y: Vector
@@ -118,6 +122,7 @@ class Observation:
     shape: tuple[int, ...]
     counter: Counter = field(default_factory=Counter)
     point: Tensor | None = None
+    factor: int = 1
 
     @classmethod
     def create(cls, y: Vector, physics: Physics, *, shape: Sequence[int] | None = None) -> Observation:
@@ -242,6 +247,11 @@ class Observation:
                 total += twice * weight.expand(part.shape).flatten(1).sum(1, dtype=torch.float64).cpu()
         return total
 
+    def excess(self, residual: Vector) -> Tensor:
+        """``(|r|^2 - m sigma_y^2) / |A|_F^2`` of each item (B,): the variance of the unknown that a residual shows."""
+        power: Tensor = inner(residual, residual) - self.count().to(self.sigma) * self.sigma**2
+        return power / self.row_power
+
     def chi2(self, x: Tensor) -> Tensor:
         """``|y - A x|^2 / sigma_y^2`` of each item (B,); infinite without noise unless the residual is zero."""
         r = self.residual(x)
@@ -333,7 +343,7 @@ class Observation:
             weight = torch.where(s == 0, 0.0, weight) if bool((self.sigma == 0).any()) else weight
             correction: Tensor = self.physics.V(weight * (self.projected() - s * coordinates)).to(x.dtype)
             return correction
-        return self.pulled(residual(), variance)
+        return self.pulled(residual(), variance, tolerance=GAIN)
 
     def pulled(self, right: Vector, variance: Tensor, *, tolerance: float = 1e-4) -> Tensor:
         """``c A^T (c A A^T + sigma_y^2)^-1 right``, ``c`` of each item (B,).

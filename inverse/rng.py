@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -47,14 +47,14 @@ _source = _Source()
 
 
 def _blocks(
-    key: hashlib.blake2b, kind: str, channel: int, row: int, columns: int, length: int, keep: int
+    key: hashlib.blake2b, kind: str, channel: int, row: int, columns: int, length: int, keep: int, first: int = 0
 ) -> NDArray[np.float32]:
-    """``columns`` blocks of ``length`` values beside each other, each a whole draw from its own key; the first ``keep`` of each, or all."""
+    """``columns`` blocks of ``length`` values beside each other from column ``first`` on, each a whole draw from its own key; the first ``keep`` of each, or all."""
     half = length // 2
     few = min(keep, half)
     out = np.empty((columns, 2, few), np.float32) if kind == "normal" else np.empty((columns, length), np.float32)
     for column in range(columns):
-        block = b"%d,%d,%d" % (channel, row, column)
+        block = b"%d,%d,%d" % (channel, row, first + column)
         if kind != "normal":
             out[column] = 2.0 * _source.at(key, block).integers(0, 2, length, dtype=np.int8) - 1.0
         elif few == half:
@@ -64,8 +64,8 @@ def _blocks(
             _source.at(key, block, half).random(out=out[column, 1], dtype=np.float32)
     if kind != "normal":
         return out
-    first, second = _normal(out[:, 0], out[:, 1])
-    return first if keep <= half else np.concatenate([first, second], -1)
+    front, back = _normal(out[:, 0], out[:, 1])
+    return front if keep <= half else np.concatenate([front, back], -1)
 
 
 def _normal(first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -83,11 +83,17 @@ class Rng:
         seed: The run's seed.
         items: Name of the item of each batch entry.
         samples: Index of the posterior sample of each batch entry.
+        origin: Row and column of the scene at which images begin: a window gets the noise that the scene has there.
     """
 
     seed: int
     items: Sequence[str]
     samples: Sequence[int]
+    origin: tuple[int, int] = (0, 0)
+
+    def coarser(self, factor: int) -> Rng:
+        """The same on a grid of ``factor`` x ``factor`` of these pixels, which divides the origin."""
+        return self if factor == 1 else replace(self, origin=(self.origin[0] // factor, self.origin[1] // factor))
 
     def _key(self, entry: int, step: int, stream: str, draw: int) -> hashlib.blake2b:
         key = f"{self.seed}\0{self.items[entry]}\0{self.samples[entry]}\0{step}\0{stream}\0{draw}\0"
@@ -114,14 +120,17 @@ class Rng:
             line = np.stack([_blocks(key, kind, c, 0, columns, VECTOR_BLOCK, VECTOR_BLOCK) for c in range(channels)])
             return line.reshape(channels, -1)[:, :length].reshape(shape)
         channels, (height, width) = prod(shape[:-2]), shape[-2:]
+        (row, down), (column, across) = (divmod(start, BLOCK) for start in self.origin)
+        height, width = height + down, width + across
         out = np.empty((channels, height, width), np.float32)
         for channel in range(channels):
             for top in range(0, height, BLOCK):
                 part = out[channel, top : top + BLOCK]
                 columns, needed = -(-width // BLOCK), BLOCK * len(part)
-                drawn = _blocks(key, kind, channel, top // BLOCK, columns, BLOCK**2, needed)
+                drawn = _blocks(key, kind, channel, row + top // BLOCK, columns, BLOCK**2, needed, column)
                 band = drawn.reshape(columns, -1, BLOCK).transpose(1, 0, 2).reshape(-1, columns * BLOCK)
                 part[...] = band[: len(part), :width]
+        out = out[:, down:, across:]
         return out.reshape(shape)
 
     def _batch(self, like: Tensor, step: int, stream: str, draw: int, kind: str) -> Tensor:

@@ -19,7 +19,7 @@ from inverse.linalg import expand
 from inverse.observation import Observation, observed
 from inverse.priors.card import Card
 
-__all__ = ["initial_mean"]
+__all__ = ["COARSE", "initial_mean", "interpolated"]
 
 COARSE = 0.03  # weight of the coarser level against a pixel that was observed without noise
 
@@ -36,10 +36,10 @@ def initial_mean(observation: Observation, prior_mean: Tensor, card: Card) -> Te
         return centre + observation.gain(lambda: observation.residual(centre), variance, x=centre)
     coarse = expand(COARSE + observation.sigma**2 / card.data_var, centre)
     weight = mask.to(centre).expand_as(centre)
-    return centre + _interpolate(weight * (observation.y - centre), weight, coarse)
+    return centre + interpolated(weight * (observation.y - centre), weight, coarse)
 
 
-def _interpolate(value: Tensor, weight: Tensor, coarse: Tensor) -> Tensor:
+def interpolated(value: Tensor, weight: Tensor, coarse: Tensor) -> Tensor:
     """Smooth image from weighted values (B, C, H, W), zero where nothing was observed at all."""
     height, width = value.shape[-2:]
     if max(height, width) <= 2:
@@ -47,6 +47,6 @@ def _interpolate(value: Tensor, weight: Tensor, coarse: Tensor) -> Tensor:
         mean: Tensor = value.sum((-2, -1), keepdim=True) / torch.where(total > 0, total, 1.0)
         return mean.expand_as(value)
     odd = (0, width % 2, 0, height % 2)
-    below = _interpolate(avg_pool2d(pad(value, odd), 2), avg_pool2d(pad(weight, odd), 2), coarse)
+    below = interpolated(avg_pool2d(pad(value, odd), 2), avg_pool2d(pad(weight, odd), 2), coarse)
     above = interpolate(below, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
     return (value + coarse * above) / (weight + coarse)

@@ -170,6 +170,7 @@ class FreeBlur(Linear):
         dtype: Of the transfer function.
 
     Attributes:
+        kernel: As given.
         output_crop: (top, left, height, width), the measurement's frame in the unknown.
         transfer: Half-spectrum of the kernel on the FFT's grid (1, 1, F, G, 2) as real and imaginary part.
         gram: Squared modulus of the kernel's spectrum on the measurement's frame: in the DCT-II (h, w) for an even kernel, else in the
@@ -190,6 +191,7 @@ class FreeBlur(Linear):
                 f"a kernel of {columns} x {rows} pixels on an unknown of {width} x {height}", "use a smaller kernel"
             )
         self._kernel_size, self._size = (rows, columns), (height, width)
+        self.kernel = kernel
         self._grid = (next_fast_len(height, real=True), next_fast_len(width, real=True))
         self.output_crop = (rows - 1 - rows // 2, columns - 1 - columns // 2, height - rows + 1, width - columns + 1)
         transfer = torch.fft.rfft2(torch.from_numpy(kernel), s=self._grid)[None, None]

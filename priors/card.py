@@ -52,6 +52,7 @@ class Card(BaseModel):
         minimum_size: Smallest height and width.
         stride: Shift, in pixels, under which it is equivariant.
         receptive_field: Radius, in pixels, beyond which an input pixel has no effect.
+        effective_radius: Radius beyond which all of them together change a value by less than 1e-5 of the range; measured.
         sigma_data: Standard deviation of the data in model units (EDM preconditioning).
         network: Shape of the network, or the adapter's settings.
         weights: File name of the weights, beside the card's folder or in ``weights/``.
@@ -87,6 +88,7 @@ class Card(BaseModel):
     minimum_size: int = 1
     stride: int = 1
     receptive_field: int | None = None
+    effective_radius: int | None = None
     sigma_data: float = 0.5
     network: dict[str, Any] | None = None
     weights: str | None = None

@@ -113,8 +113,7 @@ def pigdm(
         variance = torch.full_like(observation.sigma, prior_variance(sigma, c))
         residual = observation.residual(estimate.mean)
         if covariance == "residual":
-            excess = inner(residual, residual) - observation.count().to(variance) * observation.sigma**2
-            variance = (excess / observation.row_power).clamp(FLOOR * sigma**2, sigma**2)
+            variance = observation.excess(residual).clamp(FLOOR * sigma**2, sigma**2)
         pull = observation.gain(lambda: residual, variance, x=estimate.mean)
         correction = estimate.vjp(pull) * expand(sigma**2 / variance, x) if jacobian else pull
         if covariance == "residual" or not jacobian:

@@ -34,7 +34,7 @@ CURVATURE_STEPS = 8
 
 def measurement_noise(observation: Observation, rng: Rng, *, step: int, stream: str) -> Vector:
     """Unit noise with the measurement's shape, zero where nothing was observed."""
-    y = observation.y
+    y, rng = observation.y, rng.coarser(observation.factor)
     noisy = []
     for i, part in enumerate(parts(y)):
         unit = rng.normal(part, step=step, stream=stream, draw=i)

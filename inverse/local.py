@@ -1,0 +1,141 @@
+"""Physics that measure a part of a scene as they measure the scene: what a window of it is made of.
+
+``Local`` says how the grids of unknown and measurement lie, and cuts a physics and its measurement to a window of the unknown. Past a window's edge a
+blurred measurement would need pixels the window has not: it is left out there, as it is at the edge of a scene.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inverse.errors import RecipeError
+from inverse.observation import Observation
+from inverse.rng import Rng
+from inverse.tiling import Window
+
+__all__ = ["PROBE", "Local", "cut", "local", "part", "support"]
+
+TRACE = 1e-4
+PROBE = 384
+
+
+@dataclass(frozen=True)
+class Local:
+    """How a physics lies on its scene.
+
+    Attributes:
+        shape: (C, H, W) of the unknown.
+        factor: Pixels of the unknown for one of the measurement.
+        margin: Rows and columns that the measurement lacks at the end.
+        diagonal: Whether each value, or each block of ``factor`` x ``factor``, is measured by itself.
+    """
+
+    shape: tuple[int, int, int]
+    factor: int = 1
+    margin: tuple[int, int] = (0, 0)
+    diagonal: bool = True
+
+    def measured(self, window: Window) -> Window:
+        """The part of the measurement that a window of the unknown explains alone."""
+        rows, columns = self.margin
+        own = window.divided(self.factor)
+        return Window(own.top, own.left, own.bottom - rows, own.right - columns)
+
+    def own(self, tile: Window) -> Window:
+        """The part of the measurement that is counted with a tile: each value once."""
+        rows, columns = self.margin
+        height, width = (size // self.factor for size in self.shape[-2:])
+        return tile.divided(self.factor).clipped(height - rows, width - columns)
+
+
+def local(physics: Any) -> Local:
+    """How a physics lies on its scene.
+
+    Raises:
+        RecipeError: it is not local, or it is not known how to cut it.
+    """
+    from inverse.operators.blur import FreeBlur
+    from inverse.operators.masks import Mask, Restricted
+    from inverse.operators.matrix import Denoise
+    from inverse.operators.resample import BlockMean
+
+    if isinstance(physics, Restricted):
+        return _restricted(local(physics.whole))
+    shape = tuple(getattr(physics, "img_size", ()) or ())
+    if isinstance(physics, Denoise | Mask) and len(shape) == 3:
+        return Local(shape)
+    if isinstance(physics, BlockMean):
+        return Local(shape, factor=physics.factor)
+    if isinstance(physics, FreeBlur):
+        rows, columns = physics.kernel.shape
+        return Local(shape, margin=(rows - 1, columns - 1), diagonal=False)
+    raise RecipeError(
+        f"{type(physics).__name__}: not an operator that measures each part of a scene by itself, so it has no coupled tiles",
+        "with tiles: denoise, masks and gaps, area downsampling, blur with boundary: free; else restore the whole, or crop it",
+    )
+
+
+def _restricted(whole: Local) -> Local:
+    return Local(whole.shape, whole.factor, whole.margin, diagonal=False)
+
+
+def cut(physics: Any, lies: Local, window: Window) -> Any:
+    """The physics of a window of the unknown."""
+    from inverse.operators.blur import FreeBlur
+    from inverse.operators.masks import Mask, Restricted
+    from inverse.operators.matrix import Denoise
+    from inverse.operators.resample import BlockMean
+
+    shape, noise = (lies.shape[0], *window.size), physics.noise_model
+    if isinstance(physics, Restricted):
+        seen = part(physics.mask, lies.measured(window))
+        return Restricted(cut(physics.whole, lies, window), seen, shape=shape)
+    if isinstance(physics, Mask):
+        return Mask(part(physics.mask, window), shape=shape, noise_model=noise)
+    if isinstance(physics, BlockMean):
+        return BlockMean(physics.factor, shape=shape, noise_model=noise, dtype=physics.mask.dtype)
+    if isinstance(physics, FreeBlur):
+        kernel = np.asarray(physics.kernel)
+        return FreeBlur(kernel, shape=shape, noise_model=noise, dtype=physics.transfer.dtype)
+    assert isinstance(physics, Denoise)
+    return Denoise(shape=shape, noise_model=noise, dtype=physics.mask.dtype)
+
+
+def part(values: Tensor, window: Window) -> Tensor:
+    """A window of an image (..., H, W)."""
+    return values[..., window.top : window.bottom, window.left : window.right]
+
+
+def support(observation: Observation, variance: float) -> int:
+    r"""Pixels over which a solve with an operator carries on what it does not see beyond a window's edge: to `TRACE` of it.
+
+    :math:`c A^T (c A A^T + \sigma_y^2)^{-1}` is applied to noise in a strip along the left, and the top edge; how far its answer reaches is read off.
+
+    Args:
+        observation: A part of the scene.
+        variance: c.
+
+    Raises:
+        RecipeError: it reaches through half of the part.
+    """
+    rng = Rng(0, ("",), (0,))
+    noise = rng.normal(observation.y, step=0, stream="support")
+    wide = torch.full_like(observation.sigma, variance)
+    found = 0
+    for axis in (-1, -2):
+        strip = torch.zeros_like(noise)
+        strip.narrow(axis, 0, 16).copy_(noise.narrow(axis, 0, 16))
+        answer = observation.pulled(strip, wide, tolerance=1e-6).abs().amax((0, 1, -2 if axis == -1 else -1))
+        far = torch.nonzero(answer > TRACE * answer.max())
+        found = max(found, int(far.max()) + 1)
+    if found > min(observation.shape[-2:]) // 2:
+        raise RecipeError(
+            f"deconvolution at this noise level reaches over {found} pixels and more: no coupled tiles",
+            "restore the whole, or crop it",
+        )
+    return found

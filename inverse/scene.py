@@ -1,0 +1,490 @@
+r"""Coupled tiles: one state of a scene, every step of a method taken tile by tile, all tiles of a step before the next.
+
+A step on a window (tile and halo) is the same code as on the scene; only the tile is kept. The halo is the radius beyond which the prior does not see, twice it
+where its Jacobian is taken, and what a deconvolution takes. Noise is keyed by where it lies in the scene. So the tiles are the untiled result cut up, not
+posteriors of their own that are blended. What belongs to the whole is the scene's: levels, orientation, the start's interpolation, and PiGDM's residual
+variance, summed over all tiles in a pass before each step (one evaluation more where the Jacobian follows).
+
+Methods: `METHODS`. Others take inner products over the scene inside their solve (mmps, tmpd, dps), or hold more than one state (daps, pnp-dm, smc).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inverse.denoise import Denoise, Estimate
+from inverse.engine import Problem, peak_bytes, prepare
+from inverse.errors import PriorError, RecipeError, UsageError
+from inverse.linalg import inner
+from inverse.local import PROBE, Local, cut, local, part, support
+from inverse.observation import Counter, Observation, observed
+from inverse.posterior import Cost
+from inverse.rng import Rng
+from inverse.samplers.reverse import Method
+from inverse.scene_start import BLOCK, Pyramid, holes, weighted
+from inverse.scene_state import State
+from inverse.start import initial_mean
+from inverse.tiling import Tiling, Window
+
+__all__ = ["METHODS", "Scene", "ScenePosterior", "Source", "sample_scene", "solve_scene"]
+
+METHODS = ("diffpir", "ddnm", "ddrm", "dds", "mpgd", "pigdm")
+HEAD = 1024
+TILE, TILE_GRADIENT = 512, 256
+
+Report = Callable[[int, int], object]
+
+
+class Source(Protocol):
+    """A measured scene."""
+
+    @property
+    def lies(self) -> Local:
+        """How its grids lie."""
+        ...
+
+    def observe(self, window: Window) -> tuple[Tensor, Any]:
+        """The measurement (1, C, h, w) that a window of the unknown explains, and its physics with its noise."""
+        ...
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A measurement in memory, as a `Source`."""
+
+    y: Tensor
+    physics: Any
+    lies: Local
+
+    def observe(self, window: Window) -> tuple[Tensor, Any]:
+        """Cut both."""
+        return part(self.y, self.lies.measured(window)), cut(self.physics, self.lies, window)
+
+
+class _Excess(Observation):
+    """A window's observation that knows what the residual of the whole scene shows."""
+
+    def excess(self, residual: Any) -> Tensor:
+        """The scene's."""
+        del residual
+        found: Tensor = self.__dict__["_scene_excess"]
+        return found
+
+
+@dataclass(frozen=True)
+class ScenePosterior:
+    """Samples of a scene's posterior, on disk.
+
+    Attributes:
+        state: Where they are.
+        samples: How many.
+        misfit: ``chi^2 / m`` of each.
+        method: The method and its parameters.
+        levels: The noise levels.
+        cost: Evaluations of the whole scene; seconds and memory of this process.
+        problem: What was solved, on a part of the scene.
+    """
+
+    state: State
+    samples: int
+    misfit: NDArray[np.float64]
+    method: dict[str, object]
+    levels: tuple[float, ...]
+    cost: Cost
+    problem: Problem
+
+    def _whole(self, window: Window | None) -> Window:
+        return Window(0, 0, *self.state.shape[-2:]) if window is None else window
+
+    def mean(self, window: Window | None = None) -> NDArray[np.float32]:
+        """Mean of the samples (C, h, w) in a window, or all of it."""
+        return self.state.raster(f"mean{self.samples % 2}").read(self._whole(window))
+
+    def std(self, window: Window | None = None) -> NDArray[np.float32]:
+        """Their standard deviation, ``K - 1`` in its denominator.
+
+        Raises:
+            UsageError: there is one sample only.
+        """
+        if self.samples < 2:
+            raise UsageError("a standard deviation needs at least 2 samples, there is 1", "use samples=4 or more")
+        square = self.state.raster(f"square{self.samples % 2}").read(self._whole(window))
+        return np.sqrt(square / (self.samples - 1), dtype=np.float32)
+
+    def sample(self, index: int, window: Window | None = None) -> NDArray[np.float32]:
+        """A sample, where they were kept; the last one is always there.
+
+        Raises:
+            UsageError: it was not kept.
+        """
+        if (self.state.folder / f"sample{index}.f32").exists():
+            return self.state.raster(f"sample{index}").read(self._whole(window))
+        if index == self.samples - 1:
+            return self.state.raster(f"x{(len(self.levels) - 1) % 2}").read(self._whole(window))
+        raise UsageError(f"sample {index} was not kept", "use keep_samples=True")
+
+
+def sample_scene(
+    y: Tensor,
+    physics: Any,
+    prior: Any,
+    *,
+    folder: str | Path,
+    tile: int | str = "auto",
+    halo: int | str = "auto",
+    method: str = "diffpir",
+    samples: int = 4,
+    steps: int | None = None,
+    seed: int = 0,
+    item: str = "0",
+    dtype: torch.dtype | str = "auto",
+    keep_samples: bool = False,
+    progress: Report | None = None,
+    **params: Any,
+) -> ScenePosterior:
+    """Draw samples of one scene tile by tile: what `inverse.sample` draws, to 1e-4 in float32, in the memory of a tile.
+
+    Args:
+        y: Measurement (1, C, h, w).
+        physics: Its physics, one that is local (`inverse.local`).
+        prior: As of `inverse.sample`; its card says how far it sees.
+        folder: The state; a run that was interrupted is gone on with there.
+        tile: Side in pixels of the unknown, or "auto": 512, and 256 where the method takes gradients.
+        halo: Pixels around a tile, or "auto", by the card and the operator.
+        method: One of `METHODS`, or "auto".
+        samples: How many.
+        steps: Noise levels; default the method's.
+        seed: Seed.
+        item: Name that keys the noise.
+        dtype: Compute precision of the network.
+        keep_samples: Keep each sample in the folder, not just their mean and spread.
+        progress: Called after each tile of each pass with how many are done, and how many there are.
+        **params: Parameters of the method.
+
+    Raises:
+        RecipeError: an operator or a method that has no coupled tiles.
+        PriorError: a prior that does not say how far it sees.
+        UsageError: a tile that does not fit.
+    """
+    if y.shape[0] != 1:
+        raise UsageError(f"{y.shape[0]} scenes in one call", "allowed: 1")
+    given: dict[str, Any] = {"method": method, "steps": steps, "seed": seed, "dtype": dtype, "params": params}
+    return solve_scene(
+        Scene(y, physics, local(physics)), prior, folder=Path(folder), tile=tile, halo=halo, samples=samples, item=item,
+        keep_samples=keep_samples, progress=progress, **given,
+    )  # fmt: skip
+
+
+def solve_scene(
+    source: Source,
+    prior: Any,
+    *,
+    folder: Path,
+    tile: int | str,
+    halo: int | str,
+    samples: int,
+    item: str,
+    keep_samples: bool,
+    progress: Report | None,
+    head: Window | None = None,
+    key: Mapping[str, Any] | None = None,
+    **given: Any,
+) -> ScenePosterior:
+    """As `sample_scene`, for any `Source`; ``head`` is the part that decides the method, ``key`` what else the state depends on."""
+    lies, began = source.lies, time.perf_counter()
+    first = head or Window(0, 0, HEAD, HEAD).clipped(*lies.shape[-2:])
+    y, physics = source.observe(first)
+    shape = (lies.shape[0], *first.size)
+    problem = prepare(y, physics, prior, shape=shape, items=[item], device="auto", **given)
+    _require_tiles(problem, lies)
+    align = math.lcm(problem.card.stride, lies.factor)
+    solve = _support(problem, source)
+    reach = _radius(problem) + solve if halo == "auto" else int(halo)
+    wide = "grad" in problem.spec.needs_for(problem.params)
+    side = (TILE_GRADIENT if wide else TILE) if tile == "auto" else int(tile)
+    unit = math.lcm(align, BLOCK)
+    if side % unit:
+        raise UsageError(f"tile {side}", f"allowed here: a multiple of {unit}")
+    tiling = Tiling(lies.shape[-2:], side, align)
+    about = {
+        "shape": list(lies.shape), "tile": side, "halo": reach, "samples": samples, "item": item, "seed": problem.seed, "keep_samples": keep_samples,
+        "method": problem.spec.name, "params": {name: str(value) for name, value in problem.params.items()},
+        "levels": list(problem.levels[0]), "dtype": str(problem.dtype), "prior": problem.card.sha256 or problem.card.name,
+        "noise": float(problem.observation.sigma[0]), **(key or {}),
+    }  # fmt: skip
+    state = State(folder, lies.shape, tiling, about)
+    run = _Run(source, problem, state, tiling, reach, solve, item, keep_samples, progress, samples)
+    for index in range(samples):
+        run.sample(index)
+    chi2 = state.numbers("chi2", samples * len(tiling), 2).get().reshape(samples, -1, 2).sum(1)
+    forward, vjp = problem.spec.cost(problem.params)
+    extra = run.products if run.two_phase else 0
+    cost = Cost(
+        forward=float(samples * (forward + extra)), vjp=float(samples * vjp), a=float(problem.observation.counter.a),
+        at=float(problem.observation.counter.at), seconds=time.perf_counter() - began, peak_bytes=peak_bytes(y.device),
+    )  # fmt: skip
+    return ScenePosterior(
+        state, samples, chi2[:, 0] / np.maximum(chi2[:, 1], 1), {"kind": problem.spec.name, **problem.params},
+        problem.levels[0], cost, problem,
+    )  # fmt: skip
+
+
+def _require_tiles(problem: Problem, lies: Local) -> None:
+    name, params = problem.spec.name, problem.params
+    instead = "with tiles: diffpir (any local operator), ddnm, pigdm with covariance=residual"
+    if name not in METHODS:
+        raise RecipeError(
+            f"method '{name}' takes numbers of the whole scene in each step; it has no coupled tiles", instead
+        )
+    if params.get("kernel", "ancestral") in ("heun", "dpmpp", "corrected"):
+        raise RecipeError(f"kernel '{params['kernel']}' has no coupled tiles", "allowed: ddim, ancestral, renoise")
+    if name == "pigdm" and (params["covariance"] != "residual" or not lies.diagonal):
+        raise RecipeError(
+            "pigdm has coupled tiles with covariance=residual, for noise, masks and area means alone", instead
+        )
+    if name == "dds" and not lies.diagonal:
+        raise RecipeError(
+            "dds stops its solve early, which couples the whole scene: no coupled tiles for a blur", instead
+        )
+    if problem.prior_mean.numel() != 1:
+        raise PriorError(f"prior '{problem.card.name}' has a mean that varies over the image: no coupled tiles")
+
+
+def _radius(problem: Problem) -> int:
+    """How far a step of the method sees through the prior."""
+    card = problem.card
+    radius = card.receptive_field if card.effective_radius is None else card.effective_radius
+    if radius is None:
+        raise PriorError(
+            f"the card of prior '{card.name}' does not say how far it sees", "pass halo=, or restore the whole"
+        )
+    return (2 if problem.spec.name == "pigdm" and problem.params["products"] > 0 else 1) * radius
+
+
+def _support(problem: Problem, source: Source) -> int:
+    """How far the solve with the operator sees: not at all where it is diagonal."""
+    lies = source.lies
+    if lies.diagonal:
+        return 0
+    place = Window(0, 0, PROBE, PROBE).clipped(*lies.shape[-2:])
+    y, physics = source.observe(place)
+    shape = (lies.shape[0], *place.size)
+    return support(Observation(y, physics, problem.observation.sigma, shape), problem.card.data_var)
+
+
+@dataclass
+class _Run:
+    """One scene, pass by pass; a pass ends when all tiles have done it."""
+
+    source: Source
+    problem: Problem
+    state: State
+    tiling: Tiling
+    halo: int
+    solve: int
+    item: str
+    keep: bool
+    progress: Report | None
+    samples: int
+    _pyramid: Pyramid | None = None
+
+    @property
+    def two_phase(self) -> bool:
+        """Whether a step needs a number of the scene."""
+        return self.problem.spec.name == "pigdm"
+
+    @property
+    def products(self) -> int:
+        """Steps that take the Jacobian."""
+        params = self.problem.params
+        return math.ceil(params["products"] * int(params["steps"])) if self.two_phase else 0
+
+    def sample(self, index: int) -> None:
+        """Draw a sample, as far as it is not done."""
+        levels = self.problem.levels[0]
+        count = len(levels) - 1
+        each = 2 if self.two_phase else 1
+        turn = index * (2 + each * count)
+        self._pass(turn, lambda number, tile: self._start(index, tile))
+        for step in range(count):
+            if self.two_phase:
+                turn += 1
+                self._pass(turn, lambda number, tile, step=step: self._totals(index, step, number, tile))  # type: ignore[misc]
+            turn += 1
+            self._pass(turn, lambda number, tile, step=step: self._step(index, step, tile))  # type: ignore[misc]
+        self._pass(turn + 1, lambda number, tile: self._end(index, count, number, tile))
+
+    def _pass(self, turn: int, work: Callable[[int, Window], None]) -> None:
+        passes = self.samples * (2 + (2 if self.two_phase else 1) * (len(self.problem.levels[0]) - 1))
+        if self.state.turn > turn:
+            return
+        for number, tile in self.state.todo(turn):
+            work(number, tile)
+            if self.progress is not None:
+                self.progress(turn * len(self.tiling) + number + 1, passes * len(self.tiling))
+
+    def _observe(self, window: Window, *, excess: Tensor | None = None) -> Observation:
+        y, physics = self.source.observe(window)
+        head, lies = self.problem.observation, self.source.lies
+        shape = (lies.shape[0], *window.size)
+        made = _Excess if excess is not None else Observation
+        observation = made(y, physics, head.sigma, shape, Counter(), None, lies.factor)
+        observation.__dict__["_scene_excess"] = excess
+        if not head.spectral:
+            observation.__dict__["_s_max"] = head.s_max
+        return observation
+
+    def _rng(self, sample: int, window: Window) -> Rng:
+        return Rng(self.problem.seed, [self.item], [sample], (window.top, window.left))
+
+    def _denoise(self, sample: int, step: int) -> Denoise:
+        height, width = self.state.shape[-2:]
+        return self.problem.denoise.for_window(sample, self.problem.card, square=height == width, number=step)
+
+    def _read(self, name: str, window: Window) -> Tensor:
+        like = self.problem.observation.sigma
+        return torch.from_numpy(self.state.raster(name).read(window))[None].to(like)
+
+    def _write(self, name: str, tile: Window, window: Window, values: Tensor) -> None:
+        kept = values[0][(slice(None), *tile.inside(window))]
+        self.state.raster(name).write(tile, kept.float().cpu().numpy())
+
+    def _start(self, sample: int, tile: Window) -> None:
+        mean, card, method = self.problem.prior_mean, self.problem.card, self.problem.method
+        pyramid = self._interpolation()
+        if pyramid is None:
+            window = self.tiling.window(tile, self.solve)
+            centre = initial_mean(self._observe(window), mean, replace_spectrum(card))
+        else:
+            window = pyramid.around(tile)
+            observation = self._observe(window)
+            centre = observation.empty() + mean
+            centre = centre + pyramid.at(window, *weighted(observation, centre))
+        moved, memory = method.start(centre, self.problem.levels[0][0], self._rng(sample, window))
+        assert memory is None
+        self._write("x0", tile, window, moved)
+
+    def _interpolation(self) -> Pyramid | None:
+        """The pyramid of a scene with holes, made once in each process; None where sampling starts otherwise."""
+        if self._pyramid is not None:
+            return self._pyramid
+        card, shape = self.problem.card, self.state.shape
+        if card.spectrum_exponent is None or not self.source.lies.diagonal or self.source.lies.factor > 1:
+            return None
+        if max(shape[-2:]) <= 2 * BLOCK:
+            raise UsageError(f"a scene of {shape[-1]} x {shape[-2]} pixels", "it needs no tiles")
+        pyramid = Pyramid(shape[0], shape[-2:], self.problem.observation.sigma, card.data_var)
+        found = False
+        for tile in self.tiling.tiles():
+            observation = self._observe(tile)
+            found = found or holes(observation)
+            pyramid.add(tile, *weighted(observation, observation.empty() + self.problem.prior_mean))
+        self._pyramid = pyramid if found else None
+        return self._pyramid
+
+    def _totals(self, sample: int, step: int, number: int, tile: Window) -> None:
+        """What the residual of a tile adds to the scene's."""
+        sigma = self.problem.levels[0][step]
+        window = self.tiling.window(tile, self.halo)
+        x = self._read(f"x{step % 2}", window)
+        mean = self._denoise(sample, step).estimate(x, sigma).mean
+        own = mean[(..., *tile.inside(window))]
+        if step >= self.products:
+            self._write("denoised", tile, tile, own)
+        observation = self._observe(tile)
+        residual = observation.residual(own)
+        power = observation.count().to(observation.sigma) * observation.sigma**2
+        total = torch.stack([inner(residual, residual) - power, observation.row_power], 1)[0]
+        self.state.numbers("totals", len(self.tiling), 2).put(number, total.double().cpu().numpy())
+
+    def _step(self, sample: int, step: int, tile: Window) -> None:
+        levels, method = self.problem.levels[0], self.problem.method
+        excess, denoise, halo = None, self._denoise(sample, step), self.halo
+        if self.two_phase:
+            total = self.state.numbers("totals", len(self.tiling), 2).get().sum(0)
+            excess = torch.full_like(self.problem.observation.sigma, total[0] / total[1])
+            halo = halo if step < self.products else 0
+        window = self.tiling.window(tile, halo)
+        if self.two_phase and step >= self.products:
+            denoise = _Known(denoise, self._read("denoised", window))
+        x = self._read(f"x{step % 2}", window)
+        observation = self._observe(window, excess=excess)
+        move = _one(method, denoise, x, (levels[step], levels[step + 1]), observation, self._rng(sample, window), step)
+        self._write(f"x{(step + 1) % 2}", tile, window, move)
+
+    def _end(self, sample: int, count: int, number: int, tile: Window) -> None:
+        """Misfit of a sample, and its part in mean and spread (Welford 1962), each in another file than before."""
+        lies = self.source.lies
+        window = self.tiling.window(tile, max(lies.margin))
+        x = self._read(f"x{count % 2}", window)
+        self.state.numbers("chi2", self.samples * len(self.tiling), 2).put(
+            sample * len(self.tiling) + number, self._misfit(x, window, tile)
+        )
+        own = x[0][(slice(None), *tile.inside(window))].cpu().numpy().astype(np.float64)
+        old, new = sample % 2, (sample + 1) % 2
+        mean, square = own, np.zeros_like(own)
+        if sample:
+            before = self.state.raster(f"mean{old}").read(tile).astype(np.float64)
+            mean = before + (own - before) / (sample + 1)
+            square = self.state.raster(f"square{old}").read(tile) + (own - before) * (own - mean)
+        self.state.raster(f"mean{new}").write(tile, mean)
+        self.state.raster(f"square{new}").write(tile, square)
+        if self.keep:
+            self.state.raster(f"sample{sample}").write(tile, own)
+
+    def _misfit(self, x: Tensor, window: Window, tile: Window) -> NDArray[np.float64]:
+        """``chi^2`` and number of the values that are counted with a tile."""
+        observation, lies = self._observe(window), self.source.lies
+        place = (..., *lies.own(tile).inside(lies.measured(window)))
+        residual = observation.residual(x)[place].double()
+        weight = observed(observation.physics, observation.y)
+        values = residual.numel() if weight is None else int(weight.expand(observation.y.shape)[place].sum())
+        chi2 = float(residual.square().sum() / observation.sigma[0].double() ** 2) if values else 0.0
+        return np.array([chi2, values])
+
+
+class _Known(Denoise):
+    """A denoiser whose answer is on disk."""
+
+    def __init__(self, like: Denoise, mean: Tensor) -> None:
+        super().__init__(like.prior, like.counter)
+        object.__setattr__(self, "mean", mean)
+
+    def estimate(self, x: Tensor, sigma: float, *, grad: bool = False) -> Estimate:
+        """As it was."""
+        del x, sigma
+        assert not grad
+        mean: Tensor = self.__dict__["mean"]
+        return replace(_NOTHING, mean=mean)
+
+
+_NOTHING = Estimate(torch.zeros(()), lambda v, *, keep=False: v)
+
+
+def _one(
+    method: Method,
+    denoise: Denoise,
+    x: Tensor,
+    levels: tuple[float, float],
+    observation: Observation,
+    rng: Rng,
+    step: int,
+) -> Tensor:
+    move = method.step(denoise, x, *levels, observation, rng, step, None)
+    assert move.memory is None
+    return move.x
+
+
+def replace_spectrum(card: Any) -> Any:
+    """The card for a start without interpolation."""
+    return card.model_copy(update={"spectrum_exponent": None})

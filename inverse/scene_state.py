@@ -1,0 +1,169 @@
+"""The state of a scene on disk: rasters read and written by windows, and how far each tile is.
+
+Nothing is mapped: pages of a mapped file count as resident memory. A tile's counter is written after its pixels, so a tile whose process was killed is
+computed again from what it was computed from before, byte for byte.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inverse.errors import OutputError, RecipeError
+from inverse.store import read_json, write_json
+from inverse.tiling import Tiling, Window
+
+__all__ = ["Numbers", "Raster", "State"]
+
+
+class _File:
+    """A file of a fixed size, sparse until written."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        try:
+            self.fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            if os.fstat(self.fd).st_size != size:
+                os.ftruncate(self.fd, size)
+        except OSError as error:
+            raise OutputError(f"{path}: {error.strerror}") from error
+
+    def get(self, length: int, offset: int) -> bytes:
+        found = os.pread(self.fd, length, offset)
+        if len(found) != length:
+            raise OutputError("the state of the scene is shorter than it was made", "remove it and start again")
+        return found
+
+    def put(self, data: Any, offset: int) -> None:
+        view = memoryview(data).cast("B")
+        while len(view):  # a write may take a part, on a full disk none
+            written = os.pwrite(self.fd, view, offset)
+            view, offset = view[written:], offset + written
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+class Raster:
+    """An image (C, H, W) of float32 in a file.
+
+    Args:
+        path: The file, made where it is missing.
+        shape: Its shape.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
+        self.shape = shape
+        self._file = _File(path, 4 * shape[0] * shape[1] * shape[2])
+
+    def _rows(self, window: Window) -> Iterator[tuple[int, int, int]]:
+        channels, height, width = self.shape
+        for channel in range(channels):
+            for row in range(window.top, window.bottom):
+                yield channel, row - window.top, 4 * ((channel * height + row) * width + window.left)
+
+    def read(self, window: Window) -> NDArray[np.float32]:
+        """A window (C, h, w)."""
+        out = np.empty((self.shape[0], *window.size), np.float32)
+        for channel, row, offset in self._rows(window):
+            out[channel, row] = np.frombuffer(self._file.get(4 * out.shape[-1], offset), np.float32)
+        return out
+
+    def write(self, window: Window, values: NDArray[Any]) -> None:
+        """Write a window (C, h, w)."""
+        block = np.ascontiguousarray(values, np.float32)
+        for channel, row, offset in self._rows(window):
+            self._file.put(block[channel, row], offset)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class Numbers:
+    """An array of float64 in a file, written entry by entry."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self._file = _File(path, 8 * int(np.prod(shape)))
+
+    def put(self, index: int, values: NDArray[Any]) -> None:
+        """Write entry ``index`` of the first axis."""
+        row = np.ascontiguousarray(values, np.float64)
+        self._file.put(row, index * row.nbytes)
+
+    def get(self) -> NDArray[np.float64]:
+        """All of it."""
+        count = int(np.prod(self.shape))
+        return np.frombuffer(self._file.get(8 * count, 0), np.float64).reshape(self.shape)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class State:
+    """The files of a scene in the making.
+
+    Args:
+        folder: Where they are; made where it is missing.
+        shape: (C, H, W) of the unknown.
+        tiling: Its tiles.
+        key: What they are computed from; another one is refused.
+
+    Raises:
+        RecipeError: the folder holds the state of something else.
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, int, int], tiling: Tiling, key: dict[str, Any]) -> None:
+        self.folder, self.shape, self.tiling = folder, shape, tiling
+        folder.mkdir(parents=True, exist_ok=True)
+        found = read_json(folder / "scene.json")
+        if found is not None and found != key:
+            changed = next((name for name in key if found.get(name) != key[name]), "version")
+            raise RecipeError(
+                f"{folder.name} holds the state of another scene or setting ({changed} differs)",
+                "choose another folder, or empty it",
+            )
+        if found is None:
+            write_json(folder / "scene.json", key)
+        self._rasters: dict[str, Raster] = {}
+        self._numbers: dict[str, Numbers] = {}
+        self._done = _File(folder / "tiles.u4", 4 * len(tiling))
+
+    def raster(self, name: str) -> Raster:
+        """The image of that name."""
+        if name not in self._rasters:
+            self._rasters[name] = Raster(self.folder / f"{name}.f32", self.shape)
+        return self._rasters[name]
+
+    def numbers(self, name: str, *shape: int) -> Numbers:
+        """The array of that name."""
+        if name not in self._numbers:
+            self._numbers[name] = Numbers(self.folder / f"{name}.f64", shape)
+        return self._numbers[name]
+
+    def todo(self, turn: int) -> Iterator[tuple[int, Window]]:
+        """The tiles that have not yet finished pass ``turn``; each counts as finished once the next one is asked for."""
+        done = np.frombuffer(self._done.get(4 * len(self.tiling), 0), np.uint32)
+        for number in np.flatnonzero(done <= turn).tolist():
+            yield number, self.tiling.tile(number)
+            self._done.put(np.uint32(turn + 1).tobytes(), 4 * number)
+
+    @property
+    def turn(self) -> int:
+        """The first pass that is not finished."""
+        return int(np.frombuffer(self._done.get(4 * len(self.tiling), 0), np.uint32).min())
+
+    def close(self) -> None:
+        """Close all files."""
+        for raster in self._rasters.values():
+            raster.close()
+        for numbers in self._numbers.values():
+            numbers.close()
+        self._done.close()
+        self._rasters, self._numbers = {}, {}
