@@ -17,6 +17,7 @@ _HOME = {
     "restore": "inverse.restoration",
     "restore_blocks": "inverse.blocks",
     "sample": "inverse.api",
+    "sample_scene": "inverse.scene",
     "simulate": "inverse.api",
     "steps": "inverse.api",
     "Step": "inverse.samplers.reverse",
@@ -33,6 +34,7 @@ __all__ = [
     "restore",
     "restore_blocks",
     "sample",
+    "sample_scene",
     "simulate",
     "steps",
 ]
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from inverse.reconstructor import Reconstructor
     from inverse.restoration import restore
     from inverse.samplers.reverse import Step
+    from inverse.scene import sample_scene
 
 
 def __getattr__(name: str) -> Any:
