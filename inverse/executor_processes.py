@@ -31,6 +31,8 @@ __all__ = ["ATTEMPTS", "Processes", "default_workers", "gpu_of"]
 
 ATTEMPTS = 3
 
+WORKER = "from inverse.worker import main; main()"
+
 
 class Processes:
     """Processes of this machine.
@@ -156,7 +158,7 @@ class _Crew:
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-c", "from inverse.worker import main; main()", str(theirs.fileno())],
+                [sys.executable, "-P", "-c", WORKER, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
