@@ -30,7 +30,7 @@ from inverse.tangent import Tangent
 __all__ = ["Counter", "Observation", "observed"]
 
 GAIN = 1e-5
-"""Tolerance of the solves inside a method: at 1e-4 two results of the same sample, solved in other windows, were 5e-4 apart."""
+"""Tolerance of the solves in measurement space inside a method: at 1e-4 two results of the same sample, solved in other windows, were 5e-4 apart."""
 
 
 @dataclass
@@ -343,7 +343,8 @@ class Observation:
             weight = torch.where(s == 0, 0.0, weight) if bool((self.sigma == 0).any()) else weight
             correction: Tensor = self.physics.V(weight * (self.projected() - s * coordinates)).to(x.dtype)
             return correction
-        return self.pulled(residual(), variance, tolerance=GAIN)
+        own = getattr(self.physics, "solve_unknown", False)
+        return self.pulled(residual(), variance) if own else self.pulled(residual(), variance, tolerance=GAIN)
 
     def pulled(self, right: Vector, variance: Tensor, *, tolerance: float = 1e-4) -> Tensor:
         """``c A^T (c A A^T + sigma_y^2)^-1 right``, ``c`` of each item (B,).
