@@ -29,6 +29,8 @@ from inverse.simulation import simulate_files
 __all__ = ["TASKS", "Condition", "Task", "runs"]
 
 Array = NDArray[np.generic]
+ALONE = 1000
+"""Number of the first run of the check half, where each crop is a run of its own."""
 KEEP = "samples,mean,std,quantiles,data_share,misfit"
 
 
@@ -278,7 +280,7 @@ def runs(recipe: str, data: Path, work: Path, *, limit: int = 0) -> Iterator[tup
         own = [crop for crop in crops if crop.name.startswith(f"{half}/")]
         for index, crop in enumerate(own[: limit or None]):
             place = index if task.alone else (index + index // len(task.conditions)) % len(task.conditions)
-            dealt.setdefault(place + len(own) * HALVES.index(half) * task.alone, []).append(crop)
+            dealt.setdefault(place + ALONE * HALVES.index(half) * task.alone, []).append(crop)
     for index, chosen in sorted(dealt.items()):
         condition, folder = task.conditions[index % len(task.conditions)], work / recipe / f"{index:03d}"
         extra = _simulated(recipe, task, condition, chosen, folder)

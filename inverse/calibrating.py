@@ -112,13 +112,13 @@ def make_file(
     """
     first, second = predictions
     _raw([*first, *second])
-    point, recipe = fit(first), run.recipe
+    point, recipe = fit(first), run.facts["recipe"]
     others = None if clusters is None else clusters[1]
     fitted, after = _chosen(point, second, others)
     levels = list(noise) or [float(row["noise_sigma"]) for row in run.done if "noise_sigma" in row]
     made: dict[str, Any] = {
         "inverse_calibration": 1,
-        "title": recipe.title or recipe.name,
+        "title": recipe.get("title") or recipe["operator"]["kind"],
         "licence": licence(recipe, run.facts.get("prior", {})),
         "noise": (min(levels), max(levels)) if levels else None,
         "truths": truths, "varied": varied, "images": len(first), "split": split, "assumes": ASSUMES, "meaning": MEANING,

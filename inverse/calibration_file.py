@@ -202,14 +202,13 @@ def _lines(value: Any, indent: int = 0) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def licence(recipe: Recipe, prior: Mapping[str, Any]) -> Licence:
+def licence(plain: Mapping[str, Any], prior: Mapping[str, Any]) -> Licence:
     """What a calibration of a recipe's runs is for.
 
     Args:
-        recipe: The recipe.
+        plain: The recipe as `Recipe.resolved` gives it, and ``run.json`` holds it.
         prior: `inverse.provenance.prior_facts` of its prior.
     """
-    plain = recipe.resolved()
     return Licence(
         operator=plain["operator"]["kind"],
         method=plain["method"],
@@ -290,7 +289,7 @@ def opened_calibration(recipe: Recipe, card: Any) -> tuple[CalibrationFile | Non
         return None, ""
     path = recipe.files["calibration"]
     found = read_calibration(path, recipe.calibration)
-    why = unfit(found.licence, licence(recipe, prior_facts(card)))
+    why = unfit(found.licence, licence(recipe.resolved(), prior_facts(card)))
     if not why:
         return found, ""
     if shipped_folder() in path.parents:

@@ -127,6 +127,17 @@ def test_a_saved_calibration_is_applied_recorded_and_said(place: Path, caplog: p
     assert exists.exit_code == 7
 
 
+def test_a_run_whose_operator_is_a_file_is_fitted_from_anywhere(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(place / "mask.npy", np.random.default_rng(1).random((20, 20)) > 0.4)
+    own = ["-s", "operator.kind=file-mask", "-s", "operator.file=mask.npy"]
+    assert call("restore", "r.yaml", "sim/measured", "-o", "masked", KEEP, *own).exit_code == 0
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    done = call("calibrate", "../masked", "../sim/truth", "--save", "m.json")
+    assert done.exit_code == 0, done.output
+    assert read_calibration(place / "elsewhere" / "m.json").licence.operator == "file-mask"
+
+
 def test_arrays_are_recalibrated_too(place: Path) -> None:
     image = tifffile.imread(place / "sim" / "measured" / "p0.tif")
     raw = inverse.restore("r.yaml", image)
