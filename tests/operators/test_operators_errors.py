@@ -91,7 +91,7 @@ def test_bad_parameters(kind, params, error, words, folder):
         {"sgima": 1},
         [[0.1]],
         [],
-        object(),
+        pytest.param(object(), id="an object"),
     ],
     ids=str,
 )
