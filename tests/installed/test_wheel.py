@@ -71,7 +71,18 @@ def test_the_wheel_holds_the_packages_and_their_data_and_nothing_else(site) -> N
     for folder, package in PACKAGES.items():
         expected |= {
             f"{package}/{path.relative_to(ROOT / folder).as_posix()}"
-            for pattern in ("*.py", "*.yaml", "*.json", "*.png", "*.safetensors")
+            for pattern in (
+                "*.py",
+                "*.yaml",
+                "*.json",
+                "*.png",
+                "*.safetensors",
+                "*.html",
+                "*.css",
+                "*.js",
+                "*.tif",
+                "LICENCES",
+            )
             for path in (ROOT / folder).rglob(pattern)
         }
     assert names == expected
