@@ -21,6 +21,7 @@ from inverse.calibration import (
     stretch,
 )
 from inverse.calibration_ranks import Ranks, central, sbc, tarp
+from inverse.store import plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,8 +83,8 @@ class Findings:
             "stretch90": self.stretch, "z_std": self.z_std, "chi2": dict(self.chi2), "range_null": dict(self.range_null),
             "says": self.says(), "per_item": list(self.per_item),
         }  # fmt: skip
-        plain: dict[str, Any] = _finite(made)
-        return plain
+        found: dict[str, Any] = plain(made)
+        return found
 
     def says(self) -> list[str]:
         """What was found, in sentences, the verdict first."""
@@ -256,12 +257,3 @@ def _curve(curve: Curve) -> dict[str, list[float]]:
         "levels": curve.levels.tolist(), "coverage": curve.values.tolist(),
         "coverage_low": curve.low.tolist(), "coverage_high": curve.high.tolist(),
     }  # fmt: skip
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -19,8 +19,8 @@ from typing import Any
 
 from inverse.bootstrap import mean_interval
 from inverse.errors import InputError, UsageError
-from inverse.evaluation_table import plain
 from inverse.run_folder import RunFolder
+from inverse.store import plain
 
 __all__ = ["COST", "Comparison", "Difference", "compare", "sign_flip"]
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from inverse.bootstrap import mean_interval
 from inverse.ledger import Failure
+from inverse.store import plain
 
-__all__ = ["Table", "plain"]
+__all__ = ["Table"]
 
 LEVEL = 0.95
 
@@ -115,12 +116,3 @@ class Table:
             }
         )
         return found
-
-
-def plain(value: Any) -> Any:
-    """Data that JSON holds: what is not finite becomes None."""
-    if isinstance(value, Mapping):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ from inverse.errors import InputError, OutputError
 from inverse.io.atomic import atomic_bytes, part_path
 from inverse.io.sniff import is_store, locate
 
-__all__ = ["disk_is_full", "file_hash", "read_hdf5", "read_json", "write_bytes", "write_hdf5", "write_json"]
+__all__ = ["disk_is_full", "file_hash", "plain", "read_hdf5", "read_json", "write_bytes", "write_hdf5", "write_json"]
 
 MEMORY_LIMIT = 256 * 2**20
 
@@ -72,6 +73,15 @@ def write_bytes(path: Path, content: bytes) -> str:
     """
     atomic_bytes(path, content, overwrite=True)
     return hashlib.sha256(content).hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """Data that JSON holds: what is not finite becomes None."""
+    if isinstance(value, Mapping):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import io
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -88,16 +88,19 @@ class Result:
     cpu: float
 
 
-def results(peer: Peer, setting: Setting, clock: Clock, cpu: Clock) -> Iterator[Result]:
-    """All results of a peer, those that are not finite left out; torch's global generator is seeded, and left as it was.
+def results(peer: Peer, setting: Setting, clock: Clock, cpu: Clock) -> list[Result]:
+    """All results of a peer, those that are not finite left out.
+
+    Peers draw from torch's global generator, and nothing else can be given to them: it is seeded here, and left as it was.
 
     Raises:
         PeerError: it raised.
     """
     counted = setting.denoise
+    made: list[Result] = []
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.manual_seed(setting.seed)
+        torch.default_generator.manual_seed(setting.seed)
         try:
             before = clock(), cpu(), counted.forward_count, counted.vjp
             found = peer.load()(setting)
@@ -106,11 +109,13 @@ def results(peer: Peer, setting: Setting, clock: Clock, cpu: Clock) -> Iterator[
                 seconds, busy, forward, vjp = (b - a for a, b in zip(before, after, strict=True))
                 samples = value.detach().float()
                 if bool(samples.isfinite().all()):
-                    yield Result(option if peer.chosen > 1 else "", samples, int(forward), int(vjp), seconds, busy)
+                    name = option if peer.chosen > 1 else ""
+                    made.append(Result(name, samples, int(forward), int(vjp), seconds, busy))
                 before = clock(), cpu(), counted.forward_count, counted.vjp
         except Exception as error:
             text = str(error).strip().splitlines()
             raise PeerError(f"{type(error).__name__}: {text[0] if text else ''}"[:110]) from error
+    return made
 
 
 @dataclass

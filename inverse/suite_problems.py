@@ -93,9 +93,10 @@ def _peer(name: str, row: Row, clock: Clock, cpu: Clock) -> dict[str, Any]:
         mean=float(given.prior.mean), data_var=given.prior.card.data_var, samples=run.samples, evaluations=row.evaluations,
         spectrum=(left.float(), s.float()), seed=run.seed,
     )  # fmt: skip
-    found = next(results(peer, setting, clock, cpu), None)
-    if found is None:
+    every = results(peer, setting, clock, cpu)
+    if not every:
         raise PeerError("no result that is finite")
+    found = every[0]
     samples = found.samples.reshape(run.samples, 1, *given.shape)
     ends = interval_quantile(samples, 0.05), interval_quantile(samples, 0.95)
     costs = {"F": found.forward / run.samples, "V": found.vjp / run.samples, "samples": run.samples}

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from inverse.bootstrap import mean_interval
+from inverse.store import plain
 from inverse.suite import Suite
 from inverse.suite_run import Done
 from inverse.suite_verdict import Verdict, verdicts
@@ -227,7 +228,7 @@ def to_csv(table: Table) -> str:
     ends = ("", "_low", "_high")
     writer.writerow(["task", "method", "ours", "images", "failed", *(k + end for k in keys for end in ends), "note"])
     for line in table.lines:
-        numbers = (_plain(v) for key in keys for v in line.values.get(key, (math.nan,) * 3))
+        numbers = (plain(v) for key in keys for v in line.values.get(key, (math.nan,) * 3))
         cells = ("" if number is None else f"{number:.6g}" for number in numbers)
         writer.writerow([line.task, line.row, int(line.ours), line.images, line.failed, *cells, line.note])
     return stream.getvalue()
@@ -235,9 +236,7 @@ def to_csv(table: Table) -> str:
 
 def to_json(table: Table) -> str:
     """Tables, sentences and cells."""
-    lines = [
-        {**vars(line), "values": {k: [_plain(n) for n in v] for k, v in line.values.items()}} for line in table.lines
-    ]
+    lines = [{**vars(line), "values": {k: plain(v) for k, v in line.values.items()}} for line in table.lines]
     content = {
         "schema": 1,
         "suite": table.name,
@@ -256,10 +255,6 @@ _PICTURES: Iterable[str] = ("picture", "truth", "measurement")
 
 
 def _cell(one: Done) -> dict[str, Any]:
-    numbers = {key: _plain(value) for key, value in one.numbers.items() if key not in _PICTURES}
+    numbers = plain({key: value for key, value in one.numbers.items() if key not in _PICTURES})
     place = {"task": one.cell.task.name, "method": one.cell.row.name, "image": one.cell.image}
     return {**place, **numbers, **({"failed": one.failed} if one.failed else {})}
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

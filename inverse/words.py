@@ -48,12 +48,17 @@ def residual_in_words(whiteness: float, correlation: float) -> str:
     """What the whiteness of a residual says (`inverse.evidence`), in one sentence."""
     if whiteness <= COLOURED:
         return f"what is left of the measurement is noise: whiteness {whiteness:.2f}, expected 1"
-    if abs(correlation) < WORTH_SAYING:
+    if not _coloured(whiteness, correlation):
         return f"what is left of the measurement is noise but for traces: neighbours correlate by {correlation:.3f}"
     return (
         f"what is left of the measurement is not noise: neighbours correlate by {correlation:.2f} (whiteness {whiteness:.1f}, expected 1); "
         "the operator, the noise or the method is not quite right here"
     )
+
+
+def _coloured(whiteness: float, correlation: float) -> bool:
+    """Whether a residual is more than noise by so much that it is to be looked at."""
+    return whiteness > COLOURED and abs(correlation) >= WORTH_SAYING
 
 
 def in_doubt(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -70,7 +75,7 @@ def in_doubt(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def doubtful(row: Mapping[str, Any]) -> bool:
     """Whether an item does not explain its measurement, leaves more than noise, or `doubts` has something to say of it."""
-    coloured = "whiteness" in row and "not noise" in residual_in_words(row["whiteness"], row["correlation"])
+    coloured = "whiteness" in row and _coloured(row["whiteness"], row["correlation"])
     return not LOW <= row["misfit"] <= HIGH or coloured or bool(doubts(row))
 
 

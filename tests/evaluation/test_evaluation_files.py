@@ -142,7 +142,7 @@ def test_the_fastmri_protocol_is_of_whole_volumes(tmp_path: Path) -> None:
     assert named.rows == slices.rows
 
 
-@pytest.mark.skipif(not (DATA / "mri/brain8_fastmri.h5").is_file(), reason="no /work/shared/data/mri")
+@pytest.mark.skipif(not (DATA / "mri/brain8_fastmri.h5").is_file(), reason="the shared data are not here")
 def test_a_real_fastmri_file_against_itself() -> None:
     path = DATA / "mri/brain8_fastmri.h5"
     row = evaluate(path, path, protocol="fastmri").rows[0]

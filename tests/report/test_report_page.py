@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import time
 
@@ -75,15 +76,15 @@ def test_the_worst_what_is_wrong_and_how_it_was_made_in_three_clicks(browser, pa
     with Seen(browser, path) as page:
         page.get_by_role("link", name="See what is wrong").click()
         item = page.locator("#item-view")
-        assert item.get_by_role("heading", name="What is wrong with it").is_visible()
+        item.get_by_role("heading", name="What is wrong with it").wait_for()
         assert item.locator(".against li").count() >= 1
         assert "Worst of 3 by PSNR" in item.inner_text()
         item.get_by_role("link", name="How it was made").click()
-        assert page.evaluate("document.activeElement.id") == "item-made-title"
+        page.wait_for_function("document.activeElement.id === 'item-made-title'")
         assert "inverse restore recipe.yaml" in item.inner_text()
         item.get_by_role("link", name="the recipe of the run").click()
-        assert "operator: {kind: random-mask" in page.locator("#run-view").inner_text()
-        assert "Recipe hash" in page.locator("#run-view").inner_text()
+        sync_api.expect(page.locator("#run-view")).to_contain_text("operator: {kind: random-mask")
+        sync_api.expect(page.locator("#run-view")).to_contain_text("Recipe hash")
 
 
 def test_slider_is_dragged_and_moved_by_keys(browser, path):
@@ -134,8 +135,7 @@ def test_samples_turn_by_keys_and_play(browser, path):
         assert image.get_attribute("alt").startswith("Sample 3 of 3")
         play = page.get_by_role("button", name="Play")
         play.click()
-        page.wait_for_timeout(700)
-        assert not image.get_attribute("alt").startswith("Sample 3 of 3")
+        sync_api.expect(image).not_to_have_attribute("alt", re.compile("^Sample 3 of 3"))
         page.get_by_role("button", name="Stop").click()
         stopped = image.get_attribute("alt")
         page.wait_for_timeout(600)
@@ -149,16 +149,16 @@ def test_items_are_walked_by_keys_and_the_focus_comes_back(browser, path):
         page.keyboard.press("Enter")
         title = page.locator("#item-title")
         title.wait_for()
-        assert title.inner_text() == names[1]
-        assert page.evaluate("document.activeElement.id") == "item-title"
+        sync_api.expect(title).to_have_text(names[1])
+        page.wait_for_function("document.activeElement.id === 'item-title'")
         page.keyboard.press("n")
-        assert title.inner_text() == names[2]
+        sync_api.expect(title).to_have_text(names[2])
         page.keyboard.press("p")
         page.keyboard.press("p")
-        assert title.inner_text() == names[0]
+        sync_api.expect(title).to_have_text(names[0])
         page.keyboard.press("Escape")
-        assert page.locator("#run-view").is_visible()
-        assert page.evaluate("document.activeElement.textContent") == names[0]
+        page.locator("#run-view").wait_for()
+        page.wait_for_function("name => document.activeElement.textContent === name", arg=names[0])
 
 
 def test_map_values_are_read_back(browser, path):
@@ -194,7 +194,7 @@ def test_names_that_are_markup_stay_names(browser, path, nasty):
             or "1 of" in page.get_by_role("status").first.inner_text()
         )
         page.get_by_role("link", name=nasty, exact=True).click()
-        assert page.locator("#item-title").inner_text() == nasty
+        sync_api.expect(page.locator("#item-title")).to_have_text(nasty)
 
 
 def test_light_dark_and_narrow(browser, path, tmp_path):
