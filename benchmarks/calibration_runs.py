@@ -221,6 +221,10 @@ TASKS = {
         brains, tuple(Condition(lines, (), (sigma, 1)) for lines, sigma in zip((*_LINES, _LINES[0]), (0.01, 0.02, 0.01, 0.04), strict=True)),
         _BRAIN, "3 to 6 times undersampled, noise 0.01 to 0.04 of white", _kspace,
     ),
+    "mri-radial": Task(
+        brains, tuple(Condition((f"operator.spokes={spokes}",), (), (sigma, 8)) for spokes, sigma in ((32, 0.01), (24, 0.02), (48, 0.01), (32, 0.04))),
+        _BRAIN + " and eight simulated coils, resampled along spokes", "24 to 48 spokes, noise 0.01 to 0.04 of white", _kspace,
+    ),
     "satellite-super-resolution": Task(
         _scenes(80), _pairs(_each("sensor", "generic", "landsat-8", "sentinel-2", "generic"), (0.005, 0.01, 0.005, 0.02)), _SCENE, "factor 2, noise 0.005 to 0.02"
     ),

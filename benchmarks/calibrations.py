@@ -1,12 +1,12 @@
-"""Calibrations of the shipped recipes: fitted on simulated measurements of held-out crops, checked on crops of other source images.
+"""Calibrations of the shipped recipes: fitted on simulated measurements of held-out crops, checked by cross-fitting on crops of other source images.
 
     python benchmarks/calibrations.py --work RUNS                     all recipes, hours on one core; interrupted, it goes on
     python benchmarks/calibrations.py --work RUNS deblur inpaint      some of them
     python benchmarks/calibrations.py --work RUNS --no-runs           fit and print from the runs that are there
 
-Writes recipes/calibrations/RECIPE.json and prints the table of docs/calibration.md: coverage of 90 % intervals on the check half as sampled and recalibrated,
-with 95 % bootstrap intervals over source images. What is simulated is in `calibration_runs.py`, the crops are in `calibration_crops.py`. No recipe's method or its
-settings were chosen by these numbers.
+Writes recipes/calibrations/RECIPE.json and prints the table of docs/calibration.md: coverage of 90 % intervals as sampled and recalibrated by maps fitted to
+other sources, with 95 % bootstrap intervals over source images. What is simulated is in `calibration_runs.py`, the crops are in `calibration_crops.py`.
+No recipe's method or its settings were chosen by these numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from calibration_crops import HALVES
 from calibration_runs import TASKS, runs
 
 from inverse.calibrating import make_file
@@ -26,8 +25,7 @@ from inverse.errors import InputError
 from inverse.run_folder import RunFolder
 from inverse.store import write_bytes
 
-SPLIT = "by source image: sources sorted by roughness and dealt out A B B A; no source is in both halves"
-SAID = "crops, restored {height} x {width}, of {images}; {count} of {sources} source images for the fit"
+SAID = "crops, restored {height} x {width}, of {images}; {count} of {sources} source images"
 
 
 def source(item: str) -> str:
@@ -37,25 +35,21 @@ def source(item: str) -> str:
 
 def made(recipe: str, folders: Iterator[tuple[Path, Path]]) -> CalibrationFile:
     """Fit and check from finished runs."""
-    halves: dict[str, list[Prediction]] = {half: [] for half in HALVES}
+    predictions: list[Prediction] = []
     noise: list[float] = []
     last = None
     for folder, truth in folders:
         last = RunFolder.open(folder)
         noise += [float(row["noise_sigma"]) for row in last.done]
-        for one in beside(last, truth).predictions:
-            halves[one.item.split("/")[0]].append(one)
+        predictions += beside(last, truth).predictions
     if last is None:
         raise InputError(f"{recipe}: no finished run")
-    fit, check = (halves[half] for half in HALVES)
-    clusters = [source(one.item) for one in fit], [source(one.item) for one in check]
-    height, width = fit[0].truth.shape[-2:]
+    clusters = [source(one.item) for one in predictions]
+    height, width = predictions[0].truth.shape[-2:]
     said = SAID.format(
-        height=height, width=width, images=TASKS[recipe].images, count=len(fit), sources=len(set(clusters[0]))
+        height=height, width=width, images=TASKS[recipe].images, count=len(predictions), sources=len(set(clusters))
     )
-    return make_file(
-        last, (fit, check), noise=noise, truths=said, varied=TASKS[recipe].varied, split=SPLIT, clusters=clusters
-    )
+    return make_file(last, predictions, noise=noise, truths=said, varied=TASKS[recipe].varied, clusters=clusters)
 
 
 def finished(recipe: str, work: Path) -> Iterator[tuple[Path, Path]]:
@@ -75,10 +69,17 @@ def row(recipe: str, made: CalibrationFile) -> str:
         return f"{100 * check.coverage90:.1f}{span}"
 
     image = "-" if after.images90 is None else f"{100 * after.images90:.0f}"
-    sure, point = ("-" if held is None else f"{100 * held:.1f}" for held in (after.guaranteed90, after.point90))
-    applied = {"point": "point", "guaranteed": "CRC"}[made.intervals.applied]
+    sure = "-" if after.guaranteed90 is None else f"{100 * after.guaranteed90:.1f}"
+
+    def parts(check: Check) -> str:
+        return (
+            "-"
+            if check.data90 is None or check.prior90 is None
+            else f"{100 * check.data90:.0f}, {100 * check.prior90:.0f}"
+        )
+
     columns = (
-        recipe, f"{made.images} + {after.images}", share(before), share(after), applied, f"{point}, {sure}", f"{100 * after.coverage50:.1f}", image, made.varied,
+        recipe, str(made.images), share(before), share(after), f"{100 * after.coverage50:.1f}", parts(before), parts(after), sure, image, made.varied,
     )  # fmt: skip
     return f"| {' | '.join(columns)} |"
 
@@ -93,9 +94,9 @@ def row(recipe: str, made: CalibrationFile) -> str:
 def main(recipes: tuple[str, ...], work: Path, data: Path, out: Path, do: bool, table: bool) -> None:
     """Make calibrations and print their table."""
     print(
-        "| recipe | images, fit + check | 90 % intervals hold, as sampled | recalibrated | applied | point, CRC | 50 % | per image | varied |"
+        "| recipe | images | 90 % intervals hold, as sampled | recalibrated | 50 % | data, prior as sampled | recalibrated | CRC | per image | varied |"
     )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for recipe in recipes or tuple(TASKS):
         path = out / f"{recipe}.json"
         if table:

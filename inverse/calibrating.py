@@ -1,4 +1,8 @@
-"""Fit a calibration to runs with known truths, and check it on images the fit has not seen."""
+"""Fit a calibration to runs with known truths, and check it on images the fit has not seen.
+
+The check is cross-fitting: images are dealt to `FOLDS` groups, none with a source in another, and each group is recalibrated by a map fitted to the others.
+So every image is judged by a map it had no part in, and the file's own map, of all images, has more of them than any that was checked.
+"""
 
 from __future__ import annotations
 
@@ -11,123 +15,145 @@ import numpy as np
 from inverse.calibration import Curve, Prediction, coverage, needed_levels
 from inverse.calibration_file import ASSUMES, MEANING, CalibrationFile, Check, licence
 from inverse.errors import InputError
-from inverse.recalibration import FEWEST, Map, fit
+from inverse.recalibration import FEWEST, PART, Map, fit, of_data
 
 if TYPE_CHECKING:
     from inverse.run_folder import RunFolder
 
-__all__ = ["checked", "halves", "make_file"]
+__all__ = ["checked", "cross_fitted", "make_file"]
 
-MOST = 0.92
-"""Share that 90 % intervals with a guarantee may hold before point estimates are taken instead."""
+FOLDS = 5
+SPLIT = "cross-fitting: {count} groups of like images, {kept}; each is checked with a map fitted to the others, the file's is fitted to all"
 
 
-def halves(predictions: Sequence[Prediction]) -> tuple[list[Prediction], list[Prediction]]:
-    """Images for the fit and for the check: sorted by the roughness of what was restored and dealt A B B A, so that both hold like images.
+def cross_fitted(predictions: Sequence[Prediction], clusters: Sequence[str] | None = None) -> list[Map]:
+    """For each image a map that was fitted without it, and without any of its source.
+
+    Args:
+        predictions: Raw ones.
+        clusters: Which source an image is of; default: each its own.
 
     Raises:
-        InputError: Fewer than `FEWEST` for each, or they are recalibrated already.
+        InputError: Too few images, too few sources, or they are recalibrated already.
     """
-    _raw(predictions)
+    if any(one.table is not None for one in predictions):
+        raise InputError("this run's intervals are recalibrated already", "restore with -s calibration=none, then fit")
     if len(predictions) < 2 * FEWEST:
         raise InputError(
             f"{len(predictions)} images with a truth: too few to fit and check a calibration",
             f"give {2 * FEWEST} or more; 60 make a good one",
         )
+    names = list(clusters or [one.item for one in predictions])
+    rough: dict[str, list[float]] = {}
+    for name, one in zip(names, predictions, strict=True):
+        steps = [np.abs(np.diff(one.mean, axis=axis)).mean() for axis in range(1, one.mean.ndim)]
+        rough.setdefault(name, []).append(float(np.mean(steps)))
+    ordered = sorted(rough, key=lambda name: (float(np.mean(rough[name])), name))
+    count = min(FOLDS, len(ordered))
+    if count < 2:
+        raise InputError("all images are of one source: nothing is left to check on", "give images of other sources")
+    # dealt there and back (0 1 2 2 1 0 ...), so that no group has the rougher ones
+    groups = {name: min(place % (2 * count), 2 * count - 1 - place % (2 * count)) for place, name in enumerate(ordered)}
+    maps = [
+        fit([one for name, one in zip(names, predictions, strict=True) if groups[name] != own]) for own in range(count)
+    ]
+    return [maps[groups[name]] for name in names]
 
-    def rough(one: Prediction) -> float:
-        return float(np.mean([np.abs(np.diff(one.mean, axis=axis)).mean() for axis in range(1, one.mean.ndim)]))
 
-    ordered = sorted(predictions, key=rough)
-    second = [index % 4 in (1, 2) for index in range(len(ordered))]
-    return (
-        [one for one, other in zip(ordered, second, strict=True) if not other],
-        [one for one, other in zip(ordered, second, strict=True) if other],
-    )
-
-
-def _raw(predictions: Sequence[Prediction]) -> None:
-    if any(one.table is not None for one in predictions):
-        raise InputError("this run's intervals are recalibrated already", "restore with -s calibration=none, then fit")
-
-
-def checked(predictions: Sequence[Prediction], fitted: Map | None, clusters: Sequence[str] | None = None) -> Check:
+def checked(
+    predictions: Sequence[Prediction], maps: Sequence[Map] | None, clusters: Sequence[str] | None = None
+) -> Check:
     """How intervals do on images: as sampled, or recalibrated.
 
     Args:
         predictions: Raw ones.
-        fitted: The map; None: as sampled.
+        maps: Each image's map; None: as sampled.
         clusters: Which source an image is of, for the bootstrap; default: each its own.
     """
-    made = [one if fitted is None else fitted.apply(one) for one in predictions]
+    made = list(predictions) if maps is None else [own.apply(one) for own, one in zip(maps, predictions, strict=True)]
     each = coverage([needed_levels(one) for one in made], (0.5, 0.9)).each
     names = list(clusters or [one.item for one in predictions])
     grouped = np.array([each[[name == own for name in names]].mean(0) for own in dict.fromkeys(names)])
     low, high = Curve.of_images((0.5, 0.9), grouped).at(0.9)[1:]
-    image = None
-    if fitted is not None and (factor := fitted.image[fitted.levels.index(0.9)]) is not None:
-        image = float(np.mean([(np.abs(one.error) <= factor * one.std).mean() >= 0.9 for one in made]))
+    found: dict[str, float | None] = {}
+    if maps is not None:
+        for name, factors in (
+            ("images90", [own.image[own.levels.index(0.9)] for own in maps]),
+            ("guaranteed90", [own.guaranteed[own.levels.index(0.9)] for own in maps]),
+        ):
+            if None not in factors:
+                held = [(np.abs(one.error) <= f * one.std).mean() for one, f in zip(made, factors, strict=True)]  # type: ignore[operator]
+                found[name] = float(np.mean(np.array(held) >= 0.9) if name == "images90" else np.mean(held))
     return Check(
         images=len(made), coverage50=float(each[:, 0].mean()), coverage90=float(each[:, 1].mean()),
         coverage90_low=None if math.isnan(low) else low, coverage90_high=None if math.isnan(high) else high,
-        images90=image,
+        **_parts(made), **found,
     )  # fmt: skip
 
 
-def _chosen(point: Map, predictions: Sequence[Prediction], clusters: Sequence[str] | None) -> tuple[Map, Check]:
-    """The guaranteed factors unless they hold more than `MOST` of the check images in 90 % intervals, else the point estimates; and their check."""
-    plain = checked(predictions, point, clusters)
-    if point.sure is None:
-        return point, plain.model_copy(update={"point90": plain.coverage90})
-    sure = checked(predictions, point.sure, clusters)
-    both = {"point90": plain.coverage90, "guaranteed90": sure.coverage90}
-    if sure.coverage90 > MOST:
-        return point, plain.model_copy(update=both)
-    return point.sure, sure.model_copy(update=both)
+def _parts(made: Sequence[Prediction]) -> dict[str, float]:
+    """90 % intervals where the data decide and where the prior does; nothing unless there is enough of both."""
+    shares: dict[str, list[float]] = {"data90": [], "prior90": []}
+    for one in made:
+        if one.share is None:
+            return {}
+        inside, known = np.abs(one.error) <= one.halfwidth(0.9), of_data(one.share)
+        for name, chosen in (("data90", known), ("prior90", ~known)):
+            if chosen.sum() >= PART:
+                shares[name].append(float(inside[chosen].mean()))
+    if min(map(len, shares.values())) < 2 * FEWEST:
+        return {}
+    return {name: float(np.mean(values)) for name, values in shares.items()}
 
 
 def make_file(
     run: RunFolder,
-    predictions: tuple[Sequence[Prediction], Sequence[Prediction]],
+    predictions: Sequence[Prediction],
     *,
     noise: Sequence[float] = (),
     truths: str = "the user's",
     varied: str = "nothing but the images",
-    split: str = "images sorted by the roughness of what was restored and dealt out A B B A",
-    clusters: tuple[Sequence[str], Sequence[str]] | None = None,
+    clusters: Sequence[str] | None = None,
+    guaranteed: bool = False,
 ) -> CalibrationFile:
-    """Fit on the first images, check on the second.
+    """Fit to all images, checked by cross-fitting.
 
     Args:
         run: A run of them, for the licence.
-        predictions: Raw ones, fit and check.
+        predictions: Raw ones.
         noise: Noise levels met; default: those of the run.
         truths: What the images are.
         varied: What was varied.
-        split: How the two were told apart.
         clusters: Which source each image is of.
+        guaranteed: Apply the factors with a guarantee rather than the point estimates.
 
     Raises:
-        InputError: The run is recalibrated already.
+        InputError: The run is recalibrated already, or there are too few images, for a guarantee or at all.
     """
-    first, second = predictions
-    _raw([*first, *second])
-    point, recipe = fit(first), run.facts["recipe"]
-    others = None if clusters is None else clusters[1]
-    fitted, after = _chosen(point, second, others)
+    point, recipe, maps = fit(predictions), run.facts["recipe"], cross_fitted(predictions, clusters)
+    fitted: Map | None = point
+    if guaranteed:
+        maps, fitted = [sure for one in maps if (sure := one.sure) is not None], point.sure
+        if fitted is None or len(maps) < len(predictions):
+            raise InputError(f"{len(predictions)} images: too few for a guarantee of 90 % intervals", "give 12 or more")
+    sources = set(clusters or [one.item for one in predictions])
     levels = list(noise) or [float(row["noise_sigma"]) for row in run.done if "noise_sigma" in row]
     made: dict[str, Any] = {
         "inverse_calibration": 1,
         "title": recipe.get("title") or recipe["operator"]["kind"],
         "licence": licence(recipe, run.facts.get("prior", {})),
         "noise": (min(levels), max(levels)) if levels else None,
-        "truths": truths, "varied": varied, "images": len(first), "split": split, "assumes": ASSUMES, "meaning": MEANING,
-        "std": {"raw": fitted.raw, "calibrated": fitted.calibrated},
+        "truths": truths, "varied": varied, "images": len(predictions), "assumes": ASSUMES, "meaning": MEANING,
+        "split": SPLIT.format(count=min(FOLDS, len(sources)), kept="no source in two" if clusters else "every image for itself"),
+        "std": {
+            "raw": fitted.raw, "calibrated": fitted.calibrated,
+            "prior_raw": fitted.prior_raw, "prior_calibrated": fitted.prior_calibrated,
+        },
         "intervals": {
-            "levels": fitted.levels, "applied": "point" if fitted is point else "guaranteed",
+            "levels": fitted.levels, "applied": "guaranteed" if guaranteed else "point",
             "factors": fitted.factors, "factors_point": point.factors,
             "factors_guaranteed": fitted.guaranteed, "factors_image": fitted.image,
         },
-        "before": checked(second, None, others), "after": after,
+        "before": checked(predictions, None, clusters), "after": checked(predictions, maps, clusters),
     }  # fmt: skip
     return CalibrationFile.model_validate(made)

@@ -43,11 +43,11 @@ ASSUMES = (
 )
 MEANING = {
     "std": "root mean square error of the restored mean to expect where the sampler's standard deviation is raw; between knots log-linear, "
-    "beyond them in proportion",
+    "beyond them in proportion. prior_raw, prior_calibrated: the same where data_share is below 0.5; empty: one map for all",
     "intervals": "mean +- factor * calibrated std, with factors; applied says which of the two below they are",
     "factors_point": "so that intervals hold level on the images of the fit, on average over them: as likely a little too narrow as too wide",
     "factors_guaranteed": "conformal risk control (arXiv 2208.02814): of a new exchangeable image at most 1 - level of the values are outside, in expectation; "
-    "null: too few images. Applied unless its 90 % intervals hold more than 92 % of the check images",
+    "null: too few images. Applied where it was asked for",
     "factors_image": "split conformal over images: with probability 0.9 at least level of a new exchangeable image's values are inside. Not applied",
 }
 
@@ -77,8 +77,9 @@ class Check(_Part):
         coverage90_low: Lower end of its 95 % bootstrap interval over images; null for one image.
         coverage90_high: Upper end.
         images90: Share of the images with 90 % of their values inside the intervals of ``factors_image`` at 90 %; null without them.
-        point90: Share of the truth inside the 90 % intervals of ``factors_point``.
-        guaranteed90: Inside those of ``factors_guaranteed``; null without them.
+        guaranteed90: Share of the truth inside the 90 % intervals of ``factors_guaranteed``; null without them.
+        data90: Inside 90 % intervals, of the values that the data decide; null where images do not have enough of both kinds.
+        prior90: Of those that the prior decides.
     """
 
     images: int = Field(ge=0)
@@ -87,13 +88,16 @@ class Check(_Part):
     coverage90_low: Share | None = None
     coverage90_high: Share | None = None
     images90: Share | None = None
-    point90: Share | None = None
     guaranteed90: Share | None = None
+    data90: Share | None = None
+    prior90: Share | None = None
 
 
 class _Std(_Part):
     raw: tuple[Positive, ...] = Field(min_length=1)
     calibrated: tuple[Positive, ...] = Field(min_length=1)
+    prior_raw: tuple[Positive, ...] = ()
+    prior_calibrated: tuple[Positive, ...] = ()
 
 
 class _Intervals(_Part):
@@ -115,7 +119,7 @@ class CalibrationFile(_Part):
     truths: str = Field(description="what the images are")
     varied: str = Field(description="what was varied")
     images: int = Field(ge=1, description="images of the fit")
-    split: str = Field(description="how fit and check were told apart")
+    split: str = Field(description="how it was checked on images left out of the fit")
     assumes: tuple[str, ...]
     meaning: dict[str, str]
     std: _Std
@@ -126,10 +130,12 @@ class CalibrationFile(_Part):
     @model_validator(mode="after")
     def _tables(self) -> Self:
         columns = self.intervals
-        if len(self.std.raw) != len(self.std.calibrated) or not _increasing(self.std.raw):
-            raise ValueError("std: raw must increase, and calibrated be as long")
-        if list(self.std.calibrated) != sorted(self.std.calibrated):
-            raise ValueError("std: calibrated must not decrease")
+        std = self.std
+        for raw, calibrated in ((std.raw, std.calibrated), (std.prior_raw, std.prior_calibrated)):
+            if len(raw) != len(calibrated) or not _increasing(raw):
+                raise ValueError("std: raw must increase, and calibrated be as long")
+            if list(calibrated) != sorted(calibrated):
+                raise ValueError("std: calibrated must not decrease")
         if not _increasing(columns.levels) or list(columns.factors) != sorted(columns.factors):
             raise ValueError("intervals: levels must increase, and factors not decrease")
         if {
@@ -155,6 +161,8 @@ class CalibrationFile(_Part):
             table.factors_guaranteed,
             table.factors_image,
             self.images,
+            self.std.prior_raw,
+            self.std.prior_calibrated,
         )
 
     def to_json(self) -> str:
@@ -166,8 +174,11 @@ class CalibrationFile(_Part):
         """For the end of a run: what was recalibrated and how good that is."""
         said = f"90 % intervals recalibrated on {self.images} images"
         if self.after is None:
-            return f"{said}, not checked on others"
-        return f"{said}, checked on {self.after.images} others: cover {100 * self.after.coverage90:.1f} %"
+            return f"{said}, not checked"
+        parts = ""
+        if self.after.data90 is not None and self.after.prior90 is not None:
+            parts = f" ({100 * self.after.data90:.0f} % where the data decide, {100 * self.after.prior90:.0f} % where the prior does)"
+        return f"{said}: they hold {100 * self.after.coverage90:.1f} % of images left out of the fit, on average{parts}"
 
     def attributes(self) -> dict[str, Any]:
         """Of ``posterior.h5``."""

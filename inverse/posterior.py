@@ -207,7 +207,9 @@ class Posterior:
         known = self.diagnostics.get("exact_variance")
         own = self._statistics.std if known is None else known.double().mean(0).clamp_min(0.0).sqrt()
         raw = self._frame(own.to(self.states.dtype))
-        return raw if self.calibration is None else self.calibration.std_of(raw)
+        if self.calibration is None:
+            return raw
+        return self.calibration.std_of(raw, self.data_share if self.calibration.divided else None)
 
     def quantile(self, q: float) -> Tensor:
         """Quantile ``q`` of the posterior predictive of each value, (B, C, *S).

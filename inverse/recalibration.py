@@ -2,6 +2,8 @@ r"""Recalibration: a standard deviation that is the error to expect, and interva
 
 1. The std. A monotone map :math:`g(s)`, the isotonic regression of :math:`(x - \bar s)^2` on s (root of it; pixels in bins of equal count, images of the same
    weight): ``g(std)`` is the root mean square error of the restored mean where the sampler said ``std``. Of few samples s is itself uncertain, which flattens g.
+   Where an operator measures some values and leaves others to the prior (gaps, masks, colour filters) there are two maps, by ``data_share``: the same s is worth
+   less under a cloud than beside it.
 2. Intervals :math:`\bar s \pm \lambda_L\, g(s)` for each level L, by the scores :math:`|x - \bar s| / g(s)`.
    Three factors for each level, and the file says which is which:
 
@@ -12,11 +14,10 @@ r"""Recalibration: a standard deviation that is the error to expect, and interva
    * ``factors_image``: split conformal over images (Vovk et al. 2005; Papadopoulos et al. 2002): with probability 90 % over a new exchangeable image at least L of
      its values are inside; the :math:`\lceil 0.9 (n + 1) \rceil`-th smallest of the images' own quantiles. None where n < 9.
 
-Applied (``factors``) are the guaranteed ones, unless their 90 % intervals hold more than 92 % of the check images: then the point estimates. That choice is the only
-thing that the check images decide (`inverse.calibrating`).
+Applied (``factors``) are the point estimates, or, where the user asks for the guarantee, the guaranteed ones.
 
 The finite-sample statements of 2 hold for a map g that was not fitted to the same images. Here it is, with a dozen numbers for 10^5 values or more; they are
-therefore checked on images that neither saw, and the file has that check.
+therefore checked on images that neither saw (`inverse.calibrating`), and the file has that check.
 """
 
 from __future__ import annotations
@@ -30,17 +31,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inverse.calibration import LEVELS, Prediction, table_factor, weighted_quantile
+from inverse.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FEWEST", "Map", "fit"]
+__all__ = ["FEWEST", "Map", "fit", "of_data"]
 
 Array = NDArray[np.floating[Any]]
 KNOTS = 24
 FEWEST = 4
 """Images without which no map is fitted."""
 CONFIDENCE = 0.9
+DIVIDE = 0.5
+"""Share of a value's prior variance that the data remove, from which on the value is theirs."""
+PART = 64
+"""Values of either kind without which an image says nothing of that kind."""
 SMALLEST = 1e-12
 
 
@@ -56,6 +62,8 @@ class Map:
         guaranteed: By conformal risk control; None where there are too few images.
         image: For each image with probability 90 %; None where there are too few.
         images: How many it was fitted to.
+        prior_raw: As ``raw``, where ``data_share`` is below `DIVIDE`; empty: one map for all values.
+        prior_calibrated: As ``calibrated`` there.
     """
 
     raw: tuple[float, ...]
@@ -65,22 +73,38 @@ class Map:
     guaranteed: tuple[float | None, ...]
     image: tuple[float | None, ...]
     images: int
+    prior_raw: tuple[float, ...] = ()
+    prior_calibrated: tuple[float, ...] = ()
 
-    def std(self, raw: Array) -> Array:
-        """Calibrated standard deviations, of the shape of the raw ones; beyond the knots in proportion."""
-        knots, values = np.asarray(self.raw), np.asarray(self.calibrated)
+    @property
+    def divided(self) -> bool:
+        """Whether the data share is needed to apply it."""
+        return bool(self.prior_raw)
+
+    def std(self, raw: Array, share: Array | None = None) -> Array:
+        """Calibrated standard deviations, of the shape of the raw ones; beyond the knots in proportion.
+
+        Args:
+            raw: Standard deviations of the sampler.
+            share: ``data_share`` there; not looked at where there is one map.
+
+        Raises:
+            UsageError: There are two maps, and no share.
+        """
         given = np.asarray(raw, np.float64)
-        inside = np.exp(np.interp(np.log(np.maximum(given, SMALLEST)), np.log(knots), np.log(values)))
-        above = given * (values[-1] / knots[-1])
-        # below the first knot its ratio stays, so that a pixel without spread keeps none
-        found = np.where(given > knots[-1], above, np.where(given < knots[0], given * (values[0] / knots[0]), inside))
-        return np.asarray(found, np.float64)
+        found = _through(self.raw, self.calibrated, given)
+        if not self.divided:
+            return found
+        if share is None:
+            raise UsageError("this calibration needs the data share", "keep data_share")
+        return np.where(of_data(share), found, _through(self.prior_raw, self.prior_calibrated, given))
 
-    def std_of(self, raw: Tensor) -> Tensor:
+    def std_of(self, raw: Tensor, share: Tensor | None = None) -> Tensor:
         """`std` of a tensor, with its dtype and device."""
         import torch
 
-        return torch.from_numpy(self.std(raw.detach().cpu().numpy())).to(raw)
+        known = None if share is None else share.detach().cpu().numpy()
+        return torch.from_numpy(self.std(raw.detach().cpu().numpy(), known)).to(raw)
 
     def factor(self, level: float) -> float:
         """Half width of a central interval over calibrated std, by ``factors``."""
@@ -96,7 +120,22 @@ class Map:
 
     def apply(self, one: Prediction) -> Prediction:
         """A raw prediction recalibrated."""
-        return replace(one, std=self.std(one.std), table=(self.levels, self.factors))
+        return replace(one, std=self.std(one.std, one.share), table=(self.levels, self.factors))
+
+
+def of_data(share: Array) -> NDArray[np.bool_]:
+    """Which values the data decide rather than the prior."""
+    return np.asarray(share) >= DIVIDE
+
+
+def _through(raw: Sequence[float], calibrated: Sequence[float], given: Array) -> Array:
+    """One map: log-linear between knots."""
+    knots, values = np.asarray(raw), np.asarray(calibrated)
+    inside = np.exp(np.interp(np.log(np.maximum(given, SMALLEST)), np.log(knots), np.log(values)))
+    above = given * (values[-1] / knots[-1])
+    # below the first knot its ratio stays, so that a pixel without spread keeps none
+    found = np.where(given > knots[-1], above, np.where(given < knots[0], given * (values[0] / knots[0]), inside))
+    return np.asarray(found, np.float64)
 
 
 def fit(predictions: Sequence[Prediction], levels: Sequence[float] = LEVELS) -> Map:
@@ -106,9 +145,9 @@ def fit(predictions: Sequence[Prediction], levels: Sequence[float] = LEVELS) -> 
         predictions: Raw ones, `FEWEST` images or more.
         levels: Of the intervals.
     """
-    raw, calibrated = _isotonic(predictions)
-    base = Map(raw, calibrated, (0.5,), (1.0,), (None,), (None,), len(predictions))
-    scores = [(np.abs(one.error) / np.maximum(base.std(one.std), SMALLEST)).ravel() for one in predictions]
+    tables = _tables(predictions)
+    base = Map(*tables[0], (0.5,), (1.0,), (None,), (None,), len(predictions), *tables[1])
+    scores = [(np.abs(one.error) / np.maximum(base.std(one.std, one.share), SMALLEST)).ravel() for one in predictions]
     count = len(scores)
     factors, guaranteed, image = [], [], []
     for level in levels:
@@ -118,16 +157,35 @@ def fit(predictions: Sequence[Prediction], levels: Sequence[float] = LEVELS) -> 
         place = math.ceil(CONFIDENCE * (count + 1))
         own = sorted(float(np.quantile(one, level, method="higher")) for one in scores)
         image.append(own[place - 1] if place <= count else None)
-    return Map(raw, calibrated, tuple(levels), tuple(factors), tuple(guaranteed), tuple(image), count)
+    return replace(base, levels=tuple(levels), factors=tuple(factors), guaranteed=tuple(guaranteed), image=tuple(image))
 
 
-def _isotonic(predictions: Sequence[Prediction]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Knots of the map: bins of equal weight by std, mean squares of std and error, made monotone."""
+Knots = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def _tables(predictions: Sequence[Prediction]) -> tuple[Knots, Knots]:
+    """Knots of the map; of two where `2 * FEWEST` images or more have values of either kind (`of_data`), else the second is empty."""
+    values = [(one.std.ravel(), one.error.ravel() ** 2) for one in predictions]
+    if any(one.share is None for one in predictions):
+        return _isotonic(values), ((), ())
+    parts: tuple[list[tuple[Array, Array]], ...] = [], []
+    for one, (std, square) in zip(predictions, values, strict=True):
+        known = of_data(np.asarray(one.share)).ravel()
+        for part, chosen in zip(parts, (known, ~known), strict=True):
+            if chosen.sum() >= PART:
+                part.append((std[chosen], square[chosen]))
+    if min(map(len, parts)) < 2 * FEWEST:
+        return _isotonic(values), ((), ())
+    return _isotonic(parts[0]), _isotonic(parts[1])
+
+
+def _isotonic(values: Sequence[tuple[Array, Array]]) -> Knots:
+    """Knots of the map from std and squared error of each image: bins of equal weight by std, mean squares of both, made monotone."""
     from scipy.optimize import isotonic_regression
 
-    std = np.concatenate([one.std.ravel() for one in predictions]).astype(np.float64)
-    square = np.concatenate([one.error.ravel() for one in predictions]) ** 2
-    weight = np.concatenate([np.full(one.std.size, 1 / one.std.size) for one in predictions])
+    std = np.concatenate([own for own, _ in values]).astype(np.float64)
+    square = np.concatenate([own for _, own in values])
+    weight = np.concatenate([np.full(own.size, 1 / own.size) for own, _ in values])
     order = np.argsort(std, kind="stable")
     std, square, weight = std[order], square[order], weight[order]
     place = np.minimum((np.cumsum(weight) / weight.sum() * KNOTS).astype(int), KNOTS - 1)

@@ -24,17 +24,22 @@ SHOWN = (0.5, 0.8, 0.9, 0.95, 0.99)
     "save",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Fit a recalibration on half of the images, check it on the others, and write it here.",
+    help="Fit a recalibration, check it on images left out of the fit, and write it here.",
+)
+@click.option(
+    "--guarantee",
+    is_flag=True,
+    help="Of FILE: intervals by conformal risk control, a little wider, instead of point estimates.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @options.json
-def calibrate(run: Path, truth: Path, save: Path | None, overwrite: bool, as_json: bool) -> int:
+def calibrate(run: Path, truth: Path, save: Path | None, guarantee: bool, overwrite: bool, as_json: bool) -> int:
     """Say whether the uncertainty of RUN, a run folder, holds beside TRUTH, a file or folder.
 
     Coverage of intervals at all levels, ranks (SBC, TARP), spread beside error, misfit, and error in what the data determine and in what they do not. Written to
     RUN/calibration.json and RUN/calibration.png. A FILE of --save is applied with -s calibration=FILE.
     """
-    from inverse.calibrating import halves, make_file
+    from inverse.calibrating import make_file
     from inverse.calibration_figure import draw
     from inverse.calibration_report import calibrate as find
     from inverse.calibration_run import beside
@@ -50,7 +55,7 @@ def calibrate(run: Path, truth: Path, save: Path | None, overwrite: bool, as_jso
         LOGGER.warning("left out: %s", reason if item in reason else f"{item}: {reason}")
     if compared.missing:
         LOGGER.warning("%d without a truth: %s", len(compared.missing), ", ".join(compared.missing))
-    made = make_file(folder, halves(compared.predictions)) if save is not None else None
+    made = make_file(folder, compared.predictions, guaranteed=guarantee) if save is not None else None
     low, high = folder.facts["recipe"]["data"]["range"]
     found = find(compared.predictions, data_range=(float(low), float(high)), notes=compared.notes)
     content = {**found.as_dict(), "left_out": [{"item": item, "reason": reason} for item, reason in compared.skipped]}
