@@ -8,6 +8,9 @@
 The scheduler gives the unit of a lost worker to another, and gives up after it has lost four (``distributed.scheduler.allowed-failures``). All machines
 must see the run folder and the inputs under the same paths, and have the same versions. A worker that was taken for lost but is still at a unit
 holds its claim: nobody does it beside it.
+
+Nothing is kept on workers, so that nothing is lost with one: the job (about 2 kB) goes with every task, for data that were put on a worker that dies
+would take with them all tasks that need them; how a unit ended is told by an event, for fetching results of a dead worker takes half a minute.
 """
 
 from __future__ import annotations
@@ -16,9 +19,11 @@ import importlib
 import importlib.util
 import logging
 import os
+import pickle
 import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from inverse.errors import UsageError, WorkerError
@@ -61,47 +66,77 @@ class Dask:
         Raises:
             WorkerError: If the cluster cannot be reached, or cannot run this package.
         """
-        job, speeds = package(solver), Speeds(solver.progress.say)
+        (name, job), speeds = package(solver), Speeds(solver.progress.say)
+        news: SimpleQueue[Any] = SimpleQueue()  # what workers say, and keys of futures that are done
         with self._connected(solver) as client:
-            shared = client.scatter(job[1], broadcast=False, hash=False, direct=False)
-            under_way: dict[Any, Unit] = {}
-            ended = _distributed().as_completed()
-            while True:
-                while len(under_way) < AHEAD and (unit := take()) is not None:
-                    future = client.submit(
-                        remote, job[0], shared, task(solver, unit),
-                        key=f"{unit.name}-{'merge-' * unit.merge}{job[0]}", pure=False, priority=int(unit.merge),
-                    )  # fmt: skip
-                    under_way[future] = unit
-                    ended.add(future)
-                if not under_way:
-                    break
-                future = next(ended)
-                unit = under_way.pop(future)
-                self._ended(solver, unit, future, speeds)
-                yield unit
+            client.subscribe_topic(name, lambda event: news.put(event[1]))
+            under_way: dict[str, tuple[Unit, Any]] = {}
+            try:
+                while True:
+                    while len(under_way) < AHEAD and (unit := take()) is not None:
+                        key = f"{unit.name}-{'merge-' * unit.merge}{name}"
+                        future = client.submit(
+                            remote, key, name, job, task(solver, unit), key=key, pure=False, priority=int(unit.merge)
+                        )
+                        future.add_done_callback(lambda future: news.put(future.key))
+                        under_way[key] = unit, future
+                    if not under_way:
+                        break
+                    what = news.get()
+                    told = isinstance(what, bytes)
+                    ended = (
+                        self._told(solver, what, under_way, speeds) if told else self._failed(solver, what, under_way)
+                    )
+                    if ended is not None:
+                        yield ended
+            finally:
+                for _, future in under_way.values():
+                    future.release()
+                client.unsubscribe_topic(name)
         speeds.close()
 
-    def _ended(self, solver: Solver, unit: Unit, future: Any, speeds: Speeds) -> None:
+    def _told(self, solver: Solver, told: bytes, under_way: dict[str, tuple[Unit, Any]], speeds: Speeds) -> Unit | None:
+        """Pass on what a worker says of a unit; the unit, where it has ended."""
+        key, worker, kind, what = pickle.loads(told)  # from the user's own cluster
+        if key not in under_way:
+            return None  # a worker that was taken for lost has ended it too
+        unit = under_way[key][0]
+        if kind == "say":
+            solver.progress.say(what[0], level=what[1])
+        elif kind == "advance":
+            solver.progress.advance(*what)
+        else:
+            under_way.pop(key)[1].release()
+            error, seconds = what
+            if error is not None:
+                raise error
+            speeds.add(worker, unit, seconds)
+            return unit
+        return None
+
+    def _failed(self, solver: Solver, key: str, under_way: dict[str, tuple[Unit, Any]]) -> Unit | None:
+        """The unit of a future that has failed; None where a worker has told its end.
+
+        Raises:
+            WorkerError: If it did not fail by the death of its workers.
+        """
         from distributed.scheduler import KilledWorker
 
-        try:
-            worker, said, done, error, seconds = future.result()
-        except KilledWorker as killed:
-            solver.lost(unit, f"{killed.allowed_failures + 1} workers were lost at it")
-            return
-        except Exception as failed:
-            text = " ".join(str(failed).split())[:200]
+        if key not in under_way or under_way[key][1].status in ("finished", "pending", "lost"):
+            return None
+        unit, future = under_way.pop(key)
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, KilledWorker):
+            solver.lost(unit, f"{error.allowed_failures + 1} workers were lost at it")
+            return unit
+        if error is None:
             raise WorkerError(
-                f"a Dask worker failed: {type(failed).__name__}: {text}",
-                "workers need this package in the same version, and the same folders",
-            ) from failed
-        for line, level in said:
-            solver.progress.say(line, level=level)
-        solver.progress.advance(unit.item, done)
-        if error is not None:
-            raise error
-        speeds.add(worker, unit, seconds)
+                f"the Dask scheduler gave up {unit.item}", "see whether it still runs: the same command goes on"
+            )
+        raise WorkerError(
+            f"a Dask worker failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}",
+            "workers need this package in the same version, and the same folders",
+        ) from error
 
     @contextmanager
     def _connected(self, solver: Solver) -> Iterator[Any]:
@@ -143,21 +178,16 @@ class Dask:
                 cluster.close(timeout=1)
 
 
-def remote(name: str, job: bytes, given: Task) -> tuple[str, list[tuple[str, int]], float, Exception | None, float]:
-    """A unit, on a worker: its name, what was said, samples made, the error that ends the run, seconds."""
+def remote(key: str, name: str, job: bytes, given: Task) -> None:
+    """A unit, on a worker. What is said, and how it ended, goes by the scheduler at once: a result would stay on the worker, and go with it."""
     from distributed import get_worker
 
-    said: list[tuple[str, int]] = []
-    made: list[float] = []
+    worker = get_worker()
 
     def tell(kind: str, what: Any) -> None:
-        if kind == "say":
-            said.append(what)
-        else:
-            made.append(what[1])
+        worker.log_event(name, pickle.dumps((key, f"worker {worker.name}", kind, what)))
 
-    error, seconds = solve(name, job, given, tell)
-    return f"worker {get_worker().name}", said, sum(made), error, seconds
+    tell("ended", solve(name, job, given, tell))
 
 
 def _distributed() -> Any:

@@ -154,7 +154,7 @@ def _opened(name: str, job: bytes) -> Solver:
 
     if name in _OPEN:
         return _OPEN[name]
-    known: Job = pickle.loads(job)
+    known: Job = pickle.loads(job)  # which came over the private socket of `main`, or over the user's own Dask cluster
     prior, out = _prior(known), Path(known.out)
     calibration, _ = opened_calibration(known.recipe, prior.card)
     ledger = Ledger.of(out, known.terms)
@@ -197,7 +197,7 @@ def _portable(error: Exception) -> Exception:
     """The error, or what can be said of it, so that it crosses processes; what caused it is said by its exit code."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:
+    except Exception:  # pickling an error of a foreign package may raise anything
         return InverseError(f"{type(error).__name__}: {' '.join(str(error).split())}")
     return error
 
