@@ -222,7 +222,8 @@ TASKS = {
         _BRAIN, "3 to 6 times undersampled, noise 0.01 to 0.04 of white", _kspace,
     ),
     "mri-radial": Task(
-        brains, tuple(Condition((f"operator.spokes={spokes}",), (), (sigma, 8)) for spokes, sigma in ((32, 0.01), (24, 0.02), (48, 0.01), (32, 0.04))),
+        lambda data: brains(data, each=1),
+        tuple(Condition((f"operator.spokes={spokes}",), (), (sigma, 8)) for spokes, sigma in ((32, 0.01), (24, 0.02), (48, 0.01), (32, 0.04))),
         _BRAIN + " and eight simulated coils, resampled along spokes", "24 to 48 spokes, noise 0.01 to 0.04 of white", _kspace,
     ),
     "satellite-super-resolution": Task(
