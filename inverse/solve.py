@@ -32,6 +32,9 @@ from inverse.truth import Truths, held, scale_factor, score
 
 __all__ = ["Solver"]
 
+GARBAGE = 64 * 2**20
+"""Bytes of results after which what is left of them in cycles is collected: that takes a third of a second, however small they are."""
+
 
 @dataclass
 class Solver:
@@ -62,6 +65,7 @@ class Solver:
     calibration: CalibrationFile | None = None
     _opened: tuple[str, Frame, Case] | None = field(default=None, repr=False)
     _content: tuple[str, Any] | None = field(default=None, repr=False)
+    _garbage: int = field(default=0, repr=False)
 
     def __call__(self, unit: Unit) -> bool:
         """Do a unit unless it is done; False if it failed."""
@@ -269,7 +273,10 @@ class Solver:
         for name in (item_name(item.item), *(unit.name for unit in split(item, terms.samples))):
             self.ledger.clear(name)
         self._opened = None
-        gc.collect()
+        self._garbage += sum(array.nbytes for array in arrays.values())
+        if self._garbage > GARBAGE:
+            gc.collect()
+            self._garbage = 0
 
     def _truth(self, item: Item, opened: Frame, arrays: dict[str, Any]) -> tuple[Any, str]:
         """The truth and, where it cannot be used, why: a bad truth never fails an item."""
