@@ -194,7 +194,13 @@ def _prior(job: Job) -> Any:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error, or what can be said of it, so that it crosses processes; what caused it is said by its exit code."""
+    """The error, or what can be said of it, so that it crosses processes; what caused it is said by its exit code.
+
+    Without its causes and frames, which Dask would pickle too, and cannot where they point at each other.
+    """
+    if isinstance(error, InverseError):
+        return type(error)(error.message, error.hint)
+    error.__cause__ = error.__context__ = error.__traceback__ = None
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # pickling an error of a foreign package may raise anything
