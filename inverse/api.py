@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inverse.engine import peak_bytes, prepare
+from inverse.engine import Problem, peak_bytes, prepare
 from inverse.errors import UsageError
 from inverse.evidence import Changes
 from inverse.linalg import Vector, parts, scale
@@ -129,6 +129,13 @@ def sample(
         dtype=dtype,
         params=params,
     )
+    return draw(problem, indices, batch=batch, progress=progress)
+
+
+def draw(
+    problem: Problem, indices: Sequence[int], *, batch: int | str, progress: bool | Callable[[Step], object] = False
+) -> Posterior:
+    """Draw samples of a problem that was checked; arguments as of `sample`."""
     counter, observation = problem.observation.counter, problem.observation
     began = time.perf_counter()
     result = observation.empty().new_empty((len(indices), observation.batch, *observation.shape))

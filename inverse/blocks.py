@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from inverse.options import Options
     from inverse.recipe import Recipe
 
-__all__ = ["restore_blocks"]
+__all__ = ["require_local", "restore_blocks"]
 
 OUTPUTS = ("mean", "std", "data_share", "invented")
 LOCAL = frozenset(
@@ -99,7 +99,8 @@ def restore_blocks(
         raise UsageError("no output asked for", f"allowed: {', '.join(OUTPUTS)}")
     shared = overlap_of(block, overlap)
     loaded = load(recipe, chosen)
-    _require_local(loaded)
+    require_local(loaded)
+    _require_one_scale(loaded)
     work = _Work(loaded, loaded.hash, names, options or Options(), nodata)
     if _is(array, "xarray"):
         from inverse.labelled import restore_labelled
@@ -114,7 +115,12 @@ def _is(array: Any, package: str) -> bool:
     return type(array).__module__.partition(".")[0] == package
 
 
-def _require_local(recipe: Recipe) -> None:
+def require_local(recipe: Recipe) -> None:
+    """Refuse an operator that is not the same in each part of a scene.
+
+    Raises:
+        RecipeError: it is another in each part.
+    """
     operator = recipe.located()["operator"]
     for part in operator.get("operators", [operator]):
         given = {"file", "transmission"} & {key for key, value in part.items() if value is not None}
@@ -131,6 +137,9 @@ def _require_local(recipe: Recipe) -> None:
             raise RecipeError(
                 f"operator.boundary: {part['boundary']}: a block's edge is not the scene's", "use boundary: free"
             )
+
+
+def _require_one_scale(recipe: Recipe) -> None:
     if recipe.data.scale in ("auto", "bands"):
         raise RecipeError(
             f"data.scale: {recipe.data.scale} would stretch each block in its own way",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class Estimate:
         memory_bytes: Peak resident memory, from that pass.
         disk_bytes: Of the outputs.
         disk_free: On the output's file system.
+        scenes: Item id to how its scene is cut, in words.
         keep: What would be kept.
     """
 
@@ -50,6 +52,7 @@ class Estimate:
     disk_bytes: int
     disk_free: int
     keep: tuple[str, ...]
+    scenes: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -63,6 +66,7 @@ class Estimate:
             *rows,
             f"items        {len(rows)}",
             f"prior        {self.prior.get('name', 'unnamed')}, {licence}",
+            *(f"tiles        {item}: {said}" for item, said in self.scenes.items()),
             f"evaluations  {self.evaluations} forward, {self.vjps} vjp",
             f"time         about {_time(self.seconds)} on this machine",
             f"memory       about {self.memory_bytes / 2**30:.1f} GiB",
@@ -93,6 +97,7 @@ def estimate(
     """Estimate a run; arguments as `inverse.run.restore`."""
     import torch
 
+    from inverse.dryrun_scene import estimate_scene
     from inverse.engine import peak_bytes
 
     options = options or Options()
@@ -104,7 +109,12 @@ def estimate(
     spec, terms = method_spec(method_kind(recipe)), plan.terms
     budget = {} if terms.evaluations is None else {"max_evaluations": terms.evaluations}
     forward, vjp = (terms.samples * count for count in spec.cost({**recipe.params, **budget}))
-    fitting = [item for item in plan.items if item.shape]
+    everything = [item for item in plan.items if item.shape]
+    paths = {source.item: source.path for source in sources}
+    scenes = {
+        item.item: estimate_scene(item, paths[item.source], recipe, prior, terms) for item in everything if item.tile
+    }
+    fitting = [item for item in everything if not item.tile]
     pixels = {item.shape: torch.Size(item.shape).numel() for item in fitting}
     seconds = 0.0
     if fitting:
@@ -115,13 +125,15 @@ def estimate(
         items=tuple(_row(item, terms.samples) for item in plan.items),
         recipe_hash=terms.recipe,
         prior=prior_facts(prior.card),
-        evaluations=forward * len(fitting),
-        vjps=vjp * len(fitting),
-        seconds=seconds,
+        evaluations=forward * len(fitting) + sum(one.forward for one in scenes.values()),
+        vjps=vjp * len(fitting) + sum(one.vjp for one in scenes.values()),
+        seconds=seconds + sum(one.seconds for one in scenes.values()),
         memory_bytes=peak_bytes(torch.device(terms.device)) + max((8 * 4 * n for n in pixels.values()), default=0),
-        disk_bytes=sum(_disk(pixels[item.shape], terms.samples, terms.keep) for item in fitting),
+        disk_bytes=sum(_disk(math.prod(item.shape), terms.samples, terms.keep) for item in everything)
+        + max((one.state_bytes for one in scenes.values()), default=0),
         disk_free=shutil.disk_usage(_existing(Path(out))).free,
         keep=terms.keep,
+        scenes={name: one.tiles for name, one in scenes.items()},
     )
 
 

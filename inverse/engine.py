@@ -74,6 +74,7 @@ class Problem:
         items: Names of the items.
         seed: The run's seed.
         dtype: Compute precision of the prior.
+        origin: Row and column of a larger scene where the unknown begins: it keys the noise.
     """
 
     observation: Observation
@@ -87,6 +88,7 @@ class Problem:
     items: tuple[str, ...]
     seed: int
     dtype: torch.dtype
+    origin: tuple[int, int] = (0, 0)
 
     def batch_size(self, batch: int | str) -> int:
         """Pairs evaluated together: as given, or from the size of an image."""
@@ -113,7 +115,7 @@ class Problem:
         """Run the pairs as one batch; the state of a step is (len(pairs), C, *S)."""
         index = torch.tensor([item for item, _ in pairs], device=self.observation.sigma.device)
         observation = self.observation.select(index)
-        rng = Rng(self.seed, [self.items[item] for item, _ in pairs], [sample for _, sample in pairs])
+        rng = Rng(self.seed, [self.items[item] for item, _ in pairs], [sample for _, sample in pairs], self.origin)
         levels = self.levels[pairs[0][0]]
         if self.spec.closed_form:
             centre = observation.empty() + self.prior_mean

@@ -28,7 +28,17 @@ if TYPE_CHECKING:
 
     from inverse.posterior import Posterior
 
-__all__ = ["Changes", "Whiteness", "invented_region", "of_samples", "residual_map", "standardised", "whiteness"]
+__all__ = [
+    "Changes",
+    "Lags",
+    "Whiteness",
+    "averaged",
+    "invented_region",
+    "of_samples",
+    "residual_map",
+    "standardised",
+    "whiteness",
+]
 
 REACH = 2
 """Lags looked at, in grid points along each axis."""
@@ -113,38 +123,49 @@ def _shifted(value: Tensor, lag: Sequence[int]) -> tuple[Tensor, Tensor]:
     return first, second
 
 
+class Lags:
+    """The sums of the module's statistic, taken over an image or over parts of it."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, ...], list[float]] = {}
+        self._square = self._count = 0.0
+
+    def add(self, z: Tensor, weight: Tensor) -> Lags:
+        """Take note of a residual in units of the noise (C, *S) or (N,), zero where nothing was measured, and of where it was (1 or 0)."""
+        z, weight = z.double(), weight.double()
+        self._square += float(z.square().sum())
+        self._count += float(weight.sum())
+        for lag in _lags(2 if z.ndim > 2 else 1):
+            (a, b), (seen, partner) = _shifted(z, lag), _shifted(weight, lag)
+            total = self._found.setdefault(lag, [0.0, 0.0])
+            total[0] += float((a * b).sum())
+            total[1] += float((seen * partner).sum())
+        return self
+
+    def told(self) -> Whiteness | None:
+        """The statistic, the largest autocorrelation, the number of lags; None where too few pairs were measured."""
+        variance = max(self._square / max(self._count, 1.0), 1e-30)
+        found = [(product / (pairs * variance), pairs) for product, pairs in self._found.values() if pairs >= PAIRS]
+        if not found:
+            return None
+        value = sum(pairs * rho**2 for rho, pairs in found) / len(found)
+        return value, max((rho for rho, _ in found), key=abs), len(found)
+
+
 def whiteness(z: Tensor, weight: Tensor) -> Whiteness | None:
-    """The statistic of the module for one item.
-
-    Args:
-        z: Residual in units of the noise (C, *S) or (N,), zero where nothing was measured.
-        weight: 1 where it was measured, else 0.
-
-    Returns:
-        The statistic, the largest autocorrelation, the number of lags; None where too few pairs were measured.
-    """
-    z, weight = z.double(), weight.double()
-    variance = float((z.square().sum() / weight.sum().clamp_min(1)).clamp_min(1e-30))
-    found = []
-    for lag in _lags(2 if z.ndim > 2 else 1):
-        (a, b), (seen, partner) = _shifted(z, lag), _shifted(weight, lag)
-        pairs = float((seen * partner).sum())
-        if pairs >= PAIRS:
-            found.append((float((a * b).sum()) / (pairs * variance), pairs))
-    if not found:
-        return None
-    value = sum(pairs * rho**2 for rho, pairs in found) / len(found)
-    return value, max((rho for rho, _ in found), key=abs), len(found)
+    """The statistic of the module for one item; arguments as of `Lags.add`, result as of `Lags.told`."""
+    return Lags().add(z, weight).told()
 
 
 def of_samples(post: Posterior) -> dict[str, float]:
     """Whiteness of the samples of one item: ``whiteness``, averaged, and ``correlation``, that of the largest size; empty where it cannot be told."""
-    values = []
-    for sample in post.states:
-        found = standardised(post.observation, sample)
-        told = whiteness(found[0][0], found[1][0]) if found is not None else None
-        if told is not None:
-            values.append(told)
+    found = [standardised(post.observation, sample) for sample in post.states]
+    return averaged([whiteness(one[0][0], one[1][0]) for one in found if one is not None])
+
+
+def averaged(found: Sequence[Whiteness | None]) -> dict[str, float]:
+    """What `of_samples` returns, from what was told of each sample."""
+    values = [told for told in found if told is not None]
     if not values:
         return {}
     return {

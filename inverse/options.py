@@ -20,7 +20,7 @@ class Options:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
         dtype: ``auto``, ``float32``, ``bfloat16``.
         batch: ``auto`` or the samples of an item evaluated together.
-        tile: ``auto`` or ``off``.
+        tile: ``auto``: tiles where a scene does not fit in memory; ``off``; side of coupled tiles; ``independent``: tiles that are runs of their own.
         keep: Data sets of ``posterior.h5`` and "figure"; None is all, but samples only up to 1 GB for the whole run.
         shard: "I/N": every N-th unit from the I-th, 1-based.
         executor: ``serial``, ``processes``, ``dask``, ``dask://HOST:PORT``, ``dask:FILE`` (a scheduler file), or an `inverse.executors.Executor`.
@@ -86,8 +86,8 @@ class Options:
     def check(self, recipe: Recipe) -> None:
         """Refuse what is not available, before anything is read."""
         for tile in (self.tile, recipe.run.tile):
-            if str(tile) not in ("auto", "off"):
-                raise UsageError(f"tile {tile} is not available yet; allowed: auto, off", "crop the image into parts")
+            if isinstance(tile, int) and tile % 64:
+                raise UsageError(f"tile {tile} is not valid; allowed: auto, off, independent, or a multiple of 64")
         if self.overwrite and self.shard is not None:
             raise UsageError(
                 "--overwrite cannot be used with --shard: shards would erase each other", "empty the folder first"

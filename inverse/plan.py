@@ -69,6 +69,8 @@ class Item:
         block: Samples evaluated together.
         file: Id of the file, where it holds several frames and is not the item itself.
         frame: Which of the file's frames this is.
+        tile: Side of the tiles it is solved by; 0: as a whole.
+        independent: Whether each tile is a run of its own.
     """
 
     item: str
@@ -77,6 +79,8 @@ class Item:
     block: int
     file: str = ""
     frame: int = 0
+    tile: int = 0
+    independent: bool = False
 
     @property
     def source(self) -> str:

@@ -119,8 +119,9 @@ class Run(Section):
     batch: Annotated[int | Literal["auto"], _whole("auto", low=1)] = Field(
         default="auto", description="states in one network call"
     )
-    tile: Annotated[int | Literal["auto", "off"], _whole("auto", "off", low=64)] = Field(
-        default="auto", description="tile side in pixels"
+    tile: Annotated[int | Literal["auto", "off", "independent"], _whole("auto", "off", "independent", low=64)] = Field(
+        default="auto",
+        description="tiles of large scenes: a side in pixels of coupled ones; auto: where a scene does not fit; independent: runs of their own, approximate",
     )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="the network's precision")
 

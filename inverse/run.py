@@ -30,6 +30,7 @@ from inverse.plan import BLOCK_PIXELS, CLOSED_FORM_PIXELS, Item, Plan, Terms, bl
 from inverse.progress import Progress
 from inverse.provenance import versions
 from inverse.recipe import Recipe, load
+from inverse.scene_plan import Wanted
 from inverse.schedule import Schedule
 from inverse.solve import Solver
 from inverse.store import file_hash
@@ -39,7 +40,11 @@ from inverse.truth import Truths
 __all__ = ["Options", "Run", "make_plan", "prepare_run", "restore"]
 
 SAMPLES_LIMIT = 10**9
-"""Bytes of samples of a whole run above which they are dropped unless ``--keep`` asks for them."""
+"""Bytes of samples of a whole run above which they are dropped unless ``--keep`` asks for them; and of the other arrays of one scene of tiles."""
+IMAGES = 10
+LEAN = ("misfit", "figure")
+NOT_KEPT = "samples are not kept: they would pass 1 GB for the whole run (--keep samples,mean,... keeps them)"
+NOT_KEPT_SCENE = "posterior.h5 without images, they would pass 1 GB (--keep mean,data_share,... keeps them); restored and std are files of their own"
 
 
 def restore(
@@ -127,7 +132,7 @@ def _erase(folder: Path) -> None:
         "std",
         "items",
         "figures",
-        *(f".inverse/{part}" for part in ("done", "failed", "parts", "claims")),
+        *(f".inverse/{part}" for part in ("done", "failed", "parts", "claims", "scene")),
     ):
         shutil.rmtree(folder / name, ignore_errors=True)
     said = ("calibration.json", "calibration.png", "report.html")
@@ -162,9 +167,7 @@ def prepare_run(
     fresh = make_plan(recipe, sources, prior, options, old)
     if old is None:
         if "samples" not in fresh.terms.keep and options.keep is None:
-            progress.say(
-                "samples are not kept: they would pass 1 GB for the whole run (--keep samples,mean,... keeps them)"
-            )
+            progress.say(NOT_KEPT_SCENE if fresh.terms.keep == LEAN else NOT_KEPT)
         fresh.save(folder / ".inverse")
         return fresh
     old.require(fresh.terms)
@@ -192,13 +195,11 @@ def make_plan(recipe: Recipe, sources: Sequence[Source], prior: Any, options: Op
     samples, block = recipe.run.samples, options.block(recipe)
     if old is not None and old.terms.samples != samples:
         old = None
-    items = tuple(item for source in sources for item in _items(source, recipe, samples, block, old))
-    keep = parse_keep(options.keep)
-    if keep is None:
-        size = sum(4 * samples * torch.Size(item.shape).numel() for item in items if item.shape)
-        keep = KEEP if size <= SAMPLES_LIMIT else KEEP[1:]
     device = options.resolved_device()
     dtype = resolve_dtype(recipe.run.dtype if options.dtype == "auto" else options.dtype, prior, device)
+    wanted = Wanted.of(options, recipe, dtype=dtype, device=device)
+    items = tuple(item for source in sources for item in _items(source, recipe, samples, block, old, wanted))
+    keep = parse_keep(options.keep) or _kept(items, samples)
     terms = Terms(
         recipe=recipe.hash,
         prior=(prior.card.sha256 or "") if prior.card else "",
@@ -211,6 +212,14 @@ def make_plan(recipe: Recipe, sources: Sequence[Source], prior: Any, options: Op
         evaluations=old.terms.evaluations if old else _affordable(recipe, prior, items, options, dtype, device),
     )
     return Plan(terms, items)
+
+
+def _kept(items: Sequence[Item], samples: int) -> tuple[str, ...]:
+    """What is kept where nobody said."""
+    sizes = [4 * math.prod(item.shape) for item in items if item.shape]
+    if any(item.tile and IMAGES * 4 * math.prod(item.shape) > SAMPLES_LIMIT for item in items):
+        return LEAN
+    return KEEP if samples * sum(sizes) <= SAMPLES_LIMIT else KEEP[1:]
 
 
 def _affordable(
@@ -229,8 +238,10 @@ def _affordable(
     return evaluations_in(seconds, once * mean)
 
 
-def _items(source: Source, recipe: Recipe, samples: int, block: int | None, old: Plan | None) -> tuple[Item, ...]:
-    """The frames of a file: itself, or one item a slice."""
+def _items(
+    source: Source, recipe: Recipe, samples: int, block: int | None, old: Plan | None, wanted: Wanted
+) -> tuple[Item, ...]:
+    """The frames of a file: itself, or one item a slice; a scene that is solved by tiles is not read."""
     from inverse.frames import count, frame_shape
     from inverse.io import read
     from inverse.operators.build import result_shape
@@ -240,8 +251,11 @@ def _items(source: Source, recipe: Recipe, samples: int, block: int | None, old:
     except InputError:
         return (Item(source.item, "", (), samples),)
     known = old.frames(source.item) if old is not None else ()
-    if known and all(item.sha256 == digest for item in known):
+    agreed = all(wanted.agrees(item.tile, independent=item.independent) for item in known)
+    if known and agreed and all(item.sha256 == digest for item in known):
         return known
+    if (cut := wanted.tiles(source.path)) is not None:
+        return (Item(source.item, digest, cut.shape, samples, tile=cut.side, independent=cut.independent),)
     limit = CLOSED_FORM_PIXELS if method_spec(method_kind(recipe)).closed_form else BLOCK_PIXELS
     try:
         content = read(source.path)
@@ -251,7 +265,7 @@ def _items(source: Source, recipe: Recipe, samples: int, block: int | None, old:
         return (Item(source.item, digest, (), samples),)
     sizes = [block_size(shape, samples, block, limit=limit) for shape in shapes]
     if len(shapes) == 1:
-        return (Item(source.item, digest, shapes[0], sizes[0]),)
+        return (Item(source.item, digest, shapes[0], sizes[0], tile=wanted.missed(shapes[0])),)
     return tuple(
         Item(f"{source.item}/{index:04d}", digest, shape, size, file=source.item, frame=index)
         for index, (shape, size) in enumerate(zip(shapes, sizes, strict=True))

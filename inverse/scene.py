@@ -11,7 +11,6 @@ Methods: `METHODS`. Others take inner products over the scene inside their solve
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,18 @@ from inverse.scene_state import State
 from inverse.scene_steps import Report, SceneSteps, Source
 from inverse.tiling import Tiling, Window
 
-__all__ = ["METHODS", "Scene", "ScenePosterior", "Source", "sample_scene", "solve_scene"]
+__all__ = [
+    "HEAD",
+    "METHODS",
+    "Layout",
+    "Scene",
+    "ScenePosterior",
+    "Source",
+    "lay_out",
+    "require_tiles",
+    "sample_scene",
+    "solve_scene",
+]
 
 METHODS = ("diffpir", "ddnm", "ddrm", "dds", "mpgd", "pigdm")
 HEAD = 1024
@@ -63,7 +73,8 @@ class ScenePosterior:
         method: The method and its parameters.
         levels: The noise levels.
         cost: Evaluations of the whole scene; seconds and memory of this process.
-        problem: What was solved, on a part of the scene.
+        layout: How it was solved.
+        kept: Whether each sample is there, not just their mean and spread.
     """
 
     state: State
@@ -72,13 +83,16 @@ class ScenePosterior:
     method: dict[str, object]
     levels: tuple[float, ...]
     cost: Cost
-    problem: Problem
+    layout: Layout
+    kept: bool = False
 
     def _whole(self, window: Window | None) -> Window:
         return Window(0, 0, *self.state.shape[-2:]) if window is None else window
 
     def mean(self, window: Window | None = None) -> NDArray[np.float32]:
         """Mean of the samples (C, h, w) in a window, or all of it."""
+        if self.kept:
+            return np.asarray(np.mean(self._samples(window), 0, dtype=np.float64), np.float32)
         return self.state.raster(f"mean{self.samples % 2}").read(self._whole(window))
 
     def std(self, window: Window | None = None) -> NDArray[np.float32]:
@@ -89,8 +103,13 @@ class ScenePosterior:
         """
         if self.samples < 2:
             raise UsageError("a standard deviation needs at least 2 samples, there is 1", "use samples=4 or more")
+        if self.kept:
+            return np.asarray(np.std(self._samples(window), 0, ddof=1, dtype=np.float64), np.float32)
         square = self.state.raster(f"square{self.samples % 2}").read(self._whole(window))
-        return np.sqrt(square / (self.samples - 1), dtype=np.float32)
+        return np.asarray(np.sqrt(square / (self.samples - 1)), np.float32)
+
+    def _samples(self, window: Window | None) -> NDArray[np.float32]:
+        return np.stack([self.sample(index, window) for index in range(self.samples)])
 
     def sample(self, index: int, window: Window | None = None) -> NDArray[np.float32]:
         """A sample, where they were kept; the last one is always there.
@@ -156,6 +175,80 @@ def sample_scene(
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How a scene is solved.
+
+    Attributes:
+        problem: What is solved, on the part of the scene that decides the method.
+        tiling: The tiles.
+        halo: Pixels around a tile.
+        solve: How many of them the solve with the operator takes.
+    """
+
+    problem: Problem
+    tiling: Tiling
+    halo: int
+    solve: int
+
+    def pixels(self) -> int:
+        """Pixels of all windows together: of one evaluation of the scene."""
+        sizes = (self.tiling.window(tile, self.halo).size for tile in self.tiling.tiles())
+        return sum(height * width for height, width in sizes)
+
+
+def lay_out(
+    source: Source, prior: Any, *, tile: int | str, halo: int | str, item: str, head: Window | None = None, **given: Any
+) -> Layout:
+    """What is solved and on which windows; arguments as of `solve_scene`.
+
+    Raises:
+        RecipeError: an operator or a method that has no coupled tiles.
+        PriorError: a prior that does not say how far it sees.
+        UsageError: a tile that does not fit.
+    """
+    lies = source.lies
+    first = head or Window(0, 0, HEAD, HEAD).clipped(*lies.shape[-2:])
+    y, physics = source.observe(first)
+    shape = (lies.shape[0], *first.size)
+    problem = prepare(y, physics, prior, shape=shape, items=[item], device="auto", **given)
+    require_tiles(problem.spec.name, problem.params, lies)
+    if problem.prior_mean.numel() != 1:
+        raise PriorError(f"prior '{problem.card.name}' has a mean that varies over the image: no coupled tiles")
+    align = math.lcm(problem.card.stride, lies.factor)
+    solve = _support(problem, source)
+    reach = _radius(problem) + solve if halo == "auto" else int(halo)
+    wide = "grad" in problem.spec.needs_for(problem.params)
+    side = (TILE_GRADIENT if wide else TILE) if tile == "auto" else int(tile)
+    unit = math.lcm(align, BLOCK)
+    if side % unit:
+        raise UsageError(f"tile {side}", f"allowed here: a multiple of {unit}")
+    return Layout(problem, Tiling(lies.shape[-2:], side, align), reach, solve)
+
+
+def passes(
+    source: Source,
+    layout: Layout,
+    folder: Path,
+    *,
+    samples: int,
+    item: str,
+    keep_samples: bool = True,
+    progress: Report | None = None,
+    key: Mapping[str, Any] | None = None,
+) -> SceneSteps:
+    """The passes over a scene, on its state in a folder; arguments as of `solve_scene`."""
+    problem, tiling, lies = layout.problem, layout.tiling, source.lies
+    about = {
+        "shape": list(lies.shape), "tile": tiling.side, "halo": layout.halo, "samples": samples, "item": item, "seed": problem.seed,
+        "keep_samples": keep_samples, "method": problem.spec.name, "params": {name: str(value) for name, value in problem.params.items()},
+        "levels": list(problem.levels[0]), "dtype": str(problem.dtype), "prior": problem.card.sha256 or problem.card.name,
+        "noise": float(problem.observation.sigma[0]), **(key or {}),
+    }  # fmt: skip
+    state = State(folder, lies.shape, tiling, about)
+    return SceneSteps(source, problem, state, tiling, layout.halo, layout.solve, item, keep_samples, progress, samples)
+
+
 def solve_scene(
     source: Source,
     prior: Any,
@@ -172,29 +265,12 @@ def solve_scene(
     **given: Any,
 ) -> ScenePosterior:
     """As `sample_scene`, for any `Source`; ``head`` is the part that decides the method, ``key`` what else the state depends on."""
-    lies, began = source.lies, time.perf_counter()
-    first = head or Window(0, 0, HEAD, HEAD).clipped(*lies.shape[-2:])
-    y, physics = source.observe(first)
-    shape = (lies.shape[0], *first.size)
-    problem = prepare(y, physics, prior, shape=shape, items=[item], device="auto", **given)
-    _require_tiles(problem, lies)
-    align = math.lcm(problem.card.stride, lies.factor)
-    solve = _support(problem, source)
-    reach = _radius(problem) + solve if halo == "auto" else int(halo)
-    wide = "grad" in problem.spec.needs_for(problem.params)
-    side = (TILE_GRADIENT if wide else TILE) if tile == "auto" else int(tile)
-    unit = math.lcm(align, BLOCK)
-    if side % unit:
-        raise UsageError(f"tile {side}", f"allowed here: a multiple of {unit}")
-    tiling = Tiling(lies.shape[-2:], side, align)
-    about = {
-        "shape": list(lies.shape), "tile": side, "halo": reach, "samples": samples, "item": item, "seed": problem.seed, "keep_samples": keep_samples,
-        "method": problem.spec.name, "params": {name: str(value) for name, value in problem.params.items()},
-        "levels": list(problem.levels[0]), "dtype": str(problem.dtype), "prior": problem.card.sha256 or problem.card.name,
-        "noise": float(problem.observation.sigma[0]), **(key or {}),
-    }  # fmt: skip
-    state = State(folder, lies.shape, tiling, about)
-    run = SceneSteps(source, problem, state, tiling, reach, solve, item, keep_samples, progress, samples)
+    layout = lay_out(source, prior, tile=tile, halo=halo, item=item, head=head, **given)
+    problem, tiling = layout.problem, layout.tiling
+    run = passes(
+        source, layout, folder, samples=samples, item=item, keep_samples=keep_samples, progress=progress, key=key
+    )
+    state = run.state
     for index in range(samples):
         run.sample(index)
     chi2 = state.numbers("chi2", samples * len(tiling), 2).get().reshape(samples, -1, 2).sum(1)
@@ -202,16 +278,25 @@ def solve_scene(
     extra = run.products if run.two_phase else 0
     cost = Cost(
         forward=float(samples * (forward + extra)), vjp=float(samples * vjp), a=float(problem.observation.counter.a),
-        at=float(problem.observation.counter.at), seconds=time.perf_counter() - began, peak_bytes=peak_bytes(y.device),
+        at=float(problem.observation.counter.at), seconds=float(state.numbers("seconds", 1).get()[0]), peak_bytes=peak_bytes(problem.observation.sigma.device),
     )  # fmt: skip
     return ScenePosterior(
         state, samples, chi2[:, 0] / np.maximum(chi2[:, 1], 1), {"kind": problem.spec.name, **problem.params},
-        problem.levels[0], cost, problem,
+        problem.levels[0], cost, layout, keep_samples,
     )  # fmt: skip
 
 
-def _require_tiles(problem: Problem, lies: Local) -> None:
-    name, params = problem.spec.name, problem.params
+def require_tiles(name: str, params: Mapping[str, Any], lies: Local) -> None:
+    """Refuse a method that has no coupled tiles.
+
+    Args:
+        name: Of the method.
+        params: All of its parameters.
+        lies: How the operator lies on the scene.
+
+    Raises:
+        RecipeError: it takes numbers of the whole scene in each step.
+    """
     instead = "with tiles: diffpir (any local operator), ddnm, pigdm with covariance=residual"
     if name not in METHODS:
         raise RecipeError(
@@ -227,8 +312,6 @@ def _require_tiles(problem: Problem, lies: Local) -> None:
         raise RecipeError(
             "dds stops its solve early, which couples the whole scene: no coupled tiles for a blur", instead
         )
-    if problem.prior_mean.numel() != 1:
-        raise PriorError(f"prior '{problem.card.name}' has a mean that varies over the image: no coupled tiles")
 
 
 def _radius(problem: Problem) -> int:

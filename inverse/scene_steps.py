@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -95,12 +96,42 @@ class SceneSteps:
             self._pass(turn, lambda number, tile, step=step: self._step(index, step, tile))  # type: ignore[misc]
         self._pass(turn + 1, lambda number, tile: self._end(index, count, number, tile))
 
+    def timed(self) -> float:
+        """Seconds that a sample takes, by its first and its last step on the largest window; what they write is not counted as done."""
+        tiles = list(self.tiling.tiles())
+        areas = [math.prod(self.tiling.window(tile, self.halo).size) for tile in tiles]
+        number = areas.index(max(areas))
+        tile, count = tiles[number], len(self.problem.levels[0]) - 1
+        both = [0, count - 1]
+        works: list[Callable[[], object]] = [lambda: self._start(0, tile)]
+        for step in both:
+            if self.two_phase:
+                works.append(lambda step=step: self._totals(0, step, number, tile))  # type: ignore[misc]
+            works.append(lambda step=step: self._step(0, step, tile))  # type: ignore[misc]
+        works.append(lambda: self._end(0, count, number, tile))
+        self._start(0, tile)  # the scene's interpolation is made once
+        self._totals(0, count - 1, number, tile) if self.two_phase else self._step(0, count - 1, tile)
+        spent = []
+        for work in works:
+            began = time.perf_counter()
+            work()
+            spent.append(time.perf_counter() - began)
+        middle = spent[1:-1]
+        half = len(middle) // 2
+        wide = self.products / count if self.two_phase else 0.5
+        each = wide * sum(middle[:half]) + (1 - wide) * sum(middle[half:])
+        return (spent[0] + spent[-1] + count * each) * sum(areas) / max(areas)
+
     def _pass(self, turn: int, work: Callable[[int, Window], None]) -> None:
         passes = self.samples * (2 + (2 if self.two_phase else 1) * (len(self.problem.levels[0]) - 1))
         if self.state.turn > turn:
             return
+        spent, since = self.state.numbers("seconds", 1), time.perf_counter()
         for number, tile in self.state.todo(turn):
             work(number, tile)
+            now = time.perf_counter()
+            spent.put(0, spent.get() + now - since)
+            since = now
             if self.progress is not None:
                 self.progress(turn * len(self.tiling) + number + 1, passes * len(self.tiling))
 
@@ -194,7 +225,7 @@ class SceneSteps:
         self._write(f"x{(step + 1) % 2}", tile, window, move)
 
     def _end(self, sample: int, count: int, number: int, tile: Window) -> None:
-        """Misfit of a sample, and its part in mean and spread (Welford 1962), each in another file than before."""
+        """Misfit of a sample, and the sample, or its part in mean and spread (Welford 1962), each in another file than before."""
         lies = self.source.lies
         window = self.tiling.window(tile, max(lies.margin))
         x = self._read(f"x{count % 2}", window)
@@ -202,6 +233,9 @@ class SceneSteps:
             sample * len(self.tiling) + number, self._misfit(x, window, tile)
         )
         own = x[0][(slice(None), *tile.inside(window))].cpu().numpy().astype(np.float64)
+        if self.keep:
+            self.state.raster(f"sample{sample}").write(tile, own)
+            return
         old, new = sample % 2, (sample + 1) % 2
         mean, square = own, np.zeros_like(own)
         if sample:
@@ -210,8 +244,6 @@ class SceneSteps:
             square = self.state.raster(f"square{old}").read(tile) + (own - before) * (own - mean)
         self.state.raster(f"mean{new}").write(tile, mean)
         self.state.raster(f"square{new}").write(tile, square)
-        if self.keep:
-            self.state.raster(f"sample{sample}").write(tile, own)
 
     def _misfit(self, x: Tensor, window: Window, tile: Window) -> NDArray[np.float64]:
         """``chi^2`` and number of the values that are counted with a tile."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from inverse.back_off import halved
 from inverse.calibration_file import CalibrationFile
 from inverse.case import MINIMUM_SIDE, Case, fit_prior, method_kind, open_case, span, statistics
-from inverse.errors import InputError, InverseError, MemoryLimitError, WorkerError
+from inverse.errors import InputError, InverseError, WorkerError
 from inverse.frames import Frame, frame
 from inverse.ledger import Failure, Ledger
 from inverse.lock import claim
@@ -23,14 +24,14 @@ from inverse.merging import merged, write_part
 from inverse.methods import in_words
 from inverse.mismatch import foreign
 from inverse.outputs import facts, write_item
-from inverse.plan import Item, Plan, Unit, item_name, split
+from inverse.plan import Item, Plan, Terms, Unit, item_name, split
 from inverse.progress import Progress
 from inverse.provenance import stamp
 from inverse.recipe import Recipe
 from inverse.store import disk_is_full
 from inverse.truth import Truths, held, scale_factor, score
 
-__all__ = ["Solver"]
+__all__ = ["Solver", "sampling_arguments"]
 
 GARBAGE = 64 * 2**20
 """Bytes of results after which what is left of them in cycles is collected: that takes a third of a second, however small they are."""
@@ -120,6 +121,9 @@ class Solver:
             return
         if self.ledger.valid(item_name(item.item), item.sha256) or self.ledger.valid(unit.name, item.sha256):
             return
+        if item.tile:
+            self._scene(item, stage)
+            return
         post = self._sample(item, unit, stage)
         if unit.stop - unit.start == self.plan.terms.samples:
             self._write(item, post, stage)
@@ -152,21 +156,8 @@ class Solver:
         self._opened = item.item, opened, case
         return opened, case
 
-    def _arguments(self, item: Item, case: Case) -> dict[str, Any]:
-        terms = self.plan.terms
-        params = {name: value for name, value in self.recipe.params.items() if value is not None}
-        if terms.evaluations is not None:
-            params["max_evaluations"] = terms.evaluations
-            params.pop("time_budget", None)
-        return {
-            "prior": fit_prior(self.prior, case.shape[0], dtype=terms.dtype, device=terms.device),
-            "method": method_kind(self.recipe),
-            "seed": self.recipe.run.seed,
-            "shape": case.shape,
-            "items": [item.item],
-            "dtype": terms.dtype,
-            **params,
-        }
+    def _arguments(self, item: Item, shape: tuple[int, ...]) -> dict[str, Any]:
+        return sampling_arguments(self.recipe, self.prior, self.plan.terms, item, shape)
 
     def _sample(self, item: Item, unit: Unit, stage: _Stage) -> Any:
         from inverse.api import sample
@@ -178,13 +169,38 @@ class Solver:
         def draw(batch: int) -> Any:
             return sample(
                 case.y, case.physics, samples=range(unit.start, unit.stop), batch=batch,
-                progress=lambda step: self.progress.advance(item.item, step.x.shape[0] / step.total), **self._arguments(item, case),
+                progress=lambda step: self.progress.advance(item.item, step.x.shape[0] / step.total), **self._arguments(item, case.shape),
             )  # fmt: skip
 
-        post = _with_back_off(draw, size, lambda batch: self.progress.say(f"{item.item}: out of memory, batch {batch}"))
-        if method_kind(self.recipe) == "auto":
-            self.progress.say(f"{item.item}: method {in_words(str(post.method['kind']), post.method)}")
+        post = halved(
+            draw, size, lambda batch: self.progress.say(f"{item.item}: out of memory, batch {batch}"),
+            least=1, failed="out of memory with one sample at a time",
+        )  # fmt: skip
+        self._say_method(item, post.method)
         return post
+
+    def _say_method(self, item: Item, method: dict[str, object]) -> None:
+        if method_kind(self.recipe) == "auto":
+            self.progress.say(f"{item.item}: method {in_words(str(method['kind']), method)}")
+
+    def _scene(self, item: Item, stage: _Stage) -> None:
+        """An item by tiles, from reading to the marker."""
+        from inverse.scene_run import SceneJob, discard, state_folder
+
+        job = SceneJob(
+            self.out, item, self.paths[item.source], self.recipe, self.prior, self.plan.terms, self.calibration,
+            lambda shape: self._arguments(item, shape), self.progress.say, lambda count: self.progress.advance(item.item, count),
+        )  # fmt: skip
+        with ExitStack() as stack:
+            scene = job.read(stack)
+            stage.name = "sample"
+            solved = job.solve(scene)
+            self._say_method(item, solved.method)
+            stage.name = "write"
+            row, files = job.write(scene, solved)
+            solved.close()
+        self._mark(item, files, row, GARBAGE + 1)
+        discard(state_folder(self.out, item.item))
 
     def _merge(self, item: Item, stage: _Stage) -> None:
         """Put the blocks of an item together, unless somebody did."""
@@ -201,7 +217,7 @@ class Solver:
         """All of a posterior but its samples and their cost."""
         from inverse.engine import prepare
 
-        given = self._arguments(item, case)
+        given = self._arguments(item, case.shape)
         known = ("prior", "method", "seed", "shape", "items", "dtype")
         own = {name: given.pop(name) for name in known}
         steps = given.pop("steps", None)
@@ -269,11 +285,15 @@ class Solver:
         }
         if made.clipped > 0.01:
             self.progress.say(f"{item.item}: {100 * made.clipped:.1f} % of the values were clipped at the write")
-        self.ledger.mark(item_name(item.item), item.sha256, made.files, row=row)
-        for name in (item_name(item.item), *(unit.name for unit in split(item, terms.samples))):
+        self._mark(item, made.files, row, sum(array.nbytes for array in arrays.values()))
+
+    def _mark(self, item: Item, files: dict[str, str], row: dict[str, Any], garbage: int) -> None:
+        """Record that an item is done, and collect what is left of it once so many bytes are."""
+        self.ledger.mark(item_name(item.item), item.sha256, files, row=row)
+        for name in (item_name(item.item), *(unit.name for unit in split(item, self.plan.terms.samples))):
             self.ledger.clear(name)
         self._opened = None
-        self._garbage += sum(array.nbytes for array in arrays.values())
+        self._garbage += garbage
         if self._garbage > GARBAGE:
             gc.collect()
             self._garbage = 0
@@ -287,28 +307,25 @@ class Solver:
             return None, f"no score: {error.message}".replace(str(self.truths.paths[item.source]), "the truth")
 
 
+def sampling_arguments(recipe: Recipe, prior: Any, terms: Terms, item: Item, shape: tuple[int, ...]) -> dict[str, Any]:
+    """What `inverse.sample` is told of an item whose unknown has a shape, beside the measurement."""
+    params = {name: value for name, value in recipe.params.items() if value is not None}
+    if terms.evaluations is not None:
+        params["max_evaluations"] = terms.evaluations
+        params.pop("time_budget", None)
+    return {
+        "prior": fit_prior(prior, shape[0], dtype=terms.dtype, device=terms.device),
+        "method": method_kind(recipe),
+        "seed": recipe.run.seed,
+        "shape": shape,
+        "items": [item.item],
+        "dtype": terms.dtype,
+        **params,
+    }
+
+
 @dataclass
 class _Stage:
     """Where in the work an error happened."""
 
     name: str = "read"
-
-
-def _with_back_off(draw: Callable[[int], Any], batch: int, say: Callable[[int], None]) -> Any:
-    """Halve the batch until it fits.
-
-    Raises:
-        MemoryLimitError: If one sample does not.
-    """
-    import torch
-
-    while True:
-        try:
-            return draw(batch)
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            if batch == 1:
-                raise MemoryLimitError(
-                    "out of memory with one sample at a time", "crop the image, or use a machine with more memory"
-                ) from error
-        batch = max(1, batch // 2)
-        say(batch)

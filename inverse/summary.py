@@ -142,6 +142,7 @@ def write_summary(
             | {"peak_bytes": max((row.get("peak_bytes", 0) for row in done), default=0)},
             "noise": {row["item"]: {"sigma": row["noise_sigma"], "estimated": row["noise_estimated"]} for row in done},
             "evidence": {row["item"]: evidence(row) for row in done},
+            "tiles": {row["item"]: row["tiles"] for row in done if "tiles" in row},
             "inputs": {item.item: item.sha256 for item in plan.items},
             "metrics": {
                 name: metric(name).define(high - low, ratio=scale_factor(recipe)) + light for name in recipe.metrics

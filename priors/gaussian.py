@@ -82,6 +82,7 @@ class GaussianPrior:
             data_var=variance,
             sigma_min=1e-6,
             sigma_max=10 * largest**0.5,
+            receptive_field=0 if self.spectrum is None else None,
         )
 
     def _filter(self, v: Tensor, gain: Tensor) -> Tensor:

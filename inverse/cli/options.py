@@ -136,9 +136,9 @@ device = click.option(
 batch = click.option("--batch", type=AutoInt("auto", low=1), metavar="auto|N", help="States in one network call.")
 tile = click.option(
     "--tile",
-    type=AutoInt("auto", "off", low=64),
-    metavar="auto|off|N",
-    help="Side of the tiles of large scenes, in pixels.",
+    type=AutoInt("auto", "off", "independent", low=64),
+    metavar="auto|off|N|independent",
+    help="Tiles of large scenes: coupled ones of N pixels, of a size that fits (auto), none, or independent runs (approximate).",
 )
 shard = click.option("--shard", type=Shard(), help="Do only part I of N, for job arrays: --shard 1/4.")
 executor = click.option(

@@ -95,18 +95,24 @@ def is_geotiff(data: bytes) -> bool:
 
 @contextmanager
 def opened(content: bytes | str | os.PathLike[str], source: str) -> Iterator[Any]:
-    """A dataset opened for reading; GDAL's errors as `InputError`."""
+    """A dataset opened for reading; GDAL's errors, and whatever else is raised meanwhile, as `InputError`."""
     rasterio = library()
-    with ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+    with reading(source), ExitStack() as stack:
+        if isinstance(content, bytes):
+            memory = stack.enter_context(rasterio.MemoryFile(content))
+            yield stack.enter_context(memory.open(driver="GTiff"))
+        else:
+            yield stack.enter_context(rasterio.open(os.fspath(content), driver="GTiff", sharing=False))
+
+
+@contextmanager
+def reading(source: str) -> Iterator[None]:
+    """GDAL's errors as `InputError`, its warning of files without a place on Earth left out."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", library().errors.NotGeoreferencedWarning)
         try:
-            if isinstance(content, bytes):
-                memory = stack.enter_context(rasterio.MemoryFile(content))
-                yield stack.enter_context(memory.open(driver="GTiff"))
-            else:
-                yield stack.enter_context(rasterio.open(os.fspath(content), driver="GTiff", sharing=False))
-        except InputError:
+            yield
+        except (InputError, MemoryError):
             raise
         except Exception as error:  # beside its own errors rasterio lets GDAL's through, which have no public class
             reason = " ".join(str(error.__cause__ or error).split())[:160]
@@ -163,7 +169,7 @@ def types(dataset: Any, source: str) -> tuple[str, ...]:
     return kinds
 
 
-def picture_of(dataset: Any, window: Any, source: str) -> Picture:
+def picture_of(dataset: Any, window: Any, source: str, *, empty: bool = False) -> Picture:
     names = [interp.name for interp in dataset.colorinterp]
     alpha_band = names.index("alpha") + 1 if "alpha" in names and dataset.count > 1 else None
     bands = [index for index in dataset.indexes if index != alpha_band]
@@ -177,7 +183,7 @@ def picture_of(dataset: Any, window: Any, source: str) -> Picture:
         notes = (f"{strays} NaN or infinite values taken as unobserved",) if strays else ()
         valid &= finite
         array = np.where(valid, array, np.zeros((), array.dtype))
-    if not valid.any():
+    if not empty and not valid.any():
         raise InputError(f"{source}: no pixel has a value: all are nodata", "check the file's nodata value")
     if (valid == valid[..., :1]).all():
         valid = valid[..., 0]

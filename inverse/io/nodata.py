@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-__all__ = ["REACH", "Fill", "filled_by", "footprint", "still_valid"]
+__all__ = ["REACH", "Fill", "closed", "filled_by", "footprint", "still_valid"]
 
 REACH = 10
 Fill = Literal["none", "gaps", "all"]
@@ -33,14 +33,21 @@ def footprint(valid: npt.NDArray[np.bool_], *, reach: int = REACH) -> npt.NDArra
     Returns:
         (H, W), True inside.
     """
+    return np.asarray(ndimage.binary_fill_holes(closed(valid, reach=reach)))
+
+
+def closed(valid: npt.NDArray[np.bool_], *, reach: int = REACH) -> npt.NDArray[np.bool_]:
+    """Valid pixels and narrow gaps between them; arguments as `footprint`. A pixel's answer depends on ``2 reach`` pixels around it."""
     padded = np.pad(valid, reach, mode="edge")
     # Squared distances to the nearest observed pixel, then to the nearest pixel out of reach: a closing by a disc, at a cost that does not grow with it.
-    near = ndimage.distance_transform_edt(~padded) <= reach
-    closed = (
+    near = ndimage.distance_transform_edt(~padded) <= reach if padded.any() else padded
+    if near.all():  # there is nothing to measure a distance to
+        return np.ones_like(valid)
+    found = (
         ndimage.distance_transform_edt(np.pad(near, reach, constant_values=True))[reach:-reach, reach:-reach] > reach
     )
     inner = (slice(reach, -reach), slice(reach, -reach))
-    return np.asarray(ndimage.binary_fill_holes(closed[inner] | valid))
+    return np.asarray(found[inner] | valid)
 
 
 def filled_by(operator: Mapping[str, Any]) -> Fill:

@@ -186,7 +186,7 @@ def test_shards_say_what_is_missing(place: Path) -> None:
         (["restore", "r.yaml", "t", "-o", "run", "-s", "prior.name=phto"], 5, "unknown prior"),
         (["restore", "r.yaml", "t", "-o", "run", "--executor", "ray"], 2, "dask://HOST:PORT"),
         (["restore", "r.yaml", "t", "-o", "run", "--workers", "2"], 2, "--executor processes"),
-        (["restore", "r.yaml", "t", "-o", "run", "--tile", "128"], 2, "not available yet"),
+        (["restore", "r.yaml", "t", "-o", "run", "--tile", "100"], 2, "a multiple of 64"),
         (["restore", "r.yaml", "t", "-o", "run", "--shard", "3/2"], 2, "I/N"),
         (["restore", "r.yaml", "t", "-o", "run", "--keep", "sampels"], 2, "samples"),
         (["restore", "r.yaml", "t/a.png", "t/sub/../a.png", "-o", "run", "--truth", "nowhere"], 4, "no truth"),

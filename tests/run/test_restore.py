@@ -241,7 +241,7 @@ def test_grey_pictures_stay_grey(tmp_path: Path, make_recipe: Any, make_picture:
 
 def test_what_is_not_there_yet_says_so(photos: Path, tmp_path: Path, make_recipe: Any) -> None:
     for settings in (
-        {"tile": 128},
+        {"tile": 100},
         {"executor": "ray"},
         {"workers": 2},
         {"threads": 0},

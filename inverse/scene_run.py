@@ -1,0 +1,192 @@
+"""An item of a run that is solved by tiles: opened by windows, sampled in a state on disk, written by windows (`inverse.solve` marks it)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inverse.back_off import halved
+from inverse.figures import Panels, draw
+from inverse.mismatch import foreign
+from inverse.outputs import facts
+from inverse.plan import Item, Terms, item_name
+from inverse.provenance import stamp
+from inverse.recipe import Recipe
+from inverse.scene_file import FileScene, open_scene
+from inverse.scene_independent import SAID, Independent, solve_blocks
+from inverse.scene_plan import LEAST, require_windows
+from inverse.scene_solved import Coupled, Solved
+from inverse.scene_write import Written, write_scene
+from inverse.store import read_json, write_bytes, write_json
+
+if TYPE_CHECKING:
+    from inverse.calibration_file import CalibrationFile
+
+__all__ = ["SceneJob", "discard", "state_folder"]
+
+
+def state_folder(out: Path, item: str) -> Path:
+    """Where the state of a scene is while it is solved."""
+    return out / ".inverse" / "scene" / item_name(item)
+
+
+def discard(folder: Path) -> None:
+    """Remove a state at once: a part of one would be taken for less than was done."""
+    if folder.exists():
+        doomed = folder.with_name(f".{folder.name}")
+        shutil.rmtree(doomed, ignore_errors=True)
+        folder.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+@dataclass
+class SceneJob:
+    """A scene of a run.
+
+    Attributes:
+        out: The run folder.
+        item: The item, planned with tiles.
+        path: Its file.
+        recipe: What was measured, and how.
+        prior: The opened prior.
+        terms: Of the run.
+        calibration: Of standard deviations and quantiles.
+        arguments: Of sampling an unknown of a shape, as for an item in memory.
+        say: Takes lines for the terminal.
+        advance: Takes samples, or parts of one, as they are made.
+    """
+
+    out: Path
+    item: Item
+    path: Path
+    recipe: Recipe
+    prior: Any
+    terms: Terms
+    calibration: CalibrationFile | None
+    arguments: Callable[[tuple[int, ...]], dict[str, Any]]
+    say: Callable[[str], None]
+    advance: Callable[[float], None]
+
+    def read(self, stack: ExitStack) -> FileScene:
+        """The scene, open as long as ``stack``."""
+        name, card = self.item.item, self.prior.card
+        dataset = require_windows(self.path, name, stack)
+        channels, coupled = card.channels if card else None, not self.item.independent
+        scene = open_scene(
+            dataset, self.recipe, source=name, channels=channels, device=self.terms.device, coupled=coupled
+        )
+        if scene.estimated:
+            self.say(f"{name}: noise level estimated from the measurement: {scene.sigma:.4g}")
+        return scene
+
+    def solve(self, scene: FileScene) -> Solved:
+        """Sample it, by smaller tiles where memory does not suffice."""
+        folder, name = state_folder(self.out, self.item.item), self.item.item
+        begun = read_json(folder / "scene.json") or {}
+        if begun.get("input") != self.item.sha256 or begun.get("independent", False) != self.item.independent:
+            discard(folder)
+        side = min(self.item.tile, int(begun.get("tile", self.item.tile)))
+        if self.item.independent:
+            self.say(f"{name}: {SAID}")
+
+        def sample(size: int) -> Solved:
+            if (read_json(folder / "scene.json") or {}).get("tile", size) != size:
+                discard(folder)
+            return self._blocks(scene, folder, size) if self.item.independent else self._coupled(scene, folder, size)
+
+        return halved(
+            sample, side, lambda smaller: self.say(f"{name}: out of memory, tiles of {smaller}; coupled tiles agree to 1e-4 whatever their size"),
+            least=LEAST, failed=f"out of memory with tiles of {LEAST} pixels",
+        )  # fmt: skip
+
+    def given(self, scene: FileScene) -> dict[str, Any]:
+        """Arguments of `inverse.scene.lay_out`."""
+        params = self.arguments(scene.lies.shape)
+        known = {key: params.pop(key) for key in ("prior", "method", "seed", "dtype")}
+        del params["shape"], params["items"]
+        return {**known, "steps": params.pop("steps", None), "params": params}
+
+    def _coupled(self, scene: FileScene, folder: Path, side: int) -> Coupled:
+        from inverse.scene import solve_scene
+
+        name, samples = self.item.item, self.terms.samples
+        post = solve_scene(
+            scene, folder=folder, tile=side, halo="auto", samples=samples, item=name, keep_samples=True,
+            progress=lambda done, total: self.advance(samples / total), head=scene.head,
+            key={"recipe": self.terms.recipe, "input": self.item.sha256}, **self.given(scene),
+        )  # fmt: skip
+        return Coupled(scene, post, name, None if self.calibration is None else self.calibration.map)
+
+    def _blocks(self, scene: FileScene, folder: Path, side: int) -> Independent:
+        about = {"tile": side, "input": self.item.sha256, "independent": True}
+        write_json(folder / "scene.json", about)
+        return solve_blocks(
+            scene, folder=folder, side=side, item=self.item.item, samples=self.terms.samples, keep=self.terms.keep,
+            calibration=None if self.calibration is None else self.calibration.map, arguments=self.arguments, advance=self.advance,
+        )  # fmt: skip
+
+    def write(self, scene: FileScene, solved: Solved) -> tuple[dict[str, Any], dict[str, str]]:
+        """Write its files: the row of ``items.csv``, and the files' hashes."""
+        from inverse.methods import in_words
+
+        used, recipe, terms, name = self.calibration, self.recipe, self.terms, self.item.item
+        calibrated = used is not None and terms.samples > 1
+        written = write_scene(
+            self.out, name, scene, solved, keep=terms.keep, stamp=stamp(terms.recipe, self.prior.card, recipe.run.seed),
+            attributes={
+                "sigma": scene.sigma, "seed": recipe.run.seed, "scale": 1.0, "span": scene.span or (0.0, 1.0), "levels": solved.levels,
+                "complex": False, "transfer": recipe.data.transfer, **(used.attributes() if used is not None and calibrated else {}),
+            },
+        )  # fmt: skip
+        channels, height, width = self.item.shape
+        row: dict[str, Any] = {
+            "height": height, "width": width, "channels": channels, "samples": terms.samples, "method": in_words(str(solved.method["kind"]), solved.method),
+            "noise_sigma": scene.sigma, "noise_estimated": scene.estimated, "calibrated": calibrated, "misfit": float(solved.misfit.mean()),
+            "data_share": written.share, **solved.cost.as_dict(), **solved.told(), "tiles": solved.tiled,
+        }  # fmt: skip
+        card = self.prior.card
+        if card is not None:
+            said = foreign(card, channels=channels, low=written.low, high=written.high, outside=written.outside)
+            row |= {"mismatch": said} if said else {}
+        beyond = used.outside(scene.sigma) if used else ""
+        for sentence in (beyond, solved.approximate):
+            if sentence:
+                self.say(f"{name}: {sentence}")
+        files = dict(written.made.files)
+        if "figure" in terms.keep:
+            path = f"items/{name}/figure.png"
+            files[path] = write_bytes(self.out / path, draw(self._panels(written, row)))
+        if written.made.clipped > 0.01:
+            self.say(f"{name}: {100 * written.made.clipped:.1f} % of the values were clipped at the write")
+        note = "; ".join(sentence for sentence in (beyond, solved.approximate) if sentence)
+        row |= {
+            "restored": written.made.restored,
+            "sha256": files[written.made.restored],
+            "clipped": written.made.clipped,
+            "note": note,
+        }
+        return row, files
+
+    def _panels(self, written: Written, row: dict[str, Any]) -> Panels:
+        from inverse.light import encode
+
+        shown, recipe = written.shown, self.recipe
+        linear = recipe.data.transfer == "linear"
+        images = {name: encode(shown[name]) if linear else shown[name] for name in ("measurement", "mean")}
+        return Panels(
+            title=self.item.item,
+            measurement=images["measurement"],
+            restored=images["mean"],
+            observed=shown.get("observed"),
+            std=shown.get("std"),
+            data_share=shown["data_share"],
+            invented=shown["invented"],
+            truth=None,
+            data_range=recipe.data.range,
+            facts=facts(recipe, row, self.prior.card),
+            misfit=row["misfit"],
+        )

@@ -1,0 +1,279 @@
+"""A GeoTIFF restored by tiles, as `inverse restore --tile` does, is the one restored at once: values, gaps, place on Earth, evidence."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from inverse.cli.main import cli
+from inverse.errors import MemoryLimitError
+from inverse.options import Options
+from inverse.run import restore
+from inverse.tiling import Window
+
+rasterio = pytest.importorskip("rasterio")
+
+SIZE = (150, 203)
+RECIPE = {
+    "schema": 1,
+    "title": "a",
+    "operator": {"kind": "gap-mask"},
+    "noise": {"kind": "gaussian", "sigma": "auto"},
+    "prior": {"name": "gaussian"},
+    "method": {"kind": "diffpir", "steps": 3},
+    "data": {"scale": "bands"},
+    "run": {"samples": 2, "seed": 0},
+}
+AREA = {**RECIPE, "operator": {"kind": "downsample", "factor": 2}, "data": {"scale": "auto"}}
+BLUR = {**RECIPE, "operator": {"kind": "gaussian-blur", "sigma": 0.8, "boundary": "free"}, "data": {"scale": "auto"}}
+DRAFT = {**RECIPE, "method": {"kind": "auto", "quality": "draft"}, "data": {"scale": [0, 20000]}}
+CROPPED = {"area": (70, 90), "blur": (100, 140)}
+RECIPES = {"gaps": RECIPE, "area": AREA, "blur": BLUR, "draft": DRAFT}
+
+
+@pytest.fixture
+def scene(tmp_path):
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    smooth = np.stack([9000 + 3000 * np.sin(rows / 17 + band) * np.cos(columns / 23) for band in range(3)])
+    values = np.rint(smooth + 300 * rng.standard_normal(smooth.shape)).astype(np.uint16)
+    values[:, (rows + columns // 7) % 32 < 5] = 0  # gaps
+    values[:, :, :12] = 0  # border
+    path = tmp_path / "in" / "scene.tif"
+    path.parent.mkdir()
+    place = rasterio.Affine(30.0, 0, 500000.0, 0, -30.0, 4000000.0)
+    profile = {"driver": "GTiff", "dtype": "uint16", "count": 3, "height": SIZE[0], "width": SIZE[1], "nodata": 0}
+    with rasterio.open(path, "w", crs="EPSG:32633", transform=place, **profile) as file:
+        file.write(values)
+        file.set_band_description(1, "red")
+    return path
+
+
+def cropped(scene, height, width):
+    """The scene's upper left, for what takes many solves."""
+    path = scene.with_name("small.tif")
+    with rasterio.open(scene) as file:
+        profile = {**file.profile, "height": height, "width": width}
+        values = file.read(window=((0, height), (0, width)))
+    with rasterio.open(path, "w", **profile) as file:
+        file.write(values)
+    path.replace(scene)
+    return scene
+
+
+def run(recipe, scene, out, **options):
+    made = restore(recipe, scene, out=out, options=Options(progress="off", **options))
+    assert made.exit_code == 0, made.failures
+    return made.rows[0]
+
+
+def read(path):
+    with rasterio.open(path) as file:
+        return file.read().astype(np.float64), file.profile, file.descriptions
+
+
+def arrays(out):
+    with h5py.File(out / "items" / "scene.tif" / "posterior.h5") as file:
+        return {name: np.asarray(file[name]) for name in file}, dict(file.attrs)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_by_windows_as_at_once(name, scene, tmp_path):
+    scene = cropped(scene, *CROPPED[name]) if name in CROPPED else scene
+    first = run(RECIPES[name], scene, tmp_path / "a")
+    second = run(RECIPES[name], scene, tmp_path / "b", tile=64)
+    for folder, tolerance in (("restored", 1), ("std", 2)):
+        (whole, profile, bands), (tiled, other, own) = (read(tmp_path / run / folder / "scene.tif") for run in "ab")
+        assert np.array_equal(np.isnan(whole), np.isnan(tiled))
+        assert np.array_equal(whole == 0, tiled == 0)
+        assert np.nanmax(np.abs(whole - tiled)) <= tolerance
+        for key in ("crs", "transform", "dtype", "height", "width"):
+            assert profile[key] == other[key]
+        assert np.array_equal(profile["nodata"], other["nodata"], equal_nan=True)
+        assert bands == own
+        assert other["tiled"]
+        assert other["compress"] == "deflate"
+    assert second["tiles"] == "coupled, 64"
+    for key in ("height", "width", "channels", "samples", "method", "noise_sigma", "noise_estimated"):
+        assert first[key] == second[key]
+    for key, tolerance in (("misfit", 1e-3), ("data_share", 0.01), ("whiteness", 0.05), ("clipped", 0)):
+        assert second[key] == pytest.approx(first[key], rel=tolerance, abs=1e-6), key
+    (whole, said), (tiled, told) = arrays(tmp_path / "a"), arrays(tmp_path / "b")
+    assert set(whole) - set(tiled) == {"convergence"}
+    estimated = {"data_share"} if name in ("area", "blur") else set()  # by probes of its own in each window
+    for key in set(tiled) - estimated:
+        assert whole[key].shape == tiled[key].shape
+        # invented of a deconvolution ends a solve at 1e-4 of its right-hand side
+        assert np.abs(whole[key] - tiled[key]).max() < (2e-3 if key in ("residual", "invented", "misfit") else 1e-4), (
+            key
+        )
+    assert np.abs(whole["data_share"] - tiled["data_share"]).mean() < 0.02
+    assert set(told) == set(said)
+    assert (tmp_path / "b" / "items" / "scene.tif" / "figure.png").stat().st_size > 10_000
+    assert not any((tmp_path / "b" / ".inverse" / "scene").iterdir())
+
+
+def test_the_file_is_never_read_whole(scene, tmp_path, monkeypatch):
+    from inverse.scene_file import FileScene
+
+    seen, whole = [], FileScene.picture
+
+    def counted(self, window):
+        seen.append(window.size[0] * window.size[1])
+        return whole(self, window)
+
+    def refuse(*_, **__):
+        raise AssertionError("read whole")
+
+    monkeypatch.setattr(FileScene, "picture", counted)
+    monkeypatch.setattr("inverse.io.files.read", refuse)
+    monkeypatch.setattr("inverse.io.read", refuse)
+    monkeypatch.setattr("inverse.scene_file.STRIP", 16)
+    monkeypatch.setattr("inverse.scene_file.HEAD", 64)
+    monkeypatch.setattr("inverse.scene_solved.SIDE", 64)
+    monkeypatch.setattr("inverse.scene_write.FOOTPRINT", 64)
+    recipe = {**RECIPE, "noise": {"kind": "gaussian", "sigma": 0.02}}
+    run(recipe, scene, tmp_path / "a", tile=64)
+    assert len(seen) > 100
+    assert max(seen) <= SIZE[0] * SIZE[1] // 1.5
+
+
+def test_killed_it_goes_on_and_ends_with_the_same_bytes(scene, tmp_path, monkeypatch):
+    from inverse.scene_state import State
+
+    run(RECIPE, scene, tmp_path / "a", tile=64)
+    done, todo = [], State.todo
+
+    def counted(self, turn):
+        for number, tile in todo(self, turn):
+            yield number, tile
+            done.append(number)
+            if len(done) == 50:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(State, "todo", counted)
+    with pytest.raises(KeyboardInterrupt):
+        run(RECIPE, scene, tmp_path / "b", tile=64)
+    assert not (tmp_path / "b" / "restored").exists()
+    run(RECIPE, scene, tmp_path / "b")  # the plan says which tiles
+    assert len(done) == 12 * 5 * 2 + 1  # the tile in flight twice
+    for path in ("restored/scene.tif", "std/scene.tif", "items/scene.tif/posterior.h5", "items/scene.tif/figure.png"):
+        first, second = ((tmp_path / run / path).read_bytes() for run in "ab")
+        assert first == second, path
+    done.clear()
+    run(RECIPE, scene, tmp_path / "b")
+    assert not done
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "code"),
+    [
+        (["operator={kind: destripe}"], "not an operator that measures each part", 3),
+        (["method={kind: pnp-dm}"], "no coupled tiles", 3),
+        (["noise={kind: poisson}"], "noise of kind poisson", 3),
+        (["operator={kind: gaussian-blur, sigma: 1, boundary: circular}"], "no coupled tiles", 3),
+    ],
+)
+def test_refused_with_the_reason(changes, said, code, scene, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps(RECIPE))
+    settings = [part for change in changes for part in ("-s", change)]
+    given = ["restore", path, scene, "-o", tmp_path / "a", "--tile", "64", "--progress", "off", *settings]
+    found = CliRunner().invoke(cli, [str(part) for part in given])
+    assert found.exit_code == code, found.output
+    with (tmp_path / "a" / "failures.csv").open() as file:
+        (failure,) = csv.DictReader(file)
+    assert said in failure["reason"]
+    assert failure["hint"]
+
+
+def test_pictures_that_are_not_read_by_windows_are_refused(tmp_path):
+    from PIL import Image
+
+    Image.fromarray(np.zeros((300, 300, 3), np.uint8)).save(tmp_path / "a.png")
+    made = restore(RECIPE, tmp_path / "a.png", out=tmp_path / "out", options=Options(progress="off", tile=64))
+    assert made.exit_code == 4
+    assert "GeoTIFF" in made.failures[0].reason
+
+
+def test_out_of_memory_halves_the_tile(scene, tmp_path, monkeypatch, caplog):
+    from inverse.scene_steps import SceneSteps
+
+    run(RECIPE, scene, tmp_path / "a", tile="off")
+    start = SceneSteps._start
+
+    def small(self, sample, tile):
+        if self.tiling.side > 64:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        start(self, sample, tile)
+
+    monkeypatch.setattr(SceneSteps, "_start", small)
+    with caplog.at_level("INFO", "inverse"):
+        row = run(RECIPE, scene, tmp_path / "b", tile=128)
+    assert "out of memory, tiles of 64" in caplog.text
+    assert row["tiles"] == "coupled, 64"
+    assert (
+        np.nanmax(np.abs(read(tmp_path / "a/restored/scene.tif")[0] - read(tmp_path / "b/restored/scene.tif")[0])) <= 1
+    )
+
+    def never(self, sample, tile):
+        raise MemoryError
+
+    monkeypatch.setattr(SceneSteps, "_start", never)
+    made = restore(RECIPE, scene, out=tmp_path / "c", options=Options(progress="off", tile=128))
+    assert made.exit_code == MemoryLimitError.exit_code == 6
+
+
+def test_tiles_are_chosen_by_free_memory(scene, tmp_path, monkeypatch):
+    assert "tiles" not in run(RECIPE, scene, tmp_path / "a")
+    monkeypatch.setattr("inverse.scene_plan.free_bytes", lambda device: 10_000_000)
+    assert run(RECIPE, scene, tmp_path / "b")["tiles"] == "coupled, 64"
+    # no coupled tiles: as before, in memory
+    assert "tiles" not in run({**RECIPE, "operator": {"kind": "destripe"}}, scene, tmp_path / "c")
+
+
+def test_a_mask_of_the_whole_scene_is_cut(scene, tmp_path):
+    for operator in ({"kind": "gap-mask", "pattern": "slc-off"}, {"kind": "random-mask", "missing": 0.3}):
+        recipe = {**RECIPE, "operator": operator}
+        name = operator["kind"]
+        run(recipe, scene, tmp_path / name / "a")
+        run(recipe, scene, tmp_path / name / "b", tile=64)
+        whole, tiled = (read(tmp_path / name / out / "restored/scene.tif")[0] for out in "ab")
+        assert np.abs(whole - tiled).max() <= 1
+
+
+def test_windows_of_a_window():
+    assert Window(2, 3, 5, 9).inside(Window(1, 1, 9, 9)) == (slice(1, 4), slice(2, 8))
+
+
+def test_independent_tiles_are_close_and_called_approximate(scene, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("inverse.scene_plan.CAP", 64)
+    whole = run(RECIPE, scene, tmp_path / "a")
+    with caplog.at_level("INFO", "inverse"):
+        row = run(RECIPE, scene, tmp_path / "b", tile="independent")
+    assert "approximate" in caplog.text
+    assert row["tiles"] == "independent, 64 (approximate)"
+    assert "approximate" in json.loads((tmp_path / "b" / "run.json").read_text())["tiles"]["scene.tif"]
+    assert "approximate" in row["note"]
+    (first, profile, _), (second, other, _) = (read(tmp_path / out / "restored/scene.tif") for out in "ab")
+    assert profile["transform"] == other["transform"]
+    assert np.array_equal(first == 0, second == 0)
+    # a prior that sees one pixel and the scene's noise at its place: nothing is lost
+    assert np.abs(first - second).max() <= 2
+    assert row["misfit"] == pytest.approx(whole["misfit"], rel=0.05)
+    assert row["data_share"] == pytest.approx(whole["data_share"], rel=0.01)
+
+
+def test_independent_tiles_take_what_has_no_coupled_ones(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr("inverse.scene_plan.CAP", 64)
+    recipe = {**RECIPE, "operator": {"kind": "sensor", "factor": 2, "sensor": "generic"}, "data": {"scale": "auto"}}
+    scene = cropped(scene, 70, 90)
+    assert run(recipe, scene, tmp_path / "a", tile="independent", keep="mean")["height"] == 140
+    with rasterio.open(tmp_path / "a" / "restored" / "scene.tif") as file, rasterio.open(scene) as given:
+        assert file.res == (15.0, 15.0)
+        assert file.bounds == given.bounds
