@@ -18,6 +18,7 @@ from inverse.calibration_file import CalibrationFile
 from inverse.case import MINIMUM_SIDE, Case, fit_prior, method_kind, open_case, span, statistics
 from inverse.errors import InputError, InverseError, WorkerError
 from inverse.frames import Frame, frame
+from inverse.io.atomic import unsynced
 from inverse.ledger import Failure, Ledger
 from inverse.lock import claim
 from inverse.merging import merged, write_part
@@ -75,7 +76,7 @@ class Solver:
             return True
         stage = _Stage()
         try:
-            with claim(self.out / ".inverse" / "claims" / unit.name):
+            with unsynced(), claim(self.out / ".inverse" / "claims" / unit.name):
                 self._unit(item, unit, stage)
         except Exception as error:
             self.failed(item, unit, stage.name, error)
