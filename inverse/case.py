@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MINIMUM_SIDE",
     "Case",
+    "doubt",
     "fit_prior",
     "forward_seconds",
     "make_case",
@@ -176,11 +177,11 @@ def open_case(recipe: Recipe, frame: Frame, *, device: str = "cpu") -> Case:
         raise RecipeError(
             "output: rss is of raw k-space of several coils on a grid, which this is not", "allowed: mean, sample"
         )
-    doubt = _doubt(recipe, measurement)
-    return replace(case, said=(*case.said, doubt)) if doubt else case
+    said = doubt(recipe, measurement)
+    return replace(case, said=(*case.said, said)) if said else case
 
 
-def _doubt(recipe: Recipe, measurement: Measurement) -> str:
+def doubt(recipe: Recipe, measurement: Measurement) -> str:
     """What is to be said of a blur that nobody measured: a shipped recipe's own, beside what the image looks like."""
     from inverse.operators.blind import estimate_blur
     from inverse.operators.build import unmeasured

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inverse.back_off import halved
+from inverse.case import doubt
 from inverse.figures import Panels, draw
 from inverse.mismatch import foreign
+from inverse.operators.measured import Measurement
 from inverse.outputs import facts
 from inverse.plan import Item, Terms, item_name
 from inverse.provenance import stamp
@@ -58,6 +60,7 @@ class SceneJob:
         arguments: Of sampling an unknown of a shape, as for an item in memory.
         say: Takes lines for the terminal.
         advance: Takes samples, or parts of one, as they are made.
+        doubt: What is to be said of the operator, once the scene was read.
     """
 
     out: Path
@@ -70,6 +73,7 @@ class SceneJob:
     arguments: Callable[[tuple[int, ...]], dict[str, Any]]
     say: Callable[[str], None]
     advance: Callable[[float], None]
+    doubt: str = ""
 
     def read(self, stack: ExitStack) -> FileScene:
         """The scene, open as long as ``stack``."""
@@ -81,6 +85,9 @@ class SceneJob:
         )
         if scene.estimated:
             self.say(f"{name}: noise level estimated from the measurement: {scene.sigma:.4g}")
+        if scene.head is not None:
+            y, _ = scene.measured(scene.lies.measured(scene.head))
+            self.doubt = doubt(self.recipe, Measurement(y))
         return scene
 
     def solve(self, scene: FileScene) -> Solved:
@@ -153,21 +160,20 @@ class SceneJob:
             said = foreign(card, channels=channels, low=written.low, high=written.high, outside=written.outside)
             row |= {"mismatch": said} if said else {}
         beyond = used.outside(scene.sigma) if used else ""
-        for sentence in (beyond, solved.approximate):
-            if sentence:
-                self.say(f"{name}: {sentence}")
+        said = [sentence for sentence in (self.doubt, beyond, solved.approximate) if sentence]
+        for sentence in said:
+            self.say(f"{name}: {sentence}")
         files = dict(written.made.files)
         if "figure" in terms.keep:
             path = f"items/{name}/figure.png"
             files[path] = write_bytes(self.out / path, draw(self._panels(written, row)))
         if written.made.clipped > 0.01:
             self.say(f"{name}: {100 * written.made.clipped:.1f} % of the values were clipped at the write")
-        note = "; ".join(sentence for sentence in (beyond, solved.approximate) if sentence)
         row |= {
             "restored": written.made.restored,
             "sha256": files[written.made.restored],
             "clipped": written.made.clipped,
-            "note": note,
+            "note": "; ".join(said),
         }
         return row, files
 

@@ -200,6 +200,10 @@ class Solver:
             stage.name = "write"
             row, files = job.write(scene, solved)
             solved.close()
+        if item.source in self.truths.paths:
+            said = "no score: a scene of tiles is scored by 'inverse evaluate'"
+            self.progress.say(f"{item.item}: {said}")
+            row["note"] = "; ".join(sentence for sentence in (row["note"], said) if sentence)
         self._mark(item, files, row, GARBAGE + 1)
         discard(state_folder(self.out, item.item))
 

@@ -277,3 +277,40 @@ def test_independent_tiles_take_what_has_no_coupled_ones(scene, tmp_path, monkey
     with rasterio.open(tmp_path / "a" / "restored" / "scene.tif") as file, rasterio.open(scene) as given:
         assert file.res == (15.0, 15.0)
         assert file.bounds == given.bounds
+
+
+@pytest.mark.parametrize("tile", ["64", "independent"])
+def test_a_dry_run_says_what_happens(tile, scene, tmp_path, monkeypatch):
+    from inverse.scene_state import State
+
+    monkeypatch.setattr("inverse.scene_plan.CAP", 64)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps(RECIPE))
+    settings = ["--keep", "mean,std,misfit", "--tile", tile, "--dry-run", "--json"]
+    found = CliRunner().invoke(cli, ["restore", str(path), str(scene), "-o", str(tmp_path / "a"), *settings])
+    assert found.exit_code == 0, found.output
+    said = json.loads(found.output)
+    sizes, close = [], State.close
+
+    def counted(self):
+        sizes.append(sum(part.stat().st_size for part in self.folder.iterdir()))
+        close(self)
+
+    monkeypatch.setattr(State, "close", counted)
+    row = run(RECIPE, scene, tmp_path / "a", tile=int(tile) if tile.isdigit() else tile, keep="mean,std,misfit")
+    assert ("12 of 64 x 64" if tile == "64" else "independent") in said["scenes"]["scene.tif"]
+    assert said["evaluations"] == 6
+    if tile == "64":
+        assert said["evaluations"] == row["forward"]
+        written = sum(part.stat().st_size for part in (tmp_path / "a").rglob("*") if part.is_file())
+        assert said["disk_bytes"] == pytest.approx(sizes[-1] + written, rel=0.5)
+        assert 0 < said["seconds"] < 60
+
+
+def test_a_truth_is_for_the_evaluation(scene, tmp_path):
+    made = restore(RECIPE, scene, out=tmp_path / "a", truth=scene, options=Options(progress="off", tile=64))
+    assert "inverse evaluate" in made.rows[0]["note"]
+    assert "psnr" not in made.rows[0]
+    found = CliRunner().invoke(cli, ["evaluate", str(tmp_path / "a"), str(scene)])
+    assert found.exit_code == 0, found.output
+    assert "psnr" in found.output
