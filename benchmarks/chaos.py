@@ -77,7 +77,7 @@ def workers(mark: str) -> list[int]:
     for path in Path("/proc").glob("[0-9]*"):
         try:
             own = f"{MARK}={mark}".encode() in (path / "environ").read_bytes().split(b"\0")
-            if own and b"tracker" not in (path / "cmdline").read_bytes():
+            if own and b"resource_tracker" not in (path / "cmdline").read_bytes():
                 found.append(int(path.name))
         except OSError:
             continue  # it has ended
