@@ -10,18 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from inverse.case import forward_seconds, method_kind, open_recipe_prior
+from inverse.executor_processes import default_workers
 from inverse.inputs import find
 from inverse.methods import method_spec
 from inverse.options import Options
-from inverse.plan import Item
+from inverse.plan import Item, Terms
 from inverse.provenance import prior_facts
 from inverse.recipe import Recipe, load
 from inverse.run import make_plan
+from inverse.trial import trial
 
 __all__ = ["Estimate", "estimate"]
 
 VJP_COST = 2.0
 """Seconds of a vector-Jacobian product, in forward passes."""
+
+START = 5.0
+"""Seconds that a process takes before its first item, to import torch and deepinv."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,8 @@ class Estimate:
         prior: Name, licence, hash.
         evaluations: Network forward passes.
         vjps: Vector-Jacobian products.
-        seconds: From one timed forward pass on this machine.
-        memory_bytes: Peak resident memory, from that pass.
+        seconds: From a short run of the largest item on this machine.
+        memory_bytes: Peak resident memory of that run, in all workers.
         disk_bytes: Of the outputs.
         disk_free: On the output's file system.
         scenes: Item id to how its scene is cut, in words.
@@ -115,12 +120,16 @@ def estimate(
         item.item: estimate_scene(item, paths[item.source], recipe, prior, terms) for item in everything if item.tile
     }
     fitting = [item for item in everything if not item.tile]
+    workers = _workers(options, terms.device)
     pixels = {item.shape: torch.Size(item.shape).numel() for item in fitting}
     seconds = 0.0
     if fitting:
-        largest = max(pixels, key=lambda shape: pixels[shape])
-        once = forward_seconds(prior, largest, dtype=terms.dtype, device=terms.device)
-        seconds = sum(once * (forward + VJP_COST * vjp) * pixels[item.shape] / pixels[largest] for item in fitting)
+        largest = max(fitting, key=lambda item: pixels[item.shape])
+        start, once = _item_seconds(recipe, prior, terms, largest, paths[largest.source], forward + VJP_COST * vjp)
+        seconds = sum(once * pixels[item.shape] / pixels[largest.shape] for item in fitting) / min(
+            workers, len(fitting)
+        )
+        seconds += start * (1 if options.executor == "serial" else 2)
     return Estimate(
         items=tuple(_row(item, terms.samples) for item in plan.items),
         recipe_hash=terms.recipe,
@@ -128,13 +137,30 @@ def estimate(
         evaluations=forward * len(fitting) + sum(one.forward for one in scenes.values()),
         vjps=vjp * len(fitting) + sum(one.vjp for one in scenes.values()),
         seconds=seconds + sum(one.seconds for one in scenes.values()),
-        memory_bytes=peak_bytes(torch.device(terms.device)) + max((8 * 4 * n for n in pixels.values()), default=0),
+        memory_bytes=workers * peak_bytes(torch.device(terms.device))
+        + max((8 * 4 * n for n in pixels.values()), default=0),
         disk_bytes=sum(_disk(math.prod(item.shape), terms.samples, terms.keep) for item in everything)
         + max((one.state_bytes for one in scenes.values()), default=0),
         disk_free=shutil.disk_usage(_existing(Path(out))).free,
         keep=terms.keep,
         scenes={name: one.tiles for name, one in scenes.items()},
     )
+
+
+def _item_seconds(recipe: Recipe, prior: Any, terms: Terms, item: Item, path: Path, cost: float) -> tuple[float, float]:
+    """To start a process, and of a whole item, by a short run; where its steps are not the recipe's, by the cost of all samples, in forward passes."""
+    tried = trial(recipe, prior, terms, item, path)
+    if tried is None:
+        return START, forward_seconds(prior, item.shape, dtype=terms.dtype, device=terms.device) * cost
+    forward, vjp = method_spec(method_kind(recipe)).cost(tried.params)
+    return START + tried.imports, tried.sampling * cost / (tried.samples * (forward + VJP_COST * vjp)) + tried.rest
+
+
+def _workers(options: Options, device: str) -> int:
+    """Processes of this machine that share the work."""
+    if options.executor not in ("processes", "dask"):
+        return 1
+    return options.workers or default_workers(device)
 
 
 def _row(item: Item, samples: int) -> dict[str, Any]:

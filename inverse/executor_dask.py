@@ -203,7 +203,12 @@ def _local(count: int, *, processes: bool) -> Any:
         "dashboard_address": "127.0.0.1:0",
         "silence_logs": logging.CRITICAL,
     }
-    return _distributed().LocalCluster(n_workers=count, processes=processes, **settings)
+    try:
+        return _distributed().LocalCluster(n_workers=count, processes=processes, **settings)
+    except RuntimeError as error:
+        raise WorkerError(
+            f"Dask workers end as they start: {error}", "run the same command again: it goes on"
+        ) from error
 
 
 def _kill(cluster: Any) -> None:
