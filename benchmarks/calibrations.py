@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from calibration_runs import TASKS, runs
+from calibration_runs import ALONE, TASKS, runs
 
 from inverse.calibrating import make_file
 from inverse.calibration import Prediction
@@ -28,6 +28,12 @@ from inverse.store import write_bytes
 SAID = "crops, restored {height} x {width}, of {images}; {count} of {sources} source images"
 
 
+HEAD = (
+    "| recipe | images | 90 % intervals hold, as sampled | recalibrated | worst and best condition as sampled | recalibrated | 50 % | data, prior as sampled "
+    "| recalibrated | CRC | per image | varied |"
+)
+
+
 def source(item: str) -> str:
     """Of ``fit/NAME-0.tif`` its source image."""
     return item.rsplit("-", 1)[0]
@@ -36,12 +42,15 @@ def source(item: str) -> str:
 def made(recipe: str, folders: Iterator[tuple[Path, Path]]) -> CalibrationFile:
     """Fit and check from finished runs."""
     predictions: list[Prediction] = []
+    conditions: list[str] = []
     noise: list[float] = []
     last = None
     for folder, truth in folders:
         last = RunFolder.open(folder)
         noise += [float(row["noise_sigma"]) for row in last.done]
         predictions += beside(last, truth).predictions
+        number = int(folder.parent.name) % ALONE % len(TASKS[recipe].conditions)
+        conditions += [str(number)] * (len(predictions) - len(conditions))
     if last is None:
         raise InputError(f"{recipe}: no finished run")
     clusters = [source(one.item) for one in predictions]
@@ -49,7 +58,15 @@ def made(recipe: str, folders: Iterator[tuple[Path, Path]]) -> CalibrationFile:
     said = SAID.format(
         height=height, width=width, images=TASKS[recipe].images, count=len(predictions), sources=len(set(clusters))
     )
-    return make_file(last, predictions, noise=noise, truths=said, varied=TASKS[recipe].varied, clusters=clusters)
+    return make_file(
+        last,
+        predictions,
+        noise=noise,
+        truths=said,
+        varied=TASKS[recipe].varied,
+        clusters=clusters,
+        conditions=conditions,
+    )
 
 
 def finished(recipe: str, work: Path) -> Iterator[tuple[Path, Path]]:
@@ -71,6 +88,11 @@ def row(recipe: str, made: CalibrationFile) -> str:
     image = "-" if after.images90 is None else f"{100 * after.images90:.0f}"
     sure = "-" if after.guaranteed90 is None else f"{100 * after.guaranteed90:.1f}"
 
+    def spread(check: Check) -> str:
+        return (
+            "-" if check.conditions90 is None else "{:.0f} to {:.0f}".format(*(100 * end for end in check.conditions90))
+        )
+
     def parts(check: Check) -> str:
         return (
             "-"
@@ -79,7 +101,8 @@ def row(recipe: str, made: CalibrationFile) -> str:
         )
 
     columns = (
-        recipe, str(made.images), share(before), share(after), f"{100 * after.coverage50:.1f}", parts(before), parts(after), sure, image, made.varied,
+        recipe, str(made.images), share(before), share(after), spread(before), spread(after), f"{100 * after.coverage50:.1f}",
+        parts(before), parts(after), sure, image, made.varied,
     )  # fmt: skip
     return f"| {' | '.join(columns)} |"
 
@@ -93,10 +116,8 @@ def row(recipe: str, made: CalibrationFile) -> str:
 @click.option("--table", is_flag=True, help="Only print the table of the files in OUT.")
 def main(recipes: tuple[str, ...], work: Path, data: Path, out: Path, do: bool, table: bool) -> None:
     """Make calibrations and print their table."""
-    print(
-        "| recipe | images | 90 % intervals hold, as sampled | recalibrated | 50 % | data, prior as sampled | recalibrated | CRC | per image | varied |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print(HEAD)
+    print("|---" * 12 + "|")
     for recipe in recipes or tuple(TASKS):
         path = out / f"{recipe}.json"
         if table:

@@ -61,7 +61,10 @@ def cross_fitted(predictions: Sequence[Prediction], clusters: Sequence[str] | No
 
 
 def checked(
-    predictions: Sequence[Prediction], maps: Sequence[Map] | None, clusters: Sequence[str] | None = None
+    predictions: Sequence[Prediction],
+    maps: Sequence[Map] | None,
+    clusters: Sequence[str] | None = None,
+    conditions: Sequence[str] | None = None,
 ) -> Check:
     """How intervals do on images: as sampled, or recalibrated.
 
@@ -69,13 +72,17 @@ def checked(
         predictions: Raw ones.
         maps: Each image's map; None: as sampled.
         clusters: Which source an image is of, for the bootstrap; default: each its own.
+        conditions: Under which an image was measured, of which the worst and the best are told.
     """
     made = list(predictions) if maps is None else [own.apply(one) for own, one in zip(maps, predictions, strict=True)]
     each = coverage([needed_levels(one) for one in made], (0.5, 0.9)).each
     names = list(clusters or [one.item for one in predictions])
     grouped = np.array([each[[name == own for name in names]].mean(0) for own in dict.fromkeys(names)])
     low, high = Curve.of_images((0.5, 0.9), grouped).at(0.9)[1:]
-    found: dict[str, float | None] = {}
+    found: dict[str, Any] = {}
+    if conditions is not None and len(set(conditions)) > 1:
+        means = [each[[name == own for name in conditions], 1].mean() for own in set(conditions)]
+        found["conditions90"] = min(means), max(means)
     if maps is not None:
         for name, factors in (
             ("images90", [own.image[own.levels.index(0.9)] for own in maps]),
@@ -91,7 +98,7 @@ def checked(
     )  # fmt: skip
 
 
-def _parts(made: Sequence[Prediction]) -> dict[str, float]:
+def _parts(made: Sequence[Prediction]) -> dict[str, Any]:
     """90 % intervals where the data decide and where the prior does; nothing unless there is enough of both."""
     shares: dict[str, list[float]] = {"data90": [], "prior90": []}
     for one in made:
@@ -114,6 +121,7 @@ def make_file(
     truths: str = "the user's",
     varied: str = "nothing but the images",
     clusters: Sequence[str] | None = None,
+    conditions: Sequence[str] | None = None,
     guaranteed: bool = False,
 ) -> CalibrationFile:
     """Fit to all images, checked by cross-fitting.
@@ -125,16 +133,18 @@ def make_file(
         truths: What the images are.
         varied: What was varied.
         clusters: Which source each image is of.
+        conditions: Under which each was measured.
         guaranteed: Apply the factors with a guarantee rather than the point estimates.
 
     Raises:
         InputError: The run is recalibrated already, or there are too few images, for a guarantee or at all.
     """
     point, recipe, maps = fit(predictions), run.facts["recipe"], cross_fitted(predictions, clusters)
-    fitted: Map | None = point
+    fitted = point
     if guaranteed:
-        maps, fitted = [sure for one in maps if (sure := one.sure) is not None], point.sure
-        if fitted is None or len(maps) < len(predictions):
+        maps = [sure for one in maps if (sure := one.sure) is not None]
+        fitted = point.sure or point
+        if fitted is point or len(maps) < len(predictions):
             raise InputError(f"{len(predictions)} images: too few for a guarantee of 90 % intervals", "give 12 or more")
     sources = set(clusters or [one.item for one in predictions])
     levels = list(noise) or [float(row["noise_sigma"]) for row in run.done if "noise_sigma" in row]
@@ -148,12 +158,13 @@ def make_file(
         "std": {
             "raw": fitted.raw, "calibrated": fitted.calibrated,
             "prior_raw": fitted.prior_raw, "prior_calibrated": fitted.prior_calibrated,
+            "image": {"scale": fitted.scale, "power": fitted.power, "shares": fitted.shares},
         },
         "intervals": {
             "levels": fitted.levels, "applied": "guaranteed" if guaranteed else "point",
             "factors": fitted.factors, "factors_point": point.factors,
             "factors_guaranteed": fitted.guaranteed, "factors_image": fitted.image,
         },
-        "before": checked(predictions, None, clusters), "after": checked(predictions, maps, clusters),
+        "before": checked(predictions, None, clusters, conditions), "after": checked(predictions, maps, clusters, conditions),
     }  # fmt: skip
     return CalibrationFile.model_validate(made)

@@ -43,7 +43,8 @@ ASSUMES = (
 )
 MEANING = {
     "std": "root mean square error of the restored mean to expect where the sampler's standard deviation is raw; between knots log-linear, "
-    "beyond them in proportion. prior_raw, prior_calibrated: the same where data_share is below 0.5; empty: one map for all",
+    "beyond them in proportion. prior_raw, prior_calibrated: the same where data_share is below 0.5; empty: one map for all. "
+    "image: all of it times scale * (d / (1 - d)) ** power, d the image's mean data_share, kept within shares",
     "intervals": "mean +- factor * calibrated std, with factors; applied says which of the two below they are",
     "factors_point": "so that intervals hold level on the images of the fit, on average over them: as likely a little too narrow as too wide",
     "factors_guaranteed": "conformal risk control (arXiv 2208.02814): of a new exchangeable image at most 1 - level of the values are outside, in expectation; "
@@ -80,6 +81,7 @@ class Check(_Part):
         guaranteed90: Share of the truth inside the 90 % intervals of ``factors_guaranteed``; null without them.
         data90: Inside 90 % intervals, of the values that the data decide; null where images do not have enough of both kinds.
         prior90: Of those that the prior decides.
+        conditions90: Of the worst and of the best of the conditions (operators, noise levels) that were varied; null where they were not.
     """
 
     images: int = Field(ge=0)
@@ -91,6 +93,13 @@ class Check(_Part):
     guaranteed90: Share | None = None
     data90: Share | None = None
     prior90: Share | None = None
+    conditions90: tuple[Share, Share] | None = None
+
+
+class _Image(_Part):
+    scale: Positive = 1.0
+    power: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    shares: tuple[Share, Share] = (0.0, 1.0)
 
 
 class _Std(_Part):
@@ -98,6 +107,7 @@ class _Std(_Part):
     calibrated: tuple[Positive, ...] = Field(min_length=1)
     prior_raw: tuple[Positive, ...] = ()
     prior_calibrated: tuple[Positive, ...] = ()
+    image: _Image = _Image()
 
 
 class _Intervals(_Part):
@@ -163,6 +173,9 @@ class CalibrationFile(_Part):
             self.images,
             self.std.prior_raw,
             self.std.prior_calibrated,
+            self.std.image.power,
+            self.std.image.scale,
+            self.std.image.shares,
         )
 
     def to_json(self) -> str:

@@ -209,7 +209,7 @@ class Posterior:
         raw = self._frame(own.to(self.states.dtype))
         if self.calibration is None:
             return raw
-        return self.calibration.std_of(raw, self.data_share if self.calibration.divided else None)
+        return self.calibration.std_of(raw, self.data_share if self.calibration.needs_share else None)
 
     def quantile(self, q: float) -> Tensor:
         """Quantile ``q`` of the posterior predictive of each value, (B, C, *S).

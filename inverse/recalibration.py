@@ -2,8 +2,10 @@ r"""Recalibration: a standard deviation that is the error to expect, and interva
 
 1. The std. A monotone map :math:`g(s)`, the isotonic regression of :math:`(x - \bar s)^2` on s (root of it; pixels in bins of equal count, images of the same
    weight): ``g(std)`` is the root mean square error of the restored mean where the sampler said ``std``. Of few samples s is itself uncertain, which flattens g.
-   Where an operator measures some values and leaves others to the prior (gaps, masks, colour filters) there are two maps, by ``data_share``: the same s is worth
-   less under a cloud than beside it.
+   Where an operator measures some values and leaves others to the prior (gaps, masks, colour filters) there are two maps, by ``data_share``: the same s is
+   worth less under a cloud than beside it. And as images differ in how much the data decide (stronger blurs, more noise), :math:`g(s)` is times
+   :math:`a (d / (1 - d))^b`, d the mean ``data_share`` of the image: a regression of the images' log errors on the log odds of d, b shrunk towards 0 by its
+   standard error. Without it 90 % intervals of deblurring held 96 % at a blur of 1 pixel and 82 % at 3.
 2. Intervals :math:`\bar s \pm \lambda_L\, g(s)` for each level L, by the scores :math:`|x - \bar s| / g(s)`.
    Three factors for each level, and the file says which is which:
 
@@ -48,6 +50,7 @@ DIVIDE = 0.5
 PART = 64
 """Values of either kind without which an image says nothing of that kind."""
 SMALLEST = 1e-12
+EDGE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ class Map:
         images: How many it was fitted to.
         prior_raw: As ``raw``, where ``data_share`` is below `DIVIDE`; empty: one map for all values.
         prior_calibrated: As ``calibrated`` there.
+        power: b of the image's factor; 0: all images are alike.
+        scale: a of it.
+        shares: Smallest and largest mean data share of the images of the fit; beyond them they are used.
     """
 
     raw: tuple[float, ...]
@@ -75,36 +81,51 @@ class Map:
     images: int
     prior_raw: tuple[float, ...] = ()
     prior_calibrated: tuple[float, ...] = ()
+    power: float = 0.0
+    scale: float = 1.0
+    shares: tuple[float, float] = (0.0, 1.0)
 
     @property
-    def divided(self) -> bool:
+    def needs_share(self) -> bool:
         """Whether the data share is needed to apply it."""
-        return bool(self.prior_raw)
+        return bool(self.prior_raw) or self.power != 0
+
+    def of_image(self, mean_share: float) -> Map:
+        """What it is for parts of an image: the factor of the image is in its scale.
+
+        Args:
+            mean_share: Mean ``data_share`` of the whole image.
+        """
+        odds = _odds(float(np.clip(mean_share, *self.shares)))
+        return replace(self, scale=self.scale * odds**self.power, power=0.0)
 
     def std(self, raw: Array, share: Array | None = None) -> Array:
-        """Calibrated standard deviations, of the shape of the raw ones; beyond the knots in proportion.
+        """Calibrated standard deviations of an image, of the shape of the raw ones; beyond the knots in proportion.
 
         Args:
             raw: Standard deviations of the sampler.
-            share: ``data_share`` there; not looked at where there is one map.
+            share: ``data_share`` there; not looked at unless `needs_share`.
 
         Raises:
-            UsageError: There are two maps, and no share.
+            UsageError: The share is needed, and not given.
         """
         given = np.asarray(raw, np.float64)
         found = _through(self.raw, self.calibrated, given)
-        if not self.divided:
-            return found
+        if not self.needs_share:
+            return self.scale * found
         if share is None:
             raise UsageError("this calibration needs the data share", "keep data_share")
-        return np.where(of_data(share), found, _through(self.prior_raw, self.prior_calibrated, given))
+        if self.prior_raw:
+            found = np.where(of_data(share), found, _through(self.prior_raw, self.prior_calibrated, given))
+        return self.of_image(float(np.mean(share))).scale * found
 
     def std_of(self, raw: Tensor, share: Tensor | None = None) -> Tensor:
-        """`std` of a tensor, with its dtype and device."""
+        """`std` of images (B, C, *S), with their dtype and device."""
         import torch
 
-        known = None if share is None else share.detach().cpu().numpy()
-        return torch.from_numpy(self.std(raw.detach().cpu().numpy(), known)).to(raw)
+        given = raw.detach().cpu().numpy()
+        known = [None] * len(given) if share is None else share.detach().cpu().numpy()
+        return torch.from_numpy(np.stack([self.std(*pair) for pair in zip(given, known, strict=True)])).to(raw)
 
     def factor(self, level: float) -> float:
         """Half width of a central interval over calibrated std, by ``factors``."""
@@ -128,6 +149,12 @@ def of_data(share: Array) -> NDArray[np.bool_]:
     return np.asarray(share) >= DIVIDE
 
 
+def _odds(share: float) -> float:
+    """Of a mean data share, kept off 0 and 1."""
+    inside = min(max(share, EDGE), 1 - EDGE)
+    return inside / (1 - inside)
+
+
 def _through(raw: Sequence[float], calibrated: Sequence[float], given: Array) -> Array:
     """One map: log-linear between knots."""
     knots, values = np.asarray(raw), np.asarray(calibrated)
@@ -146,7 +173,7 @@ def fit(predictions: Sequence[Prediction], levels: Sequence[float] = LEVELS) -> 
         levels: Of the intervals.
     """
     tables = _tables(predictions)
-    base = Map(*tables[0], (0.5,), (1.0,), (None,), (None,), len(predictions), *tables[1])
+    base = _of_images(predictions, Map(*tables[0], (0.5,), (1.0,), (None,), (None,), len(predictions), *tables[1]))
     scores = [(np.abs(one.error) / np.maximum(base.std(one.std, one.share), SMALLEST)).ravel() for one in predictions]
     count = len(scores)
     factors, guaranteed, image = [], [], []
@@ -158,6 +185,27 @@ def fit(predictions: Sequence[Prediction], levels: Sequence[float] = LEVELS) -> 
         own = sorted(float(np.quantile(one, level, method="higher")) for one in scores)
         image.append(own[place - 1] if place <= count else None)
     return replace(base, levels=tuple(levels), factors=tuple(factors), guaranteed=tuple(guaranteed), image=tuple(image))
+
+
+def _of_images(predictions: Sequence[Prediction], base: Map) -> Map:
+    """The map with the factor of an image by its mean data share."""
+    shares = [float(one.share.mean()) for one in predictions if one.share is not None]
+    if len(shares) < max(len(predictions), 2 * FEWEST):
+        return base
+    scores = [one.error / np.maximum(base.std(one.std, one.share), SMALLEST) for one in predictions]
+    square = np.array([np.mean(score**2) for score in scores])
+    odds = np.array([math.log(_odds(share)) for share in shares])
+    away = odds - odds.mean()
+    spread = float(away @ away)
+    if spread < EDGE or (square <= 0).any():
+        return base
+    size = np.log(square) / 2
+    slope = float(away @ size) / spread
+    rest = size - size.mean() - slope * away
+    error = float(rest @ rest) / (len(shares) - 2) / spread
+    power = slope * max(0.0, 1 - error / slope**2) if slope else 0.0
+    scale = math.sqrt(float(np.mean(square / np.exp(2 * power * odds))))
+    return replace(base, power=power, scale=scale, shares=(min(shares), max(shares)))
 
 
 Knots = tuple[tuple[float, ...], tuple[float, ...]]

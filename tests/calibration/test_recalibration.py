@@ -143,19 +143,54 @@ def test_what_the_prior_decides_has_a_map_of_its_own() -> None:
     """One map for all holds 90 % on average, and far less where it matters."""
     first, second = masked(30, seed=0), masked(30, seed=1)
     blind = fit([replace(one, share=None) for one in first])
-    assert not blind.divided
+    assert not blind.needs_share
     alike = checked(second, [blind] * 30)
     assert alike.coverage90 == pytest.approx(0.9, abs=0.02)
     assert alike.prior90 < 0.75
     assert alike.data90 > 0.93
     found = fit(first)
-    assert found.divided
+    assert found.needs_share
     known = checked(second, [found] * 30)
     assert known.coverage90 == pytest.approx(0.9, abs=0.02)
     assert known.prior90 == pytest.approx(0.9, abs=0.03)
     assert known.data90 == pytest.approx(0.9, abs=0.03)
     with pytest.raises(UsageError, match="data share"):
         found.std(first[0].std)
+
+
+def by_share(count: int, *, seed: int) -> list[Prediction]:
+    """Images whose samples spread the less of their error the less the data decide."""
+    shares = np.linspace(0.05, 0.45, count)
+    found = []
+    for one, share in zip(images(count, factor=1, seed=seed), shares, strict=True):
+        own = (share / (1 - share)) ** -0.4
+        truth = one.mean + own * (one.truth - one.mean)
+        found.append(replace(one, truth=truth, share=np.full_like(truth, share)))
+    return found
+
+
+def test_images_that_the_data_decide_less_of_have_a_factor_of_their_own() -> None:
+    first, second = by_share(40, seed=0), by_share(40, seed=1)
+    conditions = [str(4 * index // 40) for index in range(40)]
+    blind = fit([replace(one, share=None) for one in first])
+    assert checked(second, [blind] * 40, conditions=conditions).conditions90[0] < 0.84
+    found = fit(first)
+    assert found.power == pytest.approx(-0.4, abs=0.15)
+    after = checked(second, [found] * 40, conditions=conditions)
+    assert after.coverage90 == pytest.approx(0.9, abs=0.02)
+    assert 0.86 < after.conditions90[0] < after.conditions90[1] < 0.94
+    extreme = np.full_like(first[0].truth, 0.0)
+    assert np.allclose(found.std(first[0].std, extreme), found.std(first[0].std, extreme + found.shares[0]))
+    half = found.of_image(float(first[0].share.mean())).std(first[0].std[:, :12], first[0].share[:, :12])
+    assert np.array_equal(half, found.std(first[0].std, first[0].share)[:, :12])
+
+
+def test_a_factor_that_is_chance_is_shrunk_away() -> None:
+    rng = np.random.default_rng(0)
+    given = [
+        replace(one, share=np.full_like(one.truth, rng.uniform(0.1, 0.4))) for one in images(40, factor=0.5, seed=0)
+    ]
+    assert abs(fit(given).power) < 0.08
 
 
 def test_one_map_where_the_prior_decides_hardly_anything() -> None:
