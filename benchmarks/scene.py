@@ -42,8 +42,9 @@ def mirrored(path: Path, side: int) -> Path:
         for top in range(0, side, STRIP):
             own = rows[top : top + STRIP]
             values = np.maximum(whole[:, own][:, :, columns], 1)
-            seen = slc_off((len(own), side)) if side > 4096 else slc_off((side, side))[top : top + STRIP]
-            file.write(np.where(seen, values, 0), window=((top, top + len(own)), (0, side)))
+            file.write(
+                np.where(slc_off((len(own), side), first=top), values, 0), window=((top, top + len(own)), (0, side))
+            )
     return path
 
 

@@ -32,7 +32,7 @@ _SENTINEL_CLASSES = (0, 1, 3, 8, 9, 10)
 
 
 def slc_off(
-    size: tuple[int, int], *, missing: float = 0.22, period: float = 32.0, angle: float = 8.0
+    size: tuple[int, int], *, missing: float = 0.22, period: float = 32.0, angle: float = 8.0, first: int = 0
 ) -> NDArray[np.bool_]:
     """Landsat 7's gaps over a whole scene.
 
@@ -41,11 +41,12 @@ def slc_off(
         missing: Share of missing pixels, on average; the edges have twice as many, the middle none.
         period: Rows from gap to gap.
         angle: Slope in degrees.
+        first: Row of the scene where they begin, for a strip of one.
 
     Returns:
         (H, W), True = observed.
     """
-    rows, columns = np.mgrid[: size[0], : size[1]]
+    rows, columns = np.mgrid[first : first + size[0], : size[1]]
     slope = np.deg2rad(angle)
     across = (rows * np.cos(slope) + columns * np.sin(slope)) / period
     share = 2 * missing * np.abs((columns + 0.5) * 2 / size[1] - 1)
