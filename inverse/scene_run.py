@@ -160,8 +160,8 @@ class SceneJob:
             said = foreign(card, channels=channels, low=written.low, high=written.high, outside=written.outside)
             row |= {"mismatch": said} if said else {}
         beyond = used.outside(scene.sigma) if used else ""
-        said = [sentence for sentence in (self.doubt, beyond, solved.approximate) if sentence]
-        for sentence in said:
+        notes = [sentence for sentence in (self.doubt, beyond, solved.approximate) if sentence]
+        for sentence in notes:
             self.say(f"{name}: {sentence}")
         files = dict(written.made.files)
         if "figure" in terms.keep:
@@ -173,7 +173,7 @@ class SceneJob:
             "restored": written.made.restored,
             "sha256": files[written.made.restored],
             "clipped": written.made.clipped,
-            "note": "; ".join(said),
+            "note": "; ".join(notes),
         }
         return row, files
 
