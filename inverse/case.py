@@ -243,7 +243,8 @@ def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:
     from inverse.evidence import residual_map
     from inverse.operators.mri import MultiCoil, RowCoils
 
-    post = replace(post, crop=case.crop)
+    if post.crop != case.crop:
+        post = replace(post, crop=case.crop)  # another posterior, which computes its data share again
     arrays = {"mean": post.mean[0], "data_share": post.data_share[0], "invented": post.invented[0]}
     arrays |= {"samples": post.samples[:, 0], "misfit": post.misfit[:, 0]}
     if len(post.samples) > 1 or (post.knows_spread and "responsibility" not in post.diagnostics):

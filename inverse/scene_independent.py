@@ -218,7 +218,8 @@ def _solved(
     known = {name: given.pop(name) for name in ("method", "seed", "shape", "items", "dtype")}
     problem = prepare(case.y, case.physics, prior, steps=steps, device="auto", params=given, **known)
     post = draw(replace(problem, origin=(factor * window.top, factor * window.left)), range(samples), batch=1)
-    found = {name: values.numpy() for name, values in statistics(replace(post, calibration=calibration), case).items()}
+    post = replace(post, crop=case.crop, calibration=calibration)
+    found = {name: values.numpy() for name, values in statistics(post, case).items()}
     layers = [(name, found[name]) for name in wanted if name in found]
     height, width = found["mean"].shape[-2:]
     stacked = np.concatenate([values.reshape(-1, height, width) for _, values in layers])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -142,10 +143,8 @@ class Coupled:
         from inverse.case import statistics
 
         lies, own = self.scene.lies, self._unknown(tile)
-        tiling, margin = self.post.state.tiling, max(lies.margin)
-        halo = 0 if lies.diagonal else self.post.layout.solve + margin + SMOOTHED
-        window = tiling.window(own, max(halo, margin))
-        post, case = self._posterior(window)
+        window = self._around(own)
+        post, case = self._posterior(window, self._map)
         found = statistics(post, case)
         self._squares.append(post.data_share_error)
         measured = lies.measured(window)
@@ -159,6 +158,26 @@ class Coupled:
             place = tile.inside(measured) if name in ON_MEASUREMENT else result
             cut[name] = values[(..., *place)].numpy()
         return cut
+
+    @cached_property
+    def _map(self) -> Map | None:
+        """The calibration of parts of this scene; its factor of an image is by the scene's mean data share, which is a pass over all tiles."""
+        if self.calibration is None or self.calibration.power == 0:
+            return self.calibration
+        total = count = 0.0
+        for tile in self.tiles():
+            own = self._unknown(tile)
+            window = self._around(own)
+            post, _ = self._posterior(window, None)
+            share = post.data_share[(..., *own.inside(window))]
+            total, count = total + float(share.double().sum()), count + share.numel()
+        return self.calibration.of_image(total / count)
+
+    def _around(self, own: Window) -> Window:
+        """A window that knows all of a part of the unknown."""
+        lies, margin = self.scene.lies, max(self.scene.lies.margin)
+        halo = 0 if lies.diagonal else self.post.layout.solve + margin + SMOOTHED
+        return self.post.state.tiling.window(own, max(halo, margin))
 
     def told(self) -> dict[str, float]:
         """What the residuals say."""
@@ -175,7 +194,7 @@ class Coupled:
         top, left, bottom, right = (factor * end for end in (tile.top, tile.left, tile.bottom, tile.right))
         return Window(top + down, left + across, bottom + down, right + across)
 
-    def _posterior(self, window: Window) -> tuple[Posterior, Case]:
+    def _posterior(self, window: Window, calibration: Map | None) -> tuple[Posterior, Case]:
         from inverse.case import Case
         from inverse.observation import Observation
         from inverse.posterior import Posterior
@@ -188,7 +207,7 @@ class Coupled:
         post = Posterior(
             states=torch.from_numpy(states).to(sigma), observation=Observation(y, physics, sigma, shape), prior_mean=problem.prior_mean,
             data_var=problem.card.data_var, cost=self.cost, items=(self.item,), method=self.method, levels=problem.levels,
-            calibration=self.calibration,
+            calibration=calibration,
         )  # fmt: skip
         return post, Case(y, physics, shape, self.scene.sigma, self.scene.estimated)
 

@@ -243,7 +243,8 @@ class Solver:
         stage.name = "write"
         opened, case = self._open(item, stage)
         used = self.calibration
-        arrays = statistics(post if used is None else replace(post, calibration=used.map), case)
+        post = replace(post, crop=case.crop, calibration=None if used is None else used.map)
+        arrays = statistics(post, case)
         row: dict[str, Any] = {
             "height": arrays["mean"].shape[-2], "width": arrays["mean"].shape[-1], "channels": arrays["mean"].shape[0],
             "samples": len(arrays["samples"]), "method": in_words(str(post.method["kind"]), post.method),

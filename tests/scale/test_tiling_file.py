@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from inverse.calibration_file import licence
 from inverse.cli.main import cli
 from inverse.errors import MemoryLimitError
 from inverse.options import Options
@@ -117,6 +118,30 @@ def test_by_windows_as_at_once(name, scene, tmp_path):
     assert set(told) == set(said)
     assert name != "gaps" or (tmp_path / "b" / "items" / "scene.tif" / "figure.png").stat().st_size > 10_000
     assert not any((tmp_path / "b" / ".inverse" / "scene").iterdir())
+
+
+def test_a_calibration_is_of_the_scene_not_of_its_windows(scene, tmp_path, monkeypatch):
+    """The factor of an image follows its mean data share; the gaps are not spread evenly, so a window's would make steps in the std."""
+    monkeypatch.setattr("inverse.scene_solved.SIDE", 64)
+    recipe = {**RECIPE, "noise": {"kind": "gaussian", "sigma": 0.05}}
+    run(recipe, scene, tmp_path / "raw")
+    facts = json.loads((tmp_path / "raw" / "run.json").read_text())
+    licensed = licence(facts["recipe"], facts["prior"]).model_dump()
+    factors = {"levels": [0.5, 0.9], "applied": "point", "factors": [0.7, 1.7], "factors_point": [0.7, 1.7]}
+    std = {"raw": [0.01, 0.1], "calibrated": [0.02, 0.15], "prior_raw": [0.01, 0.1], "prior_calibrated": [0.05, 0.3]}
+    made = {
+        "inverse_calibration": 1, "title": "t", "licence": licensed, "noise": None, "truths": "none", "varied": "nothing", "images": 9, "split": "none",
+        "assumes": [], "meaning": {}, "std": {**std, "image": {"scale": 1.1, "power": -0.4, "shares": [0.1, 0.99]}},
+        "intervals": {**factors, "factors_guaranteed": [None, None], "factors_image": [None, None]}, "before": None, "after": None,
+    }  # fmt: skip
+    (tmp_path / "c.json").write_text(json.dumps(made))
+    known = {**recipe, "calibration": str(tmp_path / "c.json")}
+    assert run(known, scene, tmp_path / "a")["calibrated"]
+    assert run(known, scene, tmp_path / "b", tile=64)["calibrated"]
+    raw, whole, tiled = (arrays(tmp_path / name)[0] for name in ("raw", "a", "b"))
+    assert np.abs(whole["std"] - tiled["std"]).max() < 1e-5
+    assert np.abs(whole["quantiles"] - tiled["quantiles"]).max() < 1e-4
+    assert np.abs(whole["std"] - raw["std"]).max() > 0.01
 
 
 def test_the_file_is_never_read_whole(scene, tmp_path, monkeypatch):
