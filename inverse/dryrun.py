@@ -14,7 +14,7 @@ from inverse.executor_processes import default_workers
 from inverse.inputs import find
 from inverse.methods import method_spec
 from inverse.options import Options
-from inverse.plan import Item, Terms
+from inverse.plan import Item, Terms, split
 from inverse.provenance import prior_facts
 from inverse.recipe import Recipe, load
 from inverse.run import make_plan
@@ -119,6 +119,7 @@ def estimate(
     scenes = {
         item.item: estimate_scene(item, paths[item.source], recipe, prior, terms) for item in everything if item.tile
     }
+    items = {item.item: item for item in everything}
     fitting = [item for item in everything if not item.tile]
     workers = _workers(options, terms.device)
     pixels = {item.shape: torch.Size(item.shape).numel() for item in fitting}
@@ -136,7 +137,8 @@ def estimate(
         prior=prior_facts(prior.card),
         evaluations=forward * len(fitting) + sum(one.forward for one in scenes.values()),
         vjps=vjp * len(fitting) + sum(one.vjp for one in scenes.values()),
-        seconds=seconds + sum(one.seconds for one in scenes.values()),
+        seconds=seconds
+        + sum(one.seconds / min(workers, len(split(items[name], terms.samples))) for name, one in scenes.items()),
         memory_bytes=workers * peak_bytes(torch.device(terms.device))
         + max((8 * 4 * n for n in pixels.values()), default=0),
         disk_bytes=sum(_disk(math.prod(item.shape), terms.samples, terms.keep) for item in everything)

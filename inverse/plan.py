@@ -8,6 +8,7 @@ run ends with the bytes an uninterrupted one would have written.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,9 @@ SCHEMA = 1
 BLOCK_PIXELS = 512 * 512
 """Pixels the network sees at once under ``--batch auto``: about 1 GB of activations of an embedded prior."""
 
+HANDS = 16
+"""Most workers that share the tiles of a scene."""
+
 CLOSED_FORM_PIXELS = 8 * BLOCK_PIXELS
 """The same without a network: samples computed together share the mean."""
 
@@ -35,21 +39,23 @@ class Unit:
         item: Item id.
         start: First sample.
         stop: One past the last sample.
-        tile: Window of the scene; None is all of it.
-        merge: Whether it puts the blocks of the item together, instead of drawing samples.
+        part: Of a scene of tiles, which of the hands that share its tiles in every step; None: it has none.
+        merge: Whether it puts the blocks of the item together, or writes a scene, instead of drawing samples.
     """
 
     item: str
     start: int
     stop: int
-    tile: tuple[int, int, int, int] | None = None
+    part: int | None = None
     merge: bool = False
 
     @property
     def name(self) -> str:
         """The unit's file name: the item's id hashed, because an id can be longer than a file name may be."""
         name = item_name(self.item)
-        return name if self.merge else f"{name}-{self.start:05d}-{self.stop:05d}"
+        if self.merge:
+            return name
+        return f"{name}-{self.start:05d}-{self.stop:05d}" if self.part is None else f"{name}-tiles-{self.part:02d}"
 
 
 def item_name(item: str) -> str:
@@ -190,7 +196,11 @@ def block_size(shape: tuple[int, ...], samples: int, batch: int | None, *, limit
 
 
 def split(item: Item, samples: int) -> list[Unit]:
-    """The units of an item."""
+    """The units of an item. Of a scene of tiles the first counts for all samples: the others share its work, or find it done."""
+    if item.tile and not item.independent:
+        tiles = math.prod(-(-side // item.tile) for side in item.shape[-2:])
+        if tiles > 1:
+            return [Unit(item.item, samples * (hand > 0), samples, part=hand) for hand in range(min(HANDS, tiles))]
     return [Unit(item.item, start, min(start + item.block, samples)) for start in range(0, samples, max(1, item.block))]
 
 

@@ -278,7 +278,8 @@ def solve_scene(
     extra = run.products if run.two_phase else 0
     cost = Cost(
         forward=float(samples * (forward + extra)), vjp=float(samples * vjp), a=float(problem.observation.counter.a),
-        at=float(problem.observation.counter.at), seconds=float(state.numbers("seconds", 1).get()[0]), peak_bytes=peak_bytes(problem.observation.sigma.device),
+        at=float(problem.observation.counter.at), seconds=float(state.numbers("seconds", len(tiling)).get().sum()),
+        peak_bytes=peak_bytes(problem.observation.sigma.device),
     )  # fmt: skip
     return ScenePosterior(
         state, samples, chi2[:, 0] / np.maximum(chi2[:, 1], 1), {"kind": problem.spec.name, **problem.params},

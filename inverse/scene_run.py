@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from inverse.back_off import halved
 from inverse.case import doubt
 from inverse.figures import Panels, draw
+from inverse.lock import claim
 from inverse.mismatch import foreign
 from inverse.operators.measured import Measurement
 from inverse.outputs import facts
@@ -75,39 +76,52 @@ class SceneJob:
     advance: Callable[[float], None]
     doubt: str = ""
 
-    def read(self, stack: ExitStack) -> FileScene:
-        """The scene, open as long as ``stack``."""
+    def read(self, stack: ExitStack, *, say: bool = True) -> FileScene:
+        """The scene, open as long as ``stack``; of those that share it, the first says what was found."""
         name, card = self.item.item, self.prior.card
         dataset = require_windows(self.path, name, stack)
         channels, coupled = card.channels if card else None, not self.item.independent
         scene = open_scene(
             dataset, self.recipe, source=name, channels=channels, device=self.terms.device, coupled=coupled
         )
-        if scene.estimated:
+        if scene.estimated and say:
             self.say(f"{name}: noise level estimated from the measurement: {scene.sigma:.4g}")
         if scene.head is not None:
             y, _ = scene.measured(scene.lies.measured(scene.head))
             self.doubt = doubt(self.recipe, Measurement(y))
         return scene
 
-    def solve(self, scene: FileScene) -> Solved:
-        """Sample it, by smaller tiles where memory does not suffice."""
+    def solve(self, scene: FileScene, *, alone: bool = True) -> Solved:
+        """Sample it, or what others that share its tiles leave.
+
+        Args:
+            scene: The scene.
+            alone: Whether nobody else is at it, so that its state can be made anew with smaller tiles where memory does not suffice.
+
+        Raises:
+            MemoryLimitError: Memory does not suffice.
+        """
         folder, name = state_folder(self.out, self.item.item), self.item.item
-        begun = read_json(folder / "scene.json") or {}
-        if begun.get("input") != self.item.sha256 or begun.get("independent", False) != self.item.independent:
-            discard(folder)
+        with claim(self.out / ".inverse" / "claims" / f"{item_name(name)}-state"):
+            begun = read_json(folder / "scene.json") or {}
+            if begun and (
+                begun.get("input") != self.item.sha256 or begun.get("independent", False) != self.item.independent
+            ):
+                discard(folder)
+                begun = {}
         side = min(self.item.tile, int(begun.get("tile", self.item.tile)))
         if self.item.independent:
             self.say(f"{name}: {SAID}")
 
         def sample(size: int) -> Solved:
-            if (read_json(folder / "scene.json") or {}).get("tile", size) != size:
+            if alone and (read_json(folder / "scene.json") or {}).get("tile", size) != size:
                 discard(folder)
             return self._blocks(scene, folder, size) if self.item.independent else self._coupled(scene, folder, size)
 
+        least = LEAST if alone else side
         return halved(
             sample, side, lambda smaller: self.say(f"{name}: out of memory, tiles of {smaller}; coupled tiles agree to 1e-4 whatever their size"),
-            least=LEAST, failed=f"out of memory with tiles of {LEAST} pixels",
+            least=least, failed=f"out of memory with tiles of {least} pixels",
         )  # fmt: skip
 
     def given(self, scene: FileScene) -> dict[str, Any]:

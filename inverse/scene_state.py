@@ -6,7 +6,9 @@ computed again from what it was computed from before, byte for byte.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ from inverse.store import read_json, write_json
 from inverse.tiling import Tiling, Window
 
 __all__ = ["Numbers", "Raster", "State"]
+
+WAIT = 0.005
+"""Seconds between looks at what others are doing: a step of a tile takes a hundred times as long."""
 
 
 class _File:
@@ -43,6 +48,17 @@ class _File:
         while len(view):  # a write may take a part, on a full disk none
             written = os.pwrite(self.fd, view, offset)
             view, offset = view[written:], offset + written
+
+    def take(self, length: int, offset: int) -> bool:
+        """Hold a part of it alone, if no other process does; a lock goes with its process."""
+        try:
+            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, length, offset)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def release(self, length: int, offset: int) -> None:
+        fcntl.lockf(self.fd, fcntl.LOCK_UN, length, offset)
 
     def close(self) -> None:
         os.close(self.fd)
@@ -148,16 +164,34 @@ class State:
         return self._numbers[name]
 
     def todo(self, turn: int) -> Iterator[tuple[int, Window]]:
-        """The tiles that have not yet finished pass ``turn``; each counts as finished once the next one is asked for."""
-        done = np.frombuffer(self._done.get(4 * len(self.tiling), 0), np.uint32)
-        for number in np.flatnonzero(done <= turn).tolist():
-            yield number, self.tiling.tile(number)
-            self._done.put(np.uint32(turn + 1).tobytes(), 4 * number)
+        """The tiles that have not yet finished pass ``turn``; each counts as finished once the next one is asked for.
+
+        Processes that go through a pass together never get the same tile, and all end once the last one is finished: the tiles of one that dies are
+        taken by the others.
+        """
+        while (left := np.flatnonzero(self._counts() <= turn)).size:
+            taken = False
+            for number in left.tolist():
+                if not self._done.take(4, 4 * number):
+                    continue
+                try:
+                    if self._counts()[number] <= turn:
+                        taken = True
+                        yield number, self.tiling.tile(number)
+                        self._done.put(np.uint32(turn + 1).tobytes(), 4 * number)
+                finally:
+                    self._done.release(4, 4 * number)
+            if not taken:
+                time.sleep(WAIT)
 
     @property
     def turn(self) -> int:
         """The first pass that is not finished."""
-        return int(np.frombuffer(self._done.get(4 * len(self.tiling), 0), np.uint32).min())
+        return int(self._counts().min())
+
+    def _counts(self) -> NDArray[np.uint32]:
+        """The passes that each tile has finished."""
+        return np.frombuffer(self._done.get(4 * len(self.tiling), 0), np.uint32)
 
     def close(self) -> None:
         """Close all files."""

@@ -126,12 +126,11 @@ class SceneSteps:
         passes = self.samples * (2 + (2 if self.two_phase else 1) * (len(self.problem.levels[0]) - 1))
         if self.state.turn > turn:
             return
-        spent, since = self.state.numbers("seconds", 1), time.perf_counter()
+        spent = self.state.numbers("seconds", len(self.tiling))
         for number, tile in self.state.todo(turn):
+            began = time.perf_counter()
             work(number, tile)
-            now = time.perf_counter()
-            spent.put(0, spent.get() + now - since)
-            since = now
+            spent.put(number, spent.get()[number] + time.perf_counter() - began)
             if self.progress is not None:
                 self.progress(turn * len(self.tiling) + number + 1, passes * len(self.tiling))
 

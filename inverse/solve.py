@@ -11,12 +11,12 @@ import logging
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inverse.back_off import halved
 from inverse.calibration_file import CalibrationFile
 from inverse.case import MINIMUM_SIDE, Case, fit_prior, method_kind, open_case, span, statistics
-from inverse.errors import InputError, InverseError, WorkerError
+from inverse.errors import InputError, InverseError, MemoryLimitError, WorkerError
 from inverse.frames import Frame, frame
 from inverse.io.atomic import unsynced
 from inverse.ledger import Failure, Ledger
@@ -31,6 +31,9 @@ from inverse.provenance import stamp
 from inverse.recipe import Recipe
 from inverse.store import disk_is_full
 from inverse.truth import Truths, held, scale_factor, score
+
+if TYPE_CHECKING:
+    from inverse.scene_run import SceneJob
 
 __all__ = ["Solver", "sampling_arguments"]
 
@@ -107,6 +110,7 @@ class Solver:
         item = self.plan.item(unit.item)
         assert item is not None
         what = "the merge" if unit.merge else f"samples {unit.start} to {unit.stop - 1}"
+        what = what if unit.part is None else "its tiles"
         hint = "too little memory is the usual cause: try fewer workers, or a smaller --batch"
         self.failed(item, unit, "merge" if unit.merge else "sample", WorkerError(f"{what}: {how}", hint))
 
@@ -121,6 +125,9 @@ class Solver:
             self._merge(item, stage)
             return
         if self.ledger.valid(item_name(item.item), item.sha256) or self.ledger.valid(unit.name, item.sha256):
+            return
+        if unit.part is not None:
+            self._share(item, unit, stage)
             return
         if item.tile:
             self._scene(item, stage)
@@ -184,16 +191,43 @@ class Solver:
         if method_kind(self.recipe) == "auto":
             self.progress.say(f"{item.item}: method {in_words(str(method['kind']), method)}")
 
-    def _scene(self, item: Item, stage: _Stage) -> None:
-        """An item by tiles, from reading to the marker."""
-        from inverse.scene_run import SceneJob, discard, state_folder
+    def _job(self, item: Item) -> SceneJob:
+        from inverse.scene_run import SceneJob
 
-        job = SceneJob(
+        return SceneJob(
             self.out, item, self.paths[item.source], self.recipe, self.prior, self.plan.terms, self.calibration,
             lambda shape: self._arguments(item, shape), self.progress.say, lambda count: self.progress.advance(item.item, count),
         )  # fmt: skip
+
+    def _share(self, item: Item, unit: Unit, stage: _Stage) -> None:
+        """Tiles of a scene, beside others or alone, until all of them are done; the merge writes what was found."""
+        hands = split(item, self.plan.terms.samples)
+        markers = (self.ledger.valid(hand.name, item.sha256) for hand in hands)
+        done = any(marker is not None and marker["complete"] for marker in markers)
+        if not done and any(self.ledger.failure(hand.name) for hand in hands[: unit.part]):
+            self.ledger.mark(unit.name, item.sha256, {}, complete=False)  # what stopped the first stops the others
+            return
+        job = self._job(item)
         with ExitStack() as stack:
-            scene = job.read(stack)
+            if not done:
+                scene = job.read(stack, say=unit.part == 0)
+                stage.name = "sample"
+                try:
+                    job.solve(scene, alone=False).close()
+                    done = True
+                except MemoryLimitError:
+                    self.progress.say(
+                        f"{item.item}: out of memory in one of several workers: it leaves the scene to the others"
+                    )
+        self.ledger.mark(unit.name, item.sha256, {}, complete=done)
+
+    def _scene(self, item: Item, stage: _Stage) -> None:
+        """An item by tiles, from reading, or from where they are all done, to the marker."""
+        from inverse.scene_run import discard, state_folder
+
+        job, shared = self._job(item), len(split(item, self.plan.terms.samples)) > 1
+        with ExitStack() as stack:
+            scene = job.read(stack, say=not shared)
             stage.name = "sample"
             solved = job.solve(scene)
             self._say_method(item, solved.method)
@@ -210,7 +244,11 @@ class Solver:
     def _merge(self, item: Item, stage: _Stage) -> None:
         """Put the blocks of an item together, unless somebody did."""
         blocks = split(item, self.plan.terms.samples)
-        if not self.ledger.valid(item_name(item.item), item.sha256):
+        if self.ledger.valid(item_name(item.item), item.sha256):
+            pass
+        elif item.tile:
+            self._scene(item, stage)
+        else:
             _, case = self._open(item, stage)
             stage.name = "write"
             post = merged(self.ledger, blocks, item, self._template(item, case), case.y.device)
