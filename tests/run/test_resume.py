@@ -43,7 +43,11 @@ def test_killed_at_random_times_then_resumed(method: str, photos: Path, tmp_path
     out, generator, kills = tmp_path / "killed", random.Random(method), 0
     while kills < 40:
         process = start(recipe, photos, out)
-        process.join(generator.uniform(0.2, 0.7) * whole * (1 + kills / 10))  # longer each time: it ends on any machine
+        while not kills and process.exitcode is None and not (out / ".inverse" / "plan.json").exists():
+            process.join(0.001)  # the first as soon as there is something to lose: a quick machine must not end before
+        process.join(
+            generator.uniform(0.2, 0.7) * whole * kills * (1 + kills / 10)
+        )  # longer each time: it ends on any machine
         if process.exitcode is not None:
             break
         process.kill()
