@@ -4,7 +4,8 @@ Run from the repository with ../shared/data/satellite. The Landsat 8 scene is mi
 restored by the command line (``--quality draft``: 20 evaluations a sample) in a process of its own, one thread.
 
     python benchmarks/scene.py 1024 2048          peak RSS and seconds a pixel: constant, and linear
-    python benchmarks/scene.py 1024 --independent  the same scene by independent tiles too, and the distance
+    python benchmarks/scene.py 1024 --untiled     the same scene in memory too: jumps at the same lines, which are the picture's own
+    python benchmarks/scene.py 1024 --independent  by independent tiles too, and the distance
     python benchmarks/scene.py 10000 --dry-run    the estimate alone
 
 Seams: mean absolute jump between the lines on both sides of tile borders, over that between all other neighbouring lines. A grid of a few lines is a small
@@ -135,7 +136,7 @@ def distance(first: Path, second: Path) -> tuple[float, float]:
     return float(np.sqrt(total / count)), float(np.sqrt(spread / count))
 
 
-def measured(side: int, folder: Path, tile: int, samples: int, independent: bool) -> None:
+def measured(side: int, folder: Path, tile: int, samples: int, *, independent: bool, untiled: bool) -> None:
     """Print what is known of one size."""
     scene, out = mirrored(folder / "scene.tif", side), folder / "coupled"
     seconds, peak = restored(scene, out, str(tile), samples)
@@ -144,6 +145,8 @@ def measured(side: int, folder: Path, tile: int, samples: int, independent: bool
         f"{side} x {side}: peak {peak / 2**30:.2f} GiB, {seconds:.0f} s of CPU, {1e6 * seconds / pixels:.1f} us a pixel and sample",
         flush=True,
     )
+    if untiled:
+        restored(scene, folder / "untiled", "off", samples)
     for name, path in (
         ("restored", "restored/scene.tif"),
         ("sample", "items/scene.tif/posterior.h5"),
@@ -151,7 +154,8 @@ def measured(side: int, folder: Path, tile: int, samples: int, independent: bool
     ):
         at, low, high = seam(out / path, tile)
         print(
-            f"  {name:9} jump at tile borders over elsewhere {at:.3f}; grids at other places {low:.3f} to {high:.3f}",
+            f"  {name:9} jump at tile borders over elsewhere {at:.4f}; grids at other places {low:.3f} to {high:.3f}"
+            + (f"; without tiles {seam(folder / 'untiled' / path, tile)[0]:.4f}" if untiled else ""),
             flush=True,
         )
     if independent:
@@ -169,6 +173,7 @@ def main() -> None:
     parser.add_argument("--tile", type=int, default=512)
     parser.add_argument("--samples", type=int, default=2)
     parser.add_argument("--independent", action="store_true")
+    parser.add_argument("--untiled", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--out", type=Path, help="keep the runs there")
     given = parser.parse_args()
@@ -181,7 +186,7 @@ def main() -> None:
                     mirrored(folder / "scene.tif", side), folder / "out", str(given.tile), given.samples, "--dry-run"
                 )
             else:
-                measured(side, folder, given.tile, given.samples, given.independent)
+                measured(side, folder, given.tile, given.samples, independent=given.independent, untiled=given.untiled)
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ def estimate(
         + sum(one.seconds / min(workers, len(split(items[name], terms.samples))) for name, one in scenes.items()),
         memory_bytes=workers * peak_bytes(torch.device(terms.device))
         + max((8 * 4 * n for n in pixels.values()), default=0),
-        disk_bytes=sum(_disk(math.prod(item.shape), terms.samples, terms.keep) for item in everything)
+        disk_bytes=sum(_disk(_values(item.shape, prior.card), terms.samples, terms.keep) for item in everything)
         + max((one.state_bytes for one in scenes.values()), default=0),
         disk_free=shutil.disk_usage(_existing(Path(out))).free,
         keep=terms.keep,
@@ -168,6 +168,12 @@ def _workers(options: Options, device: str) -> int:
 def _row(item: Item, samples: int) -> dict[str, Any]:
     size = " x ".join(str(n) for n in (*item.shape[1:], item.shape[0])) if item.shape else None
     return {"item": item.item, "size": size, "samples": samples, "batch": item.block}
+
+
+def _values(shape: tuple[int, ...], card: Any) -> int:
+    """Of an unknown; that of several coils is one complex image."""
+    channels = 2 if card is not None and card.channels == 2 else shape[0]
+    return channels * math.prod(shape[1:])
 
 
 def _disk(values: int, samples: int, keep: Sequence[str]) -> int:

@@ -57,3 +57,10 @@ def test_seconds_are_those_of_the_short_run_times_what_is_left_out(
     assert shared.seconds == pytest.approx(2 * dryrun.START + 3 * item / 2)
     assert shared.memory_bytes > 1.5 * found.memory_bytes
     assert not (tmp_path / "out").exists()
+
+
+def test_several_coils_are_one_complex_image() -> None:
+    from types import SimpleNamespace
+
+    assert dryrun._values((8, 20, 30), SimpleNamespace(channels=2)) == 2 * 20 * 30
+    assert dryrun._values((4, 20, 30), SimpleNamespace(channels=3)) == dryrun._values((4, 20, 30), None) == 4 * 20 * 30
