@@ -133,7 +133,7 @@ function open(place) {
   const at = order.indexOf(place);
   const step = (by, text) => {
     const target = order[at + by];
-    return el('button', { type: 'button', disabled: at < 0 || target === undefined, 'data-step': by, onclick: () => { location.hash = `#/item/${target}`; } }, text);
+    return el('button', { type: 'button', disabled: at < 0 || target === undefined, 'data-step': by, onclick: () => go(`#/item/${target}`) }, text);
   };
   const where = el(
     'nav', { class: 'where', 'aria-label': 'Items' }, el('a', { href: '#/', class: 'main-button' }, 'All items'), step(-1, 'Previous'), step(1, 'Next'),
@@ -144,7 +144,17 @@ function open(place) {
   document.title = `${data.item}: ${title}`;
 }
 
+let routed = null;
+
+/** Follows an address at once: the next key may come before the browser says that it has changed. */
+function go(hash) {
+  location.hash = hash;
+  route();
+}
+
 function route() {
+  if (location.hash === routed) return;
+  routed = location.hash;
   const found = /^#\/item\/(\d+)$/.exec(location.hash);
   const place = found ? Number(found[1]) : 0;
   if (location.hash && !location.hash.startsWith('#/')) return;
@@ -190,7 +200,7 @@ addEventListener('keydown', (event) => {
   if (!opened || event.ctrlKey || event.metaKey || event.altKey || event.target.matches('input, select, textarea')) return;
   const by = { n: 1, p: -1 }[event.key];
   if (by) document.querySelector(`[data-step="${by}"]`)?.click();
-  else if (event.key === 'Escape') location.hash = '#/';
+  else if (event.key === 'Escape') go('#/');
 });
 for (const button of document.querySelectorAll('.copy')) button.addEventListener('click', copy);
 document.getElementById('list').append(tools(), parts.body, parts.pager);

@@ -148,18 +148,19 @@ def test_items_are_walked_by_keys_and_the_focus_comes_back(browser, path):
         page.locator(".items tbody a").nth(1).focus()
         page.keyboard.press("Enter")
         title = page.locator("#item-title")
-        title.wait_for()
         sync_api.expect(title).to_have_text(names[1])
         page.wait_for_function("document.activeElement.id === 'item-title'")
         page.keyboard.press("n")
-        sync_api.expect(title).to_have_text(names[2])
-        page.keyboard.press("p")
-        sync_api.expect(title).to_have_text(names[1])
-        page.keyboard.press("p")
-        sync_api.expect(title).to_have_text(names[0])
+        assert title.inner_text() == names[2]
+        twice = "for (const _ of 'pp') document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'p', bubbles: true }))"
+        page.evaluate(twice)  # quicker than the browser says that the address has changed
+        assert title.inner_text() == names[0]
+        assert page.evaluate("document.activeElement.id") == "item-title"
         page.keyboard.press("Escape")
-        page.locator("#run-view").wait_for()
-        page.wait_for_function("name => document.activeElement.textContent === name", arg=names[0])
+        assert page.locator("#run-view").is_visible()
+        assert page.evaluate("document.activeElement.textContent") == names[0]
+        page.go_back()
+        sync_api.expect(title).to_have_text(names[0])
 
 
 def test_map_values_are_read_back(browser, path):
@@ -231,17 +232,10 @@ def test_calibration_is_drawn(browser, path):
 
 def test_thirty_items_open_in_two_seconds(browser, fabricate):
     path = write_report(fabricate(30))
-    spent = []
-    for _ in range(3):
-        began = time.perf_counter()
-        with Seen(browser, path) as page:
-            sync_api.expect(page.locator(".items tbody tr")).to_have_count(25)
-        spent.append(time.perf_counter() - began)
-    shared = max(
-        1.0, os.getloadavg()[0] / (os.cpu_count() or 1)
-    )  # processes for a core: what else the machine does is not the page's time
-    assert min(spent) < 2 * shared
+    began = time.perf_counter()
     with Seen(browser, path) as page:
+        assert page.locator(".items tbody tr").count() == 25
+        assert time.perf_counter() - began < 2
         page.get_by_role("button", name="Next").click()
         assert page.locator(".items tbody tr").count() == 5
         assert page.evaluate("document.activeElement.textContent") != ""
