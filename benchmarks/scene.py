@@ -28,6 +28,7 @@ import rasterio
 from numpy.typing import NDArray
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "satellite"
+SCENE = DATA / "landsat8_224077_b432.tif"
 STRIP = 256
 
 
@@ -35,7 +36,7 @@ def mirrored(path: Path, side: int) -> Path:
     """The scene continued by its mirror images to ``side`` x ``side`` pixels, with gaps; written in strips."""
     from inverse.operators.gaps import slc_off
 
-    with rasterio.open(DATA / "landsat8_224077_b432.tif") as file:
+    with rasterio.open(SCENE) as file:
         whole, profile = file.read(), file.profile
     rows, columns = (np.pad(np.arange(size), (0, max(0, side - size)), "symmetric")[:side] for size in whole.shape[1:])
     profile |= {"height": side, "width": side, "bigtiff": "if_safer"}
@@ -98,13 +99,17 @@ def strips(path: Path) -> Iterator[NDArray[Any]]:
 
 
 def jumps(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Mean absolute jump from each row, and from each column, to the next."""
+    """Mean absolute jump from each row, and from each column, to the next; NaN where the scene was mirrored, for the same pixel is on both sides."""
     down, across, count = [], 0.0, 0
     for strip in strips(path):
         down.append(np.nanmean(np.abs(np.diff(strip, axis=1)), (0, 2)))
         lines = np.abs(np.diff(strip[:, : STRIP if strip.shape[1] > STRIP else None], axis=2))
         across, count = across + np.nan_to_num(lines).sum((0, 1)), count + np.isfinite(lines).sum((0, 1))
-    return np.concatenate(down), across / np.maximum(count, 1)
+    found = np.concatenate(down), across / np.maximum(count, 1)
+    with rasterio.open(SCENE) as file:
+        for line, period in zip(found, file.shape, strict=True):
+            line[period - 1 :: period] = np.nan
+    return found
 
 
 def seam(path: Path, tile: int) -> tuple[float, float, float]:
@@ -115,7 +120,7 @@ def seam(path: Path, tile: int) -> tuple[float, float, float]:
         on = [np.arange(offset + tile - 1, len(line), tile) for line in lines]
         at = np.concatenate([line[own] for line, own in zip(lines, on, strict=True)])
         off = np.concatenate([np.delete(line, own) for line, own in zip(lines, on, strict=True)])
-        return float(at.mean() / off.mean())
+        return float(np.nanmean(at) / np.nanmean(off))
 
     others = [ratio(-offset) for offset in range(1, tile - 1) if tile - offset > 1]
     return ratio(0), *(float(np.quantile(others, q)) for q in (0.05, 0.95))
