@@ -1,4 +1,4 @@
-"""A GeoTIFF, or any TIFF that GDAL reads, as a `inverse.scene.Source`: read by windows, never whole.
+"""A scene in a file, GeoTIFF, TIFF or Zarr, as a `inverse.scene.Source`: read by windows, never whole.
 
 What belongs to the whole scene is found in one pass over it, in strips: the percentiles of ``data.scale`` (of the same sample of values as of a scene in
 memory), whether pixels are missing, the range of the values. The noise level ``auto`` is the median over up to nine parts of 1024 x 1024 pixels: of a scene
@@ -18,30 +18,28 @@ from torch import Tensor
 
 from inverse.errors import InputError, RecipeError
 from inverse.frames import SAMPLED, STRETCH, Frame
-from inverse.io.geotiff import library, picture_of, reading, types
 from inverse.io.picture import Picture, Span
 from inverse.local import Local, local
 from inverse.scene import HEAD
 from inverse.tiling import Tiling, Window
 
 if TYPE_CHECKING:
+    from inverse.io.windows import Windows
     from inverse.recipe import Recipe
 
-__all__ = ["CACHE", "FileScene", "grids", "open_scene", "size_of"]
+__all__ = ["FileScene", "grids", "open_scene"]
 
 STRIP = 256
 PARTS = 9
-CACHE = 64 * 2**20
-"""Bytes that GDAL may keep of a file."""
 MASKS = ("gap-mask", "file-mask", "box-mask", "random-mask")
 
 
 @dataclass(frozen=True)
 class FileScene:
-    """A measured scene in an open dataset.
+    """A measured scene in an open file.
 
     Attributes:
-        dataset: rasterio's.
+        opened: Read by windows.
         source: What messages call it.
         recipe: What was measured, and how.
         lies: How its grids lie.
@@ -55,7 +53,7 @@ class FileScene:
         device: Where windows are computed.
     """
 
-    dataset: Any
+    opened: Windows
     source: str
     recipe: Recipe
     lies: Local
@@ -71,14 +69,11 @@ class FileScene:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the measurement."""
-        return size_of(self.dataset)
+        return self.opened.size
 
     def picture(self, window: Window) -> Picture:
         """A window of the measurement, which may hold no value at all."""
-        height, width = window.size
-        place = library().windows.Window(window.left, window.top, width, height)
-        with reading(self.source):
-            found = picture_of(self.dataset, place, self.source, empty=True)
+        found = self.opened.picture(window.top, window.left, *window.size, empty=True)
         if self.each and found.valid is not None and found.valid.ndim == 2:
             return replace(found, valid=np.broadcast_to(found.valid[..., None], found.array.shape))
         return found
@@ -107,11 +102,6 @@ class FileScene:
         return y, (physics if valid is None else _seen(physics, valid, shape)).to(y.device)
 
 
-def size_of(dataset: Any) -> tuple[int, int]:
-    """Height and width."""
-    return int(dataset.height), int(dataset.width)
-
-
 def _physics(recipe: Recipe, shape: tuple[int, ...], sigma: float, *, masked: bool = False) -> Any:
     """The operator of a part of the measurement (C, h, w); a mask of the whole scene is laid over it by `_seen`."""
     from inverse.operators.build import operator_for
@@ -131,12 +121,12 @@ def _seen(physics: Any, valid: Tensor, shape: tuple[int, ...]) -> Any:
 
 
 def open_scene(
-    dataset: Any, recipe: Recipe, *, source: str, channels: int | None, device: str = "cpu", coupled: bool = True
+    opened: Windows, recipe: Recipe, *, source: str, channels: int | None, device: str = "cpu", coupled: bool = True
 ) -> FileScene:
     """A scene, and what is known of the whole of it.
 
     Args:
-        dataset: Open for reading.
+        opened: The file, open.
         recipe: What was measured, and how.
         source: What messages call it.
         channels: Of the prior.
@@ -151,9 +141,8 @@ def open_scene(
     from inverse.io import require
     from inverse.operators.build import located
 
-    height, width = size_of(dataset)
-    types(dataset, source)
-    first = FileScene(dataset, source, recipe, Local((1, height, width)), None, device=device)
+    height, width = opened.size
+    first = FileScene(opened, source, recipe, Local((1, height, width)), None, device=device)
     small = first.picture(Window(0, 0, STRIP, STRIP).clipped(height, width))
     require(small, channels=channels, minimum=MINIMUM_SIDE)
     bands, operator = small.channels, recipe.located()["operator"]

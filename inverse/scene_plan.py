@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from inverse.errors import InputError, InverseError, RecipeError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from inverse.options import Options
     from inverse.recipe import Recipe
 
-__all__ = ["LEAST", "Tiles", "Wanted", "free_bytes", "require_windows"]
+__all__ = ["LEAST", "Tiles", "Wanted", "free_bytes"]
 
 BYTES = {"float32": 900, "bfloat16": 600}
 GRADIENT = 4
@@ -101,12 +101,12 @@ class Wanted:
         return side if side and len(shape) == 3 and max(shape[-2:]) > max(side, SMALLEST) else 0
 
     def _shape(self, path: Path) -> tuple[int, ...]:
+        from inverse.io.windows import open_windows
         from inverse.operators.build import result_shape
 
         with ExitStack() as stack:
-            dataset = require_windows(path, path.name, stack)
-            alpha = sum(interp.name == "alpha" for interp in dataset.colorinterp) if dataset.count > 1 else 0
-            measured = (dataset.count - alpha, int(dataset.height), int(dataset.width))
+            scene = open_windows(path, path.name, stack)
+            measured = (scene.channels, *scene.size)
         return result_shape(self.recipe.located()["operator"], measured)
 
     @property
@@ -147,54 +147,6 @@ class Wanted:
         except (RecipeError, InputError):
             return True
         return False
-
-
-def require_windows(path: Path, source: str, stack: ExitStack) -> Any:
-    """A file opened to be read by windows; closed with ``stack``.
-
-    Args:
-        path: The file.
-        source: What messages call it.
-        stack: Closes it.
-
-    Raises:
-        InputError: its format is not read by windows, or it holds more than one upright image.
-    """
-    from inverse.io.geotiff import library, reading
-    from inverse.io.sniff import judge, locate
-    from inverse.scene_file import CACHE
-
-    place, inner = locate(path)
-    form = judge(place, inner, name=source)
-    hint = "convert it: gdal_translate IN OUT.tif; or --tile off"
-    if form not in ("geotiff", "tiff") or inner is not None:
-        raise InputError(f"{source}: tiles are read from GeoTIFF and TIFF, this is {form}", hint)
-    if form == "tiff" and (reason := _unlike(place)):
-        raise InputError(f"{source}: a TIFF {reason} is not read by windows", hint)
-    rasterio = library()
-    stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE))
-    with reading(source):
-        dataset = rasterio.open(place, driver="GTiff", sharing=False)
-    return stack.enter_context(dataset)
-
-
-def _unlike(path: Path) -> str:
-    """What GDAL would read of a plain TIFF otherwise than :mod:`inverse.io.tiff`."""
-    import tifffile
-
-    from inverse.io.tiff import quiet
-
-    try:
-        with quiet(), tifffile.TiffFile(path, _multifile=False) as file:
-            page = file.pages.first
-            turned = page.tags.get(274)
-            if len(file.pages) != 1:
-                return f"of {len(file.pages)} pages"
-            if turned is not None and int(turned.value) != 1:
-                return "that is not stored upright"
-            return "" if int(page.photometric) in (1, 2) else "that is neither grey nor RGB"
-    except Exception:  # tifffile raises a dozen types on damaged files
-        return "that is damaged"
 
 
 def free_bytes(device: str) -> int:

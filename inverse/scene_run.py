@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from inverse.back_off import halved
 from inverse.case import doubt
 from inverse.figures import Panels, draw
+from inverse.io.windows import open_windows
 from inverse.lock import claim
 from inverse.mismatch import foreign
 from inverse.operators.measured import Measurement
@@ -21,7 +22,7 @@ from inverse.provenance import stamp
 from inverse.recipe import Recipe
 from inverse.scene_file import FileScene, open_scene
 from inverse.scene_independent import SAID, Independent, solve_blocks
-from inverse.scene_plan import LEAST, require_windows
+from inverse.scene_plan import LEAST
 from inverse.scene_solved import Coupled, Solved
 from inverse.scene_write import Written, write_scene
 from inverse.store import read_json, write_bytes, write_json
@@ -79,10 +80,10 @@ class SceneJob:
     def read(self, stack: ExitStack, *, say: bool = True) -> FileScene:
         """The scene, open as long as ``stack``; of those that share it, the first says what was found."""
         name, card = self.item.item, self.prior.card
-        dataset = require_windows(self.path, name, stack)
+        opened = open_windows(self.path, name, stack)
         channels, coupled = card.channels if card else None, not self.item.independent
         scene = open_scene(
-            dataset, self.recipe, source=name, channels=channels, device=self.terms.device, coupled=coupled
+            opened, self.recipe, source=name, channels=channels, device=self.terms.device, coupled=coupled
         )
         if scene.estimated and say:
             self.say(f"{name}: noise level estimated from the measurement: {scene.sigma:.4g}")

@@ -1,4 +1,4 @@
-"""The files of a scene, written by windows: the restored GeoTIFF, its standard deviations, ``posterior.h5``, and what a figure shows, thinned."""
+"""The files of a scene, written by windows: what is restored, its standard deviations, ``posterior.h5``, and what a figure shows, thinned."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class _Writer:
         self._measured(arrays)
 
     def _pictures(self, tile: Window, place: Window, arrays: Arrays) -> None:
-        from inverse.io.geotiff import float_map
+        from inverse.io.files import float_picture
         from inverse.io.picture import widths
         from inverse.light import from_data
 
@@ -170,11 +170,11 @@ class _Writer:
             return
         if self._put_std is None:
             light = {"inverse:light": "linear"} if recipe.data.transfer == "linear" else {}
-            ground = float_map(np.zeros((*self._like.size, len(image)), np.float32), self._like)
+            ground = float_picture(np.zeros((*self._like.size, len(image)), np.float32), self._like, source=self.std)
             self._put_std = self._opened(self.std, ground, light)
             self.files.insert(1, self.std)
         values = np.moveaxis(widths(span) * np.where(known, arrays["std"], 0), 0, -1)
-        self._put_std(place.top, place.left, replace(float_map(values, made), valid=valid))
+        self._put_std(place.top, place.left, replace(float_picture(values, made, source=self.std), valid=valid))
 
     def _show(self, name: str, values: NDArray[np.float32], size: tuple[int, int], window: Window) -> None:
         """Every n-th pixel of a tile into what a figure shows."""
@@ -213,14 +213,10 @@ class _Writer:
 
 def _tiled(scene: FileScene, tile: Window) -> Picture:
     """A picture of the scene's kind, to be written as tiles that no two windows share, and compressed."""
+    from inverse.io.windows import in_blocks
+
     picture = scene.picture(Window(0, 0, 16, 16).clipped(*scene.size))
-    geo, side = picture.extra["geo"], min(BLOCK, max(tile.size) * scene.lies.factor)
-    own = dict(geo.creation)
-    blocks = (own.get("blockxsize", 0), own.get("blockysize", 0))
-    if not own.get("tiled") or any(not block or side % block for block in blocks):
-        own |= {"tiled": True, "blockxsize": -(-side // 16) * 16, "blockysize": -(-side // 16) * 16}
-    own.setdefault("compress", "deflate")
-    return replace(picture, extra={**picture.extra, "geo": replace(geo, size=scene.size, creation=own)})
+    return in_blocks(picture, size=scene.size, side=min(BLOCK, max(tile.size) * scene.lies.factor))
 
 
 def _scaled(valid: Valid, factor: int) -> Valid:

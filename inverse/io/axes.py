@@ -18,7 +18,7 @@ from inverse.errors import InputError
 from inverse.io.picture import Array, Picture
 from inverse.io.volume import SAID, Volume, slices_of, stack
 
-__all__ = ["MOST_CHANNELS", "arranged", "fits", "flattened"]
+__all__ = ["MOST_CHANNELS", "arranged", "fits", "flattened", "has_channels"]
 
 MOST_CHANNELS = 16
 
@@ -28,14 +28,27 @@ def fits(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
     return 2 <= len(shape) <= 4 and dtype.names is None and dtype.subdtype is None and dtype.kind in "uifb"
 
 
+def has_channels(shape: tuple[int, ...]) -> bool:
+    """Whether the last axis is taken as channels."""
+    return len(shape) > 2 and shape[-1] <= MOST_CHANNELS and shape[-1] < min(shape[-3:-1])
+
+
 def arranged(
     array: Array,
     *,
     format: str,  # noqa: A002
     source: str,
     extra: Mapping[str, Any],
+    channels: bool | None = None,
 ) -> Picture | Volume:
     """An array as a `Picture`, or as a `Volume` where it has slices.
+
+    Args:
+        array: Of 2 to 4 axes.
+        format: A key of `inverse.io.FORMATS`.
+        source: What messages call it.
+        extra: What the format needs to write itself back.
+        channels: Whether the last axis is channels; None: by the sizes.
 
     Raises:
         InputError: Complex or no numbers, an empty array, or another number of axes.
@@ -57,7 +70,7 @@ def arranged(
         array, notes = array.astype(np.uint8) * np.uint8(255), ("boolean, converted to 8 bit",)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     shape = array.shape
-    channels = len(shape) > 2 and shape[-1] <= MOST_CHANNELS and shape[-1] < min(shape[-3:-1])
+    channels = has_channels(shape) if channels is None else channels
     front = len(shape) - 2 - channels
     kept = {**extra, "front": shape[:front], "channel_axis": channels}
     if channels:

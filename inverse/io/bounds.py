@@ -14,7 +14,7 @@ SMALL = 2**28
 RATIO = 300
 
 
-def bounded(shape: Sequence[int], itemsize: int, stored: int, *, source: str) -> int:
+def bounded(shape: Sequence[int], itemsize: int, stored: int, *, source: str, whole: bool = True) -> int:
     """The bytes of an array whose header declares a shape, checked against what is stored and the machine's memory.
 
     Args:
@@ -22,6 +22,7 @@ def bounded(shape: Sequence[int], itemsize: int, stored: int, *, source: str) ->
         itemsize: Bytes a value.
         stored: Bytes in the file, compressed or not.
         source: What messages call the file.
+        whole: Whether all of it will be in memory.
 
     Raises:
         InputError: A negative size; more than half of the memory; over 256 MB and 300 times what is stored.
@@ -35,7 +36,7 @@ def bounded(shape: Sequence[int], itemsize: int, stored: int, *, source: str) ->
             "it is damaged or made to exhaust memory; export it again",
         )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if size > memory // 2:
+    if whole and size > memory // 2:
         raise InputError(
             f"{source}: {_by(shape)} values are {size / 2**30:.0f} GB, this machine has {memory / 2**30:.0f} GB",
             "cut it into parts",

@@ -16,7 +16,17 @@ from inverse.io.scan import Scan
 from inverse.io.sniff import judge, load_bytes, locate
 from inverse.io.volume import Volume, float_volume
 
-__all__ = ["float_path", "read", "read_picture", "read_pictures", "result_path", "save_float", "write", "write_volume"]
+__all__ = [
+    "float_path",
+    "float_picture",
+    "read",
+    "read_picture",
+    "read_pictures",
+    "result_path",
+    "save_float",
+    "write",
+    "write_volume",
+]
 
 _FLOATS = ("npy", "tiff")
 
@@ -209,9 +219,9 @@ def save_float(
     values = values if values.ndim == 2 else np.moveaxis(values, 0, -1)
     if values.ndim == 3 and values.shape[-1] == 1:
         values = values[..., 0]
-    if like is not None and like.format == "geotiff":
-        float_map = function("inverse.io.geotiff:float_map", title="GeoTIFF", source=str(path), error=OutputError)
-        return write(target, float_map(values, like), provenance=provenance, overwrite=overwrite)
+    if like is not None and FORMATS[like.format].float_map:
+        picture = float_picture(values, like, source=str(path))
+        return write(target, picture, provenance=provenance, overwrite=overwrite)
     own = like is not None and like.format not in ("png", "jpeg")
     same = like is not None and like.size == values.shape[:2]
     form = like.format if like is not None and own else "npy" if target.suffix.lower() == ".npy" else "tiff"
@@ -226,3 +236,14 @@ def save_float(
         extra=extra,
     )
     return write(path if own else target, picture, provenance=provenance, overwrite=overwrite)
+
+
+def float_picture(values: Array, like: Picture, *, source: str) -> Picture:
+    """A map (H, W) or (H, W, C) as a float32 picture on the ground of one whose format keeps more than pixels (`Format.float_map`).
+
+    Raises:
+        OutputError: an optional package is missing.
+    """
+    spec = FORMATS[like.format]
+    made: Picture = function(spec.float_map, title=spec.title, source=source, error=OutputError)(values, like)
+    return made

@@ -44,6 +44,7 @@ class Format:
         whole: The reader takes the file's bytes.
         named: It may hold several arrays, chosen by ``FILE::NAME``.
         folder: An item is a folder.
+        float_map: Dotted path of what makes a map of floats a picture of this kind; "" where a plain one will do.
         result: The format that results are written in, where it is not this one.
     """
 
@@ -58,6 +59,7 @@ class Format:
     whole: bool = False
     named: bool = False
     folder: bool = False
+    float_map: str = ""
     result: str = ""
 
 
@@ -96,6 +98,7 @@ FORMATS: dict[str, Format] = {
         keeps="CRS, transform (scaled with the grid), nodata, mask, band names, tags, colours, scale, offset, blocks, compression",
         decode="inverse.io.geotiff:decode",
         encode="inverse.io.geotiff:encode",
+        float_map="inverse.io.geotiff:float_map",
         extra="geo",
         whole=True,
     ),
@@ -138,10 +141,11 @@ FORMATS: dict[str, Format] = {
     "zarr": Format(
         title="Zarr 2 and 3, OME-Zarr",
         suffixes=(".zarr",),
-        pixels="an array by STORE.zarr::/PATH, real, 2 to 4 axes; stacks are restored slice by slice",
-        keeps="path of the array, version, dtype, chunks, attributes; of resolution levels the first",
+        pixels="an array by STORE.zarr::/PATH, real, 2 to 4 axes; NaN and _FillValue are unobserved pixels; stacks are restored slice by slice",
+        keeps="path of the array, version, dtype, chunks, names of axes, attributes, coordinates; of resolution levels the first",
         decode="inverse.io.zarr_store:decode",
         store="inverse.io.zarr_store:store",
+        float_map="inverse.io.zarr_store:float_map",
         extra="zarr",
         named=True,
         folder=True,

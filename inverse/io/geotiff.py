@@ -25,6 +25,7 @@ import numpy as np
 import tifffile
 
 from inverse.errors import InputError, OutputError
+from inverse.io.nodata import marked, unobserved
 from inverse.io.picture import Array, Picture
 from inverse.io.tiff import quiet
 
@@ -176,22 +177,12 @@ def picture_of(dataset: Any, window: Any, source: str, *, empty: bool = False) -
     array = np.moveaxis(dataset.read(bands, window=window), 0, -1)
     valid = np.moveaxis(dataset.read_masks(bands, window=window), 0, -1) > 0
     alpha = None if alpha_band is None else dataset.read(alpha_band, window=window)
-    notes: tuple[str, ...] = ()
-    if array.dtype.kind == "f":
-        finite = np.isfinite(array)
-        strays = int((valid & ~finite).sum())
-        notes = (f"{strays} NaN or infinite values taken as unobserved",) if strays else ()
-        valid &= finite
-        array = np.where(valid, array, np.zeros((), array.dtype))
-    if not empty and not valid.any():
-        raise InputError(f"{source}: no pixel has a value: all are nodata", "check the file's nodata value")
-    if (valid == valid[..., :1]).all():
-        valid = valid[..., 0]
+    array, known, notes = unobserved(array, valid, source=source, empty=empty)
     return Picture(
         array=np.ascontiguousarray(array[..., 0] if len(bands) == 1 else array),
         format="geotiff",
         alpha=alpha,
-        valid=None if valid.all() else np.ascontiguousarray(valid),
+        valid=known,
         extra={"geo": _geo(dataset, bands, window)},
         notes=notes,
         source=source,
@@ -324,7 +315,7 @@ def put_pixels(dataset: Any, picture: Picture, geo: Geo, window: Any) -> None:
     array = picture.array[..., None] if picture.array.ndim == 2 else picture.array
     valid = picture.valid
     if valid is not None or geo.nodata is not None:
-        array = _marked(array, np.ones(array.shape[:2], bool) if valid is None else valid, geo.nodata)
+        array = marked(array, np.ones(array.shape[:2], bool) if valid is None else valid, geo.nodata)
     for index in range(array.shape[-1]):
         dataset.write(np.ascontiguousarray(array[..., index]), index + 1, window=window)
     if picture.alpha is not None:
@@ -333,21 +324,6 @@ def put_pixels(dataset: Any, picture: Picture, geo: Geo, window: Any) -> None:
         seen = np.ones(array.shape[:2], bool) if valid is None else valid.reshape(*array.shape[:2], -1).any(-1)
         with library().Env(GDAL_TIFF_INTERNAL_MASK=True):
             dataset.write_mask(seen, window=window)
-
-
-def _marked(array: Array, valid: Array, nodata: float | None) -> Array:
-    """(H, W, C) with nodata where there is no value, and only there; without a nodata value floats get NaN, integers stay."""
-    valid = np.broadcast_to(valid if valid.ndim == 3 else valid[..., None], array.shape)
-    if nodata is None:
-        return np.where(valid, array, np.nan).astype(array.dtype) if array.dtype.kind == "f" else array
-    value = np.asarray(nodata).astype(array.dtype)
-    taken = valid & (array == value)
-    if taken.any():
-        floats = array.dtype.kind == "f"
-        step = 1 if floats or value < np.iinfo(array.dtype).max else -1
-        other = np.nextafter(value, np.asarray(np.inf, array.dtype)) if floats else value + step
-        array = np.where(taken, other, array).astype(array.dtype)
-    return np.where(valid, array, value)
 
 
 def float_map(values: Array, like: Picture) -> Picture:

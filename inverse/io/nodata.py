@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-__all__ = ["REACH", "Fill", "closed", "filled_by", "footprint", "still_valid"]
+from inverse.errors import InputError
+
+__all__ = ["REACH", "Fill", "closed", "filled_by", "footprint", "marked", "still_valid", "unobserved"]
 
 REACH = 10
 Fill = Literal["none", "gaps", "all"]
@@ -81,3 +83,49 @@ def still_valid(
         rows, columns = (np.arange(new) * old // new for new, old in zip(size, valid.shape[:2], strict=True))
         kept = kept[rows[:, None], columns[None, :]]
     return None if kept.all() else np.ascontiguousarray(kept)
+
+
+def unobserved(
+    array: npt.NDArray[Any], valid: npt.NDArray[np.bool_], *, source: str, empty: bool = False
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None, tuple[str, ...]]:
+    """What a file holds, and where that is a value.
+
+    Args:
+        array: (H, W, C).
+        valid: The same, False where the file says that there is no value.
+        source: What messages call it.
+        empty: Whether there may be none at all.
+
+    Returns:
+        The array, zero where a float is NaN or infinite or has no value; ``Picture.valid``; what is to be said of it.
+
+    Raises:
+        InputError: there is no value.
+    """
+    notes: tuple[str, ...] = ()
+    if array.dtype.kind == "f":
+        finite = np.isfinite(array)
+        strays = int((valid & ~finite).sum())
+        notes = (f"{strays} NaN or infinite values taken as unobserved",) if strays else ()
+        valid = valid & finite
+        array = np.where(valid, array, np.zeros((), array.dtype))
+    if not empty and not valid.any():
+        raise InputError(f"{source}: no pixel has a value: all are nodata", "check the file's nodata value")
+    if (valid == valid[..., :1]).all():
+        valid = valid[..., 0]
+    return array, None if valid.all() else np.ascontiguousarray(valid), notes
+
+
+def marked(array: npt.NDArray[Any], valid: npt.NDArray[np.bool_], nodata: float | None) -> npt.NDArray[Any]:
+    """(H, W, C) with nodata where there is no value, and only there; without a nodata value floats get NaN, integers stay."""
+    valid = np.broadcast_to(valid if valid.ndim == 3 else valid[..., None], array.shape)
+    if nodata is None:
+        return np.where(valid, array, np.nan).astype(array.dtype) if array.dtype.kind == "f" else array
+    value = np.asarray(nodata).astype(array.dtype)
+    taken = valid & (array == value)
+    if taken.any():
+        floats = array.dtype.kind == "f"
+        step = 1 if floats or value < np.iinfo(array.dtype).max else -1
+        other = np.nextafter(value, np.asarray(np.inf, array.dtype)) if floats else value + step
+        array = np.where(taken, other, array).astype(array.dtype)
+    return np.where(valid, array, value)

@@ -1,18 +1,121 @@
-"""Scenes that are larger than memory: read and write a GeoTIFF window by window (rasterio, extra ``geo``)."""
+"""Scenes that are larger than memory: GeoTIFF, TIFF and Zarr read and written window by window (rasterio and zarr, extras ``geo`` and ``zarr``)."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from inverse.errors import InputError, OutputError
 from inverse.io.atomic import part_path
-from inverse.io.geotiff import describe, for_writing, library, opened, picture_of, profile_of, put_pixels, scaled, types
+from inverse.io.formats import FORMATS, function
+from inverse.io.geotiff import (
+    describe,
+    for_writing,
+    library,
+    picture_of,
+    profile_of,
+    put_pixels,
+    reading,
+    scaled,
+    types,
+)
 from inverse.io.picture import Picture
+from inverse.io.sniff import judge, locate
+from inverse.io.tiff import quiet
 
-__all__ = ["open_writer", "read_window"]
+__all__ = ["Windows", "in_blocks", "open_windows", "open_writer", "read_window"]
+
+CACHE = 64 * 2**20
+"""Bytes that GDAL may keep of a file."""
+
+
+class Windows(Protocol):
+    """A scene that is open to be read by windows."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """Number of channels, alpha not counted."""
+        ...
+
+    def picture(self, top: int, left: int, height: int, width: int, *, empty: bool = False) -> Picture:
+        """A window, which may hold no value at all where ``empty`` says so."""
+        ...
+
+
+class _Raster:
+    """A dataset of GDAL's."""
+
+    def __init__(self, path: Path, source: str, stack: ExitStack) -> None:
+        rasterio, self.source = library(), source
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE))
+        with reading(source):
+            self._dataset = stack.enter_context(rasterio.open(path, driver="GTiff", sharing=False))
+        types(self._dataset, source)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return int(self._dataset.height), int(self._dataset.width)
+
+    @property
+    def channels(self) -> int:
+        count = int(self._dataset.count)
+        return count - (sum(interp.name == "alpha" for interp in self._dataset.colorinterp) if count > 1 else 0)
+
+    def picture(self, top: int, left: int, height: int, width: int, *, empty: bool = False) -> Picture:
+        with reading(self.source):
+            place = library().windows.Window(left, top, width, height)
+            return picture_of(self._dataset, place, self.source, empty=empty)
+
+
+def open_windows(path: str | os.PathLike[str], source: str, stack: ExitStack) -> Windows:
+    """A scene opened to be read by windows; closed with ``stack``.
+
+    Args:
+        path: The file; ``STORE::/ARRAY`` for an array of a store.
+        source: What messages call it.
+        stack: Closes it.
+
+    Raises:
+        InputError: its format is not read by windows, or it holds more than one upright image.
+    """
+    place, inner = locate(path)
+    form = judge(place, inner, name=source)
+    if form == "zarr":
+        reader = function("inverse.io.zarr_store:Reader", title=FORMATS[form].title, source=source, error=InputError)
+        found: Windows = reader(place, source=source, inner=inner)
+        return found
+    hint = "convert it: gdal_translate IN OUT.tif; or --tile off"
+    if form not in ("geotiff", "tiff") or inner is not None:
+        raise InputError(f"{source}: tiles are read from GeoTIFF, TIFF and Zarr, this is {form}", hint)
+    if form == "tiff" and (reason := _unlike(place)):
+        raise InputError(f"{source}: a TIFF {reason} is not read by windows", hint)
+    return _Raster(place, source, stack)
+
+
+def _unlike(path: Path) -> str:
+    """What GDAL would read of a plain TIFF otherwise than :mod:`inverse.io.tiff`."""
+    import tifffile
+
+    try:
+        with quiet(), tifffile.TiffFile(path, _multifile=False) as file:
+            page = file.pages.first
+            turned = page.tags.get(274)
+            if len(file.pages) != 1:
+                return f"of {len(file.pages)} pages"
+            if turned is not None and int(turned.value) != 1:
+                return "that is not stored upright"
+            return "" if int(page.photometric) in (1, 2) else "that is neither grey nor RGB"
+    except Exception:  # tifffile raises a dozen types on damaged files
+        return "that is damaged"
 
 
 def read_window(path: str | os.PathLike[str], window: tuple[int, int, int, int], *, source: str = "") -> Picture:
@@ -24,19 +127,43 @@ def read_window(path: str | os.PathLike[str], window: tuple[int, int, int, int],
         source: What messages call it.
 
     Raises:
-        InputError: as `decode`, or a window that is not inside the scene.
+        InputError: as `inverse.io.read`, or a window that is not inside the scene.
     """
     source = source or Path(path).name
     top, left, height, width = window
-    with opened(path, source) as dataset:
-        inside = 0 <= top < top + height <= dataset.height and 0 <= left < left + width <= dataset.width
+    with ExitStack() as stack:
+        scene = open_windows(path, source, stack)
+        rows, columns = scene.size
+        inside = 0 <= top < top + height <= rows and 0 <= left < left + width <= columns
         if not inside:
             raise InputError(
-                f"{source}: window {list(window)} of a scene of {dataset.height} rows and {dataset.width} columns",
+                f"{source}: window {list(window)} of a scene of {rows} rows and {columns} columns",
                 "allowed: [top, left, height, width] inside it",
             )
-        types(dataset, source)
-        return picture_of(dataset, library().windows.Window(left, top, width, height), source)
+        return scene.picture(top, left, height, width)
+
+
+def in_blocks(like: Picture, *, size: tuple[int, int], side: int) -> Picture:
+    """A picture of the kind of a scene, to be written in blocks that no two tiles share, and compressed.
+
+    Args:
+        like: A window of the scene with its origin at the scene's.
+        size: Height and width of the scene.
+        side: Of a block; those of the scene are kept where they divide it.
+    """
+    if like.format == "zarr":
+        own = like.extra["zarr"]
+        chunks, rows = list(own.chunks), len(own.order) - own.channels - 2
+        for axis in own.order[rows : rows + 2]:
+            chunks[axis] = chunks[axis] if side % chunks[axis] == 0 else side
+        return replace(like, extra={**like.extra, "zarr": replace(own, chunks=tuple(chunks))})
+    geo = like.extra["geo"]
+    creation = dict(geo.creation)
+    blocks = (creation.get("blockxsize", 0), creation.get("blockysize", 0))
+    if not creation.get("tiled") or any(not block or side % block for block in blocks):
+        creation |= {"tiled": True, "blockxsize": -(-side // 16) * 16, "blockysize": -(-side // 16) * 16}
+    creation.setdefault("compress", "deflate")
+    return replace(like, extra={**like.extra, "geo": replace(geo, size=size, creation=creation)})
 
 
 @contextmanager
@@ -63,6 +190,13 @@ def open_writer(
     Raises:
         OutputError: the file exists or cannot be written.
     """
+    if like.format == "zarr":
+        store = function(
+            "inverse.io.zarr_store:writer", title=FORMATS["zarr"].title, source=str(path), error=OutputError
+        )
+        with store(path, like, size=size, provenance=provenance or {}, overwrite=overwrite) as put_values:
+            yield put_values
+        return
     rasterio, target = for_writing(), Path(path)
     if target.exists() and not overwrite:
         raise OutputError(f"{target}: exists already", "choose another name, or allow overwriting")

@@ -1,0 +1,139 @@
+"""What lies beside an image in a Zarr store and follows its grid: coordinates of its axes, ``spatial_ref``, the pixel sizes of OME-Zarr."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from inverse.errors import InputError
+from inverse.io.picture import Array
+from inverse.io.zarr_meta import Kept, kept, located
+
+__all__ = ["Beside", "attributes_of", "beside"]
+
+LONGEST = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """An array of one or no axis in the group of an image.
+
+    Attributes:
+        kept: What is known of it.
+        values: All of it.
+    """
+
+    kept: Kept
+    values: Array
+
+    @property
+    def _attributes(self) -> Mapping[str, Any]:
+        return self.kept.attributes[self.kept.path]
+
+    def scaled(self, image: Kept, size: tuple[int, int]) -> Beside | None:
+        """That of an image of another height and width over the same extent; None where it cannot be told.
+
+        Args:
+            image: What it belongs to.
+            size: Height and width of the result.
+        """
+        if size == image.size:
+            return self
+        if self.values.ndim == 0:
+            own = {key: value for key, value in self._attributes.items() if key != "GeoTransform"}
+            return replace(self, kept=replace(self.kept, attributes={self.kept.path: own}))
+        names = None if image.names is None else [image.names[axis] for axis in image.order]
+        if names is None or self.kept.names is None:
+            return self if len(self.values) not in image.size else None
+        rows = len(names) - image.channels - 2
+        for old, new, name in zip(image.size, size, names[rows:], strict=False):
+            if self.kept.names == (name,):
+                return self._resampled(old, new)
+        return self
+
+    def _resampled(self, old: int, new: int) -> Beside | None:
+        """Coordinates of pixels' centres; None where they are not evenly spaced."""
+        values = self.values
+        if len(values) != old or old < 2 or values.dtype.kind not in "fiu":
+            return None
+        exact = values.astype(np.float64)
+        step = (exact[-1] - exact[0]) / (old - 1)
+        if np.abs(exact - exact[0] - step * np.arange(old)).max() > 1e-3 * abs(step):
+            return None
+        made = exact[0] + step * ((np.arange(new) + 0.5) * old / new - 0.5)
+        return replace(self, values=made.astype(values.dtype if values.dtype.kind == "f" else np.float64))
+
+    def write(self, folder: Path, version: int) -> None:
+        """Write it into a group."""
+        array = zarr.create_array(
+            folder / self.kept.path.rpartition("/")[-1],
+            shape=self.values.shape,
+            dtype=self.values.dtype,
+            zarr_format=version,  # type: ignore[arg-type]
+            fill_value=self.kept.fill,
+            dimension_names=self.kept.names if version == 3 else None,
+            attributes=dict(self._attributes),
+        )
+        array[...] = self.values
+
+
+def beside(root: Path, image: Kept, source: str) -> tuple[Beside, ...]:
+    """The arrays of numbers of one or no axis in an image's group."""
+    if not image.path:
+        return ()
+    group, found = located(root, image.path)[-2], []
+    above = image.path.rpartition("/")[0]
+    for path in sorted(group.iterdir()):
+        name = f"{above}/{path.name}" if above else path.name
+        if name == image.path or not any((path / one).is_file() for one in (".zarray", "zarr.json")):
+            continue
+        try:
+            own = kept(root, name, source)
+            if len(own.shape) > 1 or max(own.shape, default=1) > LONGEST:
+                continue
+            values = np.asarray(zarr.open_array(path, mode="r")[...])
+        except (InputError, AssertionError, ValueError):
+            continue  # a group, or of something else than numbers
+        found.append(Beside(own, values))
+    return tuple(found)
+
+
+def attributes_of(image: Kept, size: tuple[int, int]) -> dict[str, dict[str, Any]]:
+    """Attributes of the groups and the array of an image of another height and width: the pixel sizes of OME-Zarr follow."""
+    found = {key: dict(value) for key, value in image.attributes.items()}
+    if size == image.size:
+        return found
+    ratios = dict.fromkeys(range(len(image.shape)), 1.0)
+    rows = len(image.order) - image.channels - 2
+    for axis, old, new in zip(image.order[rows:], image.size, size, strict=False):
+        ratios[axis] = old / new
+    for attributes in found.values():
+        own = attributes.get("ome")
+        for scales in (attributes, own if isinstance(own, dict) else {}):
+            if isinstance(scales.get("multiscales"), list):
+                scales["multiscales"] = [_rescaled(one, ratios) for one in scales["multiscales"]]
+    return found
+
+
+def _rescaled(scales: Any, ratios: Mapping[int, float]) -> Any:
+    """``multiscales`` of pixels of another size."""
+    if not isinstance(scales, dict) or not isinstance(scales.get("datasets"), list):
+        return scales
+    made = []
+    for dataset in scales["datasets"]:
+        moves = dataset.get("coordinateTransformations") if isinstance(dataset, dict) else None
+        if isinstance(moves, list):
+            dataset = {**dataset, "coordinateTransformations": [_finer(move, ratios) for move in moves]}
+        made.append(dataset)
+    return {**scales, "datasets": made}
+
+
+def _finer(move: Any, ratios: Mapping[int, float]) -> Any:
+    if not isinstance(move, dict) or move.get("type") != "scale" or len(move.get("scale", ())) != len(ratios):
+        return move
+    return {**move, "scale": [value * ratios[axis] for axis, value in enumerate(move["scale"])]}
