@@ -7,6 +7,7 @@ restored by the command line (``--quality draft``: 20 evaluations a sample) in a
     python benchmarks/scene.py 1024 --untiled     the same scene in memory too: jumps at the same lines, which are the picture's own
     python benchmarks/scene.py 1024 --independent  by independent tiles too, and the distance
     python benchmarks/scene.py 10000 --dry-run    the estimate alone
+    python benchmarks/scene.py 10000 --samples 1 --workers 2 --out DIR     all of it; the same command there goes on
 
 Seams: mean absolute jump between the lines on both sides of tile borders, over that between all other neighbouring lines. A grid of a few lines is a small
 sample of a picture, so beside it stands what grids at other places show (5 to 95 %): a seam is a ratio above those.
@@ -141,10 +142,13 @@ def distance(first: Path, second: Path) -> tuple[float, float]:
     return float(np.sqrt(total / count)), float(np.sqrt(spread / count))
 
 
-def measured(side: int, folder: Path, tile: int, samples: int, *, independent: bool, untiled: bool) -> None:
+def measured(
+    side: int, folder: Path, tile: int, samples: int, workers: int, *, independent: bool, untiled: bool
+) -> None:
     """Print what is known of one size."""
     scene, out = mirrored(folder / "scene.tif", side), folder / "coupled"
-    seconds, peak = restored(scene, out, str(tile), samples)
+    shared = ("--executor", "processes", "--workers", str(workers)) if workers > 1 else ()
+    seconds, peak = restored(scene, out, str(tile), samples, *shared)
     pixels = samples * side**2
     print(
         f"{side} x {side}: peak {peak / 2**30:.2f} GiB, {seconds:.0f} s of CPU, {1e6 * seconds / pixels:.1f} us a pixel and sample",
@@ -155,7 +159,7 @@ def measured(side: int, folder: Path, tile: int, samples: int, *, independent: b
     for name, path in (
         ("restored", "restored/scene.tif"),
         ("sample", "items/scene.tif/posterior.h5"),
-        ("std", "std/scene.tif"),
+        *([("std", "std/scene.tif")] if samples > 1 else []),
     ):
         at, low, high = seam(out / path, tile)
         print(
@@ -177,6 +181,9 @@ def main() -> None:
     parser.add_argument("sides", nargs="+", type=int)
     parser.add_argument("--tile", type=int, default=512)
     parser.add_argument("--samples", type=int, default=2)
+    parser.add_argument(
+        "--workers", type=int, default=1, help="that share the tiles of a step; memory is that of the largest"
+    )
     parser.add_argument("--independent", action="store_true")
     parser.add_argument("--untiled", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
@@ -191,7 +198,15 @@ def main() -> None:
                     mirrored(folder / "scene.tif", side), folder / "out", str(given.tile), given.samples, "--dry-run"
                 )
             else:
-                measured(side, folder, given.tile, given.samples, independent=given.independent, untiled=given.untiled)
+                measured(
+                    side,
+                    folder,
+                    given.tile,
+                    given.samples,
+                    given.workers,
+                    independent=given.independent,
+                    untiled=given.untiled,
+                )
 
 
 if __name__ == "__main__":

@@ -267,6 +267,14 @@ def _items(
     if len(shapes) == 1:
         return (Item(source.item, digest, shapes[0], sizes[0], tile=wanted.missed(shapes[0])),)
     return tuple(
-        Item(f"{source.item}/{index:04d}", digest, shape, size, file=source.item, frame=index)
+        Item(
+            f"{source.item}/{index:04d}",
+            digest,
+            shape,
+            size,
+            file=source.item,
+            frame=index,
+            tile=wanted.missed(shape),
+        )
         for index, (shape, size) in enumerate(zip(shapes, sizes, strict=True))
     )

@@ -107,10 +107,17 @@ def opened(content: bytes | str | os.PathLike[str], source: str) -> Iterator[Any
 
 
 @contextmanager
-def reading(source: str) -> Iterator[None]:
-    """GDAL's errors as `InputError`, its warning of files without a place on Earth left out."""
+def anywhere() -> Iterator[None]:
+    """Without GDAL's warning of files that have no place on Earth."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", library().errors.NotGeoreferencedWarning)
+        yield
+
+
+@contextmanager
+def reading(source: str) -> Iterator[None]:
+    """GDAL's errors as `InputError`."""
+    with anywhere():
         try:
             yield
         except (InputError, MemoryError):
@@ -266,6 +273,8 @@ def scaled(geo: Geo, size: tuple[int, int]) -> Geo:
         for point in geo.gcps[0]
     ]
     old = geo.transform
+    if old.is_identity:  # it lies nowhere
+        return replace(geo, size=size, gcps=(points, geo.gcps[1]), rpcs=None)
     transform = type(old)(old.a * across, old.b * down, old.c, old.d * across, old.e * down, old.f)
     return replace(geo, size=size, transform=transform, gcps=(points, geo.gcps[1]), rpcs=None)
 
@@ -282,7 +291,7 @@ def profile_of(geo: Geo, kind: np.dtype[Any], alpha: bool) -> dict[str, Any]:
         "bigtiff": "IF_SAFER",
         **geo.creation,
     }
-    if not geo.gcps[0]:
+    if not geo.gcps[0] and not geo.transform.is_identity:
         profile["transform"] = geo.transform
     if profile.get("compress") in ("deflate", "lzw", "zstd"):
         profile["predictor"] = 3 if kind.kind == "f" else 2

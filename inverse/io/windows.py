@@ -13,6 +13,7 @@ from inverse.errors import InputError, OutputError
 from inverse.io.atomic import part_path
 from inverse.io.formats import FORMATS, function
 from inverse.io.geotiff import (
+    anywhere,
     describe,
     for_writing,
     library,
@@ -149,13 +150,13 @@ def in_blocks(like: Picture, *, size: tuple[int, int], side: int) -> Picture:
     Args:
         like: A window of the scene with its origin at the scene's.
         size: Height and width of the scene.
-        side: Of a block; those of the scene are kept where they divide it.
+        side: Of a block; those of the scene are kept where they divide it, chunks of a store where they are not larger.
     """
     if like.format == "zarr":
         own = like.extra["zarr"]
         chunks, rows = list(own.chunks), len(own.order) - own.channels - 2
         for axis in own.order[rows : rows + 2]:
-            chunks[axis] = chunks[axis] if side % chunks[axis] == 0 else side
+            chunks[axis] = min(chunks[axis], side)
         return replace(like, extra={**like.extra, "zarr": replace(own, chunks=tuple(chunks))})
     geo = like.extra["geo"]
     creation = dict(geo.creation)
@@ -203,8 +204,11 @@ def open_writer(
     geo, part = scaled(like.extra["geo"], size), part_path(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with rasterio.open(part, "w", **profile_of(geo, like.array.dtype, like.alpha is not None)) as dataset:
-            describe(dataset, geo, provenance or {}, alpha=like.alpha is not None)
+        with ExitStack() as stack:
+            with anywhere():
+                profile = profile_of(geo, like.array.dtype, like.alpha is not None)
+                dataset = stack.enter_context(rasterio.open(part, "w", **profile))
+                describe(dataset, geo, provenance or {}, alpha=like.alpha is not None)
 
             def put(top: int, left: int, picture: Picture) -> None:
                 height, width = picture.size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import zarr
@@ -68,13 +68,13 @@ class Beside:
         made = exact[0] + step * ((np.arange(new) + 0.5) * old / new - 0.5)
         return replace(self, values=made.astype(values.dtype if values.dtype.kind == "f" else np.float64))
 
-    def write(self, folder: Path, version: int) -> None:
+    def write(self, folder: Path, version: Literal[2, 3]) -> None:
         """Write it into a group."""
         array = zarr.create_array(
             folder / self.kept.path.rpartition("/")[-1],
             shape=self.values.shape,
             dtype=self.values.dtype,
-            zarr_format=version,  # type: ignore[arg-type]
+            zarr_format=version,
             fill_value=self.kept.fill,
             dimension_names=self.kept.names if version == 3 else None,
             attributes=dict(self._attributes),

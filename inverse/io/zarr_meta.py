@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class Kept:
     """
 
     path: str
-    version: int
+    version: Literal[2, 3]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     chunks: tuple[int, ...]
@@ -194,7 +194,7 @@ def kept(root: Path, name: str, source: str, *, whole: bool = True) -> Kept:
     dtype, chunks = _safe(found, folder, source, whole=whole)
     attributes = {path.relative_to(root).as_posix(): _one_level(_attributes(path, source)) for path in above}
     own = _attributes(folder, source)
-    version = 3 if found.get("zarr_format") == 3 else 2
+    version: Literal[2, 3] = 3 if found.get("zarr_format") == 3 else 2
     shape, names = tuple(found["shape"]), _names(found, own, attributes)
     if names is not None and len(names) != len(shape):
         names = None

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,125 @@ def test_a_store_is_one_item_and_the_first_level_of_a_pyramid_is_read(tmp_path):
     assert file_hash(folder / "in.zarr") != before
     with pytest.raises(InputError, match="cannot read"):
         file_hash(folder)
+
+
+def test_axes_are_taken_by_their_names(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    values = RNG.integers(1, 60000, (3, 12, 10)).astype(np.uint16)
+    for version, names in ((3, {"dimension_names": ("band", "y", "x")}), (2, {})):
+        array = zarr.create_array(
+            tmp_path / f"{version}.zarr",
+            shape=values.shape,
+            dtype="uint16",
+            chunks=(1, 6, 10),
+            zarr_format=version,
+            **names,
+        )
+        array[...] = values
+        if version == 2:
+            array.attrs["_ARRAY_DIMENSIONS"] = ["band", "y", "x"]
+        picture = iio.read(tmp_path / f"{version}.zarr")
+        np.testing.assert_array_equal(picture.array, np.moveaxis(values, 0, -1))
+        iio.write(tmp_path / "out.zarr", picture, overwrite=True)
+        back = zarr.open_array(tmp_path / "out.zarr", mode="r")
+        np.testing.assert_array_equal(back[...], values)
+        assert back.chunks == array.chunks
+        assert back.metadata.dimension_names == array.metadata.dimension_names if version == 3 else True
+        assert dict(back.attrs) == dict(array.attrs)
+    # as many as no picture has: slices, wherever they are; and three names of space are no channels
+    for shape, names, slices in (((12, 10, 20), ("y", "x", "band"), 20), ((12, 10, 4), ("z", "y", "x"), 12)):
+        array = zarr.create_array(tmp_path / f"{slices}.zarr", shape=shape, dtype="f4", dimension_names=names)
+        array[...] = RNG.random(shape, np.float32)
+        volume = iio.read(tmp_path / f"{slices}.zarr")
+        assert len(volume.slices) == slices
+        iio.write_volume(tmp_path / "out.zarr", volume, overwrite=True)
+        np.testing.assert_array_equal(zarr.open_array(tmp_path / "out.zarr", mode="r")[...], array[...])
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_pixels_without_a_value_are_unobserved_and_stay_so(version, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    values = RNG.integers(1, 60000, (12, 10)).astype(np.uint16)
+    values[3:5] = 9
+    group = zarr.open_group(tmp_path / "in.zarr", mode="w", zarr_format=version)
+    array = group.create_array("image", shape=(12, 10), dtype="uint16", fill_value=9)
+    array[...] = values
+    array.attrs["scale_factor"] = 0.1
+    if version == 2:  # xarray's: fill_value is the missing one
+        array.attrs["_ARRAY_DIMENSIONS"] = ["y", "x"]
+    else:
+        array.attrs["_FillValue"] = 9
+    picture = iio.read(tmp_path / "in.zarr")
+    np.testing.assert_array_equal(picture.valid, values != 9)
+    measured = np.where(picture.valid, values, 9)
+    assert measured[0, 0] != 9
+    restored = replace(picture, array=np.full((12, 10), 9, np.uint16))  # a value that happens to be the missing one
+    iio.write(tmp_path / "out.zarr", restored)
+    np.testing.assert_array_equal(iio.read(tmp_path / "out.zarr").valid, picture.valid)
+    assert set(np.unique(iio.read(tmp_path / "out.zarr").array[picture.valid])) == {10}
+    iio.save_float(tmp_path / "std.zarr", np.ones((1, 12, 10)), like=picture)
+    std = zarr.open_array(tmp_path / "std.zarr" / "image", mode="r")
+    assert not {"_FillValue", "scale_factor"} & set(std.attrs)
+    assert np.isnan(std.fill_value)
+    np.testing.assert_array_equal(np.isnan(std[...]), ~picture.valid)
+
+
+def test_floats_that_are_not_finite_are_unobserved(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    values = RNG.random((12, 10, 3), np.float32)
+    values[2, 3], values[4, 5] = np.nan, np.inf
+    zarr.create_array(tmp_path / "in.zarr", shape=values.shape, dtype="f4", fill_value=np.nan)[...] = values
+    picture = iio.read(tmp_path / "in.zarr")
+    np.testing.assert_array_equal(picture.valid, np.isfinite(values).all(-1))
+    assert "3 NaN or infinite" not in picture.notes[-1]
+    assert "6 NaN or infinite values taken as unobserved" in picture.notes
+    iio.write(tmp_path / "out.zarr", picture)
+    assert np.isnan(zarr.open_array(tmp_path / "out.zarr", mode="r")[2, 3]).all()
+    zarr.open_array(tmp_path / "in.zarr", mode="a")[...] = np.nan
+    with pytest.raises(InputError, match="no pixel has a value"):
+        iio.read(tmp_path / "in.zarr")
+
+
+def test_what_lies_beside_an_image_follows_its_grid(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(tmp_path / "in.zarr", mode="w")
+    group.create_array("image", shape=(12, 10), dtype="f4", dimension_names=("y", "x"))[...] = 1.0
+    for name, values in (("y", 100.0 - 30 * np.arange(12)), ("x", 7 + 30 * np.arange(10)), ("time", np.arange(3))):
+        group.create_array(name, shape=values.shape, dtype=values.dtype, dimension_names=(name,))[...] = values
+    place = {"crs_wkt": "EPSG:32633", "GeoTransform": "-8 30 0 115 0 -30"}
+    group.create_array("spatial_ref", shape=(), dtype="i8", attributes=place)
+    group.create_group("other")
+    picture = iio.read(tmp_path / "in.zarr")  # the only array of two axes
+    iio.write(tmp_path / "same.zarr", picture)
+    same = zarr.open_group(tmp_path / "same.zarr", mode="r")
+    assert sorted(same) == ["image", "spatial_ref", "time", "x", "y"]
+    assert dict(same["spatial_ref"].attrs) == place
+    np.testing.assert_array_equal(same["x"][...], group["x"][...])
+    assert same["x"].metadata.dimension_names == ("x",)
+    finer = replace(picture, array=np.ones((24, 20), np.float32))
+    iio.write(tmp_path / "finer.zarr", finer)
+    group = zarr.open_group(tmp_path / "finer.zarr", mode="r")
+    np.testing.assert_allclose(group["y"][...], 107.5 - 15 * np.arange(24))
+    np.testing.assert_allclose(group["x"][...], -0.5 + 15 * np.arange(20))
+    np.testing.assert_array_equal(group["time"][...], np.arange(3))
+    assert dict(group["spatial_ref"].attrs) == {"crs_wkt": "EPSG:32633"}
+
+
+def test_xarray_reads_what_it_wrote(tmp_path):
+    pytest.importorskip("zarr")
+    xarray = pytest.importorskip("xarray")
+    values = RNG.random((3, 12, 10)).astype(np.float32)
+    values[:, 2, 3] = np.nan
+    known = {"band": [1, 2, 3], "y": np.arange(12.0), "x": np.arange(10.0)}
+    given = xarray.Dataset({"image": (("band", "y", "x"), values, {"unit": "m"})}, coords=known)
+    for version in (2, 3):
+        given.to_zarr(tmp_path / f"{version}.zarr", zarr_format=version, consolidated=False)
+        picture = iio.read(tmp_path / f"{version}.zarr")
+        assert picture.size == (12, 10)
+        assert int((~picture.valid).sum()) == 1
+        iio.write(tmp_path / f"out{version}.zarr", picture)
+        with xarray.open_zarr(tmp_path / f"out{version}.zarr", consolidated=False) as back:
+            xarray.testing.assert_identical(back.load(), given)
 
 
 def test_codecs_that_unpickle_are_refused_before_anything_is_opened(tmp_path):
