@@ -165,6 +165,12 @@ class Solver:
         return opened, case
 
     def _arguments(self, item: Item, shape: tuple[int, ...]) -> dict[str, Any]:
+        import torch
+
+        from inverse.priors.open import computed
+
+        terms = self.plan.terms
+        self.prior = computed(self.prior, dtype=getattr(torch, terms.dtype), device=terms.device)  # copied once a run
         return sampling_arguments(self.recipe, self.prior, self.plan.terms, item, shape)
 
     def _sample(self, item: Item, unit: Unit, stage: _Stage) -> Any:

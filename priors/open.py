@@ -45,7 +45,7 @@ class NetworkPrior:
     def compute(self, *, dtype: torch.dtype, device: torch.device | str) -> NetworkPrior:
         """The same prior with its network in another precision or on another device."""
         first = next(self.denoiser.parameters())
-        if (dtype, torch.device(device)) == (first.dtype, first.device):
+        if (dtype, torch.empty(0, device=device).device) == (first.dtype, first.device):  # "cuda" is the current one
             return self
         network = _blank(self.denoiser.network.config)
         network.load_state_dict(self.denoiser.network.state_dict())

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from inverse import executor_processes
@@ -319,3 +320,28 @@ def waited_for(path: Path) -> bool:
     """Whether somebody waits for the lock of a file."""
     inode = f":{path.stat().st_ino} "
     return any("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+def test_the_network_is_copied_once_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another precision needs a copy of its weights: one, not one an item."""
+    from inverse.priors import open as opening
+
+    made, denoiser = [], opening._denoiser
+
+    def counted(*arguments: Any, **known: Any) -> Any:
+        made.append(known["dtype"])
+        return denoiser(*arguments, **known)
+
+    monkeypatch.setattr(opening, "_denoiser", counted)
+    for seed, name in enumerate(NAMES):
+        picture(tmp_path / "photos" / name, seed, side=32)
+    network = {"prior": {"name": "photo"}, "method": {"kind": "diffpir", "steps": 2}, "run": {"samples": 1}}
+    done = restore(
+        {**RECIPE, **network},
+        tmp_path / "photos",
+        out=tmp_path / "out",
+        options=Options(progress="off", dtype="bfloat16"),
+    )
+    assert done.exit_code == 0
+    assert len(done.rows) == 3
+    assert made.count(torch.bfloat16) == 1
