@@ -22,7 +22,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in SAID)
 
 
-def halved(work: Callable[[int], T], size: int, say: Callable[[int], object], *, least: int, failed: str) -> T:
+def halved(
+    work: Callable[[int], T],
+    size: int,
+    say: Callable[[int], object],
+    *,
+    least: int,
+    failed: str,
+    hint: str = "crop the image, or use a machine with more memory",
+) -> T:
     """Do work of a size, of half of it while memory does not suffice.
 
     Args:
@@ -31,6 +39,7 @@ def halved(work: Callable[[int], T], size: int, say: Callable[[int], object], *,
         say: Takes each smaller one.
         least: The smallest.
         failed: What to say where even that does not fit.
+        hint: What to do then.
 
     Raises:
         MemoryLimitError: ``least`` does not fit.
@@ -42,6 +51,6 @@ def halved(work: Callable[[int], T], size: int, say: Callable[[int], object], *,
             if not is_out_of_memory(error):
                 raise
             if size <= least:
-                raise MemoryLimitError(failed, "crop the image, or use a machine with more memory") from error
+                raise MemoryLimitError(failed, hint) from error
         size = max(least, size // 2)
         say(size)

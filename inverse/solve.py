@@ -111,7 +111,7 @@ class Solver:
         assert item is not None
         what = "the merge" if unit.merge else f"samples {unit.start} to {unit.stop - 1}"
         what = what if unit.part is None else "its tiles"
-        hint = "too little memory is the usual cause: try fewer workers, or a smaller --batch"
+        hint = "too little memory is the usual cause: try fewer workers, a smaller --batch, or --tile 256"
         self.failed(item, unit, "merge" if unit.merge else "sample", WorkerError(f"{what}: {how}", hint))
 
     def serve(self, plan: Plan, path: Path, truth: str | None, progress: Progress) -> None:
@@ -188,7 +188,7 @@ class Solver:
 
         post = halved(
             draw, size, lambda batch: self.progress.say(f"{item.item}: out of memory, batch {batch}"),
-            least=1, failed="out of memory with one sample at a time",
+            least=1, failed="out of memory with one sample at a time", hint="solve it by tiles (--tile 256), or crop it",
         )  # fmt: skip
         self._say_method(item, post.method)
         return post
