@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -25,7 +25,10 @@ from inverse.methods import MethodSpec, Parameter, method_spec
 if TYPE_CHECKING:
     from inverse.observation import Observation
 
-__all__ = ["AUTO", "BUDGETS", "Row", "best", "budget", "choose", "kind_of", "rows"]
+__all__ = ["AUTO", "BUDGETS", "Admits", "Row", "best", "budget", "choose", "kind_of", "rows"]
+
+Admits = Callable[[str, Mapping[str, Any]], bool]
+"""Whether a method with all of its parameters may be chosen."""
 
 BUDGETS = {"draft": 20, "normal": 100, "best": 1000}
 """F + 3 V a sample that a quality may cost."""
@@ -77,7 +80,9 @@ def budget(params: Mapping[str, Any]) -> int:
     return int(given) if given else BUDGETS[str(params.get("quality") or AUTO.defaults["quality"])]
 
 
-def best(kind: str, noise: float, has: frozenset[str], limit: int) -> tuple[str, dict[str, Any]]:
+def best(
+    kind: str, noise: float, has: frozenset[str], limit: int, *, admits: Admits | None = None
+) -> tuple[str, dict[str, Any]]:
     """Method and parameters for a kind of operator.
 
     Args:
@@ -85,11 +90,19 @@ def best(kind: str, noise: float, has: frozenset[str], limit: int) -> tuple[str,
         noise: Noise level over the standard deviation of the prior's images.
         has: Capabilities of the operator.
         limit: F + 3 V a sample.
+        admits: What else a choice must meet.
 
     Returns:
         Registry name and parameters, ``steps`` included.
+
+    Raises:
+        RecipeError: there is none, or the budget pays for none.
     """
     fitting = [row for row in rows() if row.kind == kind and method_spec(row.method).needs_for(row.params) <= has]
+    if admits is not None:
+        fitting = [row for row in fitting if admits(row.method, {**method_spec(row.method).defaults, **row.params})]
+    if not fitting:
+        raise RecipeError("no method of the table of 'auto' is possible here", "name one: inverse list methods")
     measured = {row.noise for row in fitting}
     nearest = min(measured, key=lambda level: abs(math.log(max(noise, 1e-6) / level)))
     fitting = [row for row in fitting if row.noise == nearest]
@@ -124,7 +137,12 @@ def kind_of(observation: Observation) -> str:
 
 
 def choose(
-    observation: Observation, has: frozenset[str], data_var: float, params: Mapping[str, Any]
+    observation: Observation,
+    has: frozenset[str],
+    data_var: float,
+    params: Mapping[str, Any],
+    *,
+    admits: Admits | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """Method and parameters for a batch of measurements.
 
@@ -132,7 +150,7 @@ def choose(
         RecipeError: their noise levels ask for different ones, or the budget pays for none.
     """
     found = [
-        best(kind_of(observation), level / data_var**0.5, has, budget(params))
+        best(kind_of(observation), level / data_var**0.5, has, budget(params), admits=admits)
         for level in sorted(set(observation.sigma.tolist()))
     ]
     if any(other != found[0] for other in found[1:]):

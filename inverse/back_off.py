@@ -37,7 +37,7 @@ def halved(
         work: Takes the size.
         size: To begin with.
         say: Takes each smaller one.
-        least: The smallest.
+        least: The smallest; smaller ones are multiples of it.
         failed: What to say where even that does not fit.
         hint: What to do then.
 
@@ -52,5 +52,5 @@ def halved(
                 raise
             if size <= least:
                 raise MemoryLimitError(failed, hint) from error
-        size = max(least, size // 2)
+        size = max(least, size // 2 // least * least)
         say(size)

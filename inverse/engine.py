@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inverse.auto import AUTO, choose, evaluations_in
+from inverse.auto import AUTO, Admits, choose, evaluations_in
 from inverse.context import Context
 from inverse.denoise import Denoise
 from inverse.errors import InputError, PriorError, RecipeError, UsageError
@@ -232,8 +232,9 @@ def prepare(
     device: torch.device | str,
     dtype: torch.dtype | str,
     params: Mapping[str, Any],
+    admits: Admits | None = None,
 ) -> Problem:
-    """Check everything that can be checked before the first network evaluation; arguments as :func:`inverse.sample`."""
+    """Check everything that can be checked before the first network evaluation; arguments as :func:`inverse.sample`, and what ``auto`` may choose."""
     spec = method_spec(method)
     values = spec.validate({**params, **({} if steps is None else {"steps": steps})})
     if device != "auto":
@@ -252,7 +253,7 @@ def prepare(
         if values["time_budget"] is not None:
             once = _seconds(opened, like[:1] + mean, card.sigma_max)
             values["max_evaluations"] = evaluations_in(float(str(values["time_budget"])), once)
-        chosen, values = choose(observation, _capabilities(observation), card.data_var, values)
+        chosen, values = choose(observation, _capabilities(observation), card.data_var, values, admits=admits)
         spec = method_spec(chosen)
     if not observation.linear:
         away = Rng(0, ("",), (0,)).normal(like[:1], step=0, stream="point")

@@ -94,9 +94,12 @@ class FileScene:
         cut = self.mask[window.top : window.bottom, window.left : window.right]
         return torch.from_numpy(np.ascontiguousarray(cut))[None, None].to(like)
 
-    def observe(self, window: Window) -> tuple[Tensor, Any]:
-        """What a window of the unknown explains."""
+    def observe(self, window: Window, *, alone: bool = False) -> tuple[Tensor, Any]:
+        """What a window of the unknown explains; ``alone``: as if the scene ended there."""
         y, valid = self.measured(self.lies.measured(window))
+        seen = None if alone else self.lies.seen(window, y)
+        if seen is not None:
+            y, valid = y * seen, seen if valid is None else valid * seen
         physics = _physics(self.recipe, tuple(y.shape[1:]), self.sigma, masked=self.mask is not None)
         shape = (self.lies.shape[0], *window.size)
         return y, (physics if valid is None else _seen(physics, valid, shape)).to(y.device)

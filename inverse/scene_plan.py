@@ -6,6 +6,7 @@ An item is solved in memory where it fits. Memory of an evaluation is taken as p
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,14 +84,14 @@ class Wanted:
         if self.tile == "off":
             return None
         try:
-            shape = self._shape(path)
+            shape, factor = self._shape(path)
         except InverseError:
             return None
         side, independent = self.tile, self.tile == "independent"
         if not isinstance(side, int):
             if not independent and self._fits(shape):
                 return None
-            side = self._largest()
+            side = self._largest(math.lcm(LEAST, factor))
         if not independent and self.tile == "auto" and self._refused(shape):
             return None
         return None if max(shape[-2:]) <= max(side, SMALLEST) else Tiles(side, shape, independent)
@@ -100,14 +101,16 @@ class Wanted:
         side = self.tile if isinstance(self.tile, int) else CAP if self.tile == "independent" else 0
         return side if side and len(shape) == 3 and max(shape[-2:]) > max(side, SMALLEST) else 0
 
-    def _shape(self, path: Path) -> tuple[int, ...]:
+    def _shape(self, path: Path) -> tuple[tuple[int, ...], int]:
+        """(C, H, W) of the result, and how many of its pixels are one of the file's, along each axis."""
         from inverse.io.windows import open_windows
         from inverse.operators.build import result_shape
 
         with ExitStack() as stack:
             scene = open_windows(path, path.name, stack)
             measured = (scene.channels, *scene.size)
-        return result_shape(self.recipe.located()["operator"], measured)
+        shape = result_shape(self.recipe.located()["operator"], measured)
+        return shape, max(1, shape[-1] // measured[-1])
 
     @property
     def _each(self) -> int:
@@ -124,12 +127,12 @@ class Wanted:
         values = 4 * channels * (STATE + self.recipe.run.samples)
         return height * width * (self._each * self.samples + values) <= free_bytes(self.device)
 
-    def _largest(self) -> int:
-        """The largest multiple of 64 whose window fits into half of what is free, up to a cap."""
+    def _largest(self, unit: int) -> int:
+        """The largest multiple of a unit whose window fits into half of what is free, up to a cap."""
         most = min(BUDGET, free_bytes(self.device) // 2)
         radius = 2 * 96 if self._each > max(BYTES.values()) else 96
         side = int((most / self._each) ** 0.5) - 2 * radius
-        return max(LEAST, min(CAP, side // LEAST * LEAST))
+        return max(unit, min(CAP, side) // unit * unit)
 
     def _refused(self, shape: tuple[int, ...]) -> bool:
         """Whether there are no coupled tiles, so that it is tried in memory."""

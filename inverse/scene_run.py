@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -119,7 +120,7 @@ class SceneJob:
                 discard(folder)
             return self._blocks(scene, folder, size) if self.item.independent else self._coupled(scene, folder, size)
 
-        least = LEAST if alone else side
+        least = math.lcm(LEAST, scene.lies.factor) if alone else side
         return halved(
             sample, side, lambda smaller: self.say(f"{name}: out of memory, tiles of {smaller}; coupled tiles agree to 1e-4 whatever their size"),
             least=least, failed=f"out of memory with tiles of {least} pixels",

@@ -175,9 +175,9 @@ class Coupled:
 
     def _around(self, own: Window) -> Window:
         """A window that knows all of a part of the unknown."""
-        lies, margin = self.scene.lies, max(self.scene.lies.margin)
-        halo = 0 if lies.diagonal else self.post.layout.solve + margin + SMOOTHED
-        return self.post.state.tiling.window(own, max(halo, margin))
+        lies = self.scene.lies
+        halo = lies.spill if lies.diagonal else self.post.layout.solve + lies.spill + SMOOTHED
+        return self.post.state.tiling.window(own, halo)
 
     def told(self) -> dict[str, float]:
         """What the residuals say."""

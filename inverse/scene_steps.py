@@ -39,8 +39,8 @@ class Source(Protocol):
         """How its grids lie."""
         ...
 
-    def observe(self, window: Window) -> tuple[Tensor, Any]:
-        """The measurement (1, C, h, w) that a window of the unknown explains, and its physics with its noise."""
+    def observe(self, window: Window, *, alone: bool = False) -> tuple[Tensor, Any]:
+        """The measurement (1, C, h, w) that a window of the unknown explains, and its physics with its noise; ``alone``: as if the scene ended there."""
         ...
 
 
@@ -226,7 +226,7 @@ class SceneSteps:
     def _end(self, sample: int, count: int, number: int, tile: Window) -> None:
         """Misfit of a sample, and the sample, or its part in mean and spread (Welford 1962), each in another file than before."""
         lies = self.source.lies
-        window = self.tiling.window(tile, max(lies.margin))
+        window = self.tiling.window(tile, lies.spill)
         x = self._read(f"x{count % 2}", window)
         self.state.numbers("chi2", self.samples * len(self.tiling), 2).put(
             sample * len(self.tiling) + number, self._misfit(x, window, tile)

@@ -1,6 +1,6 @@
 """Measurements of known pictures: the recipe's operator and noise applied to files, the truth kept beside.
 
-    DIR/measured/   what a camera would have given; float32 TIFF by default, which neither rounds nor clips
+    DIR/measured/   what a camera would have given, in the truth's units; float32 TIFF by default, which neither rounds nor clips
     DIR/truth/      the part of the truth that the measurement shows, so that `restore --truth` and `evaluate` follow
     DIR/masks/      white where a pixel was observed, for masks
     DIR/simulate.json   recipe, noise level, seed, and what each measurement was made with
@@ -29,7 +29,7 @@ from inverse.summary import exit_code
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from inverse.io import Picture
+    from inverse.io import Picture, Span
 
 __all__ = ["FORMATS", "Simulated", "given", "simulate_files"]
 
@@ -154,7 +154,7 @@ def _one(
         if clipped > 0:
             notes.append(f"{source.item}: {100 * clipped:.1f} % of the values were clipped; --format tiff keeps them")
     else:
-        result = _float_picture(encode(measured) if recipe.data.transfer == "linear" else measured)
+        result = _float_picture(encode(measured) if recipe.data.transfer == "linear" else measured, opened.span)
     write(folder / "measured" / name, result, provenance=provenance, overwrite=overwrite)
     if tuple(shown.shape) == (1, picture.channels, *picture.size):
         from inverse.io import atomic_bytes
@@ -226,11 +226,14 @@ def _frame(x: Tensor, physics: Any) -> Tensor:
     return x[..., top : top + height, left : left + width]
 
 
-def _float_picture(image: Any) -> Picture:
+def _float_picture(image: Any, span: Span | None) -> Picture:
+    """Values that are not rounded, in the truth's own units where the recipe says which of these are black and white."""
     import numpy as np
 
-    from inverse.io import Picture
+    from inverse.io import Picture, widths
 
+    if span is not None:
+        image = (np.asarray(span[0]).reshape(-1, 1, 1) + widths(span) * image).astype(np.float32)
     pixels = np.moveaxis(image, 0, -1)
     return Picture(array=np.ascontiguousarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), format="tiff")
 

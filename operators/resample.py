@@ -19,6 +19,7 @@ Beyond the frame the image is mirrored at the half-sample. A side n that is not 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,23 @@ def sparse_grid(blocks: Tensor, factor: int) -> Tensor:
     return grid.reshape(batch, channels, rows * factor, columns * factor)
 
 
-class Downsample(Linear):
+class Decimated(Linear, ABC):
+    """A filter laid on a mirrored image at every f-th pixel.
+
+    Attributes:
+        factor: f.
+        margins: Pixels of mirror image on the left, right, top and bottom.
+    """
+
+    factor: int
+    margins: tuple[int, int, int, int]
+
+    @abstractmethod
+    def on(self, shape: tuple[int, ...]) -> Decimated:
+        """The same operator on images (C, H, W) of another size."""
+
+
+class Downsample(Decimated):
     """Separable filter and decimation, mirrored at the frame.
 
     Args:
@@ -122,7 +139,13 @@ class Downsample(Linear):
                 "use a larger image, a smaller factor, or filter: area",
             )
         self.factor, self.margins = factor, (before, right, before, below)
+        self._exact = line
         self.register_buffer("line", torch.from_numpy(line).to(dtype))
+
+    def on(self, shape: tuple[int, ...]) -> Downsample:
+        """The same operator on images (C, H, W) of another size."""
+        known: dict[str, Any] = {"noise_model": self.noise_model, "dtype": self.line.dtype}
+        return Downsample(self._exact, self.factor, shape=shape, **known)
 
     def A(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Filter and decimate (B, C, H, W)."""
@@ -139,7 +162,7 @@ class Downsample(Linear):
         return fold(planes.reshape(*y.shape[:2], *planes.shape[-2:]), self.margins)
 
 
-class KernelDownsample(Linear):
+class KernelDownsample(Decimated):
     """Convolution with a kernel and decimation, mirrored at the frame.
 
     Args:
@@ -173,7 +196,13 @@ class KernelDownsample(Linear):
                 f"a kernel of {columns} x {rows} pixels on an image of {width} x {height}", "use a smaller kernel"
             )
         self.factor, self.margins = factor, (left, right, top, below)
+        self._exact = kernel
         self.register_buffer("kernel", torch.from_numpy(np.ascontiguousarray(kernel[::-1, ::-1]))[None, None].to(dtype))
+
+    def on(self, shape: tuple[int, ...]) -> KernelDownsample:
+        """The same operator on images (C, H, W) of another size."""
+        known: dict[str, Any] = {"noise_model": self.noise_model, "dtype": self.kernel.dtype}
+        return KernelDownsample(self._exact, self.factor, shape=shape, **known)
 
     def A(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Filter and decimate (B, C, H, W)."""

@@ -36,10 +36,10 @@ from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d
 
 from inverse.errors import InputError, RecipeError
-from inverse.operators.base import Linear
 from inverse.operators.catalog_remote import SensorParams
 from inverse.operators.dct import dct2, idct2
 from inverse.operators.padding import fold, mirror
+from inverse.operators.resample import Decimated
 
 __all__ = ["MTF", "SensorResponse", "locate", "mtf_line", "nyquist_gains", "sensor"]
 
@@ -113,7 +113,7 @@ def _gaussian(width: float, count: int) -> NDArray[np.float64]:
     return np.asarray(line / line.sum())
 
 
-class SensorResponse(Linear):
+class SensorResponse(Decimated):
     """Gaussian MTF of each channel and decimation, mirrored at the frame.
 
     Args:
@@ -138,6 +138,7 @@ class SensorResponse(Linear):
         self, gains: Sequence[float], factor: int, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
     ) -> None:
         super().__init__(shape=shape, noise_model=noise_model)
+        self._gains = tuple(gains)
         count = max(len(mtf_line(gain, factor)) for gain in gains)
         lines = np.stack([mtf_line(gain, factor, count) for gain in gains])
         before, (height, width) = (count - factor) // 2, shape[-2:]
@@ -153,6 +154,11 @@ class SensorResponse(Linear):
         self.register_buffer("lines", torch.from_numpy(lines).to(dtype))
         rows, columns = (np.stack([_symbol(line, factor, n) for line in lines]) for n in self.small)
         self.register_buffer("gram", torch.from_numpy(rows[:, :, None] * columns[:, None, :]).to(dtype))
+
+    def on(self, shape: tuple[int, ...]) -> SensorResponse:
+        """The same operator on images (C, H, W) of another size."""
+        known: dict[str, Any] = {"noise_model": self.noise_model, "dtype": self.lines.dtype}
+        return SensorResponse(self._gains, self.factor, shape=shape, **known)
 
     def _weights(self, like: Tensor) -> tuple[Tensor, Tensor]:
         lines = self.lines.to(like.dtype)

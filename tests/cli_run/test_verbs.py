@@ -118,6 +118,22 @@ def test_simulate_in_the_same_format(place: Path) -> None:
     assert json.loads((place / "sim/simulate.json").read_text())["noise_sigma"] == 0.02
 
 
+@pytest.mark.parametrize("scale", ["auto", "bands", "[1000,9000]"])
+def test_simulate_measures_in_the_truth_s_units(place: Path, scale: str) -> None:
+    """A scene of digital numbers, stretched: a truth and a measurement in other units could not be compared."""
+    rows, columns = np.mgrid[:48, :40]
+    scene = np.stack([5000 + 600 * band + 2000 * np.sin(rows / 9) * np.cos(columns / 7) for band in range(3)], -1)
+    tifffile.imwrite(place / "scene.tif", scene.astype(np.uint16), photometric="rgb")
+    settings = ("-s", f"data.scale={scale}", "-s", "operator={kind: denoise}", "-s", "noise.sigma=0.01")
+    assert call("simulate", "r.yaml", "scene.tif", "-o", "sim", *settings).exit_code == 0
+    measured = tifffile.imread(place / "sim/measured/scene.tif")
+    assert measured.dtype == np.float32
+    assert 10 < np.abs(measured - scene).mean() < 200
+    done = call("restore", "r.yaml", "sim/measured", "-o", "run", "--truth", "sim/truth", *settings, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["items"][0]["psnr"] > 30
+
+
 def test_simulate_crops_the_truth_to_what_is_measured(place: Path) -> None:
     shrink = ("-s", "operator.kind=downsample", "-s", "operator.factor=4")
     made = call("simulate", "r.yaml", "t/sub/b.png", "-o", "sim", *shrink)

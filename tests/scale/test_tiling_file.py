@@ -32,10 +32,16 @@ RECIPE = {
 }
 AREA = {**RECIPE, "operator": {"kind": "downsample", "factor": 2}, "data": {"scale": "auto"}}
 BLUR = {**RECIPE, "operator": {"kind": "gaussian-blur", "sigma": 0.8, "boundary": "free"}, "data": {"scale": "auto"}}
+SENSOR = {
+    **RECIPE,
+    "operator": {"kind": "sensor", "factor": 2},
+    "data": {"scale": "auto"},
+    "noise": {"kind": "gaussian", "sigma": 0.05},
+}
 DRAFT = {**RECIPE, "method": {"kind": "auto", "quality": "draft"}, "data": {"scale": [0, 20000]}}
 ARRAYS = "samples,mean,std,quantiles,data_share,invented,misfit,measurement,observed,residual,convergence"
-CROPPED = {"area": (70, 90), "blur": (100, 140)}
-RECIPES = {"gaps": RECIPE, "area": AREA, "blur": BLUR, "draft": DRAFT}
+CROPPED = {"area": (70, 90), "blur": (100, 140), "sensor": (70, 90)}
+RECIPES = {"gaps": RECIPE, "area": AREA, "blur": BLUR, "draft": DRAFT, "sensor": SENSOR}
 
 
 @pytest.fixture
@@ -107,7 +113,7 @@ def test_by_windows_as_at_once(name, scene, tmp_path):
         assert second[key] == pytest.approx(first[key], rel=tolerance, abs=1e-6), key
     (whole, said), (tiled, told) = arrays(tmp_path / "a"), arrays(tmp_path / "b")
     assert set(whole) - set(tiled) == {"convergence"}
-    estimated = {"data_share"} if name in ("area", "blur") else set()  # by probes of its own in each window
+    estimated = {"data_share"} if name in CROPPED else set()  # by probes of its own in each window
     for key in set(tiled) - estimated:
         assert whole[key].shape == tiled[key].shape
         # invented of a deconvolution ends a solve at 1e-4 of its right-hand side
@@ -255,10 +261,31 @@ def test_out_of_memory_halves_the_tile(scene, tmp_path, monkeypatch, caplog):
     assert made.exit_code == MemoryLimitError.exit_code == 6
 
 
+def test_smaller_tiles_are_multiples_of_the_smallest():
+    from inverse.back_off import halved
+
+    tried, said = [], []
+
+    def never(size):
+        tried.append(size)
+        raise MemoryError
+
+    with pytest.raises(MemoryLimitError, match="too large") as caught:
+        halved(never, 448, said.append, least=192, failed="too large", hint="cut it")
+    assert caught.value.hint == "cut it"
+    assert tried == [448, 192]
+    tried.clear()
+    with pytest.raises(MemoryLimitError):
+        halved(never, 320, said.append, least=64, failed="too large")
+    assert tried == [320, 128, 64]
+
+
 def test_tiles_are_chosen_by_free_memory(scene, tmp_path, monkeypatch):
     assert "tiles" not in run(RECIPE, scene, tmp_path / "a")
     monkeypatch.setattr("inverse.scene_plan.free_bytes", lambda device: 10_000_000)
     assert run(RECIPE, scene, tmp_path / "b")["tiles"] == "coupled, 64"
+    thirds = {**AREA, "operator": {"kind": "downsample", "factor": 3}}  # tiles that whole pixels of the file make
+    assert run(thirds, scene, tmp_path / "d")["tiles"] == "coupled, 192"
     # no coupled tiles: as before, in memory
     assert "tiles" not in run({**RECIPE, "operator": {"kind": "destripe"}}, scene, tmp_path / "c")
 
@@ -297,7 +324,7 @@ def test_independent_tiles_are_close_and_called_approximate(scene, tmp_path, mon
 
 def test_independent_tiles_take_what_has_no_coupled_ones(scene, tmp_path, monkeypatch):
     monkeypatch.setattr("inverse.scene_plan.CAP", 64)
-    recipe = {**RECIPE, "operator": {"kind": "sensor", "factor": 2, "sensor": "generic"}, "data": {"scale": "auto"}}
+    recipe = {**SENSOR, "method": {"kind": "mmps", "steps": 2}}
     scene = cropped(scene, 70, 90)
     assert run(recipe, scene, tmp_path / "a", tile="independent", keep="mean")["height"] == 140
     with rasterio.open(tmp_path / "a" / "restored" / "scene.tif") as file, rasterio.open(scene) as given:

@@ -56,6 +56,10 @@ CASES = [
     ("downsample", {"factor": 4}, "pigdm", RESIDUAL, (136, 192)),
     ("gaussian-blur", {"sigma": 0.8, "boundary": "free"}, "diffpir", {}, (150, 203)),
     ("gaussian-blur", {"sigma": 0.8, "boundary": "free"}, "ddnm", {}, (192, 192)),
+    ("sensor", {"factor": 2}, "diffpir", {}, (150, 204)),
+    ("sensor", {"factor": 1}, "diffpir", {}, (150, 203)),
+    ("downsample", {"factor": 2, "filter": "bicubic"}, "diffpir", {}, (192, 192)),
+    ("downsample", {"factor": 4, "filter": "gaussian"}, "ddnm", {}, (192, 136)),
 ]
 
 
@@ -80,6 +84,19 @@ def test_tiles_are_the_whole_cut_up(kind, operator, method, params, shape, tmp_p
     assert np.abs(tiled.std() - whole.std[0].numpy()).max() < 1e-4
     np.testing.assert_allclose(tiled.misfit, whole.misfit[:, 0], rtol=1e-3)
     assert tiled.method == whole.method
+
+
+def test_auto_takes_what_has_coupled_tiles(tmp_path):
+    y, physics = problem("sensor", {"factor": 2}, (150, 204), sigma=0.02)
+    given = {"samples": 1, "seed": 3}
+    alone = inverse.sample(y, physics, PRIOR, method="auto", quality="draft", **given)
+    tiled = sample_scene(y, physics, PRIOR, folder=tmp_path, tile=64, method="auto", quality="draft", **given)
+    assert alone.method["kind"] == "dds"  # which stops its solve early
+    name = tiled.method["kind"]
+    assert name in ("ddnm", "diffpir")
+    params = {key: value for key, value in tiled.method.items() if key != "kind" and value is not None}
+    whole = inverse.sample(y, physics, PRIOR, method=name, **given, **params)
+    assert np.abs(tiled.mean() - whole.mean[0].numpy()).max() < 1e-4
 
 
 def test_a_halo_that_is_too_small_leaves_a_seam(tmp_path):
