@@ -54,8 +54,7 @@ def mirrored(path: Path, side: int) -> Path:
 def restored(scene: Path, out: Path, tile: str, samples: int, *more: str) -> tuple[float, int]:
     """Restore it; CPU seconds and peak resident bytes."""
     settings = [
-        "--quality",
-        "draft",
+        *([] if "--max-evaluations" in more else ["--quality", "draft"]),
         "--samples",
         str(samples),
         "--threads",
@@ -143,11 +142,10 @@ def distance(first: Path, second: Path) -> tuple[float, float]:
 
 
 def measured(
-    side: int, folder: Path, tile: int, samples: int, workers: int, *, independent: bool, untiled: bool
+    side: int, folder: Path, tile: int, samples: int, shared: tuple[str, ...], *, independent: bool, untiled: bool
 ) -> None:
     """Print what is known of one size."""
     scene, out = mirrored(folder / "scene.tif", side), folder / "coupled"
-    shared = ("--executor", "processes", "--workers", str(workers)) if workers > 1 else ()
     seconds, peak = restored(scene, out, str(tile), samples, *shared)
     pixels = samples * side**2
     print(
@@ -184,11 +182,19 @@ def main() -> None:
     parser.add_argument(
         "--workers", type=int, default=1, help="that share the tiles of a step; memory is that of the largest"
     )
+    parser.add_argument(
+        "--evaluations",
+        type=int,
+        default=20,
+        help="of a sample; fewer show memory, time and seams sooner, not a restoration",
+    )
     parser.add_argument("--independent", action="store_true")
     parser.add_argument("--untiled", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--out", type=Path, help="keep the runs there")
     given = parser.parse_args()
+    shared = ("--executor", "processes", "--workers", str(given.workers)) if given.workers > 1 else ()
+    shared += ("--max-evaluations", str(given.evaluations)) if given.evaluations != 20 else ()
     for side in given.sides:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) if given.out is None else given.out / str(side)
@@ -203,7 +209,7 @@ def main() -> None:
                     folder,
                     given.tile,
                     given.samples,
-                    given.workers,
+                    shared,
                     independent=given.independent,
                     untiled=given.untiled,
                 )

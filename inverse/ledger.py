@@ -6,6 +6,8 @@ prior and input, and if every file it names is on disk with the same content: a 
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ from inverse.errors import InputError, InverseError
 from inverse.plan import Terms
 from inverse.store import file_hash, read_json, write_json
 
-__all__ = ["Failure", "Ledger"]
+__all__ = ["Failure", "Ledger", "renamed"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class Failure:
             return cls(item, stage, type(error).__name__, _line(error.message), _line(error.hint), error.exit_code)
         hint = "this looks like a defect of inverse: please report it with this line"
         return cls(item, stage, type(error).__name__, _line(str(error)) or "no message", hint, 1)
+
+
+def renamed(text: str, path: str, shown: str) -> str:
+    """A message that calls a path otherwise; a relative path of one word, such as ``out``, only where it is a folder of another path."""
+    end = r"(?![\w-]|\.\w)" if os.sep in path else f"(?={re.escape(os.sep)})"
+    return re.sub(rf"(?<![\w./-]){re.escape(path)}{end}", lambda _: shown, text)
 
 
 def _line(text: str) -> str:

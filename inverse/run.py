@@ -92,6 +92,10 @@ def restore(
             paths = {source.item: source.path for source in sources}
             given = {item.item for item in plan.items if item.source in paths}
             schedule = Schedule(plan, ledger, (unit for unit in units(plan, shard) if unit.item in given))
+            if (state / "scene").is_dir():
+                from inverse.scene_run import sweep
+
+                sweep(folder, schedule.done)
             progress = Progress(schedule.samples, options.progress)
             if schedule.done:
                 progress.say(f"{len(schedule.done)} of {len(given)} items are done already")
@@ -251,8 +255,7 @@ def _items(
     except InputError:
         return (Item(source.item, "", (), samples),)
     known = old.frames(source.item) if old is not None else ()
-    agreed = all(wanted.agrees(item.tile, independent=item.independent) for item in known)
-    if known and agreed and all(item.sha256 == digest for item in known):
+    if known and all(item.sha256 == digest and wanted.agrees(item) for item in known):
         return known
     if (cut := wanted.tiles(source.path)) is not None:
         return (Item(source.item, digest, cut.shape, samples, tile=cut.side, independent=cut.independent),)

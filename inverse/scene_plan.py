@@ -16,6 +16,7 @@ from inverse.errors import InputError, InverseError, RecipeError
 
 if TYPE_CHECKING:
     from inverse.options import Options
+    from inverse.plan import Item
     from inverse.recipe import Recipe
 
 __all__ = ["LEAST", "Tiles", "Wanted", "free_bytes"]
@@ -71,13 +72,15 @@ class Wanted:
         block = options.block(recipe)
         return cls(tile, recipe, 1 if block is None else min(block, recipe.run.samples), dtype, device)
 
-    def agrees(self, side: int, *, independent: bool) -> bool:
-        """Whether an item that was planned so need not be planned anew."""
+    def agrees(self, item: Item) -> bool:
+        """Whether an item need not be planned anew."""
         if self.tile == "auto":
             return True
-        if self.tile == "off" or side == 0:
-            return side == 0
-        return independent if self.tile == "independent" else side == self.tile and not independent
+        if self.tile == "off":
+            return item.tile == 0
+        if item.tile == 0:  # in memory, as what is small is whatever is asked for
+            return max(item.shape[-2:], default=0) <= max(SMALLEST, self.tile if isinstance(self.tile, int) else 0)
+        return item.independent if self.tile == "independent" else item.tile == self.tile and not item.independent
 
     def tiles(self, path: Path) -> Tiles | None:
         """How a file is cut; None: not at all, or it is not read by windows."""

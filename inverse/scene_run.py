@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ from inverse.store import read_json, write_bytes, write_json
 if TYPE_CHECKING:
     from inverse.calibration_file import CalibrationFile
 
-__all__ = ["SceneJob", "discard", "state_folder"]
+__all__ = ["SceneJob", "discard", "state_folder", "sweep"]
 
 
 def state_folder(out: Path, item: str) -> Path:
@@ -41,11 +41,20 @@ def state_folder(out: Path, item: str) -> Path:
 
 def discard(folder: Path) -> None:
     """Remove a state at once: a part of one would be taken for less than was done."""
-    if folder.exists():
-        doomed = folder.with_name(f".{folder.name}")
-        shutil.rmtree(doomed, ignore_errors=True)
+    doomed = folder.with_name(f".{folder.name}")
+    shutil.rmtree(doomed, ignore_errors=True)
+    with suppress(FileNotFoundError):
         folder.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def sweep(out: Path, done: Iterable[str]) -> None:
+    """Remove the states of items that are done, of which a killed run leaves some."""
+    names = {item_name(item) for item in done}
+    folder = out / ".inverse" / "scene"
+    for path in list(folder.iterdir()) if names and folder.is_dir() else ():
+        if path.name.lstrip(".") in names:
+            discard(path.with_name(path.name.lstrip(".")))
 
 
 @dataclass
@@ -107,7 +116,9 @@ class SceneJob:
         with claim(self.out / ".inverse" / "claims" / f"{item_name(name)}-state"):
             begun = read_json(folder / "scene.json") or {}
             if begun and (
-                begun.get("input") != self.item.sha256 or begun.get("independent", False) != self.item.independent
+                begun.get("input") != self.item.sha256
+                or begun.get("independent", False) != self.item.independent
+                or int(begun.get("tile", 0)) > self.item.tile
             ):
                 discard(folder)
                 begun = {}

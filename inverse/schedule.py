@@ -33,6 +33,7 @@ class Schedule:
             if item is not None and ledger.valid(item_name(item.item), item.sha256)
         }
         todo = [unit for unit in units if unit.item not in self.done]
+        self._begin_anew(todo)
         self.samples = sum(unit.stop - unit.start for unit in todo)
         self._left = Counter(unit.item for unit in todo)
         self._waiting = deque(todo)
@@ -40,6 +41,15 @@ class Schedule:
             blocks = split(self.plan.item(item), plan.terms.samples)  # type: ignore[arg-type]
             if len(blocks) > 1 and any(ledger.marker(unit.name) for unit in blocks):
                 self._waiting.append(_merge(blocks))  # killed between the merge and the end of the blocks
+
+    def _begin_anew(self, todo: list[Unit]) -> None:
+        """Tiles are shared again where an earlier run failed, or ran out of memory: what it left would stop this one's workers."""
+        for unit in todo:
+            if unit.part is not None and (self.ledger.marker(unit.name) or {}).get("complete") is False:
+                self.ledger.forget(unit.name)
+        for name in {unit.item for unit in todo if unit.part is not None}:
+            for unit in split(self.plan.item(name), self.plan.terms.samples):  # type: ignore[arg-type]
+                self.ledger.clear(unit.name)
 
     def take(self) -> Unit | None:
         """The next unit; None where there is none now. One that ends can make another."""

@@ -19,7 +19,7 @@ from inverse.case import MINIMUM_SIDE, Case, fit_prior, method_kind, open_case, 
 from inverse.errors import InputError, InverseError, MemoryLimitError, WorkerError
 from inverse.frames import Frame, frame
 from inverse.io.atomic import unsynced
-from inverse.ledger import Failure, Ledger
+from inverse.ledger import Failure, Ledger, renamed
 from inverse.lock import claim
 from inverse.merging import merged, write_part
 from inverse.methods import in_words
@@ -95,7 +95,7 @@ class Solver:
         """
         failure = Failure.of(item.item, stage, error)
         for path, shown in ((self.paths[item.source], item.source), (self.out, "OUT"), (Path.home(), "~")):
-            reason, hint = (text.replace(str(path), shown) for text in (failure.reason, failure.hint))
+            reason, hint = (renamed(text, str(path), shown) for text in (failure.reason, failure.hint))
             failure = replace(failure, reason=reason, hint=hint)
         if disk_is_full(error):
             raise error

@@ -202,6 +202,55 @@ def test_killed_it_goes_on_and_ends_with_the_same_bytes(scene, tmp_path, monkeyp
     assert not done
 
 
+def test_smaller_tiles_after_an_interruption(scene, tmp_path, monkeypatch):
+    from inverse.scene_state import State
+
+    todo = State.todo
+
+    def once(self, turn):
+        yield next(todo(self, turn))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(State, "todo", once)
+    with pytest.raises(KeyboardInterrupt):
+        run(RECIPE, scene, tmp_path / "a", tile=128)
+    monkeypatch.undo()
+    assert run(RECIPE, scene, tmp_path / "a", tile=64)["tiles"] == "coupled, 64"
+
+
+def test_tiles_after_memory_did_not_suffice(scene, tmp_path, monkeypatch):
+    def never(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("inverse.api.sample", never)
+    made = restore(RECIPE, scene, out=tmp_path / "a", options=Options(progress="off"))
+    assert made.exit_code == MemoryLimitError.exit_code
+    assert "--tile" in made.failures[0].hint
+    assert made.failures[0].reason.startswith("out of memory")
+    assert run(RECIPE, scene, tmp_path / "a", tile=64)["tiles"] == "coupled, 64"
+
+
+def test_a_state_that_a_kill_left_is_removed(scene, tmp_path, monkeypatch):
+    import inverse.scene_run
+
+    discard, left = inverse.scene_run.discard, []
+
+    def killed(folder):
+        left.append(folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("inverse.scene_run.discard", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(RECIPE, scene, tmp_path / "a", tile=64)
+    monkeypatch.setattr("inverse.scene_run.discard", discard)
+    (folder,) = left
+    folder.with_name(f".{folder.name}").mkdir()  # and what a kill in the middle of removing leaves
+    other = folder.with_name("other")
+    other.mkdir()
+    run(RECIPE, scene, tmp_path / "a")
+    assert list(folder.parent.iterdir()) == [other]
+
+
 @pytest.mark.parametrize(
     ("changes", "said", "code"),
     [

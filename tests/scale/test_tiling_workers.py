@@ -125,6 +125,24 @@ def test_what_fails_is_said_once(scene, tmp_path, monkeypatch, caplog):
     assert run(scene, tmp_path / "out").exit_code == 0
 
 
+def test_a_failure_of_an_earlier_run_stops_nobody(scene, alone, tmp_path, monkeypatch):
+    from inverse.scene_file import FileScene
+    from inverse.scene_steps import SceneSteps
+
+    def broken(self, window):
+        raise InputError("a strip of the file is damaged")
+
+    monkeypatch.setattr(FileScene, "picture", broken)
+    assert run(scene, tmp_path / "out", shard=(1, 2)).exit_code == 4
+    monkeypatch.undo()
+    step, steps = SceneSteps._step, []
+    monkeypatch.setattr(SceneSteps, "_step", lambda self, *given: steps.append(given) or step(self, *given))
+    assert run(scene, tmp_path / "out", shard=(2, 2)).exit_code == 0
+    assert len(steps) == 24 * 12 * 2
+    assert run(scene, tmp_path / "out", shard=(1, 2)).exit_code == 0
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in FILES} == alone
+
+
 def test_one_worker_out_of_memory_leaves_the_scene_to_the_others(scene, alone, tmp_path, monkeypatch, caplog):
     from inverse.scene_steps import SceneSteps
 
