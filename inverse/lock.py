@@ -1,7 +1,8 @@
 """One writer per run folder, by `flock`: it goes with its process, so a killed run leaves no stale lock.
 
 A run holds ``.inverse/lock`` alone. The shards of one run share it, all with the same number of shards, and each holds
-``.inverse/lock.I-of-N`` alone. The files stay; what they say (process, machine) is for the message only.
+``.inverse/lock.I-of-N`` alone; shards that start together take their share one after the other, by ``.inverse/start.lock``.
+The files stay; what they say (process, machine) is for the message only.
 """
 
 from __future__ import annotations
@@ -99,20 +100,29 @@ def run_lock(folder: Path, *, shard: tuple[int, int] | None = None) -> Iterator[
     """
     with ExitStack() as stack:
         stream = stack.enter_context(_open(folder / "lock"))
-        shards = shard[1] if shard else 0
-        alone = _try(stream, fcntl.LOCK_EX)
-        if alone:
-            _sign(stream, shards)
         if shard is None:
-            if not alone:
+            if not _try(stream, fcntl.LOCK_EX):
                 raise _busy(_read(stream), "the output folder")
+            _sign(stream, 0)
             yield
             return
-        owner = _read(stream)
-        if not _try(stream, fcntl.LOCK_SH) or owner.get("shards") != shards:
-            raise _busy(owner, "the output folder")
+        with hold(folder / "start.lock"):
+            _join(stream, shard[1])
         own = stack.enter_context(_open(folder / f"lock.{shard[0]}-of-{shard[1]}"))
         if not _try(own, fcntl.LOCK_EX):
             raise _busy(_read(own), f"shard {shard[0]}/{shard[1]} of the output folder")
-        _sign(own, shards)
+        _sign(own, shard[1])
         yield
+
+
+def _join(stream: IO[str], shards: int) -> None:
+    """Share the lock of the folder with the other shards; the first says how many there are.
+
+    Raises:
+        OutputError: If a run, or a shard of another division, holds it.
+    """
+    if _try(stream, fcntl.LOCK_EX):
+        _sign(stream, shards)
+    owner = _read(stream)
+    if not _try(stream, fcntl.LOCK_SH) or owner.get("shards") != shards:
+        raise _busy(owner, "the output folder")

@@ -10,6 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inverse.errors import OutputError, RecipeError
-from inverse.store import read_json, write_json
+from inverse.lock import hold
+from inverse.store import FREE, disk_is_full, read_json, write_json
 from inverse.tiling import Tiling, Window
 
 __all__ = ["Numbers", "Raster", "State"]
@@ -30,24 +32,37 @@ class _File:
     """A file of a fixed size, sparse until written."""
 
     def __init__(self, path: Path, size: int) -> None:
-        try:
+        self.path = path
+        with self._named("made"):
             self.fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             if os.fstat(self.fd).st_size != size:
                 os.ftruncate(self.fd, size)
+
+    @contextmanager
+    def _named(self, done: str) -> Iterator[None]:
+        """Errors of the system as those of this file."""
+        try:
+            yield
         except OSError as error:
-            raise OutputError(f"{path}: {error.strerror}") from error
+            hint = FREE if disk_is_full(error) else ""
+            raise OutputError(f"{self.path}: cannot be {done}: {error.strerror or error}", hint) from error
 
     def get(self, length: int, offset: int) -> bytes:
-        found = os.pread(self.fd, length, offset)
+        with self._named("read"):
+            found = os.pread(self.fd, length, offset)
         if len(found) != length:
-            raise OutputError("the state of the scene is shorter than it was made", "remove it and start again")
+            raise OutputError(
+                f"{self.path}: this part of the state of a scene is shorter than it was made",
+                f"remove {self.path.parent} and start again",
+            )
         return found
 
     def put(self, data: Any, offset: int) -> None:
         view = memoryview(data).cast("B")
-        while len(view):  # a write may take a part, on a full disk none
-            written = os.pwrite(self.fd, view, offset)
-            view, offset = view[written:], offset + written
+        with self._named("written"):
+            while len(view):  # a write may take a part, on a full disk none
+                written = os.pwrite(self.fd, view, offset)
+                view, offset = view[written:], offset + written
 
     def take(self, length: int, offset: int) -> bool:
         """Hold a part of it alone, if no other process does; a lock goes with its process."""
@@ -137,19 +152,23 @@ class State:
 
     def __init__(self, folder: Path, shape: tuple[int, int, int], tiling: Tiling, key: dict[str, Any]) -> None:
         self.folder, self.shape, self.tiling = folder, shape, tiling
-        folder.mkdir(parents=True, exist_ok=True)
-        found = read_json(folder / "scene.json")
-        if found is not None and found != key:
-            changed = next((name for name in key if found.get(name) != key[name]), "version")
-            raise RecipeError(
-                f"{folder.name} holds the state of another scene or setting ({changed} differs)",
-                "choose another folder, or empty it",
-            )
-        if found is None:
-            write_json(folder / "scene.json", key)
+        with hold(folder / "scene.lock"):
+            self._agree(key)
         self._rasters: dict[str, Raster] = {}
         self._numbers: dict[str, Numbers] = {}
         self._done = _File(folder / "tiles.u4", 4 * len(tiling))
+
+    def _agree(self, key: dict[str, Any]) -> None:
+        """Say what it is computed from, or find that it is the same."""
+        found = read_json(self.folder / "scene.json")
+        if found is not None and found != key:
+            changed = next((name for name in key if found.get(name) != key[name]), "version")
+            raise RecipeError(
+                f"{self.folder.name} holds the state of another scene or setting ({changed} differs)",
+                "choose another folder, or empty it",
+            )
+        if found is None:
+            write_json(self.folder / "scene.json", key)
 
     def raster(self, name: str) -> Raster:
         """The image of that name."""
