@@ -1,6 +1,6 @@
 """Units on a Dask cluster: one of this machine, or any that `distributed` can reach.
 
-    dask                    a cluster of this machine, one thread a worker process
+    dask                    a cluster of this machine, one thread a worker process, on ``cuda`` one a GPU
     dask-threads            the same inside this process, one unit at a time: for tests
     dask://HOST:PORT        a scheduler that runs
     dask:SCHEDULER.json     the same, by its scheduler file
@@ -21,13 +21,15 @@ import logging
 import os
 import pickle
 import signal
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from inverse.errors import UsageError, WorkerError
-from inverse.executor_processes import default_workers
+from inverse.executor_processes import default_workers, gpu_of
 from inverse.executors import Speeds
 from inverse.plan import Unit
 from inverse.worker import Task, package, solve, task
@@ -40,13 +42,18 @@ __all__ = ["Dask"]
 AHEAD = 1000
 """Units a scheduler knows of at a time: enough for it to see that more workers would help."""
 
+WAIT = 30.0
+"""Seconds for which the file of a scheduler is waited for: it is often started in the line before."""
+
+PAUSE = 0.1
+
 
 class Dask:
     """A Dask cluster.
 
     Args:
         name: ``dask``, ``dask-threads``, ``dask://HOST:PORT`` or ``dask:FILE``.
-        workers: Of a cluster of this machine; None: one a core; on a GPU one.
+        workers: Of a cluster of this machine; None: one a core, or one a GPU.
         client: A client to use, and to leave open; `name` and `workers` are not looked at then.
 
     Raises:
@@ -147,6 +154,8 @@ class Dask:
         distributed, say = _distributed(), solver.progress.say
         if self.name not in ("dask", "dask-threads"):
             where = self.name.removeprefix("dask:")
+            if not where.startswith("//"):
+                _await_file(Path(where), say)
             try:
                 client = (
                     distributed.Client(f"tcp:{where}", timeout=10)
@@ -161,9 +170,9 @@ class Dask:
             with client:
                 yield client
             return
-        device = solver.plan.terms.device  # workers of a local cluster would all take the first GPU
-        count = self.workers or (1 if device.startswith("cuda") else default_workers(device))
-        cluster = _local(count, processes=self.name == "dask")
+        device, processes = solver.plan.terms.device, self.name == "dask"
+        count = self.workers or (default_workers(device) if processes or not device.startswith("cuda") else 1)
+        cluster = _local(count, processes=processes, device=device)
         client = distributed.Client(cluster)
         say(f"Dask cluster of {count} workers, dashboard {client.dashboard_link}")
         try:
@@ -195,16 +204,40 @@ def _distributed() -> Any:
     return importlib.import_module("distributed")
 
 
-def _local(count: int, *, processes: bool) -> Any:
-    """A cluster of this machine. Memory is not limited: what torch holds is not what Dask counts."""
-    settings = {
-        "threads_per_worker": 1,
-        "memory_limit": 0,
-        "dashboard_address": "127.0.0.1:0",
-        "silence_logs": logging.CRITICAL,
-    }
+def _await_file(path: Path, say: Callable[[str], None]) -> None:
+    """Wait for the file of a scheduler that was started just now; distributed would wait for ever.
+
+    Raises:
+        WorkerError: If it does not come.
+    """
+    end = time.monotonic() + WAIT
+    if not path.is_file():
+        say(f"waiting for {path}")
+    while not path.is_file():
+        if time.monotonic() >= end:
+            raise WorkerError(
+                f"no Dask scheduler at {path}: there is no such file",
+                f"start one with 'dask scheduler --scheduler-file {path}', then 'dask worker'",
+            )
+        time.sleep(PAUSE)
+
+
+def _local(count: int, *, processes: bool, device: str = "cpu") -> Any:
+    """A cluster of this machine. Memory is not limited: what torch holds is not what Dask counts. On ``cuda`` each worker process has its own GPU."""
+    distributed, shown = _distributed(), {"dashboard_address": "127.0.0.1:0"}
+    worker = {"memory_limit": 0, "silence_logs": logging.CRITICAL}
+    own = [gpu_of(device, place, os.environ) for place in range(count)]
     try:
-        return _distributed().LocalCluster(n_workers=count, processes=processes, **settings)
+        if not processes or not any(own):
+            return distributed.LocalCluster(
+                n_workers=count, processes=processes, threads_per_worker=1, **shown, **worker
+            )
+        options = [{**worker, "nthreads": 1, "host": "127.0.0.1", "env": gpu} for gpu in own]
+        return distributed.SpecCluster(
+            scheduler={"cls": distributed.Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard": True, **shown}},
+            workers={place: {"cls": distributed.Nanny, "options": given} for place, given in enumerate(options)},
+            silence_logs=logging.CRITICAL,
+        )  # fmt: skip
     except RuntimeError as error:
         raise WorkerError(
             f"Dask workers end as they start: {error}", "run the same command again: it goes on"

@@ -20,7 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
-from inverse import executor_processes
+from inverse import executor_dask, executor_processes
 from inverse.errors import InputError, OutputError, WorkerError
 from inverse.executor_dask import Dask
 from inverse.executor_processes import Processes
@@ -258,6 +258,26 @@ def test_dask_is_serial_though_its_workers_are_killed(
         chaos = after_first(Dask(client=client), lambda: [os.kill(worker, signal.SIGKILL) for worker in workers])
         assert run(photos, tmp_path / "chaos", executor=chaos).exit_code == 1
     assert contents(tmp_path / "chaos") == whole
+
+
+def test_a_scheduler_file_that_does_not_come(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor_dask, "WAIT", 0.2)
+    with pytest.raises(WorkerError, match="there is no such file") as missing:
+        run(photos, tmp_path / "run", executor=f"dask:{tmp_path}/scheduler.json")
+    assert "dask scheduler --scheduler-file" in missing.value.hint
+
+
+def visible() -> str | None:
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def test_each_worker_of_a_local_dask_cluster_has_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import Client
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    for device, shown in (("cuda", ["5", "7"]), ("cuda:1", ["5,7", "5,7"])):
+        with executor_dask._local(2, processes=True, device=device) as made, Client(made) as client:
+            assert sorted(client.run(visible).values()) == shown
 
 
 def command(photos: Path, out: Path, *flags: str) -> None:
