@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from inverse.comparands import Comparand, Comparison
 from inverse.errors import InputError
 from inverse.inputs import find, match
-from inverse.io.sniff import locate
+from inverse.io.sniff import is_store, locate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,7 +79,7 @@ class Beside:
         for role, path in self.paths.items():
             _exists(path)
             sources = {source.item: source.path for source in find([path])}
-            if path.is_dir():
+            if _is_folder(path):
                 pairs = match(items, sources)
                 for item in items:
                     if item in pairs:
@@ -100,7 +100,7 @@ def pairs_of_files(prediction: Path, truth: Path, beside: Mapping[str, Path]) ->
         _exists(path)
     given = {source.item: source.path for source in find([prediction])}
     known = {source.item: source.path for source in find([truth])}
-    single = not prediction.is_dir() and not truth.is_dir() and len(given) == len(known) == 1
+    single = not _is_folder(prediction) and not _is_folder(truth) and len(given) == len(known) == 1
     pairs = dict(zip(given, known, strict=True)) if single else match(given, known)
     if not pairs:
         raise InputError(
@@ -168,6 +168,11 @@ def _file_of(item: str, restored: str) -> str:
     head, _, tail = item.rpartition("/")
     written = restored.removeprefix("restored/")
     return head if tail.isdigit() and written.startswith(head) and written != item else item
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a path holds several items; a store is one."""
+    return path.is_dir() and not is_store(path)
 
 
 def _exists(path: Path) -> None:

@@ -212,10 +212,14 @@ class _Writer:
 
 
 def _tiled(scene: FileScene, tile: Window) -> Picture:
-    """A picture of the scene's kind, to be written as tiles that no two windows share, and compressed."""
+    """A picture of the scene's kind with as many channels as the result, to be written in blocks (`inverse.io.windows.in_blocks`)."""
     from inverse.io.windows import in_blocks
 
     picture = scene.picture(Window(0, 0, 16, 16).clipped(*scene.size))
+    channels = scene.lies.shape[0]
+    if channels != picture.channels:
+        shape = picture.size if channels == 1 else (*picture.size, channels)
+        picture = replace(picture, array=np.zeros(shape, picture.array.dtype))
     return in_blocks(picture, size=scene.size, side=min(BLOCK, max(tile.size) * scene.lies.factor))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from inverse.errors import InputError
 from inverse.inputs import Source, find, match
+from inverse.io.sniff import is_store, locate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +29,7 @@ class Truths:
 
     @classmethod
     def find(cls, truth: str | Path | None, items: Sequence[str]) -> Truths:
-        """Match a file or folder of truths with items: by relative path, then by stem; one file fits one item.
+        """Match a file, a store or a folder of truths with items: by relative path, then by stem; one of them fits one item.
 
         Raises:
             InputError: If the path does not exist, or no truth fits any item.
@@ -37,11 +38,11 @@ class Truths:
             return cls({})
         sources: list[Source] = find([truth])
         for source in sources:
-            if not source.path.is_file():
+            if not _is_one(source.path):
                 raise InputError(
-                    f"no truth at '{source.path}'", "give a file, or a folder of files named like the inputs"
+                    f"no truth at '{source.path}'", "give a file or a store, or a folder of them named like the inputs"
                 )
-        if Path(truth).is_file() and len(items) == 1:
+        if _is_one(Path(truth)) and len(items) == 1:
             return cls({items[0]: sources[0].path})
         paths = {source.item: source.path for source in sources}
         pairs = match(items, paths)
@@ -71,6 +72,12 @@ class Truths:
     def missing(self, items: Iterable[str]) -> list[str]:
         """Items without a truth."""
         return [item for item in items if item not in self.paths] if self.paths else []
+
+
+def _is_one(path: Path) -> bool:
+    """Whether something is there that is one item: a file, a store, or one array of either."""
+    place, _ = locate(path)
+    return place.is_file() or is_store(place)
 
 
 def load_image(path: Path, *, index: int = 0, span: Span | None = None) -> Tensor:

@@ -27,11 +27,14 @@ import tifffile
 from inverse.errors import InputError, OutputError
 from inverse.io.nodata import marked, unobserved
 from inverse.io.picture import Array, Picture
+from inverse.io.sniff import GEO_TAGS
 from inverse.io.tiff import quiet
 
-__all__ = ["Geo", "available", "decode", "encode", "float_map", "is_geotiff"]
+__all__ = [
+    "Geo", "anywhere", "available", "banded", "decode", "describe", "encode", "float_map", "for_writing", "is_geotiff", "library", "picture_of",
+    "placed", "profile_of", "put_pixels", "reading", "scaled", "types",
+]  # fmt: skip
 
-_GEO_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
 _LOSSLESS = ("deflate", "lzw", "zstd", "packbits", "lzma")
 _MOST_INFLATION = 1100  # deflate's own limit is 1032
 _UNCHECKED = 2**28
@@ -76,6 +79,7 @@ def available() -> bool:
 
 
 def library() -> Any:
+    """The module rasterio; raises `InputError` where it is not installed."""
     try:
         import rasterio
         import rasterio.windows
@@ -89,7 +93,7 @@ def is_geotiff(data: bytes) -> bool:
     try:
         with tifffile.TiffFile(BytesIO(data)) as file:
             tags = file.pages.first.tags
-            return any(code in tags for code in _GEO_TAGS)
+            return any(code in tags for code in GEO_TAGS)
     except Exception:  # tifffile raises a dozen types on damaged files
         return False
 
@@ -145,13 +149,18 @@ def decode(content: bytes | str | os.PathLike[str], *, source: str) -> Picture:
                 f"{source}: {dataset.width} x {dataset.height} x {dataset.count} pixels declared in {length} bytes",
                 "copy or export the file again",
             )
-        crs = dataset.crs
-        if (crs is None or not (crs.is_projected or crs.is_geographic)) and _promises_crs(content):
-            raise InputError(
-                f"{source}: broken GeoTIFF: its coordinate system cannot be read, the result would lie nowhere",
-                "set it: gdal_edit.py -a_srs EPSG:...",
-            )
+        placed(dataset, content, source)
         return picture_of(dataset, None, source)
+
+
+def placed(dataset: Any, content: bytes | str | os.PathLike[str], source: str) -> None:
+    """Raise `InputError` where a file's coordinate system, or that of its ground control points, is promised and cannot be read."""
+    crs = dataset.crs or dataset.gcps[1]
+    if (crs is None or not (crs.is_projected or crs.is_geographic)) and _promises_crs(content):
+        raise InputError(
+            f"{source}: broken GeoTIFF: its coordinate system cannot be read, the result would lie nowhere",
+            "set it: gdal_edit.py -a_srs EPSG:...",
+        )
 
 
 def _promises_crs(content: bytes | str | os.PathLike[str]) -> bool:
@@ -165,6 +174,7 @@ def _promises_crs(content: bytes | str | os.PathLike[str]) -> bool:
 
 
 def types(dataset: Any, source: str) -> tuple[str, ...]:
+    """The type of each band; raises `InputError` for too many bands, complex values, a colour table."""
     if dataset.count > _MOST_BANDS:
         raise InputError(f"{source}: {dataset.count} bands, allowed are {_MOST_BANDS}", "is its header damaged?")
     kinds = tuple(str(kind) for kind in dataset.dtypes)
@@ -178,6 +188,7 @@ def types(dataset: Any, source: str) -> tuple[str, ...]:
 
 
 def picture_of(dataset: Any, window: Any, source: str, *, empty: bool = False) -> Picture:
+    """A window of an open dataset, None: all of it; without any value only where ``empty`` says so."""
     names = [interp.name for interp in dataset.colorinterp]
     alpha_band = names.index("alpha") + 1 if "alpha" in names and dataset.count > 1 else None
     bands = [index for index in dataset.indexes if index != alpha_band]
@@ -217,18 +228,19 @@ def _geo(dataset: Any, bands: list[int], window: Any) -> Geo:
         }
         for band in bands
     )
-    size, transform = (dataset.height, dataset.width), dataset.transform
+    size, transform, first = (dataset.height, dataset.width), dataset.transform, True
     if window is not None:
         size = (int(window.height), int(window.width))
         a, b, c, d, e, f = transform[:6]
         left, top = window.col_off, window.row_off
+        first = left == top == 0  # points and polynomials are of the scene's pixels
         transform = type(transform)(a, b, c + a * left + b * top, d, e, f + d * left + e * top)
     return Geo(
         size=size,
         crs=dataset.crs,
         transform=transform,
-        gcps=dataset.gcps if window is None else ([], None),
-        rpcs=dataset.rpcs if window is None else None,
+        gcps=dataset.gcps if first else ([], None),
+        rpcs=dataset.rpcs if first else None,
         nodata=dataset.nodata,
         masked=masked,
         bands=described,
@@ -238,15 +250,15 @@ def _geo(dataset: Any, bands: list[int], window: Any) -> Geo:
 
 
 def encode(picture: Picture, provenance: Mapping[str, str]) -> bytes:
-    """The bytes of a GeoTIFF; ``picture.extra["geo"]`` says what it keeps, scaled to the picture's size.
+    """The bytes of a GeoTIFF; ``picture.extra["geo"]`` says what it keeps, scaled to the picture's size and with as many bands.
 
     Raises:
         OutputError: rasterio is missing, or GDAL refuses.
     """
     rasterio = for_writing()
-    geo, kind = scaled(picture.extra["geo"], picture.size), picture.array.dtype
+    geo, kind = banded(scaled(picture.extra["geo"], picture.size), picture.channels), picture.array.dtype
     try:
-        with rasterio.MemoryFile() as memory:
+        with anywhere(), rasterio.MemoryFile() as memory:
             with memory.open(**profile_of(geo, kind, picture.alpha is not None)) as dataset:
                 describe(dataset, geo, provenance, alpha=picture.alpha is not None)
                 put_pixels(dataset, picture, geo, None)
@@ -257,6 +269,7 @@ def encode(picture: Picture, provenance: Mapping[str, str]) -> bytes:
 
 
 def for_writing() -> Any:
+    """As `library`; raises `OutputError`."""
     try:
         return library()
     except InputError as error:
@@ -264,7 +277,7 @@ def for_writing() -> Any:
 
 
 def scaled(geo: Geo, size: tuple[int, int]) -> Geo:
-    """The same extent with another number of pixels."""
+    """The same extent in another number of pixels (height and width): transform and control points follow, polynomials are left out."""
     if size == geo.size:
         return geo
     down, across = geo.size[0] / size[0], geo.size[1] / size[1]
@@ -279,7 +292,26 @@ def scaled(geo: Geo, size: tuple[int, int]) -> Geo:
     return replace(geo, size=size, transform=transform, gcps=(points, geo.gcps[1]), rpcs=None)
 
 
+def banded(geo: Geo, count: int) -> Geo:
+    """Of another number of bands: further ones have no name, three of one are red, green and blue; of fewer none is known.
+
+    Scale, offset and unit are kept where all known bands have the same, for results are stored as the measurement is.
+    """
+    if count == len(geo.bands):
+        return geo
+    colours = library().enums.ColorInterp
+    new = {"description": None, "tags": {}, "unit": None, "colour": colours.gray, "scale": 1.0, "offset": 0.0}
+    for key in ("unit", "scale", "offset"):
+        if len({band[key] for band in geo.bands}) == 1:
+            new[key] = geo.bands[0][key]
+    if (len(geo.bands), count) == (1, 3):
+        return replace(geo, bands=tuple({**new, "colour": colours[name]} for name in ("red", "green", "blue")))
+    known = geo.bands if count > len(geo.bands) else ()
+    return replace(geo, bands=(*known, *(count - len(known)) * (new,)))
+
+
 def profile_of(geo: Geo, kind: np.dtype[Any], alpha: bool) -> dict[str, Any]:
+    """What rasterio creates a file with, an alpha band last where there is one."""
     profile: dict[str, Any] = {
         "driver": "GTiff",
         "dtype": kind.name,
@@ -301,6 +333,7 @@ def profile_of(geo: Geo, kind: np.dtype[Any], alpha: bool) -> dict[str, Any]:
 
 
 def describe(dataset: Any, geo: Geo, provenance: Mapping[str, str], *, alpha: bool) -> None:
+    """Write what a file says beside its pixels, and provenance."""
     enums = library().enums
     dataset.colorinterp = [band["colour"] for band in geo.bands] + [enums.ColorInterp.alpha] * alpha
     if geo.gcps[0]:
@@ -321,8 +354,11 @@ def describe(dataset: Any, geo: Geo, provenance: Mapping[str, str], *, alpha: bo
 
 
 def put_pixels(dataset: Any, picture: Picture, geo: Geo, window: Any) -> None:
+    """Write pixels, nodata, alpha and mask into a window, None: all of the file."""
     array = picture.array[..., None] if picture.array.ndim == 2 else picture.array
     valid = picture.valid
+    if valid is not None and valid.ndim == 3 and valid.shape[-1] != array.shape[-1]:
+        valid = np.asarray(valid.any(-1))
     if valid is not None or geo.nodata is not None:
         array = marked(array, np.ones(array.shape[:2], bool) if valid is None else valid, geo.nodata)
     for index in range(array.shape[-1]):
