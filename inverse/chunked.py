@@ -34,6 +34,8 @@ class _Disk(io.RawIOBase):
         error: The first error of the file.
     """
 
+    fd = -1
+
     def __init__(self, path: Path) -> None:
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
         self.error: OSError | None = None
@@ -106,7 +108,7 @@ class _Disk(io.RawIOBase):
 
     def close(self) -> None:
         """Close it."""
-        if not self.closed:
+        if self.fd >= 0 and not self.closed:
             os.close(self.fd)
         super().close()
 
