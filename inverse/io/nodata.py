@@ -10,6 +10,7 @@ A scene's border (the tilted frame of a satellite pass) is nodata that nobody wa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
@@ -19,7 +20,7 @@ from scipy import ndimage
 
 from inverse.errors import InputError
 
-__all__ = ["REACH", "Fill", "closed", "filled_by", "footprint", "marked", "still_valid", "unobserved"]
+__all__ = ["REACH", "Fill", "closed", "filled_by", "footprint", "held", "marked", "still_valid", "unobserved"]
 
 REACH = 10
 Fill = Literal["none", "gaps", "all"]
@@ -116,16 +117,29 @@ def unobserved(
     return array, None if valid.all() else np.ascontiguousarray(valid), notes
 
 
+def held(value: float, dtype: np.dtype[Any]) -> bool:
+    """Whether a type has a value, up to the rounding of floats."""
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return not math.isfinite(value) or bool(np.isfinite(np.asarray(float(value)).astype(dtype)))
+    if not math.isfinite(value) or int(value) != value:
+        return False
+    return dtype.kind in "ui" and int(np.iinfo(dtype).min) <= int(value) <= int(np.iinfo(dtype).max)
+
+
 def marked(array: npt.NDArray[Any], valid: npt.NDArray[np.bool_], nodata: float | None) -> npt.NDArray[Any]:
-    """(H, W, C) with nodata where there is no value, and only there; without a nodata value floats get NaN, integers stay."""
+    """(H, W, C) with nodata where there is no value, and only there; without a nodata value that the type has, floats get NaN, integers stay."""
     valid = np.broadcast_to(valid if valid.ndim == 3 else valid[..., None], array.shape)
-    if nodata is None:
+    if nodata is None or not held(nodata, array.dtype):
         return np.where(valid, array, np.nan).astype(array.dtype) if array.dtype.kind == "f" else array
     value = np.asarray(nodata).astype(array.dtype)
     taken = valid & (array == value)
     if taken.any():
         floats = array.dtype.kind == "f"
-        step = 1 if floats or value < np.iinfo(array.dtype).max else -1
-        other = np.nextafter(value, np.asarray(np.inf, array.dtype)) if floats else value + step
+        if floats:
+            other = np.nextafter(value, np.asarray(np.inf, array.dtype))
+        else:
+            step = 1 if value < np.iinfo(array.dtype).max else -1
+            other = array.dtype.type(int(value) + step)
         array = np.where(taken, other, array).astype(array.dtype)
     return np.where(valid, array, value)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from inverse.errors import OutputError
+from inverse.io.formats import FORMATS, function
 from inverse.io.picture import Array, Picture
 
 __all__ = ["Volume", "float_volume", "slices_of", "stack"]
@@ -59,9 +61,14 @@ def float_volume(array: Array, *, like: Volume) -> Volume:
 
     Args:
         array: (S, C, H, W) or (S, H, W), any range; height and width may differ from those of `like`.
-        like: The volume whose format and metadata are taken over.
+        like: The volume whose format and metadata are taken over, less what says how its values are stored (`Format.float_map`).
     """
     values = np.asarray(array, np.float32)
     values = np.moveaxis(values, 1, -1) if values.ndim == 4 else values
     values = values[..., 0] if values.ndim == 4 and values.shape[-1] == 1 and like.slices[0].array.ndim == 2 else values
-    return replace(like, slices=slices_of(values, format=like.format, source=like.source))
+    spec = FORMATS.get(like.format)
+    if spec is None or not spec.float_map:
+        return replace(like, slices=slices_of(values, format=like.format, source=like.source))
+    make = function(spec.float_map, title=spec.title, source=like.source, error=OutputError)
+    slices = tuple(make(part, replace(one, extra=like.extra)) for part, one in zip(values, like.slices, strict=True))
+    return replace(like, slices=slices, extra=slices[0].extra)

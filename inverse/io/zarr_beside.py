@@ -12,7 +12,7 @@ import zarr
 
 from inverse.errors import InputError
 from inverse.io.picture import Array
-from inverse.io.zarr_meta import Kept, kept, located
+from inverse.io.zarr_meta import Kept, kept, located, reading
 
 __all__ = ["Beside", "attributes_of", "beside"]
 
@@ -47,7 +47,7 @@ class Beside:
         if self.values.ndim == 0:
             own = {key: value for key, value in self._attributes.items() if key != "GeoTransform"}
             return replace(self, kept=replace(self.kept, attributes={self.kept.path: own}))
-        names = None if image.names is None else [image.names[axis] for axis in image.order]
+        names = image.named
         if names is None or self.kept.names is None:
             return self if len(self.values) not in image.size else None
         rows = len(names) - image.channels - 2
@@ -83,7 +83,11 @@ class Beside:
 
 
 def beside(root: Path, image: Kept, source: str) -> tuple[Beside, ...]:
-    """The arrays of numbers of one or no axis in an image's group."""
+    """The arrays of numbers of one or no axis in an image's group.
+
+    Raises:
+        InputError: one is damaged.
+    """
     if not image.path:
         return ()
     group, found = located(root, image.path)[-2], []
@@ -94,18 +98,35 @@ def beside(root: Path, image: Kept, source: str) -> tuple[Beside, ...]:
             continue
         try:
             own = kept(root, name, source)
-            if len(own.shape) > 1 or max(own.shape, default=1) > LONGEST:
-                continue
-            values = np.asarray(zarr.open_array(path, mode="r")[...])
-        except (InputError, AssertionError, ValueError):
+        except InputError:
             continue  # a group, or of something else than numbers
-        found.append(Beside(own, values))
+        if len(own.shape) > 1 or max(own.shape, default=1) > LONGEST:
+            continue
+        try:
+            with reading(f"{source}::/{name}"):
+                array = zarr.open_array(path, mode="r")
+                found.append(Beside(replace(own, fill=array.fill_value), np.asarray(array[...])))
+        except InputError:
+            if own.dtype.kind in "biufc":
+                raise
     return tuple(found)
 
 
-def attributes_of(image: Kept, size: tuple[int, int]) -> dict[str, dict[str, Any]]:
-    """Attributes of the groups and the array of an image of another height and width: the pixel sizes of OME-Zarr follow."""
+def attributes_of(image: Kept, size: tuple[int, int], *, fits: bool = True) -> dict[str, dict[str, Any]]:
+    """Attributes of the groups and the array of an image of another height and width: the pixel sizes of OME-Zarr follow.
+
+    Args:
+        image: What is known of it.
+        size: Height and width of the result.
+        fits: Whether the result has the image's axes; of others OME-Zarr's ``multiscales`` says nothing.
+    """
     found = {key: dict(value) for key, value in image.attributes.items()}
+    if not fits:
+        for attributes in found.values():
+            attributes.pop("multiscales", None)
+            if isinstance(attributes.get("ome"), dict):
+                attributes["ome"] = {key: value for key, value in attributes["ome"].items() if key != "multiscales"}
+        return found
     if size == image.size:
         return found
     ratios = dict.fromkeys(range(len(image.shape)), 1.0)
@@ -128,12 +149,32 @@ def _rescaled(scales: Any, ratios: Mapping[int, float]) -> Any:
     for dataset in scales["datasets"]:
         moves = dataset.get("coordinateTransformations") if isinstance(dataset, dict) else None
         if isinstance(moves, list):
-            dataset = {**dataset, "coordinateTransformations": [_finer(move, ratios) for move in moves]}
+            dataset = {**dataset, "coordinateTransformations": _finer(moves, ratios)}
         made.append(dataset)
     return {**scales, "datasets": made}
 
 
-def _finer(move: Any, ratios: Mapping[int, float]) -> Any:
-    if not isinstance(move, dict) or move.get("type") != "scale" or len(move.get("scale", ())) != len(ratios):
-        return move
-    return {**move, "scale": [value * ratios[axis] for axis, value in enumerate(move["scale"])]}
+def _finer(moves: list[Any], ratios: Mapping[int, float]) -> list[Any]:
+    """Transformations of pixels of another size over the same extent: the first scale, and translations after it, which place the first pixel's centre."""
+    made: list[Any] = []
+    shift: list[float] | None = None
+    for move in moves:
+        kind = move.get("type") if isinstance(move, dict) else None
+        values = move.get(kind) if kind in ("scale", "translation") else None
+        if not isinstance(values, list) or len(values) != len(ratios):
+            made.append(move)
+            continue
+        if not all(isinstance(value, int | float) for value in values):
+            made.append(move)
+            continue
+        if kind == "scale" and shift is None:
+            scaled = [value * ratios[axis] for axis, value in enumerate(values)]
+            shift = [(new - old) / 2 for new, old in zip(scaled, values, strict=True)]
+            move = {**move, "scale": scaled}
+        elif kind == "scale" and shift is not None:
+            shift = [value * own for value, own in zip(values, shift, strict=True)]
+        elif shift is not None:
+            move = {**move, "translation": [value + own for value, own in zip(values, shift, strict=True)]}
+            shift = [0.0] * len(values)
+        made.append(move)
+    return made

@@ -5,9 +5,13 @@ Refused: arrays of objects, codecs that unpickle or are unknown, shapes far beyo
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import os
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,8 +21,9 @@ import numpy as np
 from inverse.errors import InputError
 from inverse.io.axes import MOST_CHANNELS, has_channels
 from inverse.io.bounds import bounded
+from inverse.io.nodata import held
 
-__all__ = ["AGAIN", "Kept", "chosen", "kept", "located"]
+__all__ = ["AGAIN", "Kept", "chosen", "kept", "located", "reading"]
 
 AGAIN = "copy or export the store again"
 CODECS = frozenset(
@@ -47,6 +52,10 @@ LARGEST = 2**20
 MOST = 1000
 CHANNEL = ("band", "bands", "c", "channel", "channels")
 """Names of an axis of channels: of xarray, and of OME-Zarr."""
+ROWS = ("y", "lat", "latitude", "row", "rows", "northing")
+COLUMNS = ("x", "lon", "longitude", "column", "col", "columns", "easting")
+NAMED = ("NaN", "Infinity", "-Infinity")
+"""What JSON has no numbers for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +72,10 @@ class Kept:
         names: Of its axes; None where they have none.
         order: The stored axes in the order in which they are read: slices, rows, columns, channels.
         channels: Whether the last of these is channels.
-        fill: Of chunks that are not stored.
+        fill: Of chunks that are not stored; as JSON has it until the array is opened.
         missing: The value of pixels without one.
         size: Height and width.
+        named: Names of the axes in the order in which they are read.
     """
 
     path: str
@@ -85,6 +95,23 @@ class Kept:
         """Height and width."""
         last = len(self.order) - bool(self.channels)
         return self.shape[self.order[last - 2]], self.shape[self.order[last - 1]]
+
+    @property
+    def named(self) -> tuple[str | None, ...] | None:
+        """Names of the axes in the order in which they are read."""
+        return None if self.names is None else tuple(self.names[axis] for axis in self.order)
+
+
+@contextmanager
+def reading(source: str) -> Iterator[None]:
+    """Whatever a damaged store raises is an `InputError`."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # zarr's codecs raise what they like on damaged chunks
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(f"{source}: broken Zarr: {reason}", AGAIN) from error
 
 
 def read_json(path: Path, source: str) -> dict[str, Any]:
@@ -186,11 +213,17 @@ def kept(root: Path, name: str, source: str, *, whole: bool = True) -> Kept:
         whole: Whether all of it will be in memory; else one chunk.
 
     Raises:
-        InputError: it is broken, or refused.
+        InputError: it is broken, refused, or not there.
     """
+    with reading(source):
+        return _kept(root, name, source, whole=whole)
+
+
+def _kept(root: Path, name: str, source: str, *, whole: bool) -> Kept:
     *above, folder = located(root, name)
     found = _metadata(folder, source)
-    assert found is not None
+    if found is None:
+        raise InputError(f"{source}: no array '{name}' in the store")
     dtype, chunks = _safe(found, folder, source, whole=whole)
     attributes = {path.relative_to(root).as_posix(): _one_level(_attributes(path, source)) for path in above}
     own = _attributes(folder, source)
@@ -209,8 +242,8 @@ def kept(root: Path, name: str, source: str, *, whole: bool = True) -> Kept:
         names=names,
         order=order,
         channels=channels,
-        fill=_fill(found, dtype),
-        missing=_missing(found, own, version),
+        fill=found.get("fill_value"),
+        missing=_missing(found, own, version, dtype, source) if len(shape) > 1 else None,
     )
 
 
@@ -219,6 +252,8 @@ def _names(
 ) -> tuple[str | None, ...] | None:
     """Names of the axes: the array's, xarray's, or those of OME-Zarr."""
     names = found.get("dimension_names") or own.get("_ARRAY_DIMENSIONS")
+    if names is not None and not isinstance(names, list):
+        raise ValueError(f"names of axes {str(names)[:60]}")
     for group in above.values() if names is None else ():
         scales = group.get("ome", group)
         try:
@@ -231,30 +266,50 @@ def _names(
 
 
 def _order(shape: tuple[int, ...], names: tuple[str | None, ...] | None) -> tuple[tuple[int, ...], bool]:
-    """The axes as they are read, and whether the last of them is channels: a named axis of channels is, one of more than `MOST_CHANNELS` is slices."""
+    """The axes as they are read, and whether the last of them is channels.
+
+    Rows, columns and channels are taken by their names, wherever they are; a named axis of more than `MOST_CHANNELS` channels, and any other, is slices.
+    """
     axes = tuple(range(len(shape)))
     if names is None or None in names:
         return axes, has_channels(shape)
-    named = [axis for axis, name in enumerate(names) if str(name).lower() in CHANNEL]
-    if not named or len(shape) < 3:
-        return axes, False
-    rest = tuple(axis for axis in axes if axis != named[0])
-    few = shape[named[0]] <= MOST_CHANNELS
-    return ((*rest, named[0]) if few else (named[0], *rest)), few
+    lower = [str(name).lower() for name in names]
+    image = [next((lower.index(name) for name in known if name in lower), None) for known in (ROWS, COLUMNS)]
+    if None in image:
+        image = []
+    named = next((axis for axis, name in enumerate(lower) if name in CHANNEL), None) if len(shape) > 2 else None
+    few = named is not None and shape[named] <= MOST_CHANNELS
+    first = (named,) if named is not None and not few and not image else ()
+    last = (*image, *((named,) if few else ()))
+    rest = (axis for axis in axes if axis not in (*first, *last))
+    return tuple(axis for axis in (*first, *rest, *last) if axis is not None), few
 
 
-def _fill(found: Mapping[str, Any], dtype: np.dtype[Any]) -> Any:
-    """``fill_value``, of which JSON writes NaN and infinities as text."""
-    value = found.get("fill_value")
-    return float(value) if dtype.kind == "f" and value in ("NaN", "Infinity", "-Infinity") else value
+def _missing(
+    found: Mapping[str, Any], own: Mapping[str, Any], version: int, dtype: np.dtype[Any], source: str
+) -> float | None:
+    """The value of pixels without one: ``_FillValue`` of the CF conventions, which xarray keeps as ``fill_value`` in version 2.
 
-
-def _missing(found: Mapping[str, Any], own: Mapping[str, Any], version: int) -> float | None:
-    """The value of pixels without one: ``_FillValue`` of the CF conventions, which xarray keeps as ``fill_value`` in version 2."""
+    xarray writes that of floats in version 3 as the base64 of a double. A value that the type does not have is none.
+    """
     value = own.get("_FillValue", own.get("missing_value"))
     if value is None and version == 2 and "_ARRAY_DIMENSIONS" in own:
         value = found.get("fill_value")
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if value is None or dtype.kind not in "uif":
+        return None
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    try:
+        if isinstance(value, str) and dtype.kind == "f":
+            value = float(value) if value in NAMED else struct.unpack("<d", base64.b64decode(value, validate=True))[0]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError
+        missing = float(value)
+    except (TypeError, ValueError, OverflowError, struct.error, binascii.Error) as error:
+        raise InputError(f"{source}: the missing value {str(value)[:60]!r} is no number", AGAIN) from error
+    if not held(value, dtype):
+        return None
+    return missing if dtype.kind == "f" else int(value)
 
 
 def _safe(found: Mapping[str, Any], folder: Path, source: str, *, whole: bool) -> tuple[np.dtype[Any], tuple[int, ...]]:
@@ -265,8 +320,8 @@ def _safe(found: Mapping[str, Any], folder: Path, source: str, *, whole: bool) -
     for codec in _codecs(found):
         if codec not in CODECS:
             raise InputError(f"{source}: the chunks need the codec '{codec}', which is not used here", AGAIN)
-    shape = found.get("shape")
-    chunks = found.get("chunks", found.get("chunk_grid", {}).get("configuration", {}).get("chunk_shape"))
+    shape: Any = found.get("shape")
+    chunks = found.get("chunks", _inside(found.get("chunk_grid"), "chunk_shape"))
     stored = 0
     for place, _, names in os.walk(folder):
         stored += sum(os.path.getsize(os.path.join(place, one)) for one in names)
@@ -278,22 +333,36 @@ def _safe(found: Mapping[str, Any], folder: Path, source: str, *, whole: bool) -
         if not isinstance(sizes, list) or not all(isinstance(size, int) for size in sizes):
             raise InputError(f"{source}: broken Zarr: sizes {str(sizes)[:60]}", AGAIN)
         bounded(sizes, dtype.itemsize, stored, source=source, whole=whole or sizes is chunks)
-    assert isinstance(chunks, list)
-    parts = [codec.get("configuration", {}) for codec in found.get("codecs", ()) if isinstance(codec, dict)]
-    inner = next((part["chunk_shape"] for part in parts if "chunk_shape" in part), chunks)  # of a shard
+    shards = (_inside(codec, "chunk_shape") for codec in found.get("codecs") or ())
+    inner: Any = next((sizes for sizes in shards if sizes is not None), chunks)
+    if len(inner) != len(shape) or not all(isinstance(size, int) and size > 0 for size in inner):
+        raise ValueError(f"chunks {str(inner)[:60]}")
     return dtype, tuple(inner)
 
 
-def _codecs(found: Any) -> list[str]:
+def _inside(part: Any, key: str) -> Any:
+    """An entry of the ``configuration`` of a codec or a grid; None where there is none."""
+    if not isinstance(part, dict):
+        return None
+    configuration = part.get("configuration", {})
+    if not isinstance(configuration, dict):
+        raise ValueError(f"configuration {str(configuration)[:60]}")
+    return configuration.get(key)
+
+
+def _codecs(found: Mapping[str, Any]) -> list[str]:
     """The names of all codecs that a metadata document mentions, at any depth."""
     names: list[str] = []
-    if isinstance(found.get("codecs"), list):
-        for codec in found["codecs"]:
-            name = codec if isinstance(codec, str) else codec.get("name", "?")
-            names.append(str(name).removeprefix("numcodecs."))
-            inside = {} if isinstance(codec, str) else codec.get("configuration") or {}
-            for key in ("codecs", "index_codecs"):
-                names += _codecs({"codecs": inside.get(key)})
+    for key in ("codecs", "filters"):
+        if not isinstance(found.get(key), list | None):
+            raise ValueError(f"{key} {str(found[key])[:60]}")
+    for codec in found.get("codecs") or ():
+        if not isinstance(codec, str | dict):
+            raise ValueError(f"codec {str(codec)[:60]}")
+        name = codec if isinstance(codec, str) else codec.get("name", "?")
+        names.append(str(name).removeprefix("numcodecs."))
+        for key in ("codecs", "index_codecs"):
+            names += _codecs({"codecs": _inside(codec, key)})
     for part in [found.get("compressor"), *(found.get("filters") or [])]:
         if part is not None:
             names.append(str(part.get("id", "?") if isinstance(part, dict) else part))

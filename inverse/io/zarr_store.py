@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,17 +26,19 @@ import zarr
 from inverse.errors import InputError, OutputError
 from inverse.io.atomic import part_path
 from inverse.io.axes import arranged, fits, flattened
-from inverse.io.nodata import marked, unobserved
+from inverse.io.nodata import held, marked, still_valid, unobserved
 from inverse.io.picture import Array, Picture
 from inverse.io.volume import Volume
 from inverse.io.zarr_beside import Beside, attributes_of, beside
-from inverse.io.zarr_meta import AGAIN, Kept, chosen, kept, located
+from inverse.io.zarr_meta import Kept, chosen, kept, located, reading
 
 __all__ = ["Reader", "decode", "float_map", "store", "writer"]
 
 PACKED = ("_FillValue", "missing_value", "scale_factor", "add_offset", "valid_min", "valid_max", "valid_range")
 """Attributes that say how values are stored, which those of a map are not."""
 LARGEST_CHUNK = 2**29
+SIDE = 512
+"""Of the chunks of a result that has other axes than what was read."""
 
 
 class Reader:
@@ -53,11 +55,13 @@ class Reader:
     """
 
     def __init__(self, path: Path, *, source: str, inner: str | None, whole: bool = False) -> None:
-        name = chosen(path, inner, source)
-        self.source, self.kept = source, kept(path, name, source, whole=whole)
-        with _reading(source):
+        self.source = source
+        with reading(source):
+            name = chosen(path, inner, source)
+            known = kept(path, name, source, whole=whole)
             self._array = zarr.open_array(located(path, name)[-1], mode="r")
-        self._beside = beside(path, self.kept, source)
+            self.kept = replace(known, fill=self._array.fill_value)
+            self._beside = beside(path, self.kept, source)
         shape = self.kept.shape
         if not whole and (not fits(shape, self.kept.dtype) or len(shape) != 2 + self.kept.channels):
             raise InputError(f"{source}: an array of shape {shape} is not one image", "name one: STORE.zarr::/PATH")
@@ -92,7 +96,7 @@ class Reader:
         return found
 
     def _arranged(self, place: tuple[Any, ...], *, empty: bool = False) -> Picture | Volume:
-        with _reading(self.source):
+        with reading(self.source):
             values = np.asarray(self._array[place])
         values = values.transpose(self.kept.order)
         found = arranged(
@@ -102,28 +106,27 @@ class Reader:
             extra={"zarr": self.kept, "beside": self._beside},
             channels=self.kept.channels,
         )
-        return found if isinstance(found, Volume) else self._observed(found, empty=empty)
+        return self._observed(found, empty=empty)
 
-    def _observed(self, picture: Picture, *, empty: bool) -> Picture:
+    def _observed(self, found: Picture | Volume, *, empty: bool) -> Picture | Volume:
+        """What was read, and which pixels of it, or of each of its slices, have a value."""
         missing = self.kept.missing
-        if picture.array.size == 0 or (missing is None and picture.array.dtype.kind != "f"):
-            return picture
-        planes = picture.array.reshape(*picture.size, -1)
+        pictures = found.slices if isinstance(found, Volume) else (found,)
+        shape = pictures[0].array.shape
+        if pictures[0].array.size == 0 or (missing is None and pictures[0].array.dtype.kind != "f"):
+            return found
+        planes = np.concatenate([one.array.reshape(*shape[:2], -1) for one in pictures])
         valid = np.ones(planes.shape, bool) if missing is None else planes != missing
         planes, known, notes = unobserved(planes, valid, source=self.source, empty=empty)
-        array = np.ascontiguousarray(planes.reshape(picture.array.shape))
-        return replace(picture, array=array, valid=known, notes=(*picture.notes, *notes))
-
-
-@contextmanager
-def _reading(source: str) -> Iterator[None]:
-    try:
-        yield
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:  # zarr's codecs raise what they like on damaged chunks
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{source}: broken Zarr: {reason}", AGAIN) from error
+        made = []
+        for one, place in zip(pictures, range(0, len(planes), shape[0]), strict=True):
+            own = None if known is None else known[place : place + shape[0]]
+            array = np.ascontiguousarray(planes[place : place + shape[0]].reshape(shape))
+            made.append(replace(one, array=array, valid=None if own is None or own.all() else own))
+        notes = (*found.notes, *notes)
+        if isinstance(found, Volume):
+            return replace(found, slices=tuple(made), notes=notes)
+        return replace(made[0], notes=notes)
 
 
 def decode(path: Path, *, source: str, inner: str | None) -> Picture | Volume:
@@ -137,16 +140,23 @@ def decode(path: Path, *, source: str, inner: str | None) -> Picture | Volume:
 
 def float_map(values: Array, like: Picture) -> Picture:
     """A map (H, W) or (H, W, C) as a float32 picture of the kind of `like`, which may have another size; without a value it is NaN."""
-    extra, own = dict(like.extra), like.extra["zarr"]
-    attributes = {key: value for key, value in own.attributes[own.path].items() if key not in PACKED}
-    fill = own.fill if own.missing is None else float("nan")
-    extra["zarr"] = replace(
-        own, attributes={**own.attributes, own.path: attributes}, missing=None, fill=0 if fill is None else fill
-    )
+    extra = {**like.extra, "zarr": _unpacked(like.extra["zarr"])}
     valid = like.valid if like.size == values.shape[:2] else None
-    if valid is not None and valid.ndim == 3 and valid.shape[-1] != (1 if values.ndim == 2 else values.shape[-1]):
-        valid = np.asarray(valid.any(-1))
+    valid = _of_channels(valid, 1 if values.ndim == 2 else values.shape[-1])
     return Picture(array=np.ascontiguousarray(values, np.float32), format="zarr", valid=valid, extra=extra)
+
+
+def _unpacked(own: Kept) -> Kept:
+    """That of a map: floats that are stored as they are."""
+    attributes = {key: value for key, value in own.attributes[own.path].items() if key not in PACKED}
+    fill = float("nan") if own.missing is not None else 0.0 if own.fill is None else float(own.fill)
+    return replace(own, attributes={**own.attributes, own.path: attributes}, missing=None, fill=fill)
+
+
+def _of_channels(valid: Array | None, channels: int) -> Array | None:
+    """Which pixels have a value, of a picture that may have another number of channels."""
+    same = valid is None or valid.ndim == 2 or valid.shape[-1] == channels
+    return valid if same or valid is None else np.asarray(valid.any(-1))
 
 
 def store(
@@ -157,7 +167,10 @@ def store(
     Raises:
         OutputError: The target exists or cannot be written; only a Zarr store is ever replaced.
     """
-    values = flattened(_marked(found) if isinstance(found, Picture) else found)
+    own = found.extra["zarr"]
+    if (found if isinstance(found, Picture) else found.slices[0]).array.dtype.kind == "f" and own.dtype.kind != "f":
+        found = replace(found, extra={**found.extra, "zarr": _unpacked(own)})
+    values = flattened(_marked(found))
     size = found.size
     with _placed(path, overwrite=overwrite) as part:
         order = _order(found, values.ndim)
@@ -185,7 +198,7 @@ def writer(
             height, width = picture.size
             place: list[slice] = [slice(None)] * len(order)
             place[order[0]], place[order[1]] = slice(top, top + height), slice(left, left + width)
-            values = flattened(replace(_marked(picture), extra=like.extra))
+            values = flattened(replace(_marked_picture(picture, picture.extra["zarr"].missing), extra=like.extra))
             array[tuple(place)] = values.transpose(np.argsort(order))
 
         yield put
@@ -197,12 +210,19 @@ def _order(found: Picture | Volume, axes: int) -> tuple[int, ...]:
     return order if len(order) == axes else tuple(range(axes))
 
 
-def _marked(picture: Picture) -> Picture:
-    missing: float | None = picture.extra["zarr"].missing
-    if picture.valid is None and missing is None:
+def _marked(found: Picture | Volume) -> Picture | Volume:
+    missing: float | None = found.extra["zarr"].missing
+    if isinstance(found, Picture):
+        return _marked_picture(found, missing)
+    return replace(found, slices=tuple(_marked_picture(one, missing) for one in found.slices))
+
+
+def _marked_picture(picture: Picture, missing: float | None) -> Picture:
+    known = _of_channels(still_valid(picture.valid, size=picture.size), picture.channels)
+    if known is None and missing is None:
         return picture
     planes = picture.array.reshape(*picture.size, -1)
-    valid = np.ones(picture.size, bool) if picture.valid is None else picture.valid
+    valid = np.ones(picture.size, bool) if known is None else known
     return replace(picture, array=marked(planes, valid, missing).reshape(picture.array.shape))
 
 
@@ -216,6 +236,8 @@ def _placed(path: str | os.PathLike[str], *, overwrite: bool) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(part, ignore_errors=True)
+        if os.path.lexists(target):  # else it is all that is left of a write that was killed
+            shutil.rmtree(old, ignore_errors=True)
         yield part
         if os.path.lexists(target):
             shutil.rmtree(old, ignore_errors=True)
@@ -223,13 +245,20 @@ def _placed(path: str | os.PathLike[str], *, overwrite: bool) -> Iterator[Path]:
         part.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
+        _undone(target, part, old)
         raise OutputError(
             f"{path}: cannot be written: {error.strerror or error}", "is there space, and may you?"
         ) from error
     except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
+        _undone(target, part, old)
         raise
+
+
+def _undone(target: Path, part: Path, old: Path) -> None:
+    shutil.rmtree(part, ignore_errors=True)
+    if not os.path.lexists(target):
+        with suppress(OSError):
+            old.rename(target)
 
 
 def _is_ours(target: Path) -> bool:
@@ -248,21 +277,42 @@ def _made(
     own: Kept = found.extra["zarr"]
     aside: tuple[Beside, ...] = found.extra["beside"]
     *above, folder = located(root, own.path)
-    attributes = attributes_of(own, size)
+    same, channels = len(shape) == len(own.shape), _has_channels(found)
+    names, attributes = own.names if same else _names(own, shape, channels), attributes_of(own, size, fits=same)
     for name, path in zip(("/".join(own.path.split("/")[:depth]) for depth in range(len(above))), above, strict=True):
         zarr.open_group(path, mode="a", zarr_format=own.version).attrs.update(attributes[name])
-    same = len(shape) == len(own.shape)
-    chunks = own.chunks if same else shape
+    rows, last = len(shape) - 2 - channels, shape[len(shape) - channels :]
+    chunks = own.chunks if same else (*(1,) * rows, SIDE, SIDE, *last)
+    image = own.order[rows : rows + 2]
+    changed = {(name,) for axis, name in enumerate(names or ()) if same and shape[axis] != own.shape[axis]}
+    changed -= {(own.names[axis],) for axis in image if own.names is not None}
     for one in aside:
-        if (scaled := one.scaled(own, size)) is not None:
+        scaled = None if one.kept.names in changed else one.scaled(own, size)
+        if scaled is not None:
             scaled.write(folder.parent, own.version)
+    if not same and "_ARRAY_DIMENSIONS" in attributes[own.path]:
+        del attributes[own.path]["_ARRAY_DIMENSIONS"]
+        if names is not None:
+            attributes[own.path]["_ARRAY_DIMENSIONS"] = list(names)
     return zarr.create_array(
         folder,
         shape=shape,
         dtype=dtype,
         chunks=tuple(max(1, min(chunk, side)) for chunk, side in zip(chunks, shape, strict=True)),
         zarr_format=own.version,
-        fill_value=own.fill,
-        dimension_names=own.names if same and own.version == 3 else None,
+        fill_value=None if own.fill is None else dtype.type(own.fill if held(own.fill, dtype) else 0),
+        dimension_names=names if own.version == 3 else None,
         attributes={**attributes[own.path], **provenance},
     )
+
+
+def _has_channels(found: Picture | Volume) -> bool:
+    image = found.array if isinstance(found, Picture) else found.slices[0].array
+    return image.ndim == 3 or bool(found.extra["channel_axis"])
+
+
+def _names(own: Kept, shape: tuple[int, ...], channels: bool) -> tuple[str | None, ...] | None:
+    """Names of axes that are not those that were read: with channels behind them, or none."""
+    if own.named is None or own.channels or not channels or len(shape) != len(own.shape) + 1:
+        return None
+    return None if "channel" in own.named else (*own.named, "channel")

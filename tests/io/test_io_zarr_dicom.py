@@ -87,8 +87,11 @@ def test_axes_are_taken_by_their_names(tmp_path):
         back = zarr.open_array(tmp_path / "out.zarr", mode="r")
         np.testing.assert_array_equal(back[...], values)
         assert back.chunks == array.chunks
-        assert back.metadata.dimension_names == array.metadata.dimension_names if version == 3 else True
         assert dict(back.attrs) == dict(array.attrs)
+        if version == 3:
+            assert back.metadata.dimension_names == ("band", "y", "x")
+        else:
+            assert back.attrs["_ARRAY_DIMENSIONS"] == ["band", "y", "x"]
     # as many as no picture has: slices, wherever they are; and three names of space are no channels
     for shape, names, slices in (((12, 10, 20), ("y", "x", "band"), 20), ((12, 10, 4), ("z", "y", "x"), 12)):
         array = zarr.create_array(tmp_path / f"{slices}.zarr", shape=shape, dtype="f4", dimension_names=names)
@@ -97,6 +100,35 @@ def test_axes_are_taken_by_their_names(tmp_path):
         assert len(volume.slices) == slices
         iio.write_volume(tmp_path / "out.zarr", volume, overwrite=True)
         np.testing.assert_array_equal(zarr.open_array(tmp_path / "out.zarr", mode="r")[...], array[...])
+
+
+@pytest.mark.parametrize(
+    ("names", "shape", "slices", "order"),
+    [
+        (("y", "x", "time"), (24, 20, 5), 5, (2, 0, 1)),
+        (("y", "time", "x"), (24, 3, 20), 3, (1, 0, 2)),
+        (("band", "x", "y"), (3, 20, 24), 1, (2, 1, 0)),
+        (("Longitude", "Latitude"), (20, 24), 1, (1, 0)),
+        (("x", "time", "band", "y"), (20, 5, 3, 24), 5, (1, 3, 0, 2)),
+        (("northing", "easting", "band"), (24, 20, 18), 18, (2, 0, 1)),
+    ],
+)
+def test_rows_and_columns_are_taken_by_their_names_wherever_they_are(names, shape, slices, order, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    values = RNG.integers(1, 60000, shape).astype(np.uint16)
+    known = {"chunks": tuple(max(2, side // 2) for side in shape), "dimension_names": names}
+    zarr.create_array(tmp_path / "in.zarr", shape=shape, dtype="uint16", **known)[...] = values
+    found = iio.read(tmp_path / "in.zarr")
+    assert found.size == (24, 20)
+    pictures = found.slices if isinstance(found, iio.Volume) else (found,)
+    assert len(pictures) == slices
+    read = np.squeeze(np.stack([picture.array for picture in pictures]))
+    np.testing.assert_array_equal(read, values.transpose(order))
+    (iio.write_volume if slices > 1 else iio.write)(tmp_path / "out.zarr", found)
+    back = zarr.open_array(tmp_path / "out.zarr", mode="r")
+    np.testing.assert_array_equal(back[...], values)
+    assert back.metadata.dimension_names == names
+    assert back.chunks == known["chunks"]
 
 
 @pytest.mark.parametrize("version", [2, 3])

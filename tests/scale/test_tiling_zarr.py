@@ -1,11 +1,14 @@
 """Scenes in Zarr stores, and in plain TIFF, by windows: as at once, and never read whole."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+import inverse.io as iio
 from inverse.errors import InputError
 from inverse.inputs import find
-from inverse.io.windows import read_window
+from inverse.io.windows import in_blocks, open_writer, read_window
 from inverse.run import Options, restore
 from inverse.store import file_hash
 
@@ -130,6 +133,84 @@ def test_pixel_sizes_follow_the_grid(tmp_path):
     assert group["0"].shape == (3, 140, 180)
     (dataset,) = group.attrs["multiscales"][0]["datasets"]
     assert dataset["coordinateTransformations"][0]["scale"] == [1.0, 0.25, 0.25]
+
+
+def test_large_chunks_become_512_by_windows(tmp_path):
+    scene = tmp_path / "scene.zarr"
+    array = zarr.create_array(
+        scene, shape=(3, 600, 700), dtype="uint8", chunks=(3, 600, 100), dimension_names=("band", "y", "x")
+    )
+    array[...] = 7
+    window = read_window(scene, (0, 0, 16, 16))
+    like = in_blocks(window, size=(600, 700), side=512)
+    with open_writer(tmp_path / "out.zarr", like, size=(600, 700)) as put:
+        put(0, 0, window)
+    made = read(tmp_path / "out.zarr")
+    assert made.chunks == (3, 512, 100)
+    assert made.shape == array.shape
+    assert (made[:, :16, :16] == 7).all()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_more_channels_than_were_read(version, tmp_path):
+    group = zarr.open_group(tmp_path / "scene.zarr", mode="w", zarr_format=version)
+    group.attrs["multiscales"] = [{"axes": [{"name": "x"}, {"name": "y"}], "datasets": [{"path": "0"}]}]
+    known = {"dimension_names": ("x", "y")} if version == 3 else {"attributes": {"_ARRAY_DIMENSIONS": ["x", "y"]}}
+    array = group.create_array("0", shape=(700, 600), dtype="uint8", chunks=(700, 600), **known)
+    array[...] = 7
+    window = read_window(tmp_path / "scene.zarr", (0, 0, 16, 16))
+    colours = (1 + np.arange(16 * 16 * 3) % 255).astype(np.uint8).reshape(16, 16, 3)  # 0 is missing in version 2
+    like = in_blocks(replace(window, array=colours), size=(600, 700), side=512)
+    with open_writer(tmp_path / "out.zarr", like, size=(600, 700)) as put:
+        put(32, 512, replace(window, array=colours))
+    iio.write(tmp_path / "whole.zarr", replace(like, array=np.zeros((600, 700, 3), np.uint8)))
+    for name in ("out", "whole"):
+        made = read(tmp_path / f"{name}.zarr", "/0")
+        assert made.shape == (600, 700, 3)
+        assert made.chunks == (512, 512, 3)
+        if version == 3:
+            assert made.metadata.dimension_names == ("y", "x", "channel")
+        else:
+            assert made.attrs["_ARRAY_DIMENSIONS"] == ["y", "x", "channel"]
+        assert "multiscales" not in zarr.open_group(tmp_path / f"{name}.zarr", mode="r").attrs
+    np.testing.assert_array_equal(read(tmp_path / "out.zarr", "/0")[32:48, 512:528], colours)
+    np.testing.assert_array_equal(read_window(tmp_path / "out.zarr", (32, 512, 16, 16)).array, colours)
+
+
+def test_fewer_channels_than_were_read(tmp_path):
+    scene = tmp_path / "scene.zarr"
+    banded(scene)
+    zarr.create_array(scene / "band", shape=(3,), dtype="i8", dimension_names=("band",))[...] = [1, 2, 3]
+    window = read_window(scene, (64, 64, 16, 16))
+    grey = replace(window, array=np.full((16, 16), 7, np.uint16), valid=np.ones((16, 16, 3), bool))
+    with open_writer(tmp_path / "out.zarr", grey, size=SIZE) as put:
+        put(64, 64, grey)
+    made = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    assert made["values"].shape == (1, *SIZE)
+    assert made["values"].metadata.dimension_names == ("band", "y", "x")
+    assert (made["values"][0, 64:80, 64:80] == 7).all()
+    assert sorted(made) == ["spatial_ref", "values", "x", "y"]
+
+
+@pytest.mark.parametrize("ome", [False, True])
+def test_the_place_of_the_first_pixel_follows_the_grid(ome, tmp_path):
+    scene = tmp_path / "scene.zarr"
+    pyramid(scene)
+    scale, place = {"type": "scale", "scale": [1.0, 0.5, 2]}, {"type": "translation", "translation": [3, 10.0, 20]}
+    odd = [{"type": "scale", "scale": 5}, {"type": "translation", "translation": "x"}, "identity"]
+    group = zarr.open_group(scene, mode="a")
+    for size, moved in (((140, 180), (10 - 0.125, 20 - 0.5)), ((35, 45), (10 + 0.25, 20 + 1)), (SMALL, (10, 20))):
+        finer = [1, 0.5 * SMALL[0] / size[0], 2 * SMALL[1] / size[1]]
+        made = {"type": "scale", "scale": finer}, {"type": "translation", "translation": [3, *moved]}
+        for moves, expected in (([*odd, scale, place], [*odd, *made]), ([place], [place]), ([scale], [made[0]])):
+            levels = [{"path": "0", "coordinateTransformations": moves}]
+            known = {"multiscales": [{"axes": [{"name": name} for name in "cyx"], "datasets": levels}]}
+            group.attrs.put({"ome": known} if ome else known)
+            picture = replace(iio.read(scene), array=np.ones((*size, 3), np.uint16))
+            iio.write(tmp_path / "out.zarr", picture, overwrite=True)
+            attributes = zarr.open_group(tmp_path / "out.zarr", mode="r").attrs
+            (written,) = (attributes["ome"] if ome else attributes)["multiscales"][0]["datasets"]
+            assert written["coordinateTransformations"] == expected
 
 
 def test_a_store_is_never_read_whole(tmp_path, monkeypatch):
