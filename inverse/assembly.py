@@ -73,13 +73,16 @@ def _write(folder: Path, frames: tuple[Item, ...], path: Path, recipe: Recipe, l
                 write_scan(target, images, magnitude=shown, like=content, provenance=provenance, overwrite=True)
             )
             continue
-        from inverse.io import write_volume
+        from inverse.io import float_volume, write_volume
 
         assert isinstance(content, Volume)
         slices = [_slice(content, item, part[kind], recipe, kind) for item, part in zip(frames, parts, strict=True)]
-        written.append(
-            write_volume(target, replace(content, slices=tuple(slices)), provenance=provenance, overwrite=True)
-        )
+        made = replace(content, slices=tuple(slices))
+        if kind == "std":
+            made = float_volume(
+                np.stack([one.array.reshape(*one.size, -1) for one in slices]).transpose(0, 3, 1, 2), like=made
+            )
+        written.append(write_volume(target, made, provenance=provenance, overwrite=True))
     return written
 
 
@@ -93,12 +96,16 @@ def _images(parts: Sequence[Any], *, pairs: bool) -> Any:
 
 def _slice(content: Volume, item: Item, values: Any, recipe: Recipe, kind: str) -> Picture:
     from inverse.frames import frame
+    from inverse.io.nodata import filled_by, still_valid
     from inverse.light import from_data
 
     opened: Frame = frame(content, item.frame, recipe.data)
     picture = opened.picture
     assert picture is not None
+    fill = filled_by(recipe.located()["operator"])
+    valid = still_valid(picture.valid, fill=fill, size=(int(values.shape[-2]), int(values.shape[-1])))
     if kind == "restored":
-        return from_data(values, like=picture, transfer=recipe.data.transfer, span=opened.span)[0]
+        result = from_data(values, like=picture, transfer=recipe.data.transfer, span=opened.span)[0]
+        return replace(result, valid=valid)
     planes = np.moveaxis(widths(opened.span) * values, 0, -1).astype(np.float32)
-    return replace(picture, array=planes[..., 0] if picture.array.ndim == 2 else planes)
+    return replace(picture, array=planes[..., 0] if picture.array.ndim == 2 else planes, valid=valid)

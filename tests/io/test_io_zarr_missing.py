@@ -127,3 +127,30 @@ def test_xarray_reads_missing_values_it_wrote(version, tmp_path):
     with xarray.open_zarr(tmp_path / "out.zarr", consolidated=False) as back:
         xarray.testing.assert_identical(back.load(), given)
         assert back["image"].encoding["_FillValue"] == -9999.0
+
+
+def test_gaps_of_slices_are_filled_and_stay_so(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    from inverse.run import Options, restore
+
+    rows, columns = np.mgrid[:40, :36]
+    values = np.stack([9000 + 100 * one + 3000 * np.sin(rows / 9) * np.cos(columns / 7) for one in range(3)])
+    values = values.astype(np.uint16)
+    values[:, 10:14, 8:20] = 0
+    values[1, 30:33, 8:20] = 0
+    array = zarr.create_array(tmp_path / "in.zarr", shape=values.shape, dtype="uint16", chunks=(1, 40, 36))
+    array[...] = values
+    array.attrs.update({"_FillValue": 0, "scale_factor": 0.1})
+    recipe = {
+        "operator": {"kind": "gap-mask"}, "noise": {"sigma": 0.02}, "prior": {"name": "gaussian"},
+        "method": {"kind": "diffpir", "steps": 2}, "data": {"scale": [0, 20000]}, "run": {"samples": 2}, "metrics": [],
+    }  # fmt: skip
+    done = restore(recipe, tmp_path / "in.zarr", out=tmp_path / "out", options=Options(progress="off"))
+    assert done.exit_code == 0, done.failures
+    restored = zarr.open_array(tmp_path / "out/restored/in.zarr", mode="r")
+    assert restored.attrs["_FillValue"] == 0
+    assert (restored[...] > 0).all()
+    std = zarr.open_array(tmp_path / "out/std/in.zarr", mode="r")
+    assert not {"_FillValue", "scale_factor"} & set(std.attrs)
+    assert (std[...] > 0).all()
+    assert std[1, 30:33, 8:20].mean() > 2 * std[0, 30:33, 8:20].mean()

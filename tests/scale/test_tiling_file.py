@@ -9,27 +9,16 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scene_runs import RECIPE, SIZE, read, run
 
 from inverse.calibration_file import licence
 from inverse.cli.main import cli
-from inverse.errors import MemoryLimitError
 from inverse.options import Options
 from inverse.run import restore
 from inverse.tiling import Window
 
 rasterio = pytest.importorskip("rasterio")
 
-SIZE = (150, 203)
-RECIPE = {
-    "schema": 1,
-    "title": "a",
-    "operator": {"kind": "gap-mask"},
-    "noise": {"kind": "gaussian", "sigma": "auto"},
-    "prior": {"name": "gaussian"},
-    "method": {"kind": "diffpir", "steps": 3},
-    "data": {"scale": "bands"},
-    "run": {"samples": 2, "seed": 0},
-}
 AREA = {**RECIPE, "operator": {"kind": "downsample", "factor": 2}, "data": {"scale": "auto"}}
 BLUR = {**RECIPE, "operator": {"kind": "gaussian-blur", "sigma": 0.8, "boundary": "free"}, "data": {"scale": "auto"}}
 SENSOR = {
@@ -39,27 +28,8 @@ SENSOR = {
     "noise": {"kind": "gaussian", "sigma": 0.05},
 }
 DRAFT = {**RECIPE, "method": {"kind": "auto", "quality": "draft"}, "data": {"scale": [0, 20000]}}
-ARRAYS = "samples,mean,std,quantiles,data_share,invented,misfit,measurement,observed,residual,convergence"
 CROPPED = {"area": (70, 90), "blur": (100, 140), "sensor": (70, 90)}
 RECIPES = {"gaps": RECIPE, "area": AREA, "blur": BLUR, "draft": DRAFT, "sensor": SENSOR}
-
-
-@pytest.fixture
-def scene(tmp_path):
-    rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
-    smooth = np.stack([9000 + 3000 * np.sin(rows / 17 + band) * np.cos(columns / 23) for band in range(3)])
-    values = np.rint(smooth + 300 * rng.standard_normal(smooth.shape)).astype(np.uint16)
-    values[:, (rows + columns // 7) % 32 < 5] = 0  # gaps
-    values[:, :, :12] = 0  # border
-    path = tmp_path / "in" / "scene.tif"
-    path.parent.mkdir()
-    place = rasterio.Affine(30.0, 0, 500000.0, 0, -30.0, 4000000.0)
-    profile = {"driver": "GTiff", "dtype": "uint16", "count": 3, "height": SIZE[0], "width": SIZE[1], "nodata": 0}
-    with rasterio.open(path, "w", crs="EPSG:32633", transform=place, **profile) as file:
-        file.write(values)
-        file.set_band_description(1, "red")
-    return path
 
 
 def cropped(scene, height, width):
@@ -72,17 +42,6 @@ def cropped(scene, height, width):
         file.write(values)
     path.replace(scene)
     return scene
-
-
-def run(recipe, scene, out, **options):
-    made = restore(recipe, scene, out=out, options=Options(progress="off", **{"keep": ARRAYS, **options}))
-    assert made.exit_code == 0, made.failures
-    return made.rows[0]
-
-
-def read(path):
-    with rasterio.open(path) as file:
-        return file.read().astype(np.float64), file.profile, file.descriptions
 
 
 def arrays(out):
@@ -175,82 +134,6 @@ def test_the_file_is_never_read_whole(scene, tmp_path, monkeypatch):
     assert max(seen) <= SIZE[0] * SIZE[1] // 1.5
 
 
-def test_killed_it_goes_on_and_ends_with_the_same_bytes(scene, tmp_path, monkeypatch):
-    from inverse.scene_state import State
-
-    run(RECIPE, scene, tmp_path / "a", tile=64)
-    done, todo = [], State.todo
-
-    def counted(self, turn):
-        for number, tile in todo(self, turn):
-            yield number, tile
-            done.append(number)
-            if len(done) == 50:
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(State, "todo", counted)
-    with pytest.raises(KeyboardInterrupt):
-        run(RECIPE, scene, tmp_path / "b", tile=64)
-    assert not (tmp_path / "b" / "restored").exists()
-    run(RECIPE, scene, tmp_path / "b")  # the plan says which tiles
-    assert len(done) == 12 * 5 * 2 + 1  # the tile in flight twice
-    for path in ("restored/scene.tif", "std/scene.tif", "items/scene.tif/posterior.h5"):
-        first, second = ((tmp_path / run / path).read_bytes() for run in "ab")
-        assert first == second, path
-    done.clear()
-    run(RECIPE, scene, tmp_path / "b")
-    assert not done
-
-
-def test_smaller_tiles_after_an_interruption(scene, tmp_path, monkeypatch):
-    from inverse.scene_state import State
-
-    todo = State.todo
-
-    def once(self, turn):
-        yield next(todo(self, turn))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(State, "todo", once)
-    with pytest.raises(KeyboardInterrupt):
-        run(RECIPE, scene, tmp_path / "a", tile=128)
-    monkeypatch.undo()
-    assert run(RECIPE, scene, tmp_path / "a", tile=64)["tiles"] == "coupled, 64"
-
-
-def test_tiles_after_memory_did_not_suffice(scene, tmp_path, monkeypatch):
-    def never(*_, **__):
-        raise MemoryError
-
-    monkeypatch.setattr("inverse.api.sample", never)
-    made = restore(RECIPE, scene, out=tmp_path / "a", options=Options(progress="off"))
-    assert made.exit_code == MemoryLimitError.exit_code
-    assert "--tile" in made.failures[0].hint
-    assert made.failures[0].reason.startswith("out of memory")
-    assert run(RECIPE, scene, tmp_path / "a", tile=64)["tiles"] == "coupled, 64"
-
-
-def test_a_state_that_a_kill_left_is_removed(scene, tmp_path, monkeypatch):
-    import inverse.scene_run
-
-    discard, left = inverse.scene_run.discard, []
-
-    def killed(folder):
-        left.append(folder)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("inverse.scene_run.discard", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run(RECIPE, scene, tmp_path / "a", tile=64)
-    monkeypatch.setattr("inverse.scene_run.discard", discard)
-    (folder,) = left
-    folder.with_name(f".{folder.name}").mkdir()  # and what a kill in the middle of removing leaves
-    other = folder.with_name("other")
-    other.mkdir()
-    run(RECIPE, scene, tmp_path / "a")
-    assert list(folder.parent.iterdir()) == [other]
-
-
 @pytest.mark.parametrize(
     ("changes", "said", "code"),
     [
@@ -280,63 +163,6 @@ def test_pictures_that_are_not_read_by_windows_are_refused(tmp_path):
     made = restore(RECIPE, tmp_path / "a.png", out=tmp_path / "out", options=Options(progress="off", tile=64))
     assert made.exit_code == 4
     assert "GeoTIFF" in made.failures[0].reason
-
-
-def test_out_of_memory_halves_the_tile(scene, tmp_path, monkeypatch, caplog):
-    from inverse.scene_steps import SceneSteps
-
-    run(RECIPE, scene, tmp_path / "a", tile="off")
-    start = SceneSteps._start
-
-    def small(self, sample, tile):
-        if self.tiling.side > 64:
-            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate")
-        start(self, sample, tile)
-
-    monkeypatch.setattr(SceneSteps, "_start", small)
-    with caplog.at_level("INFO", "inverse"):
-        row = run(RECIPE, scene, tmp_path / "b", tile=128)
-    assert "out of memory, tiles of 64" in caplog.text
-    assert row["tiles"] == "coupled, 64"
-    assert (
-        np.nanmax(np.abs(read(tmp_path / "a/restored/scene.tif")[0] - read(tmp_path / "b/restored/scene.tif")[0])) <= 1
-    )
-
-    def never(self, sample, tile):
-        raise MemoryError
-
-    monkeypatch.setattr(SceneSteps, "_start", never)
-    made = restore(RECIPE, scene, out=tmp_path / "c", options=Options(progress="off", tile=128))
-    assert made.exit_code == MemoryLimitError.exit_code == 6
-
-
-def test_smaller_tiles_are_multiples_of_the_smallest():
-    from inverse.back_off import halved
-
-    tried, said = [], []
-
-    def never(size):
-        tried.append(size)
-        raise MemoryError
-
-    with pytest.raises(MemoryLimitError, match="too large") as caught:
-        halved(never, 448, said.append, least=192, failed="too large", hint="cut it")
-    assert caught.value.hint == "cut it"
-    assert tried == [448, 192]
-    tried.clear()
-    with pytest.raises(MemoryLimitError):
-        halved(never, 320, said.append, least=64, failed="too large")
-    assert tried == [320, 128, 64]
-
-
-def test_tiles_are_chosen_by_free_memory(scene, tmp_path, monkeypatch):
-    assert "tiles" not in run(RECIPE, scene, tmp_path / "a")
-    monkeypatch.setattr("inverse.scene_plan.free_bytes", lambda device: 10_000_000)
-    assert run(RECIPE, scene, tmp_path / "b")["tiles"] == "coupled, 64"
-    thirds = {**AREA, "operator": {"kind": "downsample", "factor": 3}}  # tiles that whole pixels of the file make
-    assert run(thirds, scene, tmp_path / "d")["tiles"] == "coupled, 192"
-    # no coupled tiles: as before, in memory
-    assert "tiles" not in run({**RECIPE, "operator": {"kind": "destripe"}}, scene, tmp_path / "c")
 
 
 def test_a_mask_of_the_whole_scene_is_cut(scene, tmp_path):
