@@ -10,7 +10,8 @@ restored by the command line (``--quality draft``: 20 evaluations a sample) in a
     python benchmarks/scene.py 10000 --samples 1 --workers 2 --out DIR     all of it; the same command there goes on
 
 Seams: mean absolute jump between the lines on both sides of tile borders, over that between all other neighbouring lines. A grid of a few lines is a small
-sample of a picture, so beside it stands what grids at other places show (5 to 95 %): a seam is a ratio above those.
+sample of a picture, so beside it stands what grids at other places show (5 to 95 %), and the ratio to the four lines beside each border, which are of the same
+part of the picture (at 10,000 pixels all column borders lie on one column of the scene, for its mirror images have 2,048): a seam is a ratio above those.
 """
 
 from __future__ import annotations
@@ -112,8 +113,8 @@ def jumps(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     return found
 
 
-def seam(path: Path, tile: int) -> tuple[float, float, float]:
-    """The ratio at tile borders, and 5 and 95 % of those of grids at other places."""
+def seam(path: Path, tile: int) -> tuple[float, float, float, float]:
+    """The ratio at tile borders, 5 and 95 % of those of grids at other places, and the ratio to the four lines beside each border."""
     lines = jumps(path)
 
     def ratio(offset: int) -> float:
@@ -122,8 +123,14 @@ def seam(path: Path, tile: int) -> tuple[float, float, float]:
         off = np.concatenate([np.delete(line, own) for line, own in zip(lines, on, strict=True)])
         return float(np.nanmean(at) / np.nanmean(off))
 
+    places = [np.arange(tile - 1, len(line) - 2, tile) for line in lines]
+    border = np.concatenate([line[own] for line, own in zip(lines, places, strict=True)])
+    near = [np.stack([line[own + step] for step in (-2, -1, 1, 2)]) for line, own in zip(lines, places, strict=True)]
+    beside = np.concatenate(near, 1).mean(0)
+    known = np.isfinite(border) & np.isfinite(beside)
     others = [ratio(-offset) for offset in range(1, tile - 1) if tile - offset > 1]
-    return ratio(0), *(float(np.quantile(others, q)) for q in (0.05, 0.95))
+    low, high = (float(np.quantile(others, q)) for q in (0.05, 0.95))
+    return ratio(0), low, high, float(border[known].sum() / beside[known].sum())
 
 
 def distance(first: Path, second: Path) -> tuple[float, float]:
@@ -159,9 +166,9 @@ def measured(
         ("sample", "items/scene.tif/posterior.h5"),
         *([("std", "std/scene.tif")] if samples > 1 else []),
     ):
-        at, low, high = seam(out / path, tile)
+        at, low, high, near = seam(out / path, tile)
         print(
-            f"  {name:9} jump at tile borders over elsewhere {at:.4f}; grids at other places {low:.3f} to {high:.3f}"
+            f"  {name:9} jump at tile borders over elsewhere {at:.4f}; grids at other places {low:.3f} to {high:.3f}; over the lines beside {near:.4f}"
             + (f"; without tiles {seam(folder / 'untiled' / path, tile)[0]:.4f}" if untiled else ""),
             flush=True,
         )
