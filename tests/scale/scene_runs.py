@@ -39,6 +39,20 @@ def written(path):
     return path
 
 
+def cropped(scene, height, width):
+    """The scene's upper left, for what takes many solves."""
+    import rasterio
+
+    path = scene.with_name("small.tif")
+    with rasterio.open(scene) as file:
+        profile = {**file.profile, "height": height, "width": width}
+        values = file.read(window=((0, height), (0, width)))
+    with rasterio.open(path, "w", **profile) as file:
+        file.write(values)
+    path.replace(scene)
+    return scene
+
+
 def run(recipe, scene, out, **options):
     made = restore(recipe, scene, out=out, options=Options(progress="off", **{"keep": ARRAYS, **options}))
     assert made.exit_code == 0, made.failures

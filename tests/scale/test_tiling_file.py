@@ -32,18 +32,6 @@ CROPPED = {"area": (70, 90), "blur": (100, 140), "sensor": (70, 90)}
 RECIPES = {"gaps": RECIPE, "area": AREA, "blur": BLUR, "draft": DRAFT, "sensor": SENSOR}
 
 
-def cropped(scene, height, width):
-    """The scene's upper left, for what takes many solves."""
-    path = scene.with_name("small.tif")
-    with rasterio.open(scene) as file:
-        profile = {**file.profile, "height": height, "width": width}
-        values = file.read(window=((0, height), (0, width)))
-    with rasterio.open(path, "w", **profile) as file:
-        file.write(values)
-    path.replace(scene)
-    return scene
-
-
 def arrays(out):
     with h5py.File(out / "items" / "scene.tif" / "posterior.h5") as file:
         return {name: np.asarray(file[name]) for name in file}, dict(file.attrs)

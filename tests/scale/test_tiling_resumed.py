@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scene_runs import RECIPE, read, run
+from scene_runs import RECIPE, cropped, read, run
 
 from inverse.errors import MemoryLimitError
 from inverse.options import Options
@@ -142,6 +142,7 @@ def test_tiles_are_chosen_by_free_memory(scene, tmp_path, monkeypatch):
     assert "tiles" not in run(RECIPE, scene, tmp_path / "a")
     monkeypatch.setattr("inverse.scene_plan.free_bytes", lambda device: 10_000_000)
     assert run(RECIPE, scene, tmp_path / "b")["tiles"] == "coupled, 64"
+    scene = cropped(scene, 70, 90)
     thirds = {**AREA, "operator": {"kind": "downsample", "factor": 3}}  # tiles that whole pixels of the file make
     assert run(thirds, scene, tmp_path / "d")["tiles"] == "coupled, 192"
     # no coupled tiles: as before, in memory

@@ -87,7 +87,7 @@ def test_tiles_are_the_whole_cut_up(kind, operator, method, params, shape, tmp_p
 
 
 def test_auto_takes_what_has_coupled_tiles(tmp_path):
-    y, physics = problem("sensor", {"factor": 2}, (150, 204), sigma=0.02)
+    y, physics = problem("sensor", {"factor": 2}, (130, 136), sigma=0.02)
     given = {"samples": 1, "seed": 3}
     alone = inverse.sample(y, physics, PRIOR, method="auto", quality="draft", **given)
     tiled = sample_scene(y, physics, PRIOR, folder=tmp_path, tile=64, method="auto", quality="draft", **given)
