@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from scene_runs import ARRAYS, RECIPE, SIZE, cropped, read, run
+from scene_runs import RECIPE, SIZE, cropped, read, run
 
 from inverse.calibration_file import licence
 from inverse.cli.main import cli
