@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from inverse.io import Span
     from inverse.run_folder import RunFolder
 
-__all__ = ["Group", "Pairing", "pairs_of_files", "pairs_of_run"]
+__all__ = ["Group", "Pairing", "is_folder", "pairs_of_files", "pairs_of_run"]
 
 PREDICTED = ("reconstruction", "reconstruction_rss", "reconstruction_esc")
 TARGET = ("reconstruction_rss", "reconstruction_esc", "reconstruction")
@@ -79,7 +79,7 @@ class Beside:
         for role, path in self.paths.items():
             _exists(path)
             sources = {source.item: source.path for source in find([path])}
-            if _is_folder(path):
+            if is_folder(path):
                 pairs = match(items, sources)
                 for item in items:
                     if item in pairs:
@@ -100,7 +100,7 @@ def pairs_of_files(prediction: Path, truth: Path, beside: Mapping[str, Path]) ->
         _exists(path)
     given = {source.item: source.path for source in find([prediction])}
     known = {source.item: source.path for source in find([truth])}
-    single = not _is_folder(prediction) and not _is_folder(truth) and len(given) == len(known) == 1
+    single = not is_folder(prediction) and not is_folder(truth) and len(given) == len(known) == 1
     pairs = dict(zip(given, known, strict=True)) if single else match(given, known)
     if not pairs:
         raise InputError(
@@ -170,7 +170,7 @@ def _file_of(item: str, restored: str) -> str:
     return head if tail.isdigit() and written.startswith(head) and written != item else item
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
     """Whether a path holds several items; a store is one."""
     return path.is_dir() and not is_store(path)
 

@@ -75,10 +75,12 @@ def evaluate(
         raise UsageError("a file cannot be compared with an array", "give two paths, or two arrays")
     beside = {role: value for role, value in {"mask": mask, "ms": ms, "pan": pan}.items() if value is not None}
     if all(files):
+        from inverse.comparand_files import is_folder
+
         if any(not isinstance(value, str | Path) for value in beside.values()) or samples is not None:
             raise UsageError("files are compared with files", "give mask, ms and pan as paths, or everything as arrays")
         paired = _paired(Path(prediction), Path(truth), {role: Path(value) for role, value in beside.items()})
-        strict = len(paired.groups) == 1 and not any(Path(path).is_dir() for path in (prediction, truth))
+        strict = len(paired.groups) == 1 and not any(is_folder(Path(path)) for path in (prediction, truth))
     else:
         from inverse.comparand_arrays import pairs_of_arrays
 

@@ -215,7 +215,8 @@ def test_a_store_of_another_name_is_the_truth_of_the_only_item(stores, tmp_path)
     other = truth.rename(tmp_path / "other.zarr")
     assert Truths.find(other, ["scene.zarr"]).paths == {"scene.zarr": other}
     found = CliRunner().invoke(cli, ["evaluate", str(scene), str(other)])
-    assert "sizes differ" in found.output  # they are paired
+    assert "sizes differ" in found.output  # they are paired, as two files are
+    assert found.exit_code == 4
     found = CliRunner().invoke(cli, ["evaluate", str(other), str(other)])
     assert found.exit_code == 0, found.output
     with pytest.raises(InputError, match="no truth at"):
