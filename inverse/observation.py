@@ -94,7 +94,9 @@ def _per_item(physics: Physics, batch: int) -> bool:
 
 
 def _select(physics: Physics, index: Tensor, batch: int) -> Physics:
-    """A copy of the physics whose per-item parameters are those of ``index``."""
+    """The physics with the per-item parameters of ``index``: a copy where it has such."""
+    if not _per_item_parameters(physics, batch):
+        return physics
     chosen = physics.clone()
     for module, name, value in _per_item_parameters(chosen, batch):
         module._parameters.pop(name, None)
