@@ -202,7 +202,7 @@ def _portable(error: Exception) -> Exception:
         return type(error)(error.message, error.hint)
     error.__cause__ = error.__context__ = error.__traceback__ = None
     try:
-        pickle.loads(pickle.dumps(error))
+        pickle.loads(pickle.dumps(error))  # its own bytes: whether it would arrive
     except Exception:  # pickling an error of a foreign package may raise anything
         return InverseError(f"{type(error).__name__}: {' '.join(str(error).split())}")
     return error

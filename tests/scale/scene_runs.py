@@ -59,6 +59,23 @@ def run(recipe, scene, out, **options):
     return made.rows[0]
 
 
+def killed_after(monkeypatch, count):
+    """End a run as Ctrl-C does once so many tiles are done; the list of these, which goes on in later runs."""
+    from inverse.scene_state import State
+
+    done, todo = [], State.todo
+
+    def counted(self, turn):
+        for number, tile in todo(self, turn):
+            yield number, tile
+            done.append(number)
+            if len(done) == count:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(State, "todo", counted)
+    return done
+
+
 def read(path):
     import rasterio
 

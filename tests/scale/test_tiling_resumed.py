@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scene_runs import RECIPE, cropped, read, run
+from scene_runs import RECIPE, cropped, killed_after, read, run
 
 from inverse.errors import MemoryLimitError
 from inverse.options import Options
@@ -16,19 +16,8 @@ AREA = {**RECIPE, "operator": {"kind": "downsample", "factor": 2}, "data": {"sca
 
 
 def test_killed_it_goes_on_and_ends_with_the_same_bytes(scene, tmp_path, monkeypatch):
-    from inverse.scene_state import State
-
     run(RECIPE, scene, tmp_path / "a", tile=64)
-    done, todo = [], State.todo
-
-    def counted(self, turn):
-        for number, tile in todo(self, turn):
-            yield number, tile
-            done.append(number)
-            if len(done) == 50:
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(State, "todo", counted)
+    done = killed_after(monkeypatch, 50)
     with pytest.raises(KeyboardInterrupt):
         run(RECIPE, scene, tmp_path / "b", tile=64)
     assert not (tmp_path / "b" / "restored").exists()

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scene_runs import killed_after
 
 import inverse.io as iio
 from inverse.errors import InputError
@@ -236,25 +237,15 @@ def test_a_store_is_never_read_whole(tmp_path, monkeypatch):
 
 
 def test_killed_it_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch):
-    from inverse.scene_state import State
-
     scene = tmp_path / "scene.zarr"
     banded(scene)
     run(GAPS, scene, tmp_path / "a", tile=64)
-    todo, done = State.todo, []
-
-    def counted(self, turn):
-        for number, tile in todo(self, turn):
-            yield number, tile
-            done.append(number)
-            if len(done) == 30:
-                raise KeyboardInterrupt
-
-    monkeypatch.setattr(State, "todo", counted)
+    done = killed_after(monkeypatch, 30)
     with pytest.raises(KeyboardInterrupt):
         run(GAPS, scene, tmp_path / "b", tile=64)
     assert not (tmp_path / "b" / "restored").exists()
     run(GAPS, scene, tmp_path / "b")
+    assert len(done) == 12 * 5 * 2 + 1  # the tile in flight twice
     for folder in ("restored", "std"):
         assert file_hash(tmp_path / "a" / folder / "scene.zarr") == file_hash(tmp_path / "b" / folder / "scene.zarr")
 
