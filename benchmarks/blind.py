@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 import inverse
-from inverse.io import read, to_unit
-from inverse.operators.blind import estimate_blur
+from inverse.io.content import to_unit
+from inverse.io.read_write import read
+from inverse.operators.blur.estimate import estimate_blur
 
 CASES: list[dict[str, Any]] = [
     *({"kind": "gaussian-blur", "sigma": sigma} for sigma in (0.7, 1.0, 1.5, 2.0, 3.0, 5.0)),

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inverse.io import read, to_unit
+from inverse.io.content import to_unit
+from inverse.io.read_write import read
 
 __all__ = ["HALVES", "Crop", "brains", "photographs", "scenes"]
 

@@ -1,9 +1,9 @@
-"""What `inverse.calibration` finds on posteriors known in closed form, beside the recorded bias of each method.
+"""What `inverse.calibration.statistics` finds on posteriors known in closed form, beside the recorded bias of each method.
 
     python benchmarks/calibration_exact.py            about two minutes on one core
 
 Truths are drawn from the exact posterior, each beside 8 samples of its own (of the mixture 39: its intervals are order statistics). Recorded: standard deviation
-over the exact one in the range of the adjoint and in its null space (`inverse/bias.json`); of the mixture that of the draws against the exact ones, by coordinate.
+over the exact one in the range of the adjoint and in its null space (`inverse/sampling/bias.json`); of the mixture that of the draws against the exact ones, by coordinate.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inverse import gates
-from inverse.calibration import Prediction
-from inverse.calibration_report import calibrate
-from inverse.mixture_gate import mixture_problem
+from inverse.calibration.statistics import Prediction
+from inverse.evaluation.calibration_findings import calibrate
+from inverse.exact import gaussian as gates
+from inverse.exact.mixture import mixture_problem
 
 Array = NDArray[np.float64]
 PROBLEMS = ("white-mask", "white-blur", "coloured-mask")
@@ -46,7 +46,7 @@ def gaussian(name: str, method: str, count: int) -> str:
     basis = given.basis[:, : given.rank].numpy()
     found = calibrate(pairs(truths, samples, lambda image: (basis @ (basis.T @ image.ravel())).reshape(image.shape)))
     held, low, high = (100 * value for value in found.coverage.at(0.9))
-    known = json.loads((resources.files("inverse") / "bias.json").read_text("utf-8"))["problems"][name][method]
+    known = json.loads((resources.files("inverse.sampling") / "bias.json").read_text("utf-8"))["problems"][name][method]
     parts = [f"{found.range_null[space]['ratio']:.2f}" for space in ("range", "null")]
     recorded = f"{known['std_range']:.2f}, {known['std_null']:.2f}"
     word = found.says()[0].split(":")[0]

@@ -16,15 +16,16 @@ import torch
 from calibration_crops import HALVES, Crop, brains, photographs, scenes
 from numpy.typing import NDArray
 
-from inverse.case import open_case
-from inverse.frames import frame
-from inverse.io import Picture, read, write
+from inverse.io.content import Picture
+from inverse.io.read_write import read, write
+from inverse.numerics.rng import Rng
 from inverse.operators.build import build_operator
-from inverse.operators.mri import fourier
-from inverse.recipe import load
-from inverse.rng import Rng
-from inverse.run import Options, restore
-from inverse.simulation import simulate_files
+from inverse.operators.mri.cartesian import fourier
+from inverse.recipes.recipe import load
+from inverse.restoration.case import open_case
+from inverse.restoration.frame import frame
+from inverse.restoration.simulate import simulate_files
+from inverse.runs.run import Options, restore
 
 __all__ = ["TASKS", "Condition", "Task", "runs"]
 
@@ -61,7 +62,7 @@ class Task:
         conditions: The runs.
         images: What the truths are.
         varied: What was varied.
-        measure: Writes ``measured/`` and ``truth/`` of a crop where `inverse.simulation` does not, and returns overrides of its restoration.
+        measure: Writes ``measured/`` and ``truth/`` of a crop where `inverse.restoration.simulate` does not, and returns overrides of its restoration.
         alone: Whether each crop is a run of its own, for an operator of its own.
     """
 

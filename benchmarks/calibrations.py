@@ -17,13 +17,13 @@ from pathlib import Path
 import click
 from calibration_runs import ALONE, TASKS, runs
 
-from inverse.calibrating import make_file
-from inverse.calibration import Prediction
-from inverse.calibration_file import CalibrationFile, Check, read_calibration
-from inverse.calibration_run import beside
+from inverse.calibration.statistics import Prediction
 from inverse.errors import InputError
-from inverse.run_folder import RunFolder
-from inverse.store import write_bytes
+from inverse.evaluation.calibration_fit import make_file
+from inverse.evaluation.calibration_pairs import beside
+from inverse.recipes.calibration_file import CalibrationFile, Check, read_calibration
+from inverse.runs.folder import RunFolder
+from inverse.storage.files import write_bytes
 
 SAID = "crops, restored {height} x {width}, of {images}; {count} of {sources} source images"
 

@@ -40,12 +40,19 @@ RECIPE = {
 }
 MARK = "INVERSE_CHAOS"
 CONTEXT = multiprocessing.get_context("forkserver")
-PRELOADED = ["inverse.api", "inverse.run", "inverse.operators.build", "inverse.io.tiff", "h5py", "distributed"]
+PRELOADED = [
+    "inverse.sampling.posterior_samples",
+    "inverse.runs.run",
+    "inverse.operators.build",
+    "inverse.io.formats.tiff",
+    "h5py",
+    "distributed",
+]
 
 
 def work(folder: Path, out: Path, executor: str, mark: str) -> None:
     """One run, in a process of its own."""
-    from inverse.run import Options, restore
+    from inverse.runs.run import Options, restore
 
     os.environ[MARK] = mark  # so that its workers are known for its own
     options = Options(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,20 @@ import click
 import torch
 from spelling import method_and_parameters
 
-import inverse.gates as gates
+import inverse.exact.gaussian as gates
 from inverse.errors import RecipeError
-from inverse.method_table import METHODS
+from inverse.sampling.methods import METHODS
 
 
 @click.command()
 @click.option("--samples", default=400, show_default=True)
 @click.option("--problem", "problems", multiple=True, help="Only these problems.")
 @click.option("--method", "methods", multiple=True, help="Only these: NAME or NAME:parameter=value,...")
-@click.option("--write", is_flag=True, help="Update inverse/bias.json with what was measured.")
+@click.option("--write", is_flag=True, help="Update inverse/sampling/bias.json with what was measured.")
 def main(samples: int, problems: tuple[str, ...], methods: tuple[str, ...], write: bool) -> None:
     """Print std ratio (range, null), mean error (range, null), chi2 ratio, eigen-direction ratio, F, V and seconds of every method."""
     torch.set_num_threads(1)
-    target = Path(gates.__file__).with_name("bias.json")
+    target = Path(str(resources.files("inverse.sampling"))) / "bias.json"
     if write and _record(target)["samples"] != samples:
         raise click.UsageError(f"{target.name} holds biases of another number of samples: measure with as many")
     print(

@@ -15,9 +15,9 @@ import click
 import torch
 from spelling import method_and_parameters
 
-from inverse import field_gate
 from inverse.errors import RecipeError
-from inverse.method_table import METHODS
+from inverse.exact import field as field_gate
+from inverse.sampling.methods import METHODS
 
 
 @click.command()

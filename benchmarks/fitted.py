@@ -19,13 +19,13 @@ import torch
 from skimage import restoration
 from torch import Tensor
 
-from inverse.api import sample, simulate
+from inverse.numerics.rng import Rng
+from inverse.operators.blur.kernels import gaussian_kernel
 from inverse.operators.build import build_operator
-from inverse.operators.kernels import gaussian_kernel
-from inverse.priors.corpus import read_corpus
-from inverse.priors.fit import KINDS, fit, read_images
-from inverse.priors.fitted import open_weights
-from inverse.rng import Rng
+from inverse.priors.models.fitted import open_weights
+from inverse.priors.training.corpus import read_corpus
+from inverse.priors.training.fitting import KINDS, fit, read_images
+from inverse.sampling.posterior_samples import sample, simulate
 
 LEVELS = (15, 25, 50)
 BLUR, NOISE = 2.0, 0.02

@@ -1,7 +1,7 @@
-"""Every method, and the peers, on the 25-mode Gaussian mixture with known posteriors (`inverse.mixture_gate`).
+"""Every method, and the peers, on the 25-mode Gaussian mixture with known posteriors (`inverse.exact.mixture`).
 
     python benchmarks/mixture.py [--cell 8,1] [--problems 20] [--samples 2000] [--directions 10000] [--method pigdm] [--method mmps:steps=50] [--no-peers]
-    python benchmarks/mixture.py --define      writes inverse/mixture.json, the published problems
+    python benchmarks/mixture.py --define      writes inverse/exact/mixture.json, the published problems
 
 One row a method, its defaults unless parameters are given: sliced W1 (mean over problems +- 1.96 std / sqrt(problems)), total variation of the mode weights,
 relative error of the covariance within modes (Monte-Carlo part removed), F and V a sample, seconds a problem. ``exact`` is as many exact samples against the same
@@ -23,13 +23,13 @@ from deepinv.physics import GaussianNoise
 from spelling import method_and_parameters
 from torch import Tensor
 
-import inverse.mixture_gate as gate
-from inverse.methods import methods
-from inverse.mixture_gate import MixtureProblem, mixture_problem
-from inverse.operators.matrix import Matrix
-from inverse.priors.mixture import MixturePrior
-from inverse.suite_peer_setting import Counted, Setting
-from inverse.suite_peers import PEERS
+import inverse.exact.mixture as gate
+from inverse.benchmark.peers.registry import PEERS
+from inverse.benchmark.peers.setting import Counted, Setting
+from inverse.exact.mixture import MixtureProblem, mixture_problem
+from inverse.operators.image.matrix import Matrix
+from inverse.priors.models.mixture import MixturePrior
+from inverse.sampling.method_spec import methods
 
 LOW, HIGH = -20.0, 20.0
 SLOW = ("azula DPS",)
@@ -162,7 +162,7 @@ def _cell(text: str) -> tuple[int, int]:
     "--peers/--no-peers", "with_peers", default=True, help=f"But {', '.join(SLOW)} (one sample at a time) only by name."
 )
 @click.option("--threads", default=1, show_default=True)
-@click.option("--define", is_flag=True, help="Write inverse/mixture.json and stop.")
+@click.option("--define", is_flag=True, help="Write inverse/exact/mixture.json and stop.")
 def main(
     cells: tuple[str, ...],
     problems: int,

@@ -12,7 +12,7 @@ The noise of the reference does not cancel in its RSS: where there is no signal 
 about ``sqrt(2 C) sigma``, 3 % of the maximum here, and no estimate of the image has it. So:
 
 * ``output``: what each tool gives for the RSS, against it: of ours the ``reconstruction`` of a fastMRI file (the posterior mean of the RSS,
-  `operators/rss.py`), of BART ``|x|``.
+  `operators/mri/rss.py`), of BART ``|x|``.
 * ``completed``: the same with BART given what ours has: samples that were taken put back, ``2 C sigma^2`` for each of the others, and then the RSS.
 * ``plain``: ``|x|`` against the RSS for both. Rewards noise that is left in the background: BART's with ``-c 0``.
 * ``combined``: ``|x|`` against the magnitude of the fully sampled coil images combined by ESPIRiT maps (of its central 24 x 24 samples), which has hardly a floor.
@@ -33,16 +33,18 @@ import numpy as np
 import torch
 
 import inverse
-from inverse.io import Scan, cfl, read
-from inverse.operators.catalog_mri import Mri
-from inverse.operators.coils import centre, espirit
-from inverse.operators.measured import Measurement
-from inverse.operators.mri import fourier
-from inverse.operators.mri_fit import fit_cartesian
-from inverse.operators.mri_masks import sampling
-from inverse.operators.noise import noise_model
-from inverse.operators.rss import predicted_rss
-from inverse.recipe import load
+from inverse.io.content import Scan
+from inverse.io.formats import cfl
+from inverse.io.read_write import read
+from inverse.operators.measurement import Measurement
+from inverse.operators.mri.cartesian import fourier
+from inverse.operators.mri.cartesian_fit import fit_cartesian
+from inverse.operators.mri.coils import centre, espirit
+from inverse.operators.mri.rss import predicted_rss
+from inverse.operators.mri.sampling import sampling
+from inverse.operators.mri.spec import Mri
+from inverse.operators.noise.models import noise_model
+from inverse.recipes.recipe import load
 
 Array = np.ndarray
 Scores = tuple[float, ...]

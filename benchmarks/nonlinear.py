@@ -12,9 +12,9 @@ import time
 import click
 import torch
 
-from inverse import nonlinear_gate
 from inverse.errors import RecipeError
-from inverse.method_table import METHODS
+from inverse.exact import nonlinear as nonlinear_gate
+from inverse.sampling.methods import METHODS
 
 
 @click.command()

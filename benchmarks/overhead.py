@@ -50,7 +50,7 @@ class Clocked:
 @click.option("--dtype", default="auto", show_default=True)
 def main(size: int, samples: int, steps: int, rounds: int, dtype: str) -> None:
     """Print the ratio sampler / (steps x one forward) for closed-form and for CG operators."""
-    from inverse.case import resolve_dtype
+    from inverse.restoration.case import resolve_dtype
 
     prior = inverse.open_prior("photo")
     precision = resolve_dtype(dtype, prior, "cpu")

@@ -6,7 +6,7 @@
 Centre crops of photographs, the embedded prior, tasks of each kind of operator, settings from a few evaluations to several hundred. For each:
 F, V, cost F + 3 V, PSNR of the mean, CRPS (fair estimate from the ensemble; Gneiting & Raftery 2007, equation 20), and the coverage of 90 %
 predictive intervals. ``*`` marks the front in (cost, CRPS). Rows are kept in ``build/pareto.json`` as they come, so that it can be interrupted;
-``--write`` puts them into ``inverse/auto.json`` and draws ``docs/pareto.png``.
+``--write`` puts them into ``inverse/sampling/auto.json`` and draws ``docs/pareto.png``.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from photo import crop
 from torch import Tensor
 
 import inverse
-from inverse import auto
 from inverse.errors import InverseError
-from inverse.io import read, to_unit
-from inverse.methods import method_spec
-from inverse.observation import Observation
+from inverse.io.content import to_unit
+from inverse.io.read_write import read
+from inverse.operators.observation import Observation
 from inverse.priors.open import open_prior
+from inverse.sampling import auto
+from inverse.sampling.method_spec import method_spec
 
 SETTINGS: list[tuple[str, list[int], dict[str, Any]]] = [
     ("diffpir", [10, 20, 50], {}),
@@ -196,7 +197,7 @@ def draw(found: dict[str, dict], path: Path) -> None:
 @click.option("--samples", default=4, show_default=True)
 @click.option("--keep", default="build/pareto.json", type=click.Path(path_type=Path), show_default=True)
 @click.option("--near", type=float, help="Leave out what was this share above the front on fewer photographs.")
-@click.option("--write", is_flag=True, help="Write inverse/auto.json and docs/pareto.png.")
+@click.option("--write", is_flag=True, help="Write inverse/sampling/auto.json and docs/pareto.png.")
 def main(
     data: Path,
     tasks: tuple[str, ...],

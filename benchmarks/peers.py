@@ -13,9 +13,9 @@ from pathlib import Path
 import click
 import torch
 
-from inverse.suite import load_suite, shipped_suites
-from inverse.suite_report import benchmark_suite
-from inverse.suite_table import to_markdown
+from inverse.benchmark.page import benchmark_suite
+from inverse.benchmark.suite import load_suite, shipped_suites
+from inverse.benchmark.table import to_markdown
 
 TARGET = Path(__file__).with_name("peers.md")
 ORDER = ("photo-small", "mri-small", "satellite-small", "exact")

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 import inverse
-from inverse.io import read, to_unit
-from inverse.recipe import load
-from inverse.suite_peer_setting import Counted, Setting
-from inverse.suite_peers_classical import bicubic, biharmonic, richardson_lucy, wiener
+from inverse.benchmark.peers.classical import bicubic, biharmonic, richardson_lucy, wiener
+from inverse.benchmark.peers.setting import Counted, Setting
+from inverse.io.content import to_unit
+from inverse.io.read_write import read
+from inverse.recipes.recipe import load
 
 NOISE = 0.02
 TASKS: dict[str, tuple[str, dict[str, object]]] = {

@@ -22,12 +22,13 @@ import torch
 from torch import Tensor
 
 import inverse
-from inverse.case import resolve_dtype
-from inverse.io import read, to_unit
-from inverse.priors.corpus import Corpus
-from inverse.priors.draws import Draws, generator
-from inverse.priors.measure import calibration, magnitude
-from inverse.priors.settings import TrainConfig
+from inverse.io.content import to_unit
+from inverse.io.read_write import read
+from inverse.priors.training.corpus import Corpus
+from inverse.priors.training.draws import Draws, generator
+from inverse.priors.training.measure import calibration, magnitude
+from inverse.priors.training.settings import TrainConfig
+from inverse.restoration.case import resolve_dtype
 
 LEVELS = (15, 25, 50)
 SPREAD = (1, 2, 5, 10, 15, 25, 50, 100, 200, 400, 1000)

@@ -25,14 +25,13 @@ from scipy import ndimage
 from skimage.restoration import denoise_nl_means, inpaint_biharmonic
 
 import inverse
-from inverse.bands import BandPrior
-from inverse.grey import GreyPrior
-from inverse.io import read
+from inverse.io.read_write import read
 from inverse.operators.build import build_operator, fitted_operator
-from inverse.operators.gaps import slc_off
-from inverse.operators.measured import Measurement
-from inverse.operators.noise import noise_model
-from inverse.operators.pansharpen import fit_weights
+from inverse.operators.image.masks import slc_off
+from inverse.operators.measurement import Measurement
+from inverse.operators.noise.models import noise_model
+from inverse.operators.satellite.pansharpen import fit_weights
+from inverse.priors.channels import BandPrior, GreyPrior
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "satellite"
 SIDE = 128

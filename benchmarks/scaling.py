@@ -27,10 +27,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from inverse import api, evidence, solve
+from inverse.posterior import evidence
 from inverse.priors.open import NetworkPrior
-from inverse.run import Options, Run, restore
-from inverse.solve import Solver
+from inverse.runs import unit as solve
+from inverse.runs.run import Options, Run, restore
+from inverse.runs.unit import Solver
+from inverse.sampling import posterior_samples as api
 
 TINY = {
     "operator": {"kind": "denoise"},
@@ -134,7 +136,7 @@ def clocked(calls: list[tuple[Any, str]]) -> Iterator[list[float]]:
 
 def thousand(items: int, folder: Path) -> None:
     """So many tiny pictures."""
-    from inverse.report import write_report
+    from inverse.report.page import write_report
 
     (folder / "tiny").mkdir()
     for index in range(items):

@@ -36,7 +36,7 @@ STRIP = 256
 
 def mirrored(path: Path, side: int) -> Path:
     """The scene continued by its mirror images to ``side`` x ``side`` pixels, with gaps; written in strips."""
-    from inverse.operators.gaps import slc_off
+    from inverse.operators.image.masks import slc_off
 
     with rasterio.open(SCENE) as file:
         whole, profile = file.read(), file.profile

@@ -16,7 +16,8 @@ from pathlib import Path
 from skimage import data
 
 from inverse.cli.main import cli
-from inverse.io import Picture, write
+from inverse.io.content import Picture
+from inverse.io.read_write import write
 
 
 def run(*arguments: str) -> None:

@@ -8,20 +8,23 @@ r"""What all operators of this package share, added to deepinv's two classes.
 Deviations from deepinv: the pseudo-inverse drops singular values relative to the largest (deepinv: below 1e-5 in absolute
 terms), nothing is changed by a call, and ``clone`` is a plain deep copy (deepinv's walks every reachable attribute: 0.4 s) unless the
 noise model holds a generator.
+
+A nonlinear physics made linear where it is looked at.
 """
 
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import Any, Self
 
 import torch
-from deepinv.physics import DecomposablePhysics, LinearPhysics
+from deepinv.physics import DecomposablePhysics, LinearPhysics, Physics
 from torch import Tensor
 
-from inverse.linalg import conjugate_gradients
+from inverse.numerics.linalg import conjugate_gradients
 
-__all__ = ["Cloned", "Linear", "Spectral"]
+__all__ = ["Cloned", "Linear", "Spectral", "Tangent"]
 
 
 class Cloned:
@@ -96,3 +99,27 @@ class Linear(Cloned, LinearPhysics):
         del kwargs
         solution: Tensor = conjugate_gradients(self.A_adjoint_A, self.A_adjoint(y), tolerance=tol, iterations=max_iter)
         return solution
+
+
+class Tangent(LinearPhysics):
+    """Jacobian of a nonlinear physics at ``x`` (B, C, *S), both ways by autograd."""
+
+    def __init__(self, physics: Physics, x: Tensor) -> None:
+        super().__init__(noise_model=physics.noise_model)
+        self._physics, self._x = physics, x
+
+    def A(self, v: Tensor, **_: Any) -> Tensor:
+        """Jacobian times ``v`` (B, C, *S)."""
+        x = self._x.expand_as(v)
+        with warnings.catch_warnings():
+            # torch's own forward mode loads what torch deprecates
+            warnings.simplefilter("ignore", FutureWarning)
+            product: Tensor = torch.func.jvp(self._physics.A, (x,), (v,))[1]
+        return product
+
+    def A_adjoint(self, r: Tensor, **_: Any) -> Tensor:
+        """Its transpose times ``r``, shaped as a measurement."""
+        with torch.enable_grad():
+            state = self._x.expand(r.shape[0], *self._x.shape[1:]).detach().requires_grad_(True)
+            (product,) = torch.autograd.grad(self._physics.A(state), state, r)
+        return product

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from inverse.errors import InputError, RecipeError, did_you_mean
 from inverse.operators.catalog import operator_spec
-from inverse.operators.measured import Fitted, Measurement
-from inverse.operators.noise import noise_model
+from inverse.operators.measurement import Fitted, Measurement
+from inverse.operators.noise.models import noise_model
 from inverse.operators.spec import AUTO, OperatorSpec
 
 __all__ = ["build_operator", "fitted_operator", "is_fixed", "located", "operator_for", "result_shape", "unmeasured"]

@@ -12,12 +12,12 @@ from importlib import metadata
 from types import MappingProxyType
 
 from inverse.errors import RecipeError, did_you_mean
-from inverse.operators.catalog_basic import SPECS as BASIC
 from inverse.operators.catalog_chain import SPECS as CHAIN
-from inverse.operators.catalog_mri import SPECS as MRI
-from inverse.operators.catalog_photo import SPECS as PHOTO
-from inverse.operators.catalog_remote import SPECS as REMOTE
-from inverse.operators.catalog_sensing import SPECS as SENSING
+from inverse.operators.image.spec import SPECS as PHOTO
+from inverse.operators.image.spec_basic import SPECS as BASIC
+from inverse.operators.mri.spec import SPECS as MRI
+from inverse.operators.projection.spec import SPECS as SENSING
+from inverse.operators.satellite.spec import SPECS as REMOTE
 from inverse.operators.spec import Operator, OperatorSpec
 
 __all__ = ["OPERATORS", "Operator", "OperatorSpec", "operator_spec", "operators"]

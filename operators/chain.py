@@ -22,7 +22,7 @@ __all__ = ["Chain", "NonlinearChain", "chain", "locate", "result"]
 
 def _mask_of_last(physics: Physics) -> Tensor | None:
     """What a last operator leaves unobserved; None where it says nothing of it."""
-    from inverse.operators.masks import Mask, Restricted
+    from inverse.operators.image.masks import Mask, Restricted
 
     return physics.mask if isinstance(physics, Mask | Restricted) else None
 

@@ -19,7 +19,7 @@ import torch
 from deepinv.physics import DecomposablePhysics, LinearPhysics
 from torch import Tensor
 
-from inverse.linalg import inner, largest_eigenvalue, norm
+from inverse.numerics.linalg import inner, largest_eigenvalue, norm
 
 __all__ = ["Check", "check_operator"]
 

@@ -65,13 +65,13 @@ class OperatorSpec:
         capabilities: What methods can use: ``linear``, and ``spectral`` where the singular basis is known (in words if
             that depends on parameters).
         locate: Dotted path of ``(params, measurement_shape) -> (params, unknown_shape)``; None if the shapes are equal.
-        measured: Dotted path of ``(params, measurement) -> Fitted`` (:mod:`inverse.operators.measured`), for an operator that is known only
+        measured: Dotted path of ``(params, measurement) -> Fitted`` (:mod:`inverse.operators.measurement`), for an operator that is known only
             with its measurement: which samples were taken, coil maps, a blur's width. None if its parameters say it all.
         estimate: Dotted path of ``(params, y) -> (params, sentence)``, which replaces parameters that are ``auto``; None if none can be.
         result: Dotted path of ``(params, measurement_shape) -> (C, H, W)``, what is restored; None: that of the measurement times
             the parameter ``factor``, if there is one.
         example: Parameters it is checked with (``inverse list operators --check``). A value ``@name`` of a file parameter is a file with the
-            array of that name in :mod:`inverse.operators.examples`.
+            array of that name in :mod:`inverse.operators.selfcheck`.
         channels: Channels of the unknown in that check, where the operator has no choice; None: three and one.
     """
 

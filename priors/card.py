@@ -19,7 +19,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from inverse.errors import PriorError
-from inverse.priors.files import Header, regular_file
+from inverse.priors.weights import Header, regular_file
 
 __all__ = ["Card", "card_of_header", "card_text", "parse_card", "read_card"]
 

@@ -15,8 +15,8 @@ from typing import Literal
 
 from inverse.errors import PriorError, did_you_mean
 from inverse.priors.card import Card, card_of_header, read_card
-from inverse.priors.files import PICKLES, read_header, regular_file
 from inverse.priors.store import card_file, stored
+from inverse.priors.weights import PICKLES, read_header, regular_file
 
 __all__ = ["Found", "card_path", "cards", "embedded", "find", "prior_card", "remote"]
 

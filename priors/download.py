@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import IO
 
 from inverse.errors import OutputError, PriorError
-from inverse.lock import hold
 from inverse.priors.card import Card
-from inverse.priors.files import digest
 from inverse.priors.store import home
+from inverse.priors.weights import digest
+from inverse.storage.locks import hold
 
 __all__ = ["cached", "fetch", "offline"]
 

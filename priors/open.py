@@ -14,8 +14,8 @@ from inverse.errors import PriorError, UsageError
 from inverse.priors import adapters
 from inverse.priors.card import Card
 from inverse.priors.catalog import Found, find
-from inverse.priors.gaussian import GaussianPrior
-from inverse.priors.unet import EDMDenoiser, UNet, UNetConfig
+from inverse.priors.models.gaussian import GaussianPrior
+from inverse.priors.models.unet import EDMDenoiser, UNet, UNetConfig
 from inverse.priors.weights import check_state, digest, read_tensors
 
 __all__ = ["CallablePrior", "NetworkPrior", "computed", "is_network", "open_prior", "open_tensors", "with_range"]
@@ -207,7 +207,7 @@ def open_tensors(card: Card, tensors: dict[str, Tensor], *, data_range: tuple[fl
         return _load_network(card, tensors, data_range)
     if card.kind == "callable":
         raise PriorError(f"prior '{card.name}': kind 'callable' cannot be opened from a file")
-    from inverse.priors import fitted
+    from inverse.priors.models import fitted
 
     units = {"fitted_range": list(card.data_range), **(card.network or {})}
     return fitted.open_weights(_ranged(card.model_copy(update={"network": units}), data_range), tensors)

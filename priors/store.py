@@ -15,10 +15,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from inverse.errors import OutputError, PriorError
-from inverse.io.atomic import atomic_bytes
-from inverse.lock import hold
 from inverse.priors.card import Card, card_text, read_card
-from inverse.priors.files import PICKLES
+from inverse.priors.weights import PICKLES
+from inverse.storage.files import atomic_bytes
+from inverse.storage.locks import hold
 
 if TYPE_CHECKING:
     from torch import Tensor

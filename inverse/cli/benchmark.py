@@ -12,7 +12,7 @@ import click
 from inverse.cli import options
 
 if TYPE_CHECKING:
-    from inverse.suite_table import Table
+    from inverse.benchmark.table import Table
 
 __all__ = ["benchmark"]
 
@@ -37,17 +37,17 @@ def benchmark(suite: str, output: Path | None, limit: int | None, dry_run: bool,
     SUITE is a shipped suite's name (inverse list suites) or a YAML file. Run the same command again to go on after an interruption; a cell that is
     done (one method on one task on one image) is not done twice.
     """
-    from inverse.suite import load_suite
+    from inverse.benchmark.suite import load_suite
 
     loaded = load_suite(suite)
     out = output or Path(loaded.name)
     if dry_run:
-        from inverse.suite_estimate import estimate_suite
+        from inverse.benchmark.run import estimate_suite
 
         found = estimate_suite(loaded, out, limit=limit)
         click.echo(json.dumps(found.as_dict(), indent=1) if as_json else "\n".join(found.lines()))
         return 0
-    from inverse.suite_report import benchmark_suite
+    from inverse.benchmark.page import benchmark_suite
 
     table = benchmark_suite(loaded, out, limit=limit)
     if as_json:

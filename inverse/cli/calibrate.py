@@ -39,13 +39,13 @@ def calibrate(run: Path, truth: Path, save: Path | None, guarantee: bool, overwr
     Coverage of intervals at all levels, ranks (SBC, TARP), spread beside error, misfit, and error in what the data determine and in what they do not. Written to
     RUN/calibration.json and RUN/calibration.png. A FILE of --save is applied with -s calibration=FILE.
     """
-    from inverse.calibrating import make_file
-    from inverse.calibration_figure import draw
-    from inverse.calibration_report import calibrate as find
-    from inverse.calibration_run import beside
     from inverse.errors import OutputError
-    from inverse.run_folder import RunFolder
-    from inverse.store import write_bytes, write_json
+    from inverse.evaluation.calibration_figure import draw
+    from inverse.evaluation.calibration_findings import calibrate as find
+    from inverse.evaluation.calibration_fit import make_file
+    from inverse.evaluation.calibration_pairs import beside
+    from inverse.runs.folder import RunFolder
+    from inverse.storage.files import write_bytes, write_json
 
     if save is not None and save.exists() and not overwrite:
         raise OutputError(f"{save}: exists", "choose another file, or give --overwrite")

@@ -45,7 +45,7 @@ def _allowed(field: Entry) -> str:
 
 def _operators() -> dict[str, Entry]:
     from inverse.operators import catalog
-    from inverse.recipe_sections import OPERATOR_DEFAULTS, operator_models
+    from inverse.recipes.sections import OPERATOR_DEFAULTS, operator_models
 
     found = {}
     for kind, model in operator_models().items():
@@ -63,9 +63,9 @@ def _operators() -> dict[str, Entry]:
 
 
 def _methods() -> dict[str, Entry]:
-    from inverse import auto
-    from inverse.methods import methods
-    from inverse.recipe_sections import method_models
+    from inverse.recipes.sections import method_models
+    from inverse.sampling import auto
+    from inverse.sampling.method_spec import methods
 
     found: dict[str, Entry] = {
         name: {
@@ -95,7 +95,7 @@ def _has(kind: str) -> frozenset[str]:
 
 def _own(method: str, params: Entry) -> Entry:
     """The parameters that are not the method's defaults, and the steps."""
-    from inverse.methods import method_spec
+    from inverse.sampling.method_spec import method_spec
 
     defaults = method_spec(method).defaults
     return {name: value for name, value in params.items() if name == "steps" or defaults[name] != value}
@@ -111,7 +111,7 @@ def _priors() -> dict[str, Entry]:
 
 
 def _recipes() -> dict[str, Entry]:
-    from inverse.recipe import load, shipped
+    from inverse.recipes.recipe import load, shipped
 
     found = {}
     for name in shipped():
@@ -121,7 +121,7 @@ def _recipes() -> dict[str, Entry]:
 
 
 def _suites() -> dict[str, Entry]:
-    from inverse.suite import load_suite, shipped_suites
+    from inverse.benchmark.suite import load_suite, shipped_suites
 
     found = {}
     for name in shipped_suites():
@@ -135,7 +135,7 @@ def _suites() -> dict[str, Entry]:
 
 
 def _formats() -> dict[str, Entry]:
-    from inverse.io.formats import FORMATS, installed
+    from inverse.io.registry import FORMATS, installed
 
     def needs(extra: str) -> str:
         return f" [needs the extra {extra}{'' if installed(extra) else ', not installed'}]" if extra else ""
@@ -153,7 +153,7 @@ def _formats() -> dict[str, Entry]:
 
 
 def _metrics() -> dict[str, Entry]:
-    from inverse.metrics import metrics
+    from inverse.metrics.registry import metrics
 
     takes = {
         "image": "",

@@ -20,8 +20,8 @@ __all__ = ["check"]
 @options.json
 def check(recipe: str, measurement: Path | None, overrides: tuple[str, ...], device: str, as_json: bool) -> int:
     """Check RECIPE, and whether it fits INPUT: operator, prior, noise level, memory and time. Nothing is written."""
-    from inverse.checking import check_recipe, exit_code
-    from inverse.options import Options
+    from inverse.restoration.options import Options
+    from inverse.runs.check import check_recipe, exit_code
 
     rows = check_recipe(recipe, measurement, overrides=overrides, options=Options(device=device))
     if as_json:

@@ -12,7 +12,7 @@ import click
 from inverse.cli import options
 
 if TYPE_CHECKING:
-    from inverse.comparing import Comparison, Difference
+    from inverse.evaluation.compare_runs import Comparison, Difference
 
 __all__ = ["compare"]
 
@@ -34,7 +34,7 @@ def compare(
     With --truth the scores are computed afresh; else those that the runs recorded are compared, and without any their misfit, data share
     and cost.
     """
-    from inverse.comparing import compare as compute
+    from inverse.evaluation.compare_runs import compare as compute
 
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     found = compute(runs, truth=truth, metrics=names)
@@ -79,7 +79,7 @@ def _lines(found: Comparison) -> list[str]:
 
 def _worse(rows: list[Difference]) -> list[str]:
     """The images that got worse by the first metric with a direction; cost is none."""
-    from inverse.comparing import COST
+    from inverse.evaluation.compare_runs import COST
 
     first = next((one for one in rows if one.better is not None and one.metric not in COST), None)
     if first is None:

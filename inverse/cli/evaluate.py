@@ -16,7 +16,7 @@ from inverse.cli import options
 from inverse.errors import UsageError
 
 if TYPE_CHECKING:
-    from inverse.evaluation_table import Table
+    from inverse.evaluation.evaluate import Table
 
 __all__ = ["evaluate"]
 
@@ -77,7 +77,7 @@ def evaluate(
     Files are matched by relative path, then by stem; volumes are compared slice by slice. What has no partner is listed, what cannot be
     compared is named with its reason, and the rest is compared: exit code 1 if anything failed.
     """
-    from inverse.evaluation import evaluate as compare
+    from inverse.evaluation.evaluate import evaluate as compare
 
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     table = compare(prediction, truth, metrics=names, protocol=protocol, **given)

@@ -61,7 +61,7 @@ _COLUMNS = {
 
 def _measured(as_json: bool) -> int:
     """The table of all operators; 1 where one fails."""
-    from inverse.operators.catalogue_check import check_catalogue
+    from inverse.operators.selfcheck import check_catalogue
 
     rows, failed = [], 0
     if not as_json:

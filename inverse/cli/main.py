@@ -26,10 +26,10 @@ VERBS = {
     "compare": ("inverse.cli.compare:compare", "Compare runs of the same inputs, image by image."),
     "tune": ("inverse.cli.tune:tune", "Find a recipe's parameters on pictures with a known truth."),
     "check": ("inverse.cli.check:check", "Check a recipe, and whether it fits an input, before running it."),
-    "info": ("inverse.cli.info:info", "Say what a file is and which recipes fit it."),
+    "info": ("inverse.cli.info.command:info", "Say what a file is and which recipes fit it."),
     "list": ("inverse.cli.list:list_", "List operators, methods, priors, recipes, formats, suites ..."),
     "show": ("inverse.cli.show:show", "Show one of them in full."),
-    "prior": ("inverse.cli.prior:prior", "Find, check, convert, train and fit priors."),
+    "prior": ("inverse.cli.prior.group:prior", "Find, check, convert, train and fit priors."),
     "recipe": ("inverse.cli.recipe:recipe", "Make, validate and resolve recipes."),
 }
 

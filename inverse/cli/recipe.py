@@ -29,8 +29,8 @@ def recipe(ctx: click.Context) -> None:
 @options.overwrite
 def new(file: Path, like: str | None, operator: str | None, overwrite: bool) -> None:
     """Write a recipe FILE to start from."""
-    from inverse.io.atomic import atomic_bytes
-    from inverse.recipe import recipe_text, shipped
+    from inverse.recipes.recipe import recipe_text, shipped
+    from inverse.storage.files import atomic_bytes
 
     if like is not None and operator is not None:
         raise click.UsageError("give --like or --operator, not both")
@@ -47,8 +47,8 @@ def new(file: Path, like: str | None, operator: str | None, overwrite: bool) -> 
 
 def _template(kind: str) -> str:
     from inverse.cli.catalogues import catalogue
-    from inverse.recipe import load, shipped
-    from inverse.recipe_yaml import dump
+    from inverse.recipes.recipe import load, shipped
+    from inverse.recipes.yaml_layers import dump
 
     operators = catalogue("operators")
     if kind not in operators:
@@ -76,7 +76,7 @@ def _template(kind: str) -> str:
 @options.json
 def validate(recipes: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> int:
     """Check each RECIPE, a name or a file; one that is wrong makes the exit code 3."""
-    from inverse.recipe import load
+    from inverse.recipes.recipe import load
 
     rows: list[dict[str, Any]] = []
     for name in recipes:
@@ -103,7 +103,7 @@ def validate(recipes: tuple[str, ...], overrides: tuple[str, ...], as_json: bool
 @options.json
 def resolve(name: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print RECIPE with everything it extends, every override and every default filled in."""
-    from inverse.recipe import load
+    from inverse.recipes.recipe import load
 
     found = load(name, overrides)
     click.echo(json.dumps(found.resolved(), indent=2) if as_json else found.to_yaml(), nl=as_json)
@@ -112,6 +112,6 @@ def resolve(name: str, overrides: tuple[str, ...], as_json: bool) -> None:
 @recipe.command()
 def schema() -> None:
     """Print the JSON schema of recipes, for completion in an editor."""
-    from inverse.recipe import schema as recipe_schema
+    from inverse.recipes.recipe import schema as recipe_schema
 
     click.echo(json.dumps(recipe_schema(), indent=2))

@@ -38,11 +38,11 @@ def report(
 
     Pictures before and after, uncertainty, what came from the prior, residuals, samples, scores, and how it was made, worst item first.
     """
-    from inverse.report import write_report
+    from inverse.report.page import write_report
 
     click.echo(write_report(run, out=output, truth=truth, max_megabytes=max_mb, overwrite=overwrite))
     if figures is not None:
-        from inverse.report_figures import write_figures
+        from inverse.report.figures import write_figures
 
         for path in write_figures(run, kind=figures, truth=truth):
             click.echo(path)

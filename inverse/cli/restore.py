@@ -12,7 +12,7 @@ import click
 from inverse.cli import options
 
 if TYPE_CHECKING:
-    from inverse.run import Run
+    from inverse.runs.run import Run
 
 __all__ = ["restore"]
 
@@ -63,7 +63,7 @@ def restore(
     INPUT is a file, a folder, a glob in quotes, or @list.txt with one path a line. Run the same command again to go
     on after an interruption; nothing that is done is done twice.
     """
-    from inverse import run
+    from inverse.runs import run
 
     chosen = [*overrides]
     chosen += [f"run.samples={samples}"] if samples is not None else []
@@ -76,7 +76,7 @@ def restore(
         time_budget=time_budget, **{name: value for name, value in flags.items() if value is not None}
     )
     if dry_run:
-        from inverse.dryrun import estimate
+        from inverse.runs.dryrun import estimate
 
         found = estimate(recipe, inputs, out=output, overrides=chosen, options=settings)
         click.echo(json.dumps(found.as_dict(), indent=1) if as_json else "\n".join(found.lines()))
@@ -91,7 +91,7 @@ def restore(
 
 def _report(done: Run) -> list[str]:
     """Where things are, in a few lines."""
-    from inverse.words import evidence, in_doubt
+    from inverse.posterior.words import evidence, in_doubt
 
     finished = [row for row in done.rows if row["status"] == "done"]
     lines = []
@@ -120,7 +120,7 @@ def _report(done: Run) -> list[str]:
 
 def _intervals(done: Run) -> str:
     """What the recalibration of the intervals is worth; empty without one."""
-    from inverse.store import read_json
+    from inverse.storage.files import read_json
 
     facts = (read_json(done.out / "run.json") or {}).get("calibration") or {}
     return str(facts.get("says", ""))

@@ -29,11 +29,11 @@ def show(kind: str, name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"name": name, **found[name]}, indent=2))
     elif plural(kind) == "recipes":
-        from inverse.recipe import shipped
+        from inverse.recipes.recipe import shipped
 
         click.echo(shipped()[name], nl=False)
     elif plural(kind) == "suites":
-        from inverse.suite import shipped_suites
+        from inverse.benchmark.suite import shipped_suites
 
         click.echo(shipped_suites()[name], nl=False)
     else:

@@ -42,7 +42,7 @@ def simulate(
     as_json: bool,
 ) -> int:
     """Make measurements of known pictures: RECIPE's operator and noise applied to each TRUTH."""
-    from inverse.simulation import simulate_files
+    from inverse.restoration.simulate import simulate_files
 
     chosen = [*overrides, *([f"run.seed={seed}"] if seed is not None else [])]
     made = simulate_files(recipe, truths, out=output, overrides=chosen, form=form, overwrite=overwrite)

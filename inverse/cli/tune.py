@@ -66,8 +66,8 @@ def tune(
 
     The pictures are split by file: half to tune on, half to evaluate on, never the same. Running the same command again goes on.
     """
-    from inverse.options import Options
-    from inverse.tuning import tune as search_for
+    from inverse.restoration.options import Options
+    from inverse.tuning.tuner import tune as search_for
 
     chosen = [*overrides, *([f"run.samples={samples}"] if samples is not None else [])]
     chosen += [f"run.seed={seed}"] if seed is not None else []

@@ -1,38 +1,8 @@
-"""Image files in and out: read, write, and the mapping between a file's pixels and data units."""
+"""Image files in and out, and the mapping between stored pixels and data units.
 
-from inverse.io.atomic import atomic_bytes, part_path
-from inverse.io.files import float_path, read, read_picture, read_pictures, result_path, save_float, write, write_volume
-from inverse.io.picture import Picture, Span, from_channels, from_unit, require, to_channels, to_unit, widths
-from inverse.io.scan import Scan
-from inverse.io.scans import write_scan
-from inverse.io.sniff import FORMATS, locate, sniff
-from inverse.io.volume import Volume, float_volume, stack
+A file is known by its content, never by its suffix. One module a format is in `formats/`.
+"""
 
-__all__ = [
-    "FORMATS",
-    "Picture",
-    "Scan",
-    "Span",
-    "Volume",
-    "atomic_bytes",
-    "float_path",
-    "float_volume",
-    "from_channels",
-    "from_unit",
-    "locate",
-    "part_path",
-    "read",
-    "read_picture",
-    "read_pictures",
-    "require",
-    "result_path",
-    "save_float",
-    "sniff",
-    "stack",
-    "to_channels",
-    "to_unit",
-    "widths",
-    "write",
-    "write_scan",
-    "write_volume",
-]
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

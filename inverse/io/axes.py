@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from inverse.errors import InputError
-from inverse.io.picture import Array, Picture
-from inverse.io.volume import SAID, Volume, slices_of, stack
+from inverse.io.content import SAID, Array, Picture, Volume, slices_of, stack
 
 __all__ = ["MOST_CHANNELS", "arranged", "fits", "flattened", "has_channels"]
 

@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from inverse.errors import InputError, OutputError
-from inverse.io.atomic import part_path
-from inverse.io.formats import FORMATS, function
-from inverse.io.geotiff import (
+from inverse.io.content import Picture
+from inverse.io.detect import judge, locate
+from inverse.io.formats.geotiff import (
     anywhere,
     banded,
     describe,
@@ -30,10 +30,9 @@ from inverse.io.geotiff import (
     scaled,
     types,
 )
-from inverse.io.picture import Picture
-from inverse.io.sniff import judge, locate
-from inverse.io.tiff import quiet
-from inverse.store import FREE
+from inverse.io.formats.tiff import quiet
+from inverse.io.registry import FORMATS, function
+from inverse.storage.files import FREE, part_path
 
 __all__ = ["Windows", "in_blocks", "open_windows", "open_writer", "read_window"]
 
@@ -110,7 +109,7 @@ def open_windows(path: str | os.PathLike[str], source: str, stack: ExitStack) ->
     place, inner = locate(path)
     form = judge(place, inner, name=source)
     if form == "zarr":
-        reader = function("inverse.io.zarr_store:Reader", title=FORMATS[form].title, source=source, error=InputError)
+        reader = function("inverse.io.formats.zarr:Reader", title=FORMATS[form].title, source=source, error=InputError)
         found: Windows = reader(place, source=source, inner=inner)
         return found
     hint = "convert it: gdal_translate IN OUT.tif; or --tile off"
@@ -122,7 +121,7 @@ def open_windows(path: str | os.PathLike[str], source: str, stack: ExitStack) ->
 
 
 def _unlike(path: Path) -> str:
-    """What GDAL would read of a plain TIFF otherwise than :mod:`inverse.io.tiff`."""
+    """What GDAL would read of a plain TIFF otherwise than :mod:`inverse.io.formats.tiff`."""
     import tifffile
 
     try:
@@ -224,7 +223,7 @@ def open_writer(
     """
     if like.format == "zarr":
         store = function(
-            "inverse.io.zarr_store:writer", title=FORMATS["zarr"].title, source=str(path), error=OutputError
+            "inverse.io.formats.zarr:writer", title=FORMATS["zarr"].title, source=str(path), error=OutputError
         )
         with store(path, like, size=size, provenance=provenance or {}, overwrite=overwrite) as put_values:
             yield put_values

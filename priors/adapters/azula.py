@@ -22,8 +22,7 @@ import torch
 from torch import Tensor
 
 from inverse.errors import PriorError
-from inverse.priors.adapters.modules import ModuleNetwork
-from inverse.priors.adapters.parametrisation import AdaptedPrior, Coefficients
+from inverse.priors.adapters.parametrisation import AdaptedPrior, Coefficients, ModuleNetwork
 from inverse.priors.card import Card
 from inverse.priors.download import offline
 

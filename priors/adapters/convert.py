@@ -17,8 +17,7 @@ from torch import Tensor
 from inverse.errors import PriorError
 from inverse.priors.adapters import edm, flow, guided_diffusion
 from inverse.priors.adapters.checkpoint import read_checkpoint
-from inverse.priors.adapters.parametrisation import START
-from inverse.priors.adapters.settings import validated
+from inverse.priors.adapters.parametrisation import START, validated
 from inverse.priors.card import Card
 from inverse.priors.store import check_name
 

@@ -28,8 +28,7 @@ from torch import Tensor
 from inverse.errors import PriorError, did_you_mean
 from inverse.priors.adapters.checkpoint import read_tensors
 from inverse.priors.adapters.guided_diffusion import ADMSettings, adm_network, describe
-from inverse.priors.adapters.modules import ModuleNetwork
-from inverse.priors.adapters.parametrisation import AdaptedPrior, Denoising
+from inverse.priors.adapters.parametrisation import AdaptedPrior, Denoising, ModuleNetwork
 from inverse.priors.card import Card
 from inverse.priors.download import offline
 

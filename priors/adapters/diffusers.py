@@ -30,11 +30,19 @@ import torch
 from torch import Tensor
 
 from inverse.errors import PriorError
-from inverse.priors.adapters.modules import ModuleNetwork
-from inverse.priors.adapters.parametrisation import EDM, START, AdaptedPrior, Coefficients, Discrete, Flow, noise_levels
+from inverse.priors.adapters.parametrisation import (
+    EDM,
+    START,
+    AdaptedPrior,
+    Coefficients,
+    Discrete,
+    Flow,
+    ModuleNetwork,
+    noise_levels,
+)
 from inverse.priors.card import Card
 from inverse.priors.download import offline
-from inverse.priors.files import digest
+from inverse.priors.weights import digest
 
 __all__ = ["adapt", "open_spec"]
 

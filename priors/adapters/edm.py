@@ -33,10 +33,11 @@ from inverse.priors.adapters.parametrisation import (
     Coefficients,
     ContinuousVP,
     Discrete,
+    Settings,
     alphas_cumprod,
     noise_levels,
+    validated,
 )
-from inverse.priors.adapters.settings import Settings, validated
 from inverse.priors.card import Card
 
 __all__ = ["EDMSettings", "describe", "edm_network", "open_weights"]

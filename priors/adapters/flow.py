@@ -1,7 +1,7 @@
 """Flow-matching networks from their tensors: the ADM U-Net trained on velocities (torchcfm, flow_matching and others train that one).
 
 ``v(x_t, t)`` on the straight path, time from noise to data as in those code bases, or from data to noise (``towards: noise``). The formula is
-:mod:`inverse.priors.flow`'s; a velocity field that is already a Python function is a :class:`inverse.priors.flow.FlowPrior`. Paper: Lipman et al.
+:mod:`inverse.priors.models.flow`'s; a velocity field that is already a Python function is a :class:`inverse.priors.models.flow.FlowPrior`. Paper: Lipman et al.
 2023, "Flow matching for generative modeling". Cost: one F is one evaluation.
 """
 
@@ -13,8 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from inverse.priors.adapters.guided_diffusion import ADMNetwork, adm_network
-from inverse.priors.adapters.parametrisation import AdaptedPrior, Flow
-from inverse.priors.adapters.settings import validated
+from inverse.priors.adapters.parametrisation import AdaptedPrior, Flow, validated
 from inverse.priors.card import Card
 
 __all__ = ["FlowSettings", "describe", "open_weights"]

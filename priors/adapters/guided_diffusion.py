@@ -32,8 +32,14 @@ from torch.nn import functional
 
 from inverse.errors import PriorError
 from inverse.priors.adapters.layers import TensorNetwork, attention, check, conv, group_norm, linear, sinusoids
-from inverse.priors.adapters.parametrisation import AdaptedPrior, Discrete, alphas_cumprod, noise_levels
-from inverse.priors.adapters.settings import Settings, validated
+from inverse.priors.adapters.parametrisation import (
+    AdaptedPrior,
+    Discrete,
+    Settings,
+    alphas_cumprod,
+    noise_levels,
+    validated,
+)
 from inverse.priors.card import Card
 
 __all__ = ["ADMNetwork", "ADMSettings", "adm_network", "describe", "open_weights"]

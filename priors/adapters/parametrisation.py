@@ -28,26 +28,44 @@ in every other coefficient. Outside the table only the step is held at the table
 ends. Nothing is clipped.
 
 Cost: one network evaluation an F. Coefficients are float64; the sum is in the state's precision, float32 at least.
+
+Other packages' ``torch.nn.Module`` as networks of an :class:`~inverse.priors.adapters.parametrisation.AdaptedPrior`.
+
+An adapter's settings: the ``network`` of a card, validated like a recipe (unknown keys are refused with a suggestion).
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
-from torch import Tensor
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor, nn
 from torch.nn import functional
 
 from inverse.errors import PriorError, did_you_mean
 from inverse.priors.card import Card
 
 __all__ = [
-    "EDM", "START", "VE", "AdaptedPrior", "Coefficients", "ContinuousVP", "Denoising", "Discrete", "Flow", "alphas_cumprod",
+    "EDM",
+    "START",
+    "VE",
+    "AdaptedPrior",
+    "Coefficients",
+    "ContinuousVP",
+    "Denoising",
+    "Discrete",
+    "Flow",
+    "ModuleNetwork",
+    "Settings",
+    "alphas_cumprod",
     "noise_levels",
-]  # fmt: skip
+    "validated",
+]
 
 
 START = 80.0
@@ -262,3 +280,51 @@ class AdaptedPrior:
         """The same prior with its network in another precision or on another device."""
         move = getattr(self.network, "to", None)
         return self if move is None else replace(self, network=move(dtype=dtype, device=device), dtype=dtype)
+
+
+@dataclass(frozen=True)
+class ModuleNetwork:
+    """A module and how to call it.
+
+    Attributes:
+        module: The module; it is never changed.
+        call: ``call(module, x, time)``.
+    """
+
+    module: Any
+    call: Callable[[Any, Tensor, Tensor], Tensor]
+
+    def __call__(self, x: Tensor, time: Tensor) -> Tensor:
+        """Evaluate: ``x`` (B, C, H, W), ``time`` (B,)."""
+        return self.call(self.module, x, time)
+
+    def to(self, *, dtype: torch.dtype, device: torch.device | str) -> ModuleNetwork:
+        """A copy in another precision or on another device."""
+        if not isinstance(self.module, nn.Module):
+            return self
+        return ModuleNetwork(copy.deepcopy(self.module).to(dtype=dtype, device=device), self.call)
+
+
+class Settings(BaseModel):
+    """Base of the adapters' settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Some = TypeVar("Some", bound=Settings)
+
+
+def validated(model: type[Some], given: dict[str, Any] | None) -> Some:
+    """Settings from a mapping.
+
+    Raises:
+        PriorError: a key is unknown or a value is not allowed.
+    """
+    try:
+        return model.model_validate(given or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise PriorError(f"no setting '{key}'", did_you_mean(key, model.model_fields)) from error
+        raise PriorError(f"setting {key}={str(first['input'])[:60]}: {first['msg']}") from error

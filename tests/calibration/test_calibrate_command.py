@@ -13,8 +13,8 @@ import tifffile
 from click.testing import CliRunner, Result
 
 import inverse
-from inverse.calibration_file import read_calibration
 from inverse.cli.main import cli
+from inverse.recipes.calibration_file import read_calibration
 
 RECIPE = """\
 schema: 1
@@ -200,7 +200,7 @@ def test_a_shipped_calibration_is_left_out_where_its_licence_ends(
 
 
 def test_the_hash_of_a_recipe_follows_the_content_of_its_calibration(place: Path) -> None:
-    from inverse.recipe import load
+    from inverse.recipes.recipe import load
 
     plain, first = load("r.yaml"), load("r.yaml", ["calibration=c.json"])
     assert "calibration" not in plain.resolved()
@@ -218,9 +218,9 @@ def test_the_hash_of_a_recipe_follows_the_content_of_its_calibration(place: Path
     "name", sorted(path.stem for path in Path(__file__).parents[2].glob("recipes/calibrations/*.json"))
 )
 def test_a_shipped_calibration_fits_its_recipe_and_was_checked(name: str) -> None:
-    from inverse.calibration_file import opened_calibration
-    from inverse.case import open_recipe_prior
-    from inverse.recipe import load
+    from inverse.recipes.calibration_file import opened_calibration
+    from inverse.recipes.recipe import load
+    from inverse.restoration.case import open_recipe_prior
 
     recipe = load(name)
     used, why = opened_calibration(recipe, open_recipe_prior(recipe).card)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from inverse import gates
-from inverse.calibration import Prediction
-from inverse.calibration_report import Findings, calibrate
-from inverse.mixture_gate import mixture_problem
+from inverse.calibration.statistics import Prediction
+from inverse.evaluation.calibration_findings import Findings, calibrate
+from inverse.exact import gaussian as gates
+from inverse.exact.mixture import mixture_problem
 
 TRUTHS, SAMPLES = 20, 8
-BIAS = json.loads((resources.files("inverse") / "bias.json").read_text("utf-8"))["problems"]
+BIAS = json.loads((resources.files("inverse.sampling") / "bias.json").read_text("utf-8"))["problems"]
 
 
 def _pairs(truths: np.ndarray, samples: np.ndarray, determine=None) -> list[Prediction]:

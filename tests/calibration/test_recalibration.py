@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inverse.calibrating import checked, cross_fitted
-from inverse.calibration import Prediction, spread_skill, student_factor
-from inverse.calibration_figure import draw
-from inverse.calibration_file import ASSUMES, MEANING, CalibrationFile, Licence, read_calibration, unfit
-from inverse.calibration_report import calibrate
+from inverse.calibration.recalibration import Map, fit
+from inverse.calibration.statistics import Prediction, spread_skill, student_factor
 from inverse.errors import InputError, RecipeError, UsageError
-from inverse.recalibration import Map, fit
+from inverse.evaluation.calibration_figure import draw
+from inverse.evaluation.calibration_findings import calibrate
+from inverse.evaluation.calibration_fit import checked, cross_fitted
+from inverse.recipes.calibration_file import ASSUMES, MEANING, CalibrationFile, Licence, read_calibration, unfit
 
 
 def images(count: int, *, factor: float, seed: int, samples: int = 4, size: int = 24) -> list[Prediction]:

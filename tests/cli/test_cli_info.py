@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from inverse.cli.main import cli
 
-SHIPPED = "inverse.cli.suggest.shipped"
+SHIPPED = "inverse.cli.info.suggest.shipped"
 
 
 @pytest.fixture(autouse=True)

@@ -143,7 +143,7 @@ def test_a_closed_pipe_is_no_error():
     "script",
     [
         "import inverse",
-        "import inverse.recipe",
+        "import inverse.recipes.recipe",
         "cli(['--help'])",
         "cli(['list', 'recipes'])",
         "cli(['list', 'operators'])",
@@ -166,7 +166,7 @@ def test_torch_and_deepinv_stay_away(script):
 
 
 def test_what_can_be_kept_is_what_is_written():
-    from inverse.outputs import KEEP
+    from inverse.restoration.write_item import KEEP
 
     assert options.KEPT == KEEP
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from inverse.cli.main import cli
-from inverse.operators.gaps import slc_off
+from inverse.operators.image.masks import slc_off
 
 rasterio = pytest.importorskip("rasterio")
 SIZE = (48, 64)

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from inverse.cli.main import cli
-from inverse.recipe import load, shipped
+from inverse.recipes.recipe import load, shipped
 
 
 def run(*args):

@@ -14,11 +14,11 @@ from PIL import Image
 from scipy.stats import wilcoxon
 
 from inverse.cli.main import cli
-from inverse.comparing import compare, sign_flip
 from inverse.errors import InputError, UsageError
-from inverse.evaluation import evaluate
-from inverse.store import write_hdf5, write_json
-from inverse.summary import table
+from inverse.evaluation.compare_runs import compare, sign_flip
+from inverse.evaluation.evaluate import evaluate
+from inverse.runs.summary import table
+from inverse.storage.files import write_hdf5, write_json
 
 
 def call(*arguments: Any) -> Result:

@@ -18,7 +18,7 @@ from skimage.metrics import normalized_root_mse, peak_signal_noise_ratio, struct
 
 from inverse.cli.main import cli
 from inverse.errors import InputError, UsageError
-from inverse.evaluation import evaluate
+from inverse.evaluation.evaluate import evaluate
 
 DATA = Path("/work/shared/data")
 

@@ -11,11 +11,11 @@ import torch
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio
 
-from inverse import metrics_masked
 from inverse.errors import UsageError
-from inverse.metrics import measure, metric, metrics
-from inverse.metrics_learned import lpips, missing
-from inverse.metrics_samples import crps, energy
+from inverse.metrics import windows_masked as metrics_masked
+from inverse.metrics.learned import lpips, missing
+from inverse.metrics.registry import measure, metric, metrics
+from inverse.metrics.samples import crps, energy
 
 IMAGE = [name for name, one in metrics(of=("image",)).items() if not one.missing()[0]]
 
@@ -226,7 +226,7 @@ def test_networks_without_weights_are_refused_with_the_reason(monkeypatch: Any, 
 
 def test_networks_get_colour_between_0_and_1(monkeypatch: Any) -> None:
     """The wiring of LPIPS, with a distance in the network's place."""
-    from inverse import metrics_learned
+    from inverse.metrics import learned as metrics_learned
 
     class Mean:
         def reset(self) -> None:

@@ -20,8 +20,8 @@ from PIL import Image
 
 import inverse.io as iio
 from inverse.errors import InputError
-from inverse.io import png
-from inverse.io.picture import Picture
+from inverse.io.content import Picture
+from inverse.io.formats import png
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
 

@@ -14,8 +14,9 @@ import pytest
 import tifffile
 
 from inverse.errors import InputError, OutputError
-from inverse.io import geotiff, windows
-from inverse.store import disk_is_full
+from inverse.io import windows
+from inverse.io.formats import geotiff
+from inverse.storage.files import disk_is_full
 
 rasterio = pytest.importorskip("rasterio")
 GENERATOR = np.random.default_rng(0)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 import inverse.io as iio
 from inverse.errors import InputError
-from inverse.inputs import find
 from inverse.io.axes import arranged, flattened
-from inverse.store import file_hash
+from inverse.io.sources import find
+from inverse.storage.files import file_hash
 
 SHAPES = {
     (12, 10): (1, (12, 10), 1),

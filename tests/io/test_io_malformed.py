@@ -19,7 +19,7 @@ import corpus_containers  # noqa: F401  registers its kinds
 from corpus import BAD, MARK
 
 from inverse.cli.main import cli
-from inverse.run import Options, restore
+from inverse.runs.run import Options, restore
 
 
 @pytest.fixture(scope="module")

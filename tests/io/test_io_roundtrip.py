@@ -13,8 +13,9 @@ from PIL import Image, ImageOps
 
 import inverse.io as iio
 from inverse.errors import OutputError
-from inverse.io.formats import OPTIONAL
-from inverse.io.picture import Picture
+from inverse.io.content import Picture
+from inverse.io.registry import OPTIONAL
+from inverse.storage.files import part_path
 
 INTEGERS = (np.uint8, np.uint16)
 FLOATS = (np.float16, np.float32, np.float64)
@@ -40,7 +41,7 @@ def through(folder, picture, suffix, **options):
     path = folder / f"file{suffix}"
     iio.write(path, picture, overwrite=True, **options)
     assert iio.sniff(path) == picture.format
-    assert not iio.part_path(path).exists()
+    assert not part_path(path).exists()
     return iio.read(path)
 
 

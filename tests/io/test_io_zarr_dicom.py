@@ -10,8 +10,8 @@ import tifffile
 
 import inverse.io as iio
 from inverse.errors import InputError, OutputError
-from inverse.inputs import find
-from inverse.store import file_hash
+from inverse.io.sources import find
+from inverse.storage.files import file_hash
 
 RNG = np.random.default_rng(0)
 

@@ -131,7 +131,7 @@ def test_xarray_reads_missing_values_it_wrote(version, tmp_path):
 
 def test_gaps_of_slices_are_filled_and_stay_so(tmp_path):
     zarr = pytest.importorskip("zarr")
-    from inverse.run import Options, restore
+    from inverse.runs.run import Options, restore
 
     rows, columns = np.mgrid[:40, :36]
     values = np.stack([9000 + 100 * one + 3000 * np.sin(rows / 9) * np.cos(columns / 7) for one in range(3)])

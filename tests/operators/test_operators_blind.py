@@ -11,12 +11,12 @@ import pytest
 import torch
 
 import inverse
-from inverse.case import make_case, open_case
 from inverse.errors import InputError, RecipeError
-from inverse.frames import frame
-from inverse.io import Picture
-from inverse.operators.blind import estimate_blur
-from inverse.recipe import load
+from inverse.io.content import Picture
+from inverse.operators.blur.estimate import estimate_blur
+from inverse.recipes.recipe import load
+from inverse.restoration.case import make_case, open_case
+from inverse.restoration.frame import frame
 
 SIDE = 192
 

@@ -15,9 +15,9 @@ from deepinv.physics import DecomposablePhysics, LinearPhysics
 
 from inverse.operators.build import build_operator, operator_for
 from inverse.operators.catalog import operators
-from inverse.operators.catalog_basic import SPECS as BASIC
 from inverse.operators.checks import check_operator
-from inverse.operators.matrix import DenseMatrix
+from inverse.operators.image.matrix import DenseMatrix
+from inverse.operators.image.spec_basic import SPECS as BASIC
 
 SHAPES = ((3, 32, 48), (1, 33, 47), (2, 40, 31))
 COMPLEX = ((2, 33, 47), (2, 40, 31))

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import inverse
-from inverse.case import make_case
 from inverse.errors import RecipeError
 from inverse.operators.build import operator_for, result_shape
-from inverse.recipe import load
+from inverse.recipes.recipe import load
+from inverse.restoration.case import make_case
 
 PARTS = [
     {"kind": "gaussian-blur", "sigma": 1.0},

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from scipy import ndimage, signal
 
+from inverse.operators.blur.kernels import gaussian_kernel, line_kernel
 from inverse.operators.build import build_operator, operator_for
-from inverse.operators.kernels import gaussian_kernel, line_kernel
 
 RNG = np.random.default_rng(0)
 KERNELS = {

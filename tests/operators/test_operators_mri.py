@@ -9,17 +9,17 @@ from pydantic import ValidationError
 from scipy.ndimage import gaussian_filter
 
 from inverse.errors import InputError, RecipeError
-from inverse.linalg import conjugate_gradients
-from inverse.observation import Observation, observed
+from inverse.numerics.linalg import conjugate_gradients
 from inverse.operators.build import build_operator
-from inverse.operators.catalog_mri import Mri
 from inverse.operators.checks import check_operator
-from inverse.operators.coils import birdcage, calibration_size, centre, compression, espirit, whitening
-from inverse.operators.measured import Measurement
-from inverse.operators.mri import MultiCoil, RowCoils, SingleCoil, build, fourier, to_complex
-from inverse.operators.mri_fit import BRIGHT, fit_cartesian
-from inverse.operators.mri_masks import sampling
-from inverse.operators.noise import noise_model
+from inverse.operators.measurement import Measurement
+from inverse.operators.mri.cartesian import MultiCoil, RowCoils, SingleCoil, build, fourier, to_complex
+from inverse.operators.mri.cartesian_fit import BRIGHT, fit_cartesian
+from inverse.operators.mri.coils import birdcage, calibration_size, centre, compression, espirit, whitening
+from inverse.operators.mri.sampling import sampling
+from inverse.operators.mri.spec import Mri
+from inverse.operators.noise.models import noise_model
+from inverse.operators.observation import Observation, observed
 
 SIZE = (64, 48)
 NOISE = 0.01

@@ -9,18 +9,18 @@ import pytest
 import torch
 
 from inverse.errors import InputError, RecipeError, UsageError
-from inverse.linalg import conjugate_gradients
+from inverse.numerics.linalg import conjugate_gradients
 from inverse.operators.build import build_operator, operator_for
-from inverse.operators.catalog_mri import MriRadial
-from inverse.operators.coils import birdcage
-from inverse.operators.measured import Measurement
-from inverse.operators.mri import fourier, to_complex
-from inverse.operators.noise import noise_model
+from inverse.operators.measurement import Measurement
+from inverse.operators.mri.cartesian import fourier, to_complex
+from inverse.operators.mri.coils import birdcage
+from inverse.operators.mri.spec import MriRadial
+from inverse.operators.noise.models import noise_model
 
 pytest.importorskip("finufft")
 
-from inverse.operators import mri_radial
-from inverse.operators.mri_radial_fit import fit_radial
+from inverse.operators.mri import radial as mri_radial
+from inverse.operators.mri.radial import fit_radial
 
 SIZE = (32, 30)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from inverse.operators.build import build_operator
-from inverse.operators.noise import estimate_sigma
+from inverse.operators.noise.models import estimate_sigma
 
 SHAPE = (3, 192, 200)
 

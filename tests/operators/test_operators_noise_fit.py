@@ -10,8 +10,12 @@ import torch
 from deepinv.physics import DecomposablePhysics, LinearPhysics
 
 from inverse.errors import InputError
-from inverse.noise_draws import draw_noise
-from inverse.noise_sections import (
+from inverse.operators.build import build_operator
+from inverse.operators.checks import check_operator
+from inverse.operators.noise.draw import draw_noise
+from inverse.operators.noise.fit import fit_noise
+from inverse.operators.noise.models import noise_model
+from inverse.operators.noise.spec import (
     CorrelatedNoise,
     GaussianNoise,
     PoissonGaussianNoise,
@@ -19,11 +23,7 @@ from inverse.noise_sections import (
     RicianNoise,
     UniformNoise,
 )
-from inverse.observation import Observation, observed
-from inverse.operators.build import build_operator
-from inverse.operators.checks import check_operator
-from inverse.operators.noise import noise_model
-from inverse.operators.noise_fit import fit_noise
+from inverse.operators.observation import Observation, observed
 
 SHAPE = (3, 128, 136)
 

@@ -16,10 +16,10 @@ from inverse.errors import InputError, RecipeError
 from inverse.operators import checks
 from inverse.operators.build import build_operator, fitted_operator, operator_for, result_shape
 from inverse.operators.catalog import operators
-from inverse.operators.catalogue_check import check_catalogue
-from inverse.operators.jpeg import quantisation_sigma
-from inverse.operators.measured import Measurement
-from inverse.operators.noise import noise_model
+from inverse.operators.image.jpeg import quantisation_sigma
+from inverse.operators.measurement import Measurement
+from inverse.operators.noise.models import noise_model
+from inverse.operators.selfcheck import check_catalogue
 
 DOUBLE = torch.float64
 RNG = np.random.default_rng(0)
@@ -50,7 +50,7 @@ def test_a_wrong_gradient_is_found():
 
 
 def test_list_operators_check_prints_a_table(monkeypatch):
-    from inverse.operators import catalogue_check
+    from inverse.operators import selfcheck as catalogue_check
 
     few = [next(iter(check_catalogue([kind]))) for kind in ("denoise", "saturation")]
     monkeypatch.setattr(catalogue_check, "check_catalogue", lambda: iter(few))
@@ -168,10 +168,10 @@ def test_a_grey_jpeg_and_its_noise(photo):
 def test_a_jpeg_file_says_how_it_was_rounded(tmp_path: Path, quality: int, subsampling: str) -> None:
     from PIL import Image
 
-    from inverse.frames import frame
-    from inverse.io import read
-    from inverse.operators.jpeg import tables
-    from inverse.recipe import load
+    from inverse.io.read_write import read
+    from inverse.operators.image.jpeg import tables
+    from inverse.recipes.recipe import load
+    from inverse.restoration.frame import frame
 
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (40, 48, 3), dtype=np.uint8))
@@ -209,7 +209,7 @@ def test_magnitudes_are_numpys():
 
 
 def test_compressed_sensing_measures_so_many_coefficients_and_says_so():
-    from inverse.observation import Observation
+    from inverse.operators.observation import Observation
 
     physics = build_operator("compressed-sensing", shape=(3, 20, 21), ratio=0.3, noise=0.1)
     y = physics.A(torch.rand(1, 3, 20, 21, generator=torch.Generator().manual_seed(0)))
@@ -242,8 +242,8 @@ def test_simulate_measures_what_is_no_image(tmp_path):
     """Magnitudes by masks, haze with its airlight, counts: written, and what was drawn is recorded."""
     import json
 
-    from inverse.io import read
-    from inverse.simulation import simulate_files
+    from inverse.io.read_write import read
+    from inverse.restoration.simulate import simulate_files
 
     picture = RNG.integers(0, 256, (24, 28, 3), dtype=np.uint8)
     Image.fromarray(picture).save(tmp_path / "a.png")

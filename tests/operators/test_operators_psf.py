@@ -8,9 +8,9 @@ import torch
 from scipy import ndimage, special
 
 from inverse.errors import InputError, RecipeError
-from inverse.operators import psf
+from inverse.operators.blur import kernels as psf
+from inverse.operators.blur.kernels import gaussian_kernel, is_even
 from inverse.operators.build import build_operator, operator_for
-from inverse.operators.kernels import gaussian_kernel, is_even
 
 DOUBLE = torch.float64
 RNG = np.random.default_rng(0)
@@ -134,7 +134,7 @@ def test_a_file_that_is_no_grid_of_kernels(array, words, tmp_path):
 
 @pytest.mark.parametrize("factor", [2, 3])
 def test_downsampling_by_an_own_kernel_is_the_named_filter_of_the_same_weights(factor, tmp_path):
-    from inverse.operators.resample import weights
+    from inverse.operators.image.resample import weights
 
     line = weights("bicubic", factor)
     np.save(tmp_path / "k.npy", np.outer(line, line))

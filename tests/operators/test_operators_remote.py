@@ -8,21 +8,22 @@ import torch
 from deepinv.physics import DecomposablePhysics, GaussianNoise
 
 from inverse.errors import InputError, RecipeError
-from inverse.io import Picture, write
+from inverse.io.content import Picture
+from inverse.io.read_write import write
 from inverse.operators.build import build_operator
-from inverse.operators.catalog_remote import SPECS, DeadLines, GapMask, Speckle, ThinCloud
-from inverse.operators.catalog_remote import Destripe as DestripeParams
-from inverse.operators.catalog_remote import Pansharpen as PansharpenParams
 from inverse.operators.checks import check_operator
-from inverse.operators.examples import example_shapes, written
-from inverse.operators.gaps import gap_mask, slc_off
-from inverse.operators.measured import Measurement
-from inverse.operators.pansharpen import fitted as fitted_pan
-from inverse.operators.radiometry import fitted_thin_cloud
-from inverse.operators.sensors import MTF, mtf_line, nyquist_gains
-from inverse.operators.speckle import FLOOR, log_moments
-from inverse.operators.speckle import fitted as fitted_speckle
-from inverse.operators.stripes import GappyDestripe, fitted, fitted_dead_lines, offset_level
+from inverse.operators.image.masks import gap_mask, slc_off
+from inverse.operators.measurement import Measurement
+from inverse.operators.satellite.pansharpen import fitted as fitted_pan
+from inverse.operators.satellite.radiometry import fitted_thin_cloud
+from inverse.operators.satellite.sensor import MTF, mtf_line, nyquist_gains
+from inverse.operators.satellite.spec import SPECS, DeadLines, GapMask, Speckle, ThinCloud
+from inverse.operators.satellite.spec import Destripe as DestripeParams
+from inverse.operators.satellite.spec import Pansharpen as PansharpenParams
+from inverse.operators.satellite.speckle import FLOOR, log_moments
+from inverse.operators.satellite.speckle import fitted as fitted_speckle
+from inverse.operators.satellite.stripes import GappyDestripe, fitted, fitted_dead_lines, offset_level
+from inverse.operators.selfcheck import example_shapes, written
 
 DOUBLE = torch.float64
 
@@ -210,7 +211,7 @@ def test_pansharpening_finds_the_response(tmp_path):
 
 def test_pansharpening_lays_both_images_on_the_same_ground(tmp_path):
     rasterio = pytest.importorskip("rasterio")
-    from inverse.io import geotiff
+    from inverse.io.formats import geotiff
 
     fine = 1 + smooth(1, 160, 160)[0, 0].numpy()
     area = fine.reshape(40, 4, 40, 4).mean((1, 3))
@@ -224,7 +225,7 @@ def test_pansharpening_lays_both_images_on_the_same_ground(tmp_path):
         ) as dataset:  # fmt: skip
             dataset.write(array.astype(np.float32), 1)
     bands = geotiff.decode(tmp_path / "bands.tif", source="bands.tif")
-    from inverse.operators.pansharpen import _aligned
+    from inverse.operators.satellite.pansharpen import _aligned
 
     pan = geotiff.decode(tmp_path / "pan.tif", source="pan.tif")
     moved, kept = _aligned(

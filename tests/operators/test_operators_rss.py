@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from inverse.operators.catalog_mri import Mri
-from inverse.operators.coils import birdcage
-from inverse.operators.measured import Measurement
-from inverse.operators.mri import MultiCoil, build, fourier, to_complex
-from inverse.operators.mri_fit import fit_cartesian
-from inverse.operators.noise import noise_model
-from inverse.operators.rss import predicted_rss
+from inverse.operators.measurement import Measurement
+from inverse.operators.mri.cartesian import MultiCoil, build, fourier, to_complex
+from inverse.operators.mri.cartesian_fit import fit_cartesian
+from inverse.operators.mri.coils import birdcage
+from inverse.operators.mri.rss import predicted_rss
+from inverse.operators.mri.spec import Mri
+from inverse.operators.noise.models import noise_model
 
 COILS, SIZE, SIGMA = 6, (40, 36), 0.05
 
@@ -81,7 +81,7 @@ def test_coils_that_were_whitened_or_compressed_are_turned_back(compress: int | 
 
 def test_the_unknown_is_solved_for_where_it_is_smaller() -> None:
     """The same correction by both spaces, and the normal operator is that of its parts."""
-    from inverse.observation import Observation
+    from inverse.operators.observation import Observation
 
     maps, image, full, _ = scene()
     pattern = (torch.rand(1, 1, *SIZE, generator=torch.Generator().manual_seed(5)) < 0.3).float()

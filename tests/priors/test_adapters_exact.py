@@ -14,7 +14,6 @@ from inverse.errors import PriorError
 from inverse.priors.adapters.azula import Scheduled
 from inverse.priors.adapters.deepinv import wrap
 from inverse.priors.adapters.diffusers import _call_unit, _score
-from inverse.priors.adapters.modules import ModuleNetwork
 from inverse.priors.adapters.parametrisation import (
     EDM,
     VE,
@@ -22,13 +21,14 @@ from inverse.priors.adapters.parametrisation import (
     ContinuousVP,
     Discrete,
     Flow,
+    ModuleNetwork,
     alphas_cumprod,
     noise_levels,
 )
 from inverse.priors.card import Card
-from inverse.priors.flow import FlowPrior
-from inverse.priors.gaussian import GaussianPrior, power_law
-from inverse.priors.mixture import MixturePrior
+from inverse.priors.models.flow import FlowPrior
+from inverse.priors.models.gaussian import GaussianPrior, power_law
+from inverse.priors.models.mixture import MixturePrior
 
 SHAPE = (3, 6, 4)
 TABLES = {

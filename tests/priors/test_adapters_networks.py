@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from inverse.errors import PriorError
 from inverse.priors import adapters
 from inverse.priors.adapters.guided_diffusion import ADMNetwork, ADMSettings, adm_network, describe
-from inverse.priors.adapters.parametrisation import Discrete, alphas_cumprod, noise_levels
-from inverse.priors.adapters.settings import validated
+from inverse.priors.adapters.parametrisation import Discrete, alphas_cumprod, noise_levels, validated
 from inverse.priors.card import Card
 
 

@@ -18,8 +18,8 @@ from inverse.cli.main import cli
 from inverse.errors import PriorError
 from inverse.priors.card import Card, card_text, read_card
 from inverse.priors.catalog import cards, embedded, remote
+from inverse.priors.models.unet import UNet, UNetConfig
 from inverse.priors.store import save_prior, store_folder, stored
-from inverse.priors.unet import UNet, UNetConfig
 from inverse.priors.weights import digest, read_tensors
 
 CONFIG = UNetConfig(channels=(16,), blocks=(1,), embedding=16)

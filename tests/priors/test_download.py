@@ -16,7 +16,8 @@ from click.testing import CliRunner
 
 from inverse.cli.main import cli
 from inverse.errors import OutputError, PriorError
-from inverse.priors import adding, catalog
+from inverse.priors import add as adding
+from inverse.priors import catalog
 from inverse.priors.card import Card
 from inverse.priors.download import cached, fetch, offline
 

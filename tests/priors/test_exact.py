@@ -7,10 +7,10 @@ import torch
 
 import inverse
 from inverse.errors import PriorError
-from inverse.observation import Counter
-from inverse.priors.gaussian import GaussianPrior, power_law
-from inverse.priors.infer import infer_card
-from inverse.priors.mixture import MixturePrior
+from inverse.operators.observation import Counter
+from inverse.priors.models.gaussian import GaussianPrior, power_law
+from inverse.priors.models.mixture import MixturePrior
+from inverse.sampling.infer_card import infer_card
 
 torch_double = torch.float64
 

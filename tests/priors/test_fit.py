@@ -10,12 +10,12 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor
 
-from inverse.cli.prior_fit import fit as command
+from inverse.cli.prior.fit import fit as command
 from inverse.errors import InputError, InverseError, PriorError, RecipeError
-from inverse.priors.fit import fit, read_images
-from inverse.priors.fitted import open_weights
-from inverse.priors.gaussian import GaussianPrior, power_law
-from inverse.rng import Rng
+from inverse.numerics.rng import Rng
+from inverse.priors.models.fitted import open_weights
+from inverse.priors.models.gaussian import GaussianPrior, power_law
+from inverse.priors.training.fitting import fit, read_images
 
 SMALL_PATCH = {"components": 4, "patches": 2000, "rounds": 4, "side": 6, "rank": 12}
 

@@ -9,8 +9,8 @@ from torch import Tensor
 import inverse
 from inverse.errors import PriorError
 from inverse.priors.card import Card
-from inverse.priors.flow import FlowPrior
-from inverse.priors.gaussian import GaussianPrior
+from inverse.priors.models.flow import FlowPrior
+from inverse.priors.models.gaussian import GaussianPrior
 
 MEAN, VARIANCE = 0.2, 0.3
 """Of the data in model units."""

@@ -24,7 +24,7 @@ from safetensors.torch import load, save
 
 from inverse.cli.main import cli
 from inverse.priors.card import Card, card_text
-from inverse.priors.unet import UNet, UNetConfig
+from inverse.priors.models.unet import UNet, UNetConfig
 
 CONFIG = UNetConfig(channels=(16,), blocks=(1,), embedding=16)
 

@@ -19,11 +19,11 @@ from PIL import Image
 import inverse
 from inverse.cli.main import cli
 from inverse.errors import PriorError, RecipeError
-from inverse.priors import train as training
-from inverse.priors.corpus import Corpus
-from inverse.priors.draws import Draws
-from inverse.priors.settings import TrainConfig, parse_settings
-from inverse.priors.train import blank_denoiser, fitted, learning_rate, train
+from inverse.priors.training import trainer as training
+from inverse.priors.training.corpus import Corpus
+from inverse.priors.training.draws import Draws
+from inverse.priors.training.settings import TrainConfig, parse_settings
+from inverse.priors.training.trainer import blank_denoiser, fitted, learning_rate, train
 
 CONFIG = TrainConfig(steps=12, batch=2, crop=16, warmup=2, channels=(8, 8), blocks=(1, 1), held_out=4, every=1e9)
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from inverse.report import write_report
+from inverse.report.page import write_report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

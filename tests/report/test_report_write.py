@@ -14,11 +14,11 @@ from PIL import Image
 
 from inverse.cli.main import cli
 from inverse.errors import InputError, OutputError
-from inverse.report import write_report
-from inverse.report_figures import write_figures
-from inverse.report_images import LEVELS, Scale, map_url, picture_url, ticks
-from inverse.report_items import colour_bands
-from inverse.report_rows import Verdicts
+from inverse.report.figures import write_figures
+from inverse.report.images import LEVELS, Scale, map_url, picture_url, ticks
+from inverse.report.items import colour_bands
+from inverse.report.page import write_report
+from inverse.report.verdicts import Verdicts
 
 CALIBRATION = {
     "schema": 1, "items": 3, "levels": [0.1, 0.5, 0.9], "coverage": [0.08, 0.4, 0.77], "coverage_low": [0.05, 0.3, 0.7],

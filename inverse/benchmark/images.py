@@ -1,0 +1,131 @@
+r"""The images of a suite: files, folders, those in scikit-image's wheel, and those that come with this package.
+
+An image is cropped to its middle. Where the unknown is complex, a magnitude image gets a smooth phase keyed by its name, a sum of the lowest
+2-D cosines, as coils and off-resonance give; fully sampled raw k-space of several coils is combined by its own ESPIRiT maps, its phase kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import math
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inverse.benchmark.suite import FIXTURES
+from inverse.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inverse.recipes.sections import Data
+
+__all__ = ["find_images", "load_truth"]
+
+_SKIMAGE = "skimage:"
+_MULTIPLE = 8
+_SUFFIXES = (".png", ".jpg", ".tif")
+
+
+def find_images(given: Sequence[str], folder: Path) -> dict[str, Path]:
+    """Files by name, in the order given.
+
+    Args:
+        given: As in a suite.
+        folder: Where relative paths start.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    from inverse.io.sources import find
+
+    found: dict[str, Path] = {}
+    for entry in given:
+        if entry.startswith((_SKIMAGE, FIXTURES)):
+            name = entry.partition(":")[2]
+            found[name] = _in(_bundled(entry), name, entry)
+        else:
+            path = folder / Path(entry).expanduser()
+            found |= {source.item: source.path for source in find([path])}
+    for name, path in found.items():
+        if not path.is_file():
+            raise InputError(f"no image at '{name}'", "give a file, a folder, skimage:NAME or fixture:NAME")
+    return found
+
+
+def _bundled(entry: str) -> Path:
+    if entry.startswith(FIXTURES):
+        return Path(str(resources.files("inverse.benchmark") / "suites" / "images"))
+    spec = importlib.util.find_spec("skimage")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "data"
+
+
+def _in(folder: Path, name: str, entry: str) -> Path:
+    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in _SUFFIXES}
+    if name not in files:
+        raise InputError(f"no image '{entry}'", did_you_mean(name, files))
+    return files[name]
+
+
+def load_truth(path: Path, data: Data, *, crop: int, complex_image: bool, name: str) -> Tensor:
+    """An image (1, C, H, W), data units, its sides multiples of 8.
+
+    Args:
+        path: The file.
+        data: What its numbers mean.
+        crop: Side of the square in its middle; 0: all.
+        complex_image: Whether the unknown is complex: two channels.
+        name: Keys the phase.
+
+    Raises:
+        InputError: It cannot be read, or is too small.
+    """
+    from inverse.io.content import Scan
+    from inverse.io.read_write import read
+    from inverse.restoration.frame import frame
+
+    content = read(path)
+    if isinstance(content, Scan):
+        return _cropped(_combined(content.kspace[0]), crop, path.name)
+    x = _cropped(frame(content, 0, data).measurement(data.transfer).y, crop, path.name)
+    return _phased(x.mean(1, keepdim=True), name) if complex_image else x
+
+
+def _cropped(x: Tensor, crop: int, name: str) -> Tensor:
+    from inverse.restoration.case import MINIMUM_SIDE
+
+    height, width = x.shape[-2:]
+    if min(height, width) < max(crop, MINIMUM_SIDE):
+        raise InputError(f"{name}: {height} x {width} pixels, the suite crops {crop or MINIMUM_SIDE}", "crop less")
+    rows, columns = (min(n, crop or n) // _MULTIPLE * _MULTIPLE for n in (height, width))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return x[..., top : top + rows, left : left + columns].float().contiguous()
+
+
+def _combined(kspace: Any) -> Tensor:
+    import torch
+
+    from inverse.operators.mri.cartesian import fourier, to_pair
+    from inverse.operators.mri.coils import centre, espirit
+
+    coils = torch.from_numpy(kspace)
+    maps = espirit(centre(coils, (24, 24)), (coils.shape[1], coils.shape[2]))[0]
+    image = (maps.conj() * fourier(coils, inverse=True)).sum(0)
+    return to_pair(image[None, None] / image.abs().flatten().quantile(0.999))
+
+
+def _phased(x: Tensor, name: str) -> Tensor:
+    import numpy as np
+    import torch
+
+    rng = np.random.default_rng(int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big"))
+    v, u = (torch.linspace(0, 1, n) for n in x.shape[-2:])
+    phase = torch.full(x.shape[-2:], float(rng.uniform(0, 2 * math.pi)))
+    for k in [(0, 1), (1, 0), (1, 1), (0, 2), (2, 0)]:
+        size = 1.5 / math.hypot(*k) * float(rng.standard_normal())
+        phase = phase + size * torch.cos(math.pi * k[0] * v)[:, None] * torch.cos(math.pi * k[1] * u)
+    return torch.cat([x * torch.cos(phase), x * torch.sin(phase)], 1)

@@ -1,0 +1,59 @@
+"""``inverse info FILE``: what a file is, as it would be read, and which recipes fit it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from inverse.cli import options
+
+__all__ = ["info"]
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@options.json
+def info(file: Path, as_json: bool) -> None:
+    """Say what FILE is and which recipes fit it.
+
+    FILE::NAME is one array of a file that holds several, such as scan.h5::/entry/data.
+    """
+    from inverse.cli.info.describe import describe
+    from inverse.io.detect import locate
+    from inverse.io.read_write import read
+
+    found = describe(read(file))
+    found["bytes"] = _size(locate(file)[0])
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    margin = max(len(key) for key in found) + 2
+    for key, value in found.items():
+        if key == "recipes":
+            continue
+        if value not in (None, "", [], {}):
+            click.echo(f"{key.replace('_', ' '):{margin}}{_text(value)}")
+    fits = [f"{row['name']}: {row['why']}" for row in found["recipes"]] or ["none of the shipped ones fits"]
+    click.echo(f"{'recipes':{margin}}" + f"\n{'':{margin}}".join(fits))
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder that is one item."""
+    if path.is_dir():
+        return sum(part.stat().st_size for part in path.rglob("*") if part.is_file())
+    return path.stat().st_size
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_text(part) for part in value)
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_text(part)}" for key, part in value.items())
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.9g}"
+    return str(value)

@@ -1,0 +1,234 @@
+"""What a file holds, as plain data: the source of ``inverse info``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inverse.cli.info.suggest import suggest
+from inverse.errors import InputError
+from inverse.io.content import Picture, Scan, Volume, to_unit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["describe", "noise_level"]
+
+
+def describe(content: Picture | Volume | Scan) -> dict[str, Any]:
+    """Everything `inverse info` says."""
+    if isinstance(content, Scan):
+        return _scan(content)
+    if isinstance(content, Volume):
+        return _volume(content)
+    return _picture(content)
+
+
+def _picture(picture: Picture) -> dict[str, Any]:
+    height, width = picture.size
+    noise = noise_level(picture)
+    return {
+        "file": picture.source,
+        "format": picture.format,
+        "width": width,
+        "height": height,
+        "channels": picture.channels,
+        "alpha": picture.alpha is not None,
+        **_values([picture]),
+        "noise": noise,
+        "unobserved": None if picture.valid is None else float(1 - picture.valid.mean()),
+        **_ground(picture.extra.get("geo")),
+        "dpi": list(picture.dpi) if picture.dpi else None,
+        "icc_profile": f"{len(picture.icc)} bytes" if picture.icc else None,
+        "exif": f"{len(picture.exif)} bytes" if picture.exif else None,
+        "description": picture.description,
+        "text": dict(picture.text),
+        **_named(picture.extra),
+        "notes": [*picture.notes, *_scale_note(picture)],
+        "recipes": suggest(picture, noise),
+    }
+
+
+def _volume(volume: Volume) -> dict[str, Any]:
+    height, width = volume.size
+    middle = volume.slices[len(volume.slices) // 2]
+    noise = noise_level(middle)
+    first = volume.extra.get("first")
+    return {
+        "file": volume.source,
+        "format": volume.format,
+        "slices": len(volume.slices),
+        "width": width,
+        "height": height,
+        "channels": volume.channels,
+        **_values(volume.slices),
+        "noise": noise,
+        **(_voxels(volume.extra["header"]) if volume.format == "nifti" else {}),
+        **_named(volume.extra if first is None else first.extra),
+        "notes": [*volume.notes, *_scale_note(middle)],
+        "recipes": suggest(middle, noise, volume=volume),
+    }
+
+
+def _scan(scan: Scan) -> dict[str, Any]:
+    kspace = scan.kspace
+    found: dict[str, Any] = {
+        "file": scan.source,
+        "format": scan.format,
+        "kind": "raw k-space",
+        "slices": int(kspace.shape[0]),
+        "coils": int(kspace.shape[1]),
+        "height": int(scan.shape[0]),
+        "width": int(scan.shape[1]),
+        "dtype": str(kspace.dtype),
+    }
+    if scan.trajectory is None:
+        mask = scan.mask[0] if scan.mask is not None else (kspace[0] != 0).any(0)
+        found["sampled"] = float(mask.mean())
+        columns = mask.any(0)
+        found["columns"] = f"{int(columns.sum())} of {len(columns)}"
+        lines = bool((mask.any(0) == mask.all(0)).all())
+        found["calibration"] = f"{_run_at_centre(columns)} columns" if lines else f"{_block(mask)} in the middle"
+    else:
+        found["trajectory"] = f"{scan.trajectory.shape[-2]} samples a slice, not on a grid"
+    found["noise_scan"] = (
+        None if scan.noise is None else f"{scan.noise.shape[1]} samples of {scan.noise.shape[0]} coils"
+    )
+    found["largest"] = float(np.abs(kspace).max())
+    found["notes"] = list(scan.notes)
+    found["recipes"] = suggest(scan, None)
+    return found
+
+
+def _run_at_centre(columns: NDArray[np.bool_]) -> int:
+    """Neighbouring columns measured around the centre."""
+    centre = len(columns) // 2
+    left = right = centre
+    while left > 0 and columns[left - 1]:
+        left -= 1
+    while right < len(columns) and columns[right]:
+        right += 1
+    return right - left
+
+
+def _block(mask: NDArray[np.bool_]) -> str:
+    """The largest square around the centre in which everything was measured."""
+    row, column = (size // 2 for size in mask.shape)
+    half = 0
+    while (
+        half < min(row, column) and mask[row - half - 1 : row + half + 1, column - half - 1 : column + half + 1].all()
+    ):
+        half += 1
+    return f"{2 * half} x {2 * half}"
+
+
+def _values(pictures: Any) -> dict[str, Any]:
+    """Type and, for each channel, the range and mean of what the file holds."""
+    kinds = pictures[0].array.dtype
+    lows: list[Any] = []
+    highs: list[Any] = []
+    sums: list[Any] = []
+    counts: list[Any] = []
+    for picture in pictures:
+        planes = picture.array.reshape(-1, picture.channels)
+        if picture.valid is not None:
+            valid = np.broadcast_to(picture.valid.reshape(*picture.size, -1), (*picture.size, picture.channels))
+            planes = np.ma.array(planes, mask=~valid.reshape(planes.shape))
+        lows.append(planes.min(0))
+        highs.append(planes.max(0))
+        sums.append(planes.sum(0, dtype=np.float64))
+        counts.append(planes.count(0) if isinstance(planes, np.ma.MaskedArray) else len(planes))
+    mean = np.ma.sum(sums, 0) / np.maximum(np.sum(counts, 0), 1)
+    return {
+        "dtype": str(kinds),
+        "bits": 8 * kinds.itemsize,
+        "minimum": [float(value) for value in np.ma.min(lows, 0)],
+        "maximum": [float(value) for value in np.ma.max(highs, 0)],
+        "mean": [float(value) for value in np.broadcast_to(mean, (pictures[0].channels,))],
+    }
+
+
+def _ground(geo: Any) -> dict[str, Any]:
+    """Where a scene lies."""
+    if geo is None:
+        return {}
+    transform, (height, width) = geo.transform, geo.size
+    corners = [transform @ (column, row) for column in (0, width) for row in (0, height)]
+    east, north = ([float(corner[axis]) for corner in corners] for axis in (0, 1))
+    return {
+        "crs": None if geo.crs is None else geo.crs.to_string(),
+        "pixel": [math.hypot(transform.a, transform.d), math.hypot(transform.b, transform.e)],
+        "extent": [min(east), min(north), max(east), max(north)],
+        "nodata": geo.nodata,
+        "bands": [band["description"] or "" for band in geo.bands]
+        if any(b["description"] for b in geo.bands)
+        else None,
+    }
+
+
+def _voxels(header: Any) -> dict[str, Any]:
+    names = {int(header["qform_code"]): "qform", int(header["sform_code"]): "sform"}
+    names.pop(0, None)
+    return {
+        "voxel": [float(size) for size in header.get_zooms()],
+        "orientation": "".join(_orientation(header.get_best_affine())),
+        "affine": "; ".join(" ".join(f"{value:.4g}" for value in row) for row in header.get_best_affine()[:3]),
+        "codes": ", ".join(f"{name} {code}" for code, name in names.items()),
+    }
+
+
+def _orientation(affine: Any) -> tuple[str, ...]:
+    from nibabel.orientations import aff2axcodes
+
+    codes: Any = aff2axcodes
+    return tuple(str(code) for code in codes(affine))
+
+
+def _named(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """What containers say of the array in them."""
+    found: dict[str, Any] = {}
+    if "path" in extra or "name" in extra:
+        found["array"] = extra.get("path", extra.get("name"))
+    axes = extra.get("axes")
+    if axes is not None and axes.front:
+        found["axes"] = axes.names
+    if extra.get("ome"):
+        import re
+
+        sizes = re.findall(r'\bPhysicalSize([XYZ])="([^"]*)"', extra["ome"])
+        found["physical_size"] = dict(sizes)
+        found["channel_names"] = re.findall(r'<(?:\w+:)?Channel\b[^>]*?\bName="([^"]*)"', extra["ome"])
+    return found
+
+
+def _scale_note(picture: Picture) -> list[str]:
+    """What to add to a recipe whose prior expects values in [0, 1]."""
+    kind = picture.array.dtype
+    if kind in (np.uint8, np.uint16) and picture.format != "geotiff":
+        return []
+    low, high = float(picture.array.min()), float(picture.array.max())
+    if kind.kind == "f" and low >= -0.5 and high <= 1.5:
+        return []
+    if kind == np.uint8:
+        return []
+    return [f"values from {low:g} to {high:g}: priors expect [0, 1], add -s data.scale=auto"]
+
+
+def noise_level(picture: Picture) -> float | None:
+    """Standard deviation of the noise in data units: the median of the diagonal Haar details (Donoho), all channels."""
+    height, width = (size // 2 * 2 for size in picture.size)
+    if min(height, width) < 2:
+        return None
+    try:
+        even = to_unit(picture)[:, :height, :width]
+    except InputError:
+        return None
+    detail = even[:, ::2, ::2] - even[:, 1::2, ::2] - even[:, ::2, 1::2] + even[:, 1::2, 1::2]
+    if picture.valid is not None:
+        valid = np.asarray(picture.valid if picture.valid.ndim == 2 else picture.valid.all(-1))
+        whole = np.asarray(valid[:height, :width].reshape(height // 2, 2, width // 2, 2).all((1, 3)))
+        detail = detail[:, whole] if whole.any() else detail
+    return round(float(np.median(np.abs(detail))) / 2 / 0.6745, 5)

@@ -1,0 +1,327 @@
+"""Compare predictions with truths: arrays, files, folders or a run folder in, one row an image out.
+
+Files are matched by relative path, then by path without suffix, then by a stem unique on both sides; never by sorted
+position. What has no partner is listed, on both sides, and nothing stops at the first bad item: it is a failure with its
+reason, and the others are compared.
+
+The outcome of an evaluation: rows, failures, summary; as text, CSV and plain data.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import fmean, median, stdev
+from typing import TYPE_CHECKING, Any
+
+from inverse.errors import InputError, InverseError, UsageError
+from inverse.evaluation.protocols import Protocol, Row, Settings
+from inverse.evaluation.protocols import protocol as named
+from inverse.metrics.registry import metric
+from inverse.metrics.registry import metrics as all_metrics
+from inverse.numerics.statistics import mean_interval
+from inverse.runs.ledger import Failure
+from inverse.storage.files import plain
+
+if TYPE_CHECKING:
+    from inverse.evaluation.pairs import Comparison, Pairing
+
+__all__ = ["Table", "evaluate"]
+
+
+def evaluate(
+    prediction: Any,
+    truth: Any,
+    *,
+    metrics: Sequence[str] | str | None = None,
+    protocol: str = "default",
+    data_range: float | str | None = None,
+    crop: int = 0,
+    scale: float | None = None,
+    mask: Any = None,
+    ms: Any = None,
+    pan: Any = None,
+    samples: Any = None,
+    items: Sequence[str] | None = None,
+) -> Table:
+    """Compare predictions with truths.
+
+    Args:
+        prediction: numpy (H, W), (H, W, C) or (B, H, W, C); torch (C, H, W) or (B, C, *S); or a file, ``FILE.h5::NAME``, folder or
+            run folder, which stands for what it restored.
+        truth: The same kind of thing.
+        metrics: Names of metrics (``inverse list metrics``), or ``all`` for those that can be computed; default: the protocol's.
+        protocol: Whose convention: ``default``, ``skimage``, ``fastmri`` or ``sr-y``.
+        data_range: White minus black in stored units, or ``max``, the truth's largest value; None: by the type, see `inverse.evaluation.pairs`.
+        crop: Pixels of the border that are left out.
+        scale: Scale factor, for ERGAS and ``sr-y``; None: the run's own, if it has one.
+        mask: Pixels that count are not 0: a file or folder, or an array like the images (any channels).
+        ms: For D_lambda and QNR the multispectral image of low resolution: a file or folder, or an array.
+        pan: For QNR the panchromatic image: a file or folder, or an array.
+        samples: With tensors: (K, B, C, H, W), for CRPS, energy score and coverage.
+        items: Names of the images of arrays.
+
+    Returns:
+        One row an image; of ``fastmri`` one a volume.
+
+    Raises:
+        UsageError: If a metric or a protocol is unknown or cannot be computed here, or arrays are compared with files.
+        InputError: If nothing matches; or, of two single files or of arrays, if they cannot be compared.
+    """
+    if crop < 0:
+        raise UsageError(f"crop {crop}", "give 0 or more pixels")
+    if isinstance(data_range, str) and data_range != "max":
+        raise UsageError(f"data range '{data_range}'", "allowed: a number, max")
+    how = named(protocol)
+    files = [isinstance(value, str | Path) for value in (prediction, truth)]
+    if any(files) and not all(files):
+        raise UsageError("a file cannot be compared with an array", "give two paths, or two arrays")
+    beside = {role: value for role, value in {"mask": mask, "ms": ms, "pan": pan}.items() if value is not None}
+    if all(files):
+        from inverse.evaluation.pairs_files import is_folder
+
+        if any(not isinstance(value, str | Path) for value in beside.values()) or samples is not None:
+            raise UsageError("files are compared with files", "give mask, ms and pan as paths, or everything as arrays")
+        paired = _paired(Path(prediction), Path(truth), {role: Path(value) for role, value in beside.items()})
+        strict = len(paired.groups) == 1 and not any(is_folder(Path(path)) for path in (prediction, truth))
+    else:
+        from inverse.evaluation.pairs import pairs_of_arrays
+
+        paired, strict = pairs_of_arrays(prediction, truth, beside, samples, items), True
+    names, left_out = _chosen(metrics, how, set(beside), paired.no_samples)
+    settings = Settings(data_range, crop, paired.ratio if scale is None else scale)
+    return _compared(paired, how, names, settings, left_out=left_out, strict=strict)
+
+
+def _paired(prediction: Path, truth: Path, beside: Mapping[str, Path]) -> Pairing:
+    from inverse.evaluation.pairs_files import pairs_of_files, pairs_of_run
+    from inverse.runs.folder import RunFolder
+
+    if (prediction / "run.json").is_file():
+        return pairs_of_run(RunFolder.open(prediction), truth, beside)
+    return pairs_of_files(prediction / "restored" if (prediction / "restored").is_dir() else prediction, truth, beside)
+
+
+def _chosen(
+    wanted: Sequence[str] | str | None, how: Protocol, have: set[str], no_samples: str
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The metrics to compute; of ``all`` also those that cannot be, with the reason.
+
+    Raises:
+        UsageError: One that was named cannot be computed.
+    """
+    names = [wanted] if isinstance(wanted, str) else list(how.usual if wanted is None else wanted)
+    if "all" not in names:
+        for name in names:
+            metric(name)
+            reason, hint = _refused(name, how, have, no_samples)
+            if reason:
+                raise UsageError(reason, hint)
+        return tuple(dict.fromkeys(names)), {}
+    possible = how.metrics or tuple(all_metrics())
+    refused = {name: _refused(name, how, have, no_samples) for name in possible}
+    left_out = {name: f"{reason}; {hint}" if hint else reason for name, (reason, hint) in refused.items() if reason}
+    return tuple(name for name in possible if name not in left_out), left_out
+
+
+def _refused(name: str, how: Protocol, have: set[str], no_samples: str) -> tuple[str, str]:
+    """Why a metric cannot be computed of what is given, and what to do about it."""
+    one = metric(name)
+    if how.metrics and name not in how.metrics:
+        return f"the protocol {how.name} does not define {name}", f"it defines {', '.join(how.metrics)}"
+    if one.kind == "samples" and no_samples:
+        return (
+            f"{name} needs samples of the posterior: {no_samples}",
+            "leave it out, or give the run folder of -o of 'inverse restore'",
+        )
+    lacks = [role for role in ({"qnr": ("ms", "pan"), "d-lambda": ("ms",)}.get(name, ())) if role not in have]
+    if lacks:
+        what = {"ms": "the multispectral image of low resolution", "pan": "the panchromatic image"}
+        return f"{name} needs {' and '.join(what[role] for role in lacks)}", "give " + " ".join(
+            f"--{role} PATH" for role in lacks
+        )
+    return one.missing()
+
+
+def _compared(
+    paired: Pairing,
+    how: Protocol,
+    names: tuple[str, ...],
+    settings: Settings,
+    *,
+    left_out: Mapping[str, str],
+    strict: bool,
+) -> Table:
+    """Every item in turn; `strict` raises what would be a failure."""
+    rows: list[tuple[str, Row]] = []
+    failures = [
+        Failure(item, "match", "InputError", "no truth of that name", "name the files alike", InputError.exit_code)
+        for item in paired.predictions
+    ]
+
+    def attempt(name: str, pairs: Sequence[Comparison]) -> None:
+        try:
+            if not how.volumes:
+                pairs[0].check()
+            rows.append((name, how.compute(pairs, names, settings)))
+        except UsageError:
+            raise
+        except InverseError as error:
+            if strict:
+                raise
+            failures.append(Failure.of(name, "compare", error))
+
+    for group in paired.groups:
+        try:
+            pairs = group.load()
+        except InverseError as error:
+            if strict:
+                raise
+            failures.append(Failure.of(group.name, "read", error))
+            continue
+        if how.volumes:
+            attempt(group.name, pairs)
+        else:
+            for pair in pairs:
+                attempt(pair.item, [pair])
+    singles = tuple(name for name in names if metric(name).kind != "set")
+    return Table(
+        rows=tuple({"item": item, **row.values, **_note(row)} for item, row in rows),
+        metrics=singles,
+        definitions=_common(names, [row for _, row in rows]),
+        row_definitions=tuple(dict(row.definitions) for _, row in rows),
+        unmatched_predictions=paired.predictions,
+        unmatched_truths=paired.truths,
+        failures=tuple(failures),
+        protocol=how.name,
+        sets=_sets(names, rows),
+        left_out=dict(left_out),
+    )
+
+
+def _note(row: Row) -> dict[str, str]:
+    return {"note": "; ".join(row.notes)} if row.notes else {}
+
+
+def _common(names: Sequence[str], rows: Sequence[Row]) -> dict[str, str]:
+    """Definitions that all rows share; where they differ, the first one's and in how many ways."""
+    found = {}
+    for name in names:
+        texts = list(dict.fromkeys(row.definitions[name] for row in rows))
+        if texts:
+            found[name] = (
+                texts[0] if len(texts) == 1 else f"{texts[0]} (and {len(texts) - 1} more: each row has its own)"
+            )
+    return found
+
+
+def _sets(names: Sequence[str], rows: Sequence[tuple[str, Row]]) -> dict[str, float]:
+    """Metrics of all images together."""
+    chosen = [metric(name) for name in names if metric(name).kind == "set"]
+    images = [row.images for _, row in rows if row.images is not None]
+    return {one.name: float(one.compute([p for p, _ in images], [t for _, t in images])) for one in chosen}
+
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Table:
+    """Metrics of a set of images.
+
+    Attributes:
+        rows: One an image: ``item``, then the metrics, and ``note`` where one has no value.
+        metrics: Their names.
+        definitions: What exactly each one computes.
+        row_definitions: The same for each row: the data range, or the share of pixels left out, can differ.
+        unmatched_predictions: Predictions without a truth; they are failures too.
+        unmatched_truths: Truths without a prediction.
+        failures: Items that could not be compared, and why.
+        protocol: Whose convention.
+        sets: Metrics of all images together.
+        left_out: Metrics that ``all`` could not compute, and why.
+    """
+
+    rows: tuple[dict[str, Any], ...]
+    metrics: tuple[str, ...]
+    definitions: Mapping[str, str]
+    unmatched_predictions: tuple[str, ...] = ()
+    unmatched_truths: tuple[str, ...] = ()
+    row_definitions: tuple[Mapping[str, str], ...] = ()
+    failures: tuple[Failure, ...] = ()
+    protocol: str = "default"
+    sets: Mapping[str, float] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all compared, 1 some failed; where all failed for one cause, that cause's code."""
+        from inverse.runs.summary import exit_code
+
+        return exit_code(len(self.rows), self.failures)
+
+    def values(self, name: str) -> list[float]:
+        """The finite values of a metric, by row."""
+        return [row[name] for row in self.rows if name in row and math.isfinite(row[name])]
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Of each metric over the images: mean, median, standard deviation, 95 % bootstrap interval of the mean (``low``, ``high``), count.
+
+        Values that are not finite are left out: ``count`` says how many there are.
+        """
+        found = {}
+        for name in self.metrics:
+            values = self.values(name)
+            low, high = mean_interval(values, level=LEVEL)
+            found[name] = {
+                "mean": fmean(values) if values else math.nan,
+                "median": median(values) if values else math.nan,
+                "std": stdev(values) if len(values) > 1 else math.nan,
+                "low": low,
+                "high": high,
+                "count": len(values),
+            }
+        return found
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """The rows as CSV, each with the definitions of its metrics; written to `path` if one is given."""
+        from inverse.storage.files import write_bytes
+
+        notes = ["note"] if any("note" in row for row in self.rows) else []
+        columns = ["item", *(key for name in self.metrics for key in (name, f"{name}_definition")), *notes]
+        stream = io.StringIO()
+        writer = csv.DictWriter(stream, columns, lineterminator="\n", extrasaction="ignore", restval="")
+        writer.writeheader()
+        own = self.row_definitions or tuple(self.definitions for _ in self.rows)
+        for row, definitions in zip(self.rows, own, strict=True):
+            writer.writerow({**row, **{f"{name}_definition": text for name, text in definitions.items()}})
+        if path is not None:
+            write_bytes(Path(path), stream.getvalue().encode())
+        return stream.getvalue()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for ``--json``; values that are not finite are None."""
+        rows: list[dict[str, Any]] = [dict(row) for row in self.rows]
+        shared = self.definitions
+        for row, own in zip(rows, self.row_definitions, strict=False):
+            different = {name: text for name, text in own.items() if shared.get(name) != text}
+            row |= {"definitions": different} if different else {}
+        found: dict[str, Any] = plain(
+            {
+                "protocol": self.protocol,
+                "rows": rows,
+                "failures": [asdict(failure) for failure in self.failures],
+                "summary": self.summary(),
+                "sets": dict(self.sets),
+                "definitions": dict(shared),
+                "left_out": dict(self.left_out),
+                "unmatched_predictions": list(self.unmatched_predictions),
+                "unmatched_truths": list(self.unmatched_truths),
+                "exit_code": self.exit_code,
+            }
+        )
+        return found

@@ -1,1 +1,0 @@
-"""Guidance: posterior denoisers, one paper a file."""

@@ -1,0 +1,167 @@
+"""PNG and JPEG through Pillow, with 16-bit PNG through `inverse.io.formats.png`.
+
+EXIF orientation is applied on reading and removed from the block that is written back. JPEG is written at quality 95
+without chroma subsampling: 8-bit rounding of a restored picture is lossy enough.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
+
+from inverse.errors import InputError, OutputError
+from inverse.io.content import Array, Picture, stamped, turn
+from inverse.io.formats import png
+from inverse.io.limits import bounded
+
+__all__ = ["decode_jpeg", "decode_png", "encode_jpeg", "encode_png"]
+
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
+_ORIENTATION = 0x0112
+
+
+def decode_png(data: bytes, *, source: str) -> Picture:
+    """A PNG as a `Picture`.
+
+    Raises:
+        InputError: The file is broken, truncated or too large.
+    """
+    return _decode(data, "png", source)
+
+
+def decode_jpeg(data: bytes, *, source: str) -> Picture:
+    """A JPEG as a `Picture`.
+
+    Raises:
+        InputError: The file is broken, truncated, too large, or of a mode without a defined meaning here (CMYK).
+    """
+    return _decode(data, "jpeg", source)
+
+
+def _decode(data: bytes, form: str, source: str) -> Picture:
+    title = form.upper()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=[title]) as image:
+                return _picture(image, data, form, source)
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{source}: {str(error).split('(')[-1].split(')')[0]}", "cut it into parts") from error
+    except UnidentifiedImageError:
+        raise InputError(f"{source}: broken {title}: the header is damaged", "copy or export the file again") from None
+    except _BROKEN as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(f"{source}: broken {title}: {reason}", "copy or export the file again") from error
+
+
+def _picture(image: Image.Image, data: bytes, form: str, source: str) -> Picture:
+    sixteen = form == "png" and png.bit_depth(data) == 16
+    mode = image.mode
+    if mode not in ("1", "L", "LA", "P", "RGB", "RGBA") and not sixteen:
+        raise InputError(f"{source}: colour mode {mode} is not supported", "convert it to RGB or grey first")
+    notes: tuple[str, ...] = ()
+    bounded((image.height, image.width, len(image.getbands())), 2 if sixteen else 1, len(data), source=source)
+    if sixteen:
+        array, alpha = png.decode16(data)
+    else:
+        if mode == "1":
+            notes = ("1 bit, converted to 8-bit grey",)
+        elif mode == "P":
+            notes = ("palette, converted to RGB",)
+        array, alpha = _pixels(image)
+    if image.width == 0 or image.height == 0:
+        raise InputError(f"{source}: the image is empty: {image.width} x {image.height} pixels")
+    exif = image.getexif()
+    orientation = exif.get(_ORIENTATION, 1)
+    if orientation in range(2, 9):
+        array, alpha = turn(array, orientation), None if alpha is None else turn(alpha, orientation)
+        notes += ("turned upright as its EXIF orientation says",)
+    if _ORIENTATION in exif:
+        exif[_ORIENTATION] = 1
+    text = dict(image.text) if isinstance(image, PngImagePlugin.PngImageFile) else {}
+    if orientation != 1:
+        text.pop("XML:com.adobe.xmp", None)
+    dpi = image.info.get("dpi")
+    if dpi is not None and orientation in (5, 6, 7, 8):
+        dpi = (dpi[1], dpi[0])
+    comment = image.info.get("comment") if form == "jpeg" else None
+    return Picture(
+        array=np.ascontiguousarray(array),
+        alpha=None if alpha is None else np.ascontiguousarray(alpha),
+        format=form,
+        icc=image.info.get("icc_profile") or None,
+        dpi=None if dpi is None or min(dpi) <= 0 else (float(dpi[0]), float(dpi[1])),
+        description=comment.decode("utf-8", "replace") if isinstance(comment, bytes) else None,
+        exif=exif.tobytes() if len(exif) else None,
+        text={str(key): str(value) for key, value in text.items()},
+        extra={} if orientation != 1 else _compression(image),
+        notes=notes,
+        source=source,
+    )
+
+
+def _compression(image: Image.Image) -> dict[str, Any]:
+    """What a JPEG file says of its own rounding: the quantisation tables by rows, luma then chroma, and the sampling of the colour planes."""
+    tables = getattr(image, "quantization", None)
+    if not tables or not 1 <= len(tables) <= 2 or any(len(table) != 64 for table in tables.values()):
+        return {}
+    sampling = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}.get(JpegImagePlugin.get_sampling(image))
+    found = tuple(tuple(int(step) for step in tables[key]) for key in sorted(tables))
+    return {"quantisation": found} | ({"subsampling": sampling} if sampling else {})
+
+
+def _pixels(image: Image.Image) -> tuple[Array, Array | None]:
+    grey = image.mode in ("1", "L", "LA")
+    transparent = image.mode in ("LA", "RGBA") or "transparency" in image.info
+    if not transparent:
+        return np.array(image.convert("L" if grey else "RGB")), None
+    values = np.array(image.convert("RGBA"))
+    return (values[..., 0] if grey else values[..., :3]), values[..., 3]
+
+
+def encode_png(picture: Picture, provenance: Mapping[str, str]) -> bytes:
+    """The bytes of a PNG; provenance goes into text chunks."""
+    array = picture.array
+    if array.dtype not in (np.uint8, np.uint16) or picture.channels not in (1, 3):
+        raise OutputError(
+            f"a PNG cannot hold {picture.channels} channels of {array.dtype}", "write a TIFF or a npy instead"
+        )
+    planes = [array[..., None] if array.ndim == 2 else array]
+    if picture.alpha is not None:
+        planes.append(picture.alpha[..., None])
+    pixels = np.concatenate(planes, -1)
+    text = {**picture.text, **provenance}
+    return png.encode(pixels, icc=picture.icc, dpi=picture.dpi, exif=picture.exif, text=text)
+
+
+def encode_jpeg(picture: Picture, provenance: Mapping[str, str]) -> bytes:
+    """The bytes of a JPEG; provenance goes into the comment, after the description."""
+    array = picture.array
+    if array.dtype != np.uint8 or picture.channels not in (1, 3) or picture.alpha is not None:
+        raise OutputError(
+            f"a JPEG cannot hold {picture.channels} channels of {array.dtype}"
+            + (" with alpha" if picture.alpha is not None else ""),
+            "write a PNG or a TIFF instead",
+        )
+    comment = stamped(picture.description, provenance).encode()[:65000]
+    options: dict[str, Any] = {"comment": comment} if comment else {}
+    if picture.dpi:
+        options["dpi"] = tuple(round(value) for value in picture.dpi)
+    if picture.icc:
+        options["icc_profile"] = picture.icc
+    if picture.exif:
+        options["exif"] = picture.exif
+    buffer = io.BytesIO()
+    pixels = array if array.ndim == 2 or array.shape[2] == 3 else array[..., 0]
+    try:
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=95, subsampling=0, **options)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot be written as JPEG: {error}", "write a PNG or a TIFF instead") from error
+    return buffer.getvalue()

@@ -1,0 +1,254 @@
+"""TIFF, OME-TIFF, ImageJ hyperstacks and multi-page TIFF through tifffile: 8, 16, 32 bit and float.
+
+A file with one image is a `Picture`, its channels interleaved, planar or one a page; pages that are no channels (Z, T, or without a
+name) make it a `Volume`. Kept: layout and axes, alpha, ICC profile, description, resolution, and at equal size the geo tags; OME-XML as
+`inverse.io.formats.tiff_axes` says. Any compression is written as deflate. Provenance is appended to the description, or goes into the Software tag
+where the description is machine-readable. An OME-TIFF whose pages lie in other files is refused.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from inverse.errors import InputError, OutputError
+from inverse.io.content import SAID, Array, Picture, Volume, stack, stamped, turn
+from inverse.io.formats.tiff_axes import Axes, described, parsed
+from inverse.io.limits import bounded
+
+__all__ = ["decode", "encode", "quiet"]
+
+_KEPT_TAGS = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
+_ALPHA = {1: "assocalpha", 2: "unassalpha"}
+_PER_INCH = {2: 1.0, 3: 2.54}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Tifffile's complaints of damaged files kept off the terminal; what matters is raised."""
+    logger = logging.getLogger("tifffile")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def decode(data: bytes, *, source: str) -> Picture | Volume:
+    """A TIFF as a `Picture`, or as a `Volume` where it has several pages that are no channels.
+
+    Raises:
+        InputError: The file is broken or truncated, holds several images, or pixels of an unsupported kind.
+    """
+    try:
+        with quiet(), tifffile.TiffFile(io.BytesIO(data), _multifile=False) as file:
+            return _content(file, len(data), source)
+    except InputError:
+        raise
+    except Exception as error:  # tifffile raises a dozen types on damaged files
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        if "imagecodecs" in reason:
+            hint = "pip install imagecodecs, or save it uncompressed or with deflate"
+            raise InputError(f"{source}: this TIFF compression needs a package: {reason}", hint) from error
+        raise InputError(f"{source}: broken TIFF: {reason}", "copy or export the file again") from error
+
+
+def _content(file: tifffile.TiffFile, length: int, source: str) -> Picture | Volume:
+    if not len(file.pages) or not file.series:
+        raise InputError(f"{source}: broken TIFF: there is no image in it", "copy or export the file again")
+    if len(file.series) != 1:
+        raise InputError(f"{source}: the TIFF holds {len(file.series)} images", "save each as a file of its own")
+    series = file.series[0]
+    page = series.keyframe
+    _complete(series, length, source)
+    if file.is_ome and series.kind != "ome":
+        raise InputError(
+            f"{source}: its OME-XML does not fit its pages; some may be in other files, which are never opened",
+            "export all pages into one file",
+        )
+    lost = _tags(file, file.pages.first.offset) - len(file.pages.first.tags)
+    notes: tuple[str, ...] = (f"damaged: {lost} of its tags cannot be read",) if lost > 0 else ()
+    photometric = int(page.photometric)
+    if photometric not in (0, 1, 2, 3) and not (photometric == 6 and page.compression == 7):
+        name = tifffile.PHOTOMETRIC(photometric).name
+        raise InputError(f"{source}: {name} colour is not supported", "convert it to RGB or grey first")
+    if page.dtype is not None and page.dtype.kind == "c":
+        raise InputError(f"{source}: the pixels are {page.dtype}, an image must be real", "save the magnitude")
+    axes = parsed(series.axes, tuple(series.shape), source)
+    array = axes.arranged(series.asarray().reshape([size for _, size in _long(series)]))
+    if array.dtype == bool:
+        array = array.astype(np.uint8) * np.uint8(255)
+        notes += ("1 bit, converted to 8-bit grey",)
+    if photometric == 3:
+        colours = _colours(np.asarray(page.colormap, np.uint16))
+        array = np.moveaxis(colours[:, array], 0, -1)
+        notes += (f"palette, converted to {8 * colours.itemsize}-bit RGB",)
+    if photometric == 0 and array.dtype.kind == "u":
+        array, notes = np.iinfo(array.dtype).max - array, (*notes, "white-is-zero, inverted")
+    array, alpha, kind = _split_alpha(array, [int(value) for value in page.extrasamples])
+    tag = page.tags.get(274)
+    orientation = int(tag.value) if tag is not None else 1
+    upright = orientation not in range(2, 9)
+    if not upright:
+        array = np.stack([turn(part, orientation) for part in array])
+        alpha = None if alpha is None else np.stack([turn(part, orientation) for part in alpha])
+        axes = replace(axes, size=array.shape[1:3])
+        notes += ("turned upright as its orientation tag says",)
+    tags = tuple(
+        (tag.code, int(tag.dtype), tag.count, tag.value, True)
+        for tag in (page.tags.get(code) for code in _KEPT_TAGS)
+        if tag is not None and upright
+    )
+    if any(tag[0] == 34735 for tag in tags):
+        notes += ("its CRS and nodata value are not interpreted: pip install 'inverse-imaging[geo]'",)
+    extra = {"layout": axes.layout, "compressed": int(page.compression) != 1, "alpha": kind, "tags": tags, "axes": axes}
+    description: str | None = page.description or None
+    for name, own in (("ome", file.is_ome), ("imagej", file.is_imagej)):
+        if own and description:
+            extra[name], description = description, None
+    if file.is_shaped and (description or "").startswith("{"):
+        description = None
+    software = page.tags.get(305)
+    pictures = tuple(
+        Picture(
+            array=np.ascontiguousarray(part),
+            alpha=None if alpha is None else np.ascontiguousarray(alpha[index]),
+            format="tiff",
+            icc=page.iccprofile or None,
+            dpi=_dpi(page),
+            description=description,
+            text={} if software is None else {"Software": str(software.value)},
+            extra=extra,
+            notes=notes if not axes.front else (),
+            source=source,
+        )
+        for index, part in enumerate(array)
+    )
+    if not axes.front:
+        return pictures[0]
+    front = " x ".join(f"{size} {name}" for name, size in zip(axes.slices, axes.front, strict=True))
+    kept = {"first": replace(pictures[0], array=pictures[0].array[:0], alpha=None)}
+    return Volume(
+        slices=pictures,
+        format="tiff",
+        extra=kept,
+        notes=(*notes, f"{front}: {len(pictures)} slices", SAID),
+        source=source,
+    )
+
+
+def _tags(file: tifffile.TiffFile, offset: int) -> int:
+    """How many tags a directory declares."""
+    file.filehandle.seek(offset)
+    return int(struct.unpack(file.tiff.tagnoformat, file.filehandle.read(file.tiff.tagnosize))[0])
+
+
+def _long(series: Any) -> list[tuple[str, int]]:
+    return [(name, size) for name, size in zip(series.axes, series.shape, strict=True) if size != 1 or name in "YX"]
+
+
+def _complete(series: Any, length: int, source: str) -> None:
+    """Raise `InputError` unless all pixels are in the file, and no more are declared than it can hold."""
+    if 0 in series.shape:
+        raise InputError(f"{source}: the image is empty: shape {tuple(series.shape)}")
+    bounded(series.shape, series.dtype.itemsize, length, source=source)
+    for part in series.pages:
+        if part is None:
+            raise InputError(
+                f"{source}: some of its pages are missing or in other files, which are never opened",
+                "export all pages into one file",
+            )
+        if any(offset + count > length for offset, count in zip(part.dataoffsets, part.databytecounts, strict=False)):
+            raise InputError(f"{source}: truncated TIFF: the pixels end early", "copy or export the file again")
+
+
+def _colours(table: Array) -> Array:
+    """A palette's 16-bit colours, in 8 bit where they are no more: writers shift them or repeat the byte."""
+    high, low = table >> 8, table & 255
+    return high.astype(np.uint8) if (low == 0).all() or (low == high).all() else table
+
+
+def _split_alpha(array: Array, extrasamples: list[int]) -> tuple[Array, Array | None, str]:
+    kind = _ALPHA.get(extrasamples[-1]) if extrasamples else None
+    if kind is None or array.ndim != 4 or array.shape[-1] not in (2, 4):
+        return array, None, ""
+    colour = array[..., :-1]
+    return (colour[..., 0] if colour.shape[-1] == 1 else colour), array[..., -1], kind
+
+
+def _dpi(page: Any) -> tuple[float, float] | None:
+    values = [page.tags.get(code) for code in (282, 283)]
+    unit = page.tags.get(296)
+    if None in values or unit is None or int(unit.value) not in _PER_INCH:
+        return None
+    pair = [number / max(divisor, 1) * _PER_INCH[int(unit.value)] for number, divisor in (tag.value for tag in values)]
+    return (pair[0], pair[1]) if min(pair) > 0 else None
+
+
+def encode(found: Picture | Volume, provenance: Mapping[str, str]) -> bytes:
+    """The bytes of a TIFF in the layout the picture or the stack came in (interleaved by default)."""
+    if isinstance(found, Volume):
+        array, like = stack(found), found.extra["first"]
+        alphas = [picture.alpha for picture in found.slices]
+        alpha = None if any(part is None for part in alphas) else np.stack(alphas)  # type: ignore[arg-type]
+        same = array.shape[1:3] == like.extra["axes"].size
+        like = like if same else replace(like, dpi=None, extra={**like.extra, "tags": ()})
+    else:
+        array, like = found.array[None], found
+        alpha = None if found.alpha is None else found.alpha[None]
+    if array.dtype.kind not in "iuf" or (array.dtype.kind != "f" and array.dtype.itemsize > 4):
+        raise OutputError(f"a TIFF cannot hold pixels of {array.dtype}", "convert to uint8, uint16 or float32")
+    return _encoded(array, alpha, like, provenance)
+
+
+def _encoded(array: Array, alpha: Array | None, like: Picture, provenance: Mapping[str, str]) -> bytes:
+    """(N, H, W) or (N, H, W, C) with `like`'s layout and metadata."""
+    extra = like.extra
+    array = array[..., 0] if array.ndim == 4 and array.shape[-1] == 1 else array
+    channels = 1 if array.ndim == 3 else array.shape[-1]
+    layout = extra.get("layout", "contig")
+    options: dict[str, Any] = {"photometric": "rgb" if channels == 3 and layout != "pages" else "minisblack"}
+    if alpha is not None:
+        array = np.concatenate([array[..., None] if array.ndim == 3 else array, alpha[..., None]], -1)
+        options["extrasamples"] = [extra.get("alpha") or "unassalpha"]
+    names = {"contig": "YXS", "planar": "SYX", "pages": "CYX"}[layout] if array.ndim == 4 else "YX"
+    axes = extra.get("axes")
+    if axes is None or (axes.channel == "") is not (array.ndim == 3):
+        axes = Axes(("" if axes is None else axes.slices) + names, () if axes is None else axes.front, array.shape[1:3])
+    values = axes.restored(array)
+    if array.ndim == 4 and axes.channel == "S":
+        options["planarconfig"] = "contig" if axes.names.endswith("S") else "separate"
+        spare = channels - (3 if options["photometric"] == "rgb" else 1)
+        if alpha is None and spare > 0:
+            options["extrasamples"] = [0] * spare
+    description, software = described(extra, values, axes), like.text.get("Software", "")
+    if description is None:
+        description = stamped(like.description, provenance)
+    else:
+        software = stamped("", provenance) or software
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        values,
+        metadata=None,
+        description=description.encode() or None,
+        software=software.encode() or False,
+        iccprofile=like.icc,
+        resolution=like.dpi,
+        resolutionunit=2 if like.dpi else None,
+        compression="zlib" if extra.get("compressed") else None,
+        predictor=2 if extra.get("compressed") and values.dtype.kind in "ui" else None,
+        bigtiff=values.nbytes > 2**32 - 2**25,
+        extratags=extra.get("tags", ()),
+        **options,
+    )
+    return buffer.getvalue()

@@ -1,0 +1,180 @@
+"""What lies beside an image in a Zarr store and follows its grid: coordinates of its axes, ``spatial_ref``, the pixel sizes of OME-Zarr."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import zarr
+
+from inverse.errors import InputError
+from inverse.io.content import Array
+from inverse.io.formats.zarr_metadata import Kept, kept, located, reading
+
+__all__ = ["Beside", "attributes_of", "beside"]
+
+LONGEST = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """An array of one or no axis in the group of an image.
+
+    Attributes:
+        kept: What is known of it.
+        values: All of it.
+    """
+
+    kept: Kept
+    values: Array
+
+    @property
+    def _attributes(self) -> Mapping[str, Any]:
+        return self.kept.attributes[self.kept.path]
+
+    def scaled(self, image: Kept, size: tuple[int, int]) -> Beside | None:
+        """That of an image of another height and width over the same extent; None where it cannot be told.
+
+        Args:
+            image: What it belongs to.
+            size: Height and width of the result.
+        """
+        if size == image.size:
+            return self
+        if self.values.ndim == 0:
+            own = {key: value for key, value in self._attributes.items() if key != "GeoTransform"}
+            return replace(self, kept=replace(self.kept, attributes={self.kept.path: own}))
+        names = image.named
+        if names is None or self.kept.names is None:
+            return self if len(self.values) not in image.size else None
+        rows = len(names) - image.channels - 2
+        for old, new, name in zip(image.size, size, names[rows:], strict=False):
+            if self.kept.names == (name,):
+                return self._resampled(old, new)
+        return self
+
+    def _resampled(self, old: int, new: int) -> Beside | None:
+        """Coordinates of pixels' centres; None where they are not evenly spaced."""
+        values = self.values
+        if len(values) != old or old < 2 or values.dtype.kind not in "fiu":
+            return None
+        exact = values.astype(np.float64)
+        step = (exact[-1] - exact[0]) / (old - 1)
+        if np.abs(exact - exact[0] - step * np.arange(old)).max() > 1e-3 * abs(step):
+            return None
+        made = exact[0] + step * ((np.arange(new) + 0.5) * old / new - 0.5)
+        return replace(self, values=made.astype(values.dtype if values.dtype.kind == "f" else np.float64))
+
+    def write(self, folder: Path, version: Literal[2, 3]) -> None:
+        """Write it into a group."""
+        array = zarr.create_array(
+            folder / self.kept.path.rpartition("/")[-1],
+            shape=self.values.shape,
+            dtype=self.values.dtype,
+            zarr_format=version,
+            fill_value=self.kept.fill,
+            dimension_names=self.kept.names if version == 3 else None,
+            attributes=dict(self._attributes),
+        )
+        array[...] = self.values
+
+
+def beside(root: Path, image: Kept, source: str) -> tuple[Beside, ...]:
+    """The arrays of numbers of one or no axis in an image's group.
+
+    Raises:
+        InputError: one is damaged.
+    """
+    if not image.path:
+        return ()
+    group, found = located(root, image.path)[-2], []
+    above = image.path.rpartition("/")[0]
+    for path in sorted(group.iterdir()):
+        name = f"{above}/{path.name}" if above else path.name
+        if name == image.path or not any((path / one).is_file() for one in (".zarray", "zarr.json")):
+            continue
+        try:
+            own = kept(root, name, source)
+        except InputError:
+            continue  # a group, or of something else than numbers
+        if len(own.shape) > 1 or max(own.shape, default=1) > LONGEST:
+            continue
+        try:
+            with reading(f"{source}::/{name}"):
+                array = zarr.open_array(path, mode="r")
+                found.append(Beside(replace(own, fill=array.fill_value), np.asarray(array[...])))
+        except InputError:
+            if own.dtype.kind in "biufc":
+                raise
+    return tuple(found)
+
+
+def attributes_of(image: Kept, size: tuple[int, int], *, fits: bool = True) -> dict[str, dict[str, Any]]:
+    """Attributes of the groups and the array of an image of another height and width: the pixel sizes of OME-Zarr follow.
+
+    Args:
+        image: What is known of it.
+        size: Height and width of the result.
+        fits: Whether the result has the image's axes; of others OME-Zarr's ``multiscales`` says nothing.
+    """
+    found = {key: dict(value) for key, value in image.attributes.items()}
+    if not fits:
+        for attributes in found.values():
+            attributes.pop("multiscales", None)
+            if isinstance(attributes.get("ome"), dict):
+                attributes["ome"] = {key: value for key, value in attributes["ome"].items() if key != "multiscales"}
+        return found
+    if size == image.size:
+        return found
+    ratios = dict.fromkeys(range(len(image.shape)), 1.0)
+    rows = len(image.order) - image.channels - 2
+    for axis, old, new in zip(image.order[rows:], image.size, size, strict=False):
+        ratios[axis] = old / new
+    for attributes in found.values():
+        own = attributes.get("ome")
+        for scales in (attributes, own if isinstance(own, dict) else {}):
+            if isinstance(scales.get("multiscales"), list):
+                scales["multiscales"] = [_rescaled(one, ratios) for one in scales["multiscales"]]
+    return found
+
+
+def _rescaled(scales: Any, ratios: Mapping[int, float]) -> Any:
+    """``multiscales`` of pixels of another size."""
+    if not isinstance(scales, dict) or not isinstance(scales.get("datasets"), list):
+        return scales
+    made = []
+    for dataset in scales["datasets"]:
+        moves = dataset.get("coordinateTransformations") if isinstance(dataset, dict) else None
+        if isinstance(moves, list):
+            dataset = {**dataset, "coordinateTransformations": _finer(moves, ratios)}
+        made.append(dataset)
+    return {**scales, "datasets": made}
+
+
+def _finer(moves: list[Any], ratios: Mapping[int, float]) -> list[Any]:
+    """Transformations of pixels of another size over the same extent: the first scale, and translations after it, which place the first pixel's centre."""
+    made: list[Any] = []
+    shift: list[float] | None = None
+    for move in moves:
+        kind = move.get("type") if isinstance(move, dict) else None
+        values = move.get(kind) if kind in ("scale", "translation") else None
+        if not isinstance(values, list) or len(values) != len(ratios):
+            made.append(move)
+            continue
+        if not all(isinstance(value, int | float) for value in values):
+            made.append(move)
+            continue
+        if kind == "scale" and shift is None:
+            scaled = [value * ratios[axis] for axis, value in enumerate(values)]
+            shift = [(new - old) / 2 for new, old in zip(scaled, values, strict=True)]
+            move = {**move, "scale": scaled}
+        elif kind == "scale" and shift is not None:
+            shift = [value * own for value, own in zip(values, shift, strict=True)]
+        elif shift is not None:
+            move = {**move, "translation": [value + own for value, own in zip(values, shift, strict=True)]}
+            shift = [0.0] * len(values)
+        made.append(move)
+    return made

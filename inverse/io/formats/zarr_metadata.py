@@ -1,0 +1,385 @@
+"""What a Zarr store says beside its pixels, read as plain JSON before anything is opened.
+
+Refused: arrays of objects, codecs that unpickle or are unknown, shapes far beyond what is stored.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from inverse.errors import InputError
+from inverse.io.axes import MOST_CHANNELS, has_channels
+from inverse.io.limits import bounded
+from inverse.io.nodata import held
+
+__all__ = ["AGAIN", "Kept", "chosen", "kept", "located", "reading"]
+
+AGAIN = "copy or export the store again"
+CODECS = frozenset(
+    [
+        "bytes",
+        "transpose",
+        "crc32c",
+        "sharding_indexed",
+        "blosc",
+        "zstd",
+        "gzip",
+        "zlib",
+        "lz4",
+        "bz2",
+        "lzma",
+        "shuffle",
+        "bitshuffle",
+        "delta",
+        "fixedscaleoffset",
+        "crc32",
+        "adler32",
+        "fletcher32",
+    ]
+)
+LARGEST = 2**20
+MOST = 1000
+CHANNEL = ("band", "bands", "c", "channel", "channels")
+"""Names of an axis of channels: of xarray, and of OME-Zarr."""
+ROWS = ("y", "lat", "latitude", "row", "rows", "northing")
+COLUMNS = ("x", "lon", "longitude", "column", "col", "columns", "easting")
+NAMED = ("NaN", "Infinity", "-Infinity")
+"""What JSON has no numbers for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What is known of an array, and survives its restoration.
+
+    Attributes:
+        path: Of the array in the store.
+        version: 2 or 3.
+        shape: As stored.
+        dtype: Of its values.
+        chunks: Sizes of its chunks.
+        attributes: Of each group above, and of the array.
+        names: Of its axes; None where they have none.
+        order: The stored axes in the order in which they are read: slices, rows, columns, channels.
+        channels: Whether the last of these is channels.
+        fill: Of chunks that are not stored; as JSON has it until the array is opened.
+        missing: The value of pixels without one.
+        size: Height and width.
+        named: Names of the axes in the order in which they are read.
+    """
+
+    path: str
+    version: Literal[2, 3]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunks: tuple[int, ...]
+    attributes: Mapping[str, Mapping[str, Any]]
+    names: tuple[str | None, ...] | None
+    order: tuple[int, ...]
+    channels: bool
+    fill: Any
+    missing: float | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        last = len(self.order) - bool(self.channels)
+        return self.shape[self.order[last - 2]], self.shape[self.order[last - 1]]
+
+    @property
+    def named(self) -> tuple[str | None, ...] | None:
+        """Names of the axes in the order in which they are read."""
+        return None if self.names is None else tuple(self.names[axis] for axis in self.order)
+
+
+@contextmanager
+def reading(source: str) -> Iterator[None]:
+    """Whatever a damaged store raises is an `InputError`."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # zarr's codecs raise what they like on damaged chunks
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(f"{source}: broken Zarr: {reason}", AGAIN) from error
+
+
+def read_json(path: Path, source: str) -> dict[str, Any]:
+    """A document of a store.
+
+    Raises:
+        InputError: it is large, broken, or no mapping.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise InputError(f"{source}: {path.name} is larger than {LARGEST} bytes", AGAIN)
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise InputError(f"{source}: broken Zarr: {path.name}: {reason}", AGAIN) from error
+    if not isinstance(found, dict):
+        raise InputError(f"{source}: broken Zarr: {path.name} is no mapping", AGAIN)
+    return found
+
+
+def _metadata(folder: Path, source: str) -> dict[str, Any] | None:
+    """An array's metadata; None where the folder is none."""
+    if (folder / ".zarray").is_file():
+        return read_json(folder / ".zarray", source)
+    if (folder / "zarr.json").is_file():
+        found = read_json(folder / "zarr.json", source)
+        return found if found.get("node_type") == "array" else None
+    return None
+
+
+def _attributes(folder: Path, source: str) -> dict[str, Any]:
+    if (folder / "zarr.json").is_file():
+        found = read_json(folder / "zarr.json", source).get("attributes", {})
+    else:
+        found = read_json(folder / ".zattrs", source) if (folder / ".zattrs").is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _arrays(root: Path, source: str) -> dict[str, int]:
+    """Paths of the arrays below a folder, and how many axes they have; chunk folders left out."""
+    found: dict[str, int] = {}
+    left = [root]
+    while left and len(found) < MOST:
+        folder = left.pop()
+        metadata = _metadata(folder, source)
+        if metadata is not None:
+            shape = metadata.get("shape")
+            name = folder.relative_to(root).as_posix()
+            found["" if name == "." else name] = len(shape) if isinstance(shape, list) else 2
+        else:
+            left += sorted((part for part in folder.iterdir() if part.is_dir() and not part.is_symlink()), reverse=True)
+    return found
+
+
+def chosen(root: Path, inner: str | None, source: str) -> str:
+    """Path of the array in a store that is meant: the one that is named, the first level of a pyramid, or the only one of two axes or more.
+
+    Raises:
+        InputError: there is none, or several and none is named.
+    """
+    depths = _arrays(root, source)
+    names = list(depths)
+    if inner is not None:
+        name = inner.strip("/")
+        if name in names:
+            return name
+        raise InputError(f"{source}: no array '{inner}' in the store", f"it holds {', '.join(names[:8]) or 'none'}")
+    scales = _attributes(root, source)
+    scales = scales["ome"] if isinstance(scales.get("ome"), dict) else scales
+    try:
+        first = str(scales["multiscales"][0]["datasets"][0]["path"]).strip("/")
+    except (KeyError, IndexError, TypeError):
+        first = ""
+    if first in names:
+        return first
+    images = [name for name, depth in depths.items() if depth > 1]
+    if len(images) == 1 or len(names) == 1:
+        return (images or names)[0]
+    shown = ", ".join(names[:8])
+    raise InputError(
+        f"{source}: holds {len(names)} arrays{f': {shown}' if names else ''}",
+        f"name one: STORE.zarr::/{names[0] if names else 'PATH'}",
+    )
+
+
+def located(root: Path, name: str) -> tuple[Path, ...]:
+    """Folders of the groups above an array, its own last."""
+    parts = name.split("/") if name else []
+    return tuple(root.joinpath(*parts[:depth]) for depth in range(len(parts) + 1))
+
+
+def kept(root: Path, name: str, source: str, *, whole: bool = True) -> Kept:
+    """What is known of an array.
+
+    Args:
+        root: The store.
+        name: Path of the array in it.
+        source: What messages call it.
+        whole: Whether all of it will be in memory; else one chunk.
+
+    Raises:
+        InputError: it is broken, refused, or not there.
+    """
+    with reading(source):
+        return _kept(root, name, source, whole=whole)
+
+
+def _kept(root: Path, name: str, source: str, *, whole: bool) -> Kept:
+    *above, folder = located(root, name)
+    found = _metadata(folder, source)
+    if found is None:
+        raise InputError(f"{source}: no array '{name}' in the store")
+    dtype, chunks = _safe(found, folder, source, whole=whole)
+    attributes = {path.relative_to(root).as_posix(): _one_level(_attributes(path, source)) for path in above}
+    own = _attributes(folder, source)
+    version: Literal[2, 3] = 3 if found.get("zarr_format") == 3 else 2
+    shape, names = tuple(found["shape"]), _names(found, own, attributes)
+    if names is not None and len(names) != len(shape):
+        names = None
+    order, channels = _order(shape, names)
+    return Kept(
+        path=name,
+        version=version,
+        shape=shape,
+        dtype=dtype,
+        chunks=chunks,
+        attributes={("" if key == "." else key): value for key, value in attributes.items()} | {name: own},
+        names=names,
+        order=order,
+        channels=channels,
+        fill=found.get("fill_value"),
+        missing=_missing(found, own, version, dtype, source) if len(shape) > 1 else None,
+    )
+
+
+def _names(
+    found: Mapping[str, Any], own: Mapping[str, Any], above: Mapping[str, Mapping[str, Any]]
+) -> tuple[str | None, ...] | None:
+    """Names of the axes: the array's, xarray's, or those of OME-Zarr."""
+    names = found.get("dimension_names") or own.get("_ARRAY_DIMENSIONS")
+    if names is not None and not isinstance(names, list):
+        raise ValueError(f"names of axes {str(names)[:60]}")
+    for group in above.values() if names is None else ():
+        scales = group.get("ome", group)
+        try:
+            names = [axis["name"] if isinstance(axis, dict) else axis for axis in scales["multiscales"][0]["axes"]]
+        except (KeyError, IndexError, TypeError):
+            continue
+    if not isinstance(names, list) or not all(one is None or isinstance(one, str) for one in names):
+        return None
+    return tuple(names)
+
+
+def _order(shape: tuple[int, ...], names: tuple[str | None, ...] | None) -> tuple[tuple[int, ...], bool]:
+    """The axes as they are read, and whether the last of them is channels.
+
+    Rows, columns and channels are taken by their names, wherever they are; a named axis of more than `MOST_CHANNELS` channels, and any other, is slices.
+    """
+    axes = tuple(range(len(shape)))
+    if names is None or None in names:
+        return axes, has_channels(shape)
+    lower = [str(name).lower() for name in names]
+    image = [next((lower.index(name) for name in known if name in lower), None) for known in (ROWS, COLUMNS)]
+    if None in image:
+        image = []
+    named = next((axis for axis, name in enumerate(lower) if name in CHANNEL), None) if len(shape) > 2 else None
+    few = named is not None and shape[named] <= MOST_CHANNELS
+    first = (named,) if named is not None and not few and not image else ()
+    last = (*image, *((named,) if few else ()))
+    rest = (axis for axis in axes if axis not in (*first, *last))
+    return tuple(axis for axis in (*first, *rest, *last) if axis is not None), few
+
+
+def _missing(
+    found: Mapping[str, Any], own: Mapping[str, Any], version: int, dtype: np.dtype[Any], source: str
+) -> float | None:
+    """The value of pixels without one: ``_FillValue`` of the CF conventions, which xarray keeps as ``fill_value`` in version 2.
+
+    xarray writes that of floats in version 3 as the base64 of a double. A value that the type does not have is none.
+    """
+    value = own.get("_FillValue", own.get("missing_value"))
+    if value is None and version == 2 and "_ARRAY_DIMENSIONS" in own:
+        value = found.get("fill_value")
+    if value is None or dtype.kind not in "uif":
+        return None
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    try:
+        if isinstance(value, str) and dtype.kind == "f":
+            value = float(value) if value in NAMED else struct.unpack("<d", base64.b64decode(value, validate=True))[0]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError
+        missing = float(value)
+    except (TypeError, ValueError, OverflowError, struct.error, binascii.Error) as error:
+        raise InputError(f"{source}: the missing value {str(value)[:60]!r} is no number", AGAIN) from error
+    if not held(value, dtype):
+        return None
+    return missing if dtype.kind == "f" else int(value)
+
+
+def _safe(found: Mapping[str, Any], folder: Path, source: str, *, whole: bool) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Type and chunks of an array that may be opened."""
+    name = found.get("dtype", found.get("data_type"))
+    if not isinstance(name, str) or "O" in name or name in ("string", "bytes"):
+        raise InputError(f"{source}: the array is of {name}, expected numbers", "save a plain array")
+    for codec in _codecs(found):
+        if codec not in CODECS:
+            raise InputError(f"{source}: the chunks need the codec '{codec}', which is not used here", AGAIN)
+    shape: Any = found.get("shape")
+    chunks = found.get("chunks", _inside(found.get("chunk_grid"), "chunk_shape"))
+    stored = 0
+    for place, _, names in os.walk(folder):
+        stored += sum(os.path.getsize(os.path.join(place, one)) for one in names)
+    try:
+        dtype = np.dtype(name)
+    except TypeError as error:
+        raise InputError(f"{source}: the array is of {name}, expected numbers", "save a plain array") from error
+    for sizes in (shape, chunks):
+        if not isinstance(sizes, list) or not all(isinstance(size, int) for size in sizes):
+            raise InputError(f"{source}: broken Zarr: sizes {str(sizes)[:60]}", AGAIN)
+        bounded(sizes, dtype.itemsize, stored, source=source, whole=whole or sizes is chunks)
+    shards = (_inside(codec, "chunk_shape") for codec in found.get("codecs") or ())
+    inner: Any = next((sizes for sizes in shards if sizes is not None), chunks)
+    if len(inner) != len(shape) or not all(isinstance(size, int) and size > 0 for size in inner):
+        raise ValueError(f"chunks {str(inner)[:60]}")
+    return dtype, tuple(inner)
+
+
+def _inside(part: Any, key: str) -> Any:
+    """An entry of the ``configuration`` of a codec or a grid; None where there is none."""
+    if not isinstance(part, dict):
+        return None
+    configuration = part.get("configuration", {})
+    if not isinstance(configuration, dict):
+        raise ValueError(f"configuration {str(configuration)[:60]}")
+    return configuration.get(key)
+
+
+def _codecs(found: Mapping[str, Any]) -> list[str]:
+    """The names of all codecs that a metadata document mentions, at any depth."""
+    names: list[str] = []
+    for key in ("codecs", "filters"):
+        if not isinstance(found.get(key), list | None):
+            raise ValueError(f"{key} {str(found[key])[:60]}")
+    for codec in found.get("codecs") or ():
+        if not isinstance(codec, str | dict):
+            raise ValueError(f"codec {str(codec)[:60]}")
+        name = codec if isinstance(codec, str) else codec.get("name", "?")
+        names.append(str(name).removeprefix("numcodecs."))
+        for key in ("codecs", "index_codecs"):
+            names += _codecs({"codecs": _inside(codec, key)})
+    for part in [found.get("compressor"), *(found.get("filters") or [])]:
+        if part is not None:
+            names.append(str(part.get("id", "?") if isinstance(part, dict) else part))
+    return names
+
+
+def _one_level(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Attributes of a group, of whose resolution levels only the first is named."""
+    found = dict(attributes)
+    if isinstance(found.get("ome"), dict):
+        found["ome"] = _one_level(found["ome"])
+    scales = found.get("multiscales")
+    if (
+        isinstance(scales, list)
+        and scales
+        and isinstance(scales[0], dict)
+        and isinstance(scales[0].get("datasets"), list)
+    ):
+        found["multiscales"] = [{**scales[0], "datasets": scales[0]["datasets"][:1]}]
+    return found

@@ -1,0 +1,153 @@
+"""From arguments to items: files, folders, globs and list files.
+
+An item's id is its POSIX path relative to its argument, suffix kept:
+
+* a file: its name (of ``FILE::INNER``, one array of a file, the file's; a folder that is one item, ``.zarr``, is a file here);
+* a folder: the path below it (files of a known suffix, hidden ones left out);
+* a glob: the path below the folder in front of its first wildcard;
+* ``@list.txt``: the path below the list's own folder, else the name. One path a line, ``#`` starts a comment.
+
+Two arguments that give the same id are an error, never an overwrite.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from inverse.errors import InputError, UsageError
+from inverse.io.detect import is_store, locate
+from inverse.io.registry import FORMATS
+
+__all__ = ["SUFFIXES", "Source", "find", "match"]
+
+SUFFIXES = frozenset(suffix for spec in FORMATS.values() for suffix in spec.suffixes)
+FOLDERS = tuple(suffix for spec in FORMATS.values() if spec.folder for suffix in spec.suffixes)
+
+
+@dataclass(frozen=True)
+class Source:
+    """An item before it is read.
+
+    Attributes:
+        item: Its id, unique in the run.
+        path: Where it is; it may be missing, which is that item's failure.
+    """
+
+    item: str
+    path: Path
+
+
+def find(arguments: Iterable[str | Path], *, exclude: Path | None = None) -> list[Source]:
+    """All items of the arguments, in order, folders and globs sorted.
+
+    Args:
+        arguments: Files, folders, globs, ``@`` list files.
+        exclude: A folder to leave out: the output, when it lies inside an input folder.
+
+    Raises:
+        UsageError: If two items have the same id.
+        InputError: If a glob, a folder or a list gives nothing.
+    """
+    found: dict[str, Source] = {}
+    for argument in arguments:
+        sources = [source for source in _expand(str(argument)) if not _inside(source.path, exclude)]
+        if not sources:
+            allowed = ", ".join(sorted(SUFFIXES))
+            raise InputError(f"nothing to read in '{_shown(argument)}'", f"allowed: files ending in {allowed}")
+        for source in sources:
+            other = found.get(source.item)
+            if other is not None and other.path.resolve() != source.path.resolve():
+                raise UsageError(
+                    f"two inputs would be written to '{source.item}'",
+                    "give the folder that holds both, or restore them into two folders",
+                )
+            found.setdefault(source.item, source)
+    for item in found:
+        parent = next((str(above) for above in PurePosixPath(item).parents if str(above) in found), None)
+        if parent is not None:
+            raise UsageError(f"'{item}' lies below '{parent}', which is a file", "restore them into two folders")
+    return list(found.values())
+
+
+def _shown(argument: str | Path) -> str:
+    return PurePosixPath(str(argument)).name or str(argument)
+
+
+def _inside(path: Path, folder: Path | None) -> bool:
+    return folder is not None and path.resolve().is_relative_to(folder.resolve())
+
+
+def _expand(argument: str) -> Iterator[Source]:
+    path = Path(argument)
+    outer, inner = locate(argument)
+    if argument.startswith("@") and not path.exists():
+        yield from _listed(Path(argument[1:]))
+    elif inner is not None and glob.has_magic(str(outer)) and not outer.exists():
+        for source in _expand(str(outer)):
+            yield Source(source.item, Path(f"{source.path}::{inner}"))
+    elif inner is not None or is_store(path):
+        yield Source(outer.name, path)
+    elif path.is_dir():
+        yield from _below(path, sorted(path.rglob("*")))
+    elif not path.exists() and glob.has_magic(argument):
+        parts = path.parts
+        fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+        root = Path(*parts[:fixed]) if fixed else Path()
+        yield from _below(root, sorted(Path(name) for name in glob.glob(argument, recursive=True)))
+    else:
+        yield Source(path.name, path)
+
+
+def _below(root: Path, paths: Iterable[Path]) -> Iterator[Source]:
+    for path in paths:
+        relative = path.relative_to(root)
+        hidden = any(part.startswith(".") for part in relative.parts)
+        inside = any(part.lower().endswith(FOLDERS) for part in relative.parts[:-1]) if FOLDERS else False
+        known = path.name.lower().endswith(tuple(SUFFIXES))
+        if known and not hidden and not inside and (path.is_file() or is_store(path)):
+            yield Source(relative.as_posix(), path)
+
+
+def _listed(path: Path) -> Iterator[Source]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise InputError(f"cannot read the list {path.name}: {reason}", "give one path a line, in UTF-8") from error
+    for line in lines:
+        name = line.split("#", 1)[0].strip()
+        if not name:
+            continue
+        listed, _ = locate(name)
+        if listed.is_absolute():
+            inside = listed.is_relative_to(path.parent.resolve())
+            yield Source(listed.relative_to(path.parent.resolve()).as_posix() if inside else listed.name, Path(name))
+        else:
+            inside = ".." not in listed.parts
+            yield Source(listed.as_posix() if inside else listed.name, path.parent / name)
+
+
+def match(items: Iterable[str], candidates: Iterable[str]) -> dict[str, str]:
+    """Pair ids by relative path, then by path without suffix, then by a stem that is unique on both sides.
+
+    Never by sorted position: a missing file would shift every pair after it.
+    """
+    items, candidates = list(items), list(candidates)
+    pairs = {item: item for item in items if item in set(candidates)}
+    keys = (lambda name: str(PurePosixPath(name).with_suffix("")), lambda name: PurePosixPath(name).stem)
+    for key in keys:
+        taken = set(pairs.values())
+        left = _unique((name for name in items if name not in pairs), key)
+        right = _unique((name for name in candidates if name not in taken), key)
+        pairs.update({left[name]: right[name] for name in left if name in right})
+    return pairs
+
+
+def _unique(names: Iterable[str], key: object) -> dict[str, str]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(key(name), []).append(name)  # type: ignore[operator]
+    return {stem: group[0] for stem, group in groups.items() if len(group) == 1}

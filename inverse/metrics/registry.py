@@ -1,0 +1,270 @@
+"""Metrics of images, one value an image, each with the definition it was computed by.
+
+torchmetrics does the computing where it can. Its defaults depend on the batch (SSIM takes the range of the batch, PSNR
+pools the squared error of a data set), so every choice is made here and spelled out beside the number: tables of
+different tools disagree by tenths of a decibel for no other reason. Other packages add theirs by the entry point group
+``inverse.metrics.registry``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Literal
+
+from inverse.errors import InputError, UsageError, did_you_mean
+from inverse.metrics.learned import dists, fid, kid, lpips, missing
+from inverse.metrics.pixels import mae, mse, nmse, nrmse, psnr, rmse
+from inverse.metrics.samples import coverage, crps, energy
+from inverse.metrics.spectral import RATIO, d_lambda, ergas, qnr, rase, sam
+from inverse.metrics.windows import MS_SSIM_SIDE, SCC_WINDOW, SSIM_WINDOW, VIF_SIDE, ms_ssim, scc, ssim, uqi, vif
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "METRICS", "RATIO", "Metric", "coverage", "measure", "measure_samples", "metric", "metrics", "psnr", "size", "ssim",
+]  # fmt: skip
+
+Kind = Literal["image", "samples", "source", "set"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric.
+
+    Attributes:
+        name: As given to ``-m``.
+        compute: By `kind`. ``image``: ``(prediction, truth, data_range=) -> (B,)`` of (B, C, H, W) images; ``samples``:
+            ``(samples, truth) -> (B,)`` with (K, B, C, H, W) samples; ``source``: ``(prediction, ms=, pan=) -> (B,)``; ``set``:
+            ``(predictions, truths) -> float`` of two lists of (C, H, W) images in [0, 1].
+        unit: Of its values.
+        higher_is_better: Which way is good; None: neither.
+        definition: What exactly is computed; ``{range}`` stands for the data range.
+        kind: What it takes.
+        accepts: Further keywords it takes: ``valid``, a mask of the pixels that count, and ``ratio``, the scale factor.
+        ranged: Whether its value depends on the data range.
+        side: The smallest side of an image it can be computed of.
+        bands: The numbers of channels it can be computed of, lowest and highest.
+    """
+
+    name: str
+    compute: Callable[..., Any]
+    unit: str
+    higher_is_better: bool | None
+    definition: str
+    kind: Kind = "image"
+    accepts: frozenset[str] = frozenset()
+    ranged: bool = True
+    side: int = 1
+    bands: tuple[int, float] = (1, float("inf"))
+
+    def define(self, data_range: str | float = 1.0, *, ratio: float | None = None) -> str:
+        """The definition, with the data range and the scale factor it was computed with."""
+        shown = data_range if isinstance(data_range, str) else f"{data_range:g}"
+        own = f", ratio={RATIO if ratio is None else ratio:g}" if "ratio" in self.accepts else ""
+        return self.definition.format(range=shown) + own
+
+    def unfit(self, shape: tuple[int, ...], *, masked: bool = False) -> str:
+        """Why it has no value for an image (..., C, H, W); "" where it has one."""
+        low, high = self.bands
+        if min(shape[-2:]) < self.side:
+            return f"{self.name} needs {self.side} pixels a side, there are {min(shape[-2:])}"
+        if not low <= shape[-3] <= high:
+            wanted = f"{low} or more" if high == float("inf") else f"at most {high:g}"
+            return f"{self.name} needs {wanted} channels, there {'are' if shape[-3] > 1 else 'is'} {shape[-3]}"
+        if masked and "valid" not in self.accepts:
+            return f"{self.name} cannot leave out pixels, and some have no value"
+        return ""
+
+    def missing(self) -> tuple[str, str]:
+        """Why it cannot be computed here, and what to do; two empty strings where it can."""
+        return missing(self.name) if self.name in _LEARNED else ("", "")
+
+
+_LEARNED = ("lpips", "dists", "fid", "kid")
+_VALID = frozenset({"valid"})
+_PIXELS = "per image over all pixels and channels"
+_WINDOW = "gaussian window sigma=1.5 size=11"
+_COLOUR = (1, 3)
+
+
+def _table(*entries: Metric) -> dict[str, Metric]:
+    return {entry.name: entry for entry in entries}
+
+
+METRICS: Mapping[str, Metric] = _table(
+    Metric("psnr", psnr, "dB", True, f"PSNR {_PIXELS}, data_range={{range}}", accepts=_VALID),
+    Metric(
+        "ssim", ssim, "", True,
+        f"SSIM per image (torchmetrics), {_WINDOW}, k1=0.01 k2=0.03, data_range={{range}}, mean over channels, borders included",
+        accepts=_VALID, side=SSIM_WINDOW,
+    ),
+    Metric(
+        "ms-ssim", ms_ssim, "", True,
+        f"MS-SSIM per image (torchmetrics), 5 scales, {_WINDOW}, k1=0.01 k2=0.03, negative terms 0, data_range={{range}}, mean over channels",
+        accepts=_VALID, side=MS_SSIM_SIDE,
+    ),
+    Metric(
+        "uqi", uqi, "", True,
+        f"UQI per image (torchmetrics, float64), {_WINDOW}, windows inside the image, windows flat in both images count 0, mean over channels",
+        accepts=_VALID, ranged=False, side=SSIM_WINDOW,
+    ),
+    Metric(
+        "vif", vif, "", True,
+        "VIF per image, pixel version (torchmetrics), 4 scales, noise variance 2 of values up to 255, data_range={range}, mean over channels",
+        accepts=_VALID, side=VIF_SIDE,
+    ),
+    Metric(
+        "scc", scc, "", True,
+        "SCC per image (torchmetrics): correlation of Laplacians in 8 x 8 windows, borders included, flat windows count 0, mean over channels",
+        accepts=_VALID, ranged=False, side=SCC_WINDOW,
+    ),
+    Metric(
+        "sam", sam, "rad", False, "SAM per image (torchmetrics): mean angle between spectra, pixels 0 in all bands left out",
+        accepts=_VALID, ranged=False, bands=(2, float("inf")),
+    ),
+    Metric(
+        "ergas", ergas, "%", False, "ERGAS per image (torchmetrics): 100 / ratio sqrt(mean over bands of (rmse / mean of the truth)^2)",
+        accepts=frozenset({"valid", "ratio"}), ranged=False,
+    ),
+    Metric(
+        "rase", rase, "%", False, "RASE per image: 100 rmse over all bands / mean of the truth, whole image (torchmetrics' windowed one is another)",
+        accepts=_VALID, ranged=False,
+    ),
+    Metric("mse", mse, "data units^2", False, f"MSE {_PIXELS}, data units with range {{range}}", accepts=_VALID, ranged=False),
+    Metric("rmse", rmse, "data units", False, f"RMSE {_PIXELS}, data units with range {{range}}", accepts=_VALID, ranged=False),
+    Metric("mae", mae, "data units", False, f"MAE {_PIXELS}, data units with range {{range}}", accepts=_VALID, ranged=False),
+    Metric("nmse", nmse, "", False, f"NMSE {_PIXELS}: |error|^2 / |truth|^2", accepts=_VALID, ranged=False),
+    Metric("nrmse", nrmse, "", False, f"NRMSE {_PIXELS}: |error| / |truth|", accepts=_VALID, ranged=False),
+    Metric(
+        "lpips", lpips, "", False, "LPIPS per image (torchmetrics), AlexNet, own size, values / {range} clipped to [0, 1]",
+        side=32, bands=_COLOUR,
+    ),
+    Metric(
+        "dists", dists, "", False, "DISTS per image (torchmetrics), VGG-16, own size, values / {range} clipped to [0, 1]",
+        side=32, bands=_COLOUR,
+    ),
+    Metric(
+        "crps", crps, "data units", False,
+        "CRPS per image of the samples' marginals, fair form (pairs over K (K - 1)), mean over pixels and channels, data units with range {range}",
+        kind="samples", accepts=_VALID, ranged=False,
+    ),
+    Metric(
+        "energy", energy, "data units", False,
+        "energy score per image of the samples as vectors, fair form (pairs over K (K - 1)), over sqrt(number of values), "
+        "data units with range {range}",
+        kind="samples", accepts=_VALID, ranged=False,
+    ),
+    Metric(
+        "coverage90", coverage, "", None,
+        "share of values inside their 90 % interval, honest: 0.9; Student's t for fewer than 39 samples, else quantiles of the samples",
+        kind="samples", accepts=_VALID, ranged=False,
+    ),
+    Metric(
+        "d-lambda", d_lambda, "", False, "D_lambda per image (torchmetrics, p=1): |UQI between bands, fused - multispectral|; no truth",
+        kind="source", ranged=False, side=SSIM_WINDOW, bands=(2, float("inf")),
+    ),
+    Metric(
+        "qnr", qnr, "", True,
+        "QNR per image (torchmetrics, alpha=beta=1, norms 1, 7 x 7 mean filter): (1 - D_lambda) (1 - D_s); no truth",
+        kind="source", ranged=False, side=SSIM_WINDOW, bands=(2, float("inf")),
+    ),
+    Metric(
+        "fid", fid, "", False, "FID of all images together (torchmetrics, Inception v3 of torch-fidelity, 2048 features), values / {range} clipped",
+        kind="set", bands=_COLOUR,
+    ),
+    Metric(
+        "kid", kid, "", False, "KID of all images together (torchmetrics, Inception v3 of torch-fidelity), unbiased, one subset of all, values / "
+        "{range} clipped",
+        kind="set", bands=_COLOUR,
+    ),
+)  # fmt: skip
+
+
+@cache
+def metrics(*, of: tuple[Kind, ...] = ("image", "samples", "source", "set")) -> Mapping[str, Metric]:
+    """All metrics of some kinds: ours, then those of other packages."""
+    found = dict(METRICS)
+    for entry in metadata.entry_points(group="inverse.metrics.registry"):
+        found.setdefault(entry.name, entry.load())
+    return {name: one for name, one in found.items() if one.kind in of}
+
+
+def metric(name: str) -> Metric:
+    """The metric of that name.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    found = metrics().get(name)
+    if found is None:
+        raise UsageError(f"unknown metric '{name}'", did_you_mean(name, metrics()))
+    return found
+
+
+def measure(
+    prediction: Tensor,
+    truth: Tensor,
+    names: Iterable[str],
+    *,
+    data_range: float = 1.0,
+    item: str = "the image",
+    valid: Tensor | None = None,
+    ratio: float = RATIO,
+) -> dict[str, float]:
+    """The metrics of one image (C, H, W) against its truth.
+
+    Args:
+        prediction: (C, H, W).
+        truth: (C, H, W).
+        names: Of metrics of images (``kind`` "image").
+        data_range: White minus black, in the images' units.
+        item: What messages call it.
+        valid: (1 or C, H, W) bool, False where a pixel is left out; None: none is.
+        ratio: Scale factor, of those that have one.
+
+    Returns:
+        By name; NaN where a metric has no value for such an image (`Metric.unfit`).
+
+    Raises:
+        InputError: If the sizes differ; the message names both.
+        UsageError: If a metric is unknown or cannot be computed here.
+    """
+    if prediction.shape != truth.shape:
+        raise InputError(
+            f"{item}: sizes differ, prediction {size(prediction)}, truth {size(truth)}",
+            "evaluate compares images of one size and number of channels",
+        )
+    masked = valid is not None and not bool(valid.all())
+    found = {}
+    for name in names:
+        one = metric(name)
+        reason, hint = one.missing()
+        if reason:
+            raise UsageError(reason, hint)
+        if one.unfit(tuple(truth.shape), masked=masked):
+            found[name] = float("nan")
+            continue
+        given = {"valid": valid[None] if masked and valid is not None else None, "ratio": ratio}
+        own = {key: value for key, value in given.items() if key in one.accepts and value is not None}
+        found[name] = float(one.compute(prediction[None], truth[None], data_range=data_range, **own)[0])
+    return found
+
+
+def measure_samples(
+    samples: Tensor, truth: Tensor, names: Iterable[str], *, valid: Tensor | None = None
+) -> dict[str, float]:
+    """The metrics of the samples (K, C, H, W) of one image against its truth (C, H, W); NaN for one sample."""
+    nothing = {name: float("nan") for name in names}
+    if len(samples) < 2:
+        return nothing
+    known = None if valid is None or bool(valid.all()) else valid[None]
+    return {name: float(metric(name).compute(samples[:, None], truth[None], valid=known)[0]) for name in nothing}
+
+
+def size(image: Tensor) -> str:
+    """``512 x 480 x 3``: height, width, channels."""
+    return " x ".join(str(n) for n in (*image.shape[-2:], *image.shape[:-2]))

@@ -1,0 +1,100 @@
+"""Scores of a posterior by its samples: CRPS, energy score, coverage.
+
+With K samples ``x_i`` of a value and the truth ``y``::
+
+    CRPS   = mean_i |x_i - y|    - 1 / (2 K (K - 1)) sum_ij |x_i - x_j|          mean over values
+    energy = mean_i ||x_i - y||  - 1 / (2 K (K - 1)) sum_ij ||x_i - x_j||        over sqrt(number of values)
+
+The factor ``K - 1`` makes them fair (Ferro, Q. J. Royal Met. Soc. 2014; Gneiting and Raftery, JASA 2007): their expectation is the score of
+the distribution the samples come from, whatever K is. With ``K`` in its place, as torchmetrics has it, few samples look worse than many of the same
+distribution.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["coverage", "crps", "energy"]
+
+BLOCK = 2**20
+
+
+def coverage(samples: Tensor, truth: Tensor, *, level: float = 0.9, valid: Tensor | None = None) -> Tensor:
+    """Share of values of each image that lie in their central credible interval.
+
+    The interval is `inverse.posterior.posterior.interval_quantile`'s: empirical where the samples hold it, else Student's t.
+
+    Args:
+        samples: (K, B, C, H, W) with K >= 2.
+        truth: (B, C, H, W).
+        level: Content of the interval; an honest posterior covers that share.
+        valid: (B, 1 or C, H, W) bool, False where a pixel is left out; None: none is.
+
+    Returns:
+        (B,); NaN where nothing is left.
+    """
+    from inverse.posterior.posterior import interval_quantile
+
+    low, high = interval_quantile(samples, (1 - level) / 2), interval_quantile(samples, (1 + level) / 2)
+    inside = ((truth >= low) & (truth <= high)).float()
+    if valid is None:
+        return inside.flatten(1).mean(1)
+    known = valid.bool().expand_as(inside)
+    return (inside * known).flatten(1).sum(1) / known.flatten(1).sum(1)
+
+
+def crps(samples: Tensor, truth: Tensor, *, valid: Tensor | None = None) -> Tensor:
+    """Fair continuous ranked probability score of each image, mean over its values, data units.
+
+    Args:
+        samples: (K, B, C, H, W) with K >= 2.
+        truth: (B, C, H, W).
+        valid: (B, 1 or C, H, W) bool, False where a pixel is left out; None: none is.
+
+    Returns:
+        (B,); NaN for one sample, or where nothing is left.
+    """
+    import torch
+
+    found = []
+    for index in range(truth.shape[0]):
+        draws, value = _values(samples[:, index], truth[index], None if valid is None else valid[index])
+        count, total = len(draws), value.new_zeros(())
+        if count < 2 or not value.numel():
+            found.append(value.new_tensor(float("nan")))
+            continue
+        rank = torch.arange(1, count + 1, dtype=value.dtype, device=value.device)
+        weight = (2 * rank - count - 1) / (count * (count - 1))
+        for first in range(0, value.numel(), BLOCK):
+            part, y = draws[:, first : first + BLOCK], value[first : first + BLOCK]
+            total = total + (part - y).abs().mean(0).sum() - (weight[:, None] * part.sort(0).values).sum()
+        found.append(total / value.numel())
+    return torch.stack(found).float()
+
+
+def energy(samples: Tensor, truth: Tensor, *, valid: Tensor | None = None) -> Tensor:
+    """Fair energy score of each image as one vector, over the root of its number of values, data units; arguments as those of `crps`."""
+    import torch
+
+    found = []
+    for index in range(truth.shape[0]):
+        draws, value = _values(samples[:, index], truth[index], None if valid is None else valid[index])
+        count = len(draws)
+        if count < 2 or not value.numel():
+            found.append(value.new_tensor(float("nan")))
+            continue
+        apart = sum(((draws[i] - draws[j]).norm() for i in range(count) for j in range(i)), value.new_zeros(()))
+        score = (draws - value).norm(dim=1).mean() - apart / (count * (count - 1))
+        found.append(score / value.numel() ** 0.5)
+    return torch.stack(found).float()
+
+
+def _values(samples: Tensor, truth: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+    """(K, n) and (n,) float64 of the compared values."""
+    if valid is None:
+        return samples.double().flatten(1), truth.double().flatten()
+    inside = valid.bool().expand_as(truth)
+    return samples.double()[:, inside], truth.double()[inside]

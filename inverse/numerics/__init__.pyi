@@ -1,0 +1,51 @@
+from .linalg import Vector as Vector
+from .linalg import conjugate_gradients as conjugate_gradients
+from .linalg import expand as expand
+from .linalg import gmres as gmres
+from .linalg import inner as inner
+from .linalg import lanczos_log as lanczos_log
+from .linalg import largest_eigenvalue as largest_eigenvalue
+from .linalg import norm as norm
+from .linalg import parts as parts
+from .linalg import scale as scale
+from .linalg import square_root as square_root
+from .rng import BLOCK as BLOCK
+from .rng import VECTOR_BLOCK as VECTOR_BLOCK
+from .rng import Rng as Rng
+from .statistics import mean_interval as mean_interval
+from .transforms import dct2 as dct2
+from .transforms import dct_squared as dct_squared
+from .transforms import fold as fold
+from .transforms import full_from_half as full_from_half
+from .transforms import half_from_full as half_from_full
+from .transforms import hartley2 as hartley2
+from .transforms import hartley_squared as hartley_squared
+from .transforms import idct2 as idct2
+from .transforms import mirror as mirror
+
+__all__ = [
+    "BLOCK",
+    "VECTOR_BLOCK",
+    "Rng",
+    "Vector",
+    "conjugate_gradients",
+    "dct2",
+    "dct_squared",
+    "expand",
+    "fold",
+    "full_from_half",
+    "gmres",
+    "half_from_full",
+    "hartley2",
+    "hartley_squared",
+    "idct2",
+    "inner",
+    "lanczos_log",
+    "largest_eigenvalue",
+    "mean_interval",
+    "mirror",
+    "norm",
+    "parts",
+    "scale",
+    "square_root",
+]

@@ -1,0 +1,51 @@
+from .chains import ess as ess
+from .chains import in_numbers as in_numbers
+from .chains import r_hat as r_hat
+from .display import posterior_html as posterior_html
+from .display import posterior_line as posterior_line
+from .display import run_html as run_html
+from .display import run_line as run_line
+from .evidence import Changes as Changes
+from .evidence import Lags as Lags
+from .evidence import Whiteness as Whiteness
+from .evidence import averaged as averaged
+from .evidence import invented_region as invented_region
+from .evidence import of_samples as of_samples
+from .evidence import residual_map as residual_map
+from .evidence import standardised as standardised
+from .evidence import whiteness as whiteness
+from .posterior import Cost as Cost
+from .posterior import Posterior as Posterior
+from .posterior import Welford as Welford
+from .posterior import interval_quantile as interval_quantile
+from .words import doubtful as doubtful
+from .words import doubts as doubts
+from .words import in_doubt as in_doubt
+from .words import misfit_in_words as misfit_in_words
+
+__all__ = [
+    "Changes",
+    "Cost",
+    "Lags",
+    "Posterior",
+    "Welford",
+    "Whiteness",
+    "averaged",
+    "doubtful",
+    "doubts",
+    "ess",
+    "in_doubt",
+    "in_numbers",
+    "interval_quantile",
+    "invented_region",
+    "misfit_in_words",
+    "of_samples",
+    "posterior_html",
+    "posterior_line",
+    "r_hat",
+    "residual_map",
+    "run_html",
+    "run_line",
+    "standardised",
+    "whiteness",
+]

@@ -1,0 +1,363 @@
+r"""Samples of a posterior and what they say: mean, spread, intervals, misfit, and how much of the result the data determine.
+
+With ``c`` the prior's variance, :math:`R = c A^T (c A A^T + \sigma_y^2)^{-1} A`:
+
+* ``data_share`` is :math:`\mathrm{diag}\,R`: 1 where the measurement determines a pixel, 0 where only the prior does; for a white Gaussian
+  prior it equals 1 - posterior variance / prior variance. A nonlinear operator is linearised at the mean. Closed form where the physics knows
+  the squares of its basis (``basis_squared``), else from keyed Rademacher probes, smoothed, with their standard error.
+* ``invented`` is :math:`d - R d` with ``d = mean - prior mean``: the part of the result that the data do not determine.
+* A method that knows its posterior's mean and variance (`inverse.sampling.samplers.exact`) says them, ``exact_mean`` and ``exact_variance``: then they are the mean and the
+  standard deviation (the variance averaged over the samples, each of which may bring an unbiased estimate), and of one Gaussian the quantiles.
+* ``misfit`` is :math:`\chi^2 / m`, ``m`` the number of observed real values (a complex value counts as two); its expectation is about 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+from torch import Tensor
+from torch.nn import functional
+
+from inverse.errors import UsageError, did_you_mean
+from inverse.numerics.linalg import parts
+from inverse.numerics.rng import Rng
+from inverse.operators.observation import Observation
+from inverse.posterior.chains import ess, r_hat
+
+if TYPE_CHECKING:
+    from inverse.calibration.recalibration import Map
+    from inverse.io.content import Span
+
+__all__ = ["Cost", "Posterior", "Welford", "interval_quantile"]
+
+PROBES = 32
+EMPIRICAL = 39
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the sampling of one item took.
+
+    Attributes:
+        forward: Network evaluations (F).
+        vjp: Vector-Jacobian products of the network (V).
+        a: Applications of the operator.
+        at: Applications of its adjoint.
+        seconds: Wall time.
+        peak_bytes: Largest resident memory of the process, or allocated memory of the accelerator.
+    """
+
+    forward: float
+    vjp: float
+    a: float
+    at: float
+    seconds: float
+    peak_bytes: int
+
+    def as_dict(self) -> dict[str, float]:
+        """The counts as plain data."""
+        return asdict(self)
+
+
+class Welford:
+    """Streaming mean and variance along samples (Welford 1962), float64 inside."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._mean: Tensor | None = None
+        self._square: Tensor | None = None
+
+    def add(self, sample: Tensor) -> None:
+        """Add one sample (B, C, *S)."""
+        value = sample.double()
+        self.count += 1
+        if self._mean is None or self._square is None:
+            self._mean, self._square = value.clone(), torch.zeros_like(value)
+            return
+        delta = value - self._mean
+        self._mean += delta / self.count
+        self._square += delta * (value - self._mean)
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of the samples so far."""
+        if self._mean is None:
+            raise UsageError("no sample was added")
+        return self._mean
+
+    @property
+    def std(self) -> Tensor:
+        """Standard deviation with ``count - 1`` in its denominator.
+
+        Raises:
+            UsageError: there are fewer than two samples.
+        """
+        if self._square is None or self.count < 2:
+            raise UsageError(
+                f"a standard deviation needs at least 2 samples, there is {self.count}", "use samples=4 or more"
+            )
+        return (self._square / (self.count - 1)).sqrt()
+
+
+def interval_quantile(samples: Tensor, q: float) -> Tensor:
+    """Predictive quantile ``q`` of samples (K, B, C, *S), as :meth:`Posterior.quantile`."""
+    if not 0 < q < 1:
+        raise UsageError(f"quantile {q:g}", "allowed: a number between 0 and 1")
+    count = samples.shape[0]
+    if count >= EMPIRICAL:
+        # order statistic q (K + 1), interpolated (Hyndman & Fan 1996, type 6): the one whose intervals cover what they say
+        place = min(max(q * (count + 1) - 1, 0.0), count - 1.0)
+        low, ordered = int(place), samples.sort(0).values
+        return torch.lerp(ordered[low], ordered[min(low + 1, count - 1)], place - low)
+    if count < 2:
+        raise UsageError("a quantile needs at least 2 samples, there is 1", "use samples=4 or more")
+    factor = float(stats.t.ppf(q, count - 1)) * (1 + 1 / count) ** 0.5
+    bound: Tensor = samples.mean(0) + factor * samples.std(0)
+    return bound
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Samples of the posterior of a batch of items.
+
+    Attributes:
+        states: (K, B, C, *S) samples of the whole unknown, data units.
+        observation: What they are conditioned on.
+        prior_mean: Mean of the prior, broadcasting against (B, C, *S).
+        data_var: The prior's variance ``c``.
+        cost: What sampling took, one an item.
+        items: Names of the items.
+        method: The method and its parameters.
+        levels: The noise levels of each item.
+        crop: (top, left, height, width) of the part that is reported; None is all.
+        diagnostics: What the method said of its samples, by name, each (K, B, ...).
+        span: The values of the array that was restored that are 0 and 1 in data units; None: they are data units.
+        calibration: What standard deviation and quantiles are recalibrated by; the samples never are.
+    """
+
+    states: Tensor
+    observation: Observation
+    prior_mean: Tensor
+    data_var: float
+    cost: Cost
+    items: Sequence[str]
+    method: dict[str, object]
+    levels: tuple[tuple[float, ...], ...]
+    crop: tuple[int, int, int, int] | None = None
+    diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
+    span: Span | None = None
+    calibration: Map | None = None
+
+    def _frame(self, image: Tensor) -> Tensor:
+        if self.crop is None:
+            return image
+        top, left, height, width = self.crop
+        return image[..., top : top + height, left : left + width]
+
+    @property
+    def samples(self) -> Tensor:
+        """The samples (K, B, C, *S), data units."""
+        return self._frame(self.states)
+
+    @cached_property
+    def _statistics(self) -> Welford:
+        statistics = Welford()
+        for sample in self.states:
+            statistics.add(sample)
+        return statistics
+
+    @property
+    def knows_spread(self) -> bool:
+        """Whether the method gave the variance, so that one sample has a standard deviation too."""
+        return "exact_variance" in self.diagnostics
+
+    @property
+    def _gaussian(self) -> bool:
+        """Whether mean and variance say all."""
+        share = self.diagnostics.get("responsibility")
+        return self.knows_spread and (share is None or float(share.amax(-1).min()) > 1 - 1e-6)
+
+    @property
+    def whole_mean(self) -> Tensor:
+        """:attr:`mean` of the whole unknown, also past the frame that is reported."""
+        known = self.diagnostics.get("exact_mean")
+        return self._statistics.mean.to(self.states.dtype) if known is None else known[0].to(self.states.dtype)
+
+    @property
+    def mean(self) -> Tensor:
+        """Posterior mean (B, C, *S): the method's where it knows it, else the samples'."""
+        return self._frame(self.whole_mean)
+
+    @property
+    def std(self) -> Tensor:
+        """Posterior standard deviation (B, C, *S): the method's where it knows it, else the samples', ``K - 1`` in its denominator.
+
+        With a ``calibration`` it is the root mean square error of the mean to expect where that is what the sampler says.
+
+        Raises:
+            UsageError: there is one sample only, and the method does not know it.
+        """
+        known = self.diagnostics.get("exact_variance")
+        own = self._statistics.std if known is None else known.double().mean(0).clamp_min(0.0).sqrt()
+        raw = self._frame(own.to(self.states.dtype))
+        if self.calibration is None:
+            return raw
+        return self.calibration.std_of(raw, self.data_share if self.calibration.needs_share else None)
+
+    def quantile(self, q: float) -> Tensor:
+        """Quantile ``q`` of the posterior predictive of each value, (B, C, *S).
+
+        Fewer than 39 samples cannot hold a 90 % interval empirically (the extremes of 4 cover 60 %), so below that it is
+        ``mean + t_{K-1}(q) std sqrt(1 + 1/K)``; from 39 on it is the empirical quantile.
+
+        Where the method knows mean and variance of a Gaussian posterior, it is that Gaussian's. With a ``calibration`` it is ``mean +- factor * std``.
+
+        Raises:
+            UsageError: ``q`` outside (0, 1), or one sample only.
+        """
+        if self.calibration is not None and 0 < q < 1:
+            return self.mean + math.copysign(self.calibration.factor(abs(2 * q - 1)), q - 0.5) * self.std
+        if self._gaussian and 0 < q < 1:
+            return self.mean + float(stats.norm.ppf(q)) * self.std
+        return interval_quantile(self.samples, q)
+
+    @property
+    def complex(self) -> bool:
+        """Whether the unknown is a complex image, held as two real channels."""
+        return parts(self.observation.y)[0].is_complex() and self.observation.shape[0] == 2
+
+    @property
+    def share_is_known(self) -> bool:
+        """Whether `data_share` has a closed form, or was computed before."""
+        return "_share" in self.__dict__ or (
+            self.observation.spectral and getattr(self.observation.physics, "basis_squared", None) is not None
+        )
+
+    def __repr__(self) -> str:
+        from inverse.posterior.display import posterior_line
+
+        return posterior_line(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from inverse.posterior.display import posterior_html
+
+        return posterior_html(self)
+
+    def to_numpy(self, name: str = "mean") -> NDArray[Any]:
+        """A statistic as numpy, the channel last: (B, H, W, C), in the units of the array that was restored (`inverse.restoration.arrays.native`).
+
+        Args:
+            name: ``mean``, ``std``, ``samples`` (K, B, H, W, C), ``data_share`` or ``invented``.
+
+        Raises:
+            UsageError: another name; or ``std`` of one sample.
+        """
+        from inverse.restoration.arrays import native
+
+        known = ("mean", "std", "samples", "data_share", "invented")
+        if name not in known:
+            raise UsageError(f"a posterior has no array '{name}'", did_you_mean(name, known))
+        return native(self, name)
+
+    @cached_property
+    def misfit(self) -> Tensor:
+        """``chi^2 / m`` of each sample, (K, B); its expectation is about 1."""
+        return torch.stack([self.observation.misfit(sample).to(self.states) for sample in self.states])
+
+    @property
+    def r_hat(self) -> Tensor:
+        """Agreement of the chains (B, C, *S), 1 at best (:func:`inverse.posterior.chains.r_hat`).
+
+        Raises:
+            UsageError: the method's samples are not chains, or there is one only.
+        """
+        return self._frame(r_hat(self.diagnostics))
+
+    @property
+    def ess(self) -> Tensor:
+        """Independent draws that all the chains' states are worth (B, C, *S) (:func:`inverse.posterior.chains.ess`).
+
+        Raises:
+            UsageError: as :attr:`r_hat`.
+        """
+        return self._frame(ess(self.diagnostics))
+
+    def _variance(self) -> Tensor:
+        return torch.full_like(self.observation.sigma, self.data_var)
+
+    @cached_property
+    def _local(self) -> Observation:
+        """The observation; where it is not linear, its tangent at the mean."""
+        return self.observation.linearised(self.whole_mean)
+
+    def determined(self, d: Tensor) -> Tensor:
+        """What the data determine of an image of the whole unknown (B, C, *S): ``R d``."""
+        return self._determined(d)
+
+    def _determined(self, d: Tensor, *, tolerance: float = 1e-4) -> Tensor:
+        """``R d``."""
+        observation = self._local
+        if observation.spectral:
+            coordinates = observation.physics.V_adjoint(d)
+            determined: Tensor = observation.physics.V(self._shares(coordinates) * coordinates).to(d.dtype)
+            return determined
+        return observation.pulled(observation.A(d), self._variance(), tolerance=tolerance)
+
+    def _shares(self, coordinates: Tensor) -> Tensor:
+        """Spectrum of ``R``: ``c s^2 / (c s^2 + sigma_y^2)``, 0 where ``s`` is 0."""
+        power = self.data_var * self.observation.physics.mask.abs().square()
+        noise = self.observation.sigma.square().reshape(-1, *[1] * (coordinates.ndim - 1))
+        return torch.where(power > 0, power / (power + noise).clamp_min(1e-30), 0.0)
+
+    @cached_property
+    def _share(self) -> tuple[Tensor, float]:
+        observation, like = self.observation, self.observation.empty()
+        squared = getattr(observation.physics, "basis_squared", None)
+        if observation.spectral and squared is not None:
+            coordinates = observation.physics.V_adjoint(like)
+            shares = self._shares(coordinates).expand_as(coordinates)
+            return squared(shares).expand_as(like).to(like.dtype), 0.0
+        rng = Rng(0, self.items, (0,) * len(self.items))
+        total, square = torch.zeros_like(like), torch.zeros_like(like)
+        for draw in range(PROBES):
+            z = rng.signs(like, step=0, stream="probe", draw=draw)
+            value = _smooth(z * self._determined(z, tolerance=1e-2))
+            total, square = total + value, square + value.square()
+        mean = total / PROBES
+        error = ((square / PROBES - mean.square()).clamp_min(0.0) / (PROBES - 1)).mean().sqrt()
+        return mean.clamp(0.0, 1.0), float(error)
+
+    @property
+    def data_share(self) -> Tensor:
+        """Share of each value's prior variance that the measurement removes, (B, C, *S), 0 to 1."""
+        return self._frame(self._share[0])
+
+    @property
+    def data_share_error(self) -> float:
+        """Root mean square standard error of :attr:`data_share`; 0 where it is closed form."""
+        return self._share[1]
+
+    @cached_property
+    def invented(self) -> Tensor:
+        """The part of the mean that the data do not determine, (B, C, *S), data units."""
+        d = self.whole_mean - self.prior_mean
+        return self._frame(d - self._determined(d))
+
+
+def _smooth(value: Tensor) -> Tensor:
+    """Mean over 7 x 7 pixels, and over channels, of image-shaped probes; vectors stay as they are."""
+    if value.ndim != 4:
+        return value
+    size = min(7, value.shape[-2] // 2 * 2 - 1, value.shape[-1] // 2 * 2 - 1)
+    if size < 3:
+        return value
+    pooled = functional.avg_pool2d(value, size, stride=1, padding=size // 2, count_include_pad=False)
+    return pooled.mean(1, keepdim=True).expand_as(value)

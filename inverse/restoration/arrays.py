@@ -1,0 +1,325 @@
+"""``inverse.restore``: a recipe and files give a `Run`; a recipe and arrays give a `Posterior`.
+
+Arrays as measurements, and results as arrays: numpy with the channel last, torch (B, C, H, W), k-space complex.
+
+What a file would be taken for, an array of its values is: integers are scaled by their type or by ``data.scale``, NaN and what a numpy masked
+array masks are unobserved, and results go back to the array's own units by the same ``span``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inverse.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inverse.io.content import Span
+    from inverse.operators.measurement import Measurement
+    from inverse.posterior.posterior import Posterior
+    from inverse.recipes.recipe import Recipe
+    from inverse.recipes.sections import Data
+    from inverse.restoration.options import Options
+    from inverse.runs.run import Run
+
+__all__ = ["measurements", "native", "restore", "restore_array"]
+
+
+@overload
+def restore(
+    recipe: str | Path | dict[str, Any] | Recipe,
+    measurement: str | Path | Sequence[str | Path],
+    *,
+    out: str | Path,
+    samples: int | None = None,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    truth: str | Path | None = None,
+    options: Options | None = None,
+) -> Run: ...
+@overload
+def restore(
+    recipe: str | Path | dict[str, Any] | Recipe,
+    measurement: Any,
+    *,
+    out: None = None,
+    samples: int | None = None,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    truth: None = None,
+    options: Options | None = None,
+    items: Sequence[str] | None = None,
+) -> Posterior: ...
+
+
+def restore(
+    recipe: str | Path | dict[str, Any] | Recipe,
+    measurement: Any,
+    *,
+    out: str | Path | None = None,
+    samples: int | None = None,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    truth: str | Path | None = None,
+    options: Options | None = None,
+    items: Sequence[str] | None = None,
+) -> Run | Posterior:
+    """Restore measurements by a recipe.
+
+    Args:
+        recipe: Name, path, mapping, or a loaded recipe.
+        measurement: Paths (files, folders, globs, ``@`` lists); or numpy (H, W), (H, W, C) or (B, H, W, C), or torch (B, C, H, W);
+            raw k-space as complex (coils, H, W) or (B, coils, H, W). Values are taken as a file's are: integers scaled by their
+            type or by ``data.scale``, floats as data units, with ``data.transfer: linear`` as sRGB-encoded. NaN, and what a
+            numpy masked array masks, is unobserved.
+        out: The run folder; required for paths.
+        samples: Posterior draws; default the recipe's.
+        seed: Seed; default the recipe's.
+        overrides: ``key=value`` changes of the recipe.
+        truth: A file or folder of truths, for the scores of a run only.
+        options: How a run is carried out.
+        items: Names of the images of an array, which key their noise; default "0", "1", ..., the same for every call: give names
+            where many calls are compared or averaged. The name of a file gives what restoring that file gives.
+
+    Returns:
+        For paths a `Run`. For arrays a `Posterior` in the frame of the array: where a ``free`` boundary extends the unknown past
+        it, `Posterior.crop` is set and every image it returns is cropped; super-resolution's frame is the array's on the finer grid.
+        Its tensors are in data units, `Posterior.to_numpy` gives the array's own (channel last). With ``data.transfer: linear`` both are
+        in linear light (`inverse.io.transfer.encode` gives values as stored).
+
+    Raises:
+        UsageError: Paths without ``out``, or arrays with it.
+        InverseError: As `inverse.runs.run.restore`.
+    """
+    from inverse.recipes.recipe import load
+    from inverse.runs import run
+
+    chosen = [*overrides]
+    chosen += [f"run.samples={samples}"] if samples is not None else []
+    chosen += [f"run.seed={seed}"] if seed is not None else []
+    if _paths(measurement):
+        if out is None:
+            raise UsageError("restoring files needs a folder for the results", "pass out='runs/a'")
+        if items is not None:
+            raise UsageError("items names the images of an array; files are named by their paths", "leave it away")
+        return run.restore(recipe, measurement, out=out, overrides=chosen, truth=truth, options=options)
+    if out is not None or truth is not None:
+        raise UsageError("out and truth are for files; arrays give a Posterior", "leave them away, or pass paths")
+    return restore_array(load(recipe, chosen), measurement, options or run.Options(), items=items)
+
+
+def _paths(measurement: Any) -> bool:
+    if isinstance(measurement, str | Path):
+        return True
+    return isinstance(measurement, list | tuple) and all(isinstance(path, str | Path) for path in measurement)
+
+
+def _shared(recipe: Recipe) -> bool:
+    """Whether all items of a batch have the same operator, and white noise of a level."""
+    from inverse.operators.build import is_fixed
+
+    return (
+        is_fixed(recipe.located()["operator"])
+        and recipe.noise.kind == "gaussian"
+        and not isinstance(recipe.noise.sigma, tuple)
+    )
+
+
+def restore_array(
+    recipe: Recipe, array: Any, options: Options, *, items: Sequence[str] | None = None, prior: Any = None
+) -> Posterior:
+    """`restore` of an array by a loaded recipe, with its prior where that is open already."""
+    import torch
+    from deepinv.physics import GaussianNoise
+
+    from inverse.operators.build import operator_for
+    from inverse.operators.image.masks import restricted
+    from inverse.recipes.calibration_file import opened_calibration
+    from inverse.restoration.case import fit_prior, make_case, method_kind, open_recipe_prior, resolve_dtype
+    from inverse.sampling.posterior_samples import sample
+
+    options.check(recipe)
+    given, span = measurements(
+        array, recipe.data, device=options.resolved_device() if options.device != "auto" else None
+    )
+    device = str(given[0].y.device)
+    cases = [make_case(recipe, one) for one in given]
+    physics, shape = cases[0].physics, cases[0].shape
+    if len(cases) > 1:
+        if not _shared(recipe):
+            raise InputError(
+                f"{len(cases)} images, each with an operator or a noise of its own by this recipe",
+                "restore them one by one",
+            )
+        levels = torch.tensor([case.sigma for case in cases], device=device)
+        physics, shape = operator_for(
+            recipe.located()["operator"], tuple(given[0].y.shape[1:]), noise=GaussianNoise(levels), device=device
+        )
+        if any(one.valid is not None for one in given):
+            whole = [torch.ones_like(one.y) if one.valid is None else one.valid.expand(one.y.shape) for one in given]
+            physics = restricted(physics, torch.cat(whole), shape)
+    elif cases[0].complex:
+        span = 0.0, 1.0 / cases[0].scale
+    prior = open_recipe_prior(recipe) if prior is None else prior
+    calibration, unused = opened_calibration(recipe, prior.card)
+    if unused:
+        logging.getLogger("inverse").info(unused)
+    dtype = resolve_dtype(recipe.run.dtype if options.dtype == "auto" else options.dtype, prior, device)
+    post = sample(
+        torch.cat([case.y for case in cases]), physics, fit_prior(prior, shape[0], dtype=dtype, device=device),
+        method=method_kind(recipe), samples=recipe.run.samples, seed=recipe.run.seed, shape=shape, items=items, dtype=dtype,
+        batch=options.block(recipe) or "auto", progress=False,
+        **{name: value for name, value in recipe.params.items() if value is not None},
+    )  # fmt: skip
+    return replace(
+        post,
+        crop=getattr(physics, "output_crop", None),
+        span=span if recipe.data.transfer == "srgb" else None,
+        calibration=None if calibration is None else calibration.map,
+    )
+
+
+ALLOWED = "allowed: numpy (H, W), (H, W, C), (B, H, W, C), torch (B, C, H, W); complex k-space (H, W), (coils, H, W), (B, coils, H, W)"
+
+
+def measurements(array: Any, data: Data, *, device: str | None = None) -> tuple[list[Measurement], Span | None]:
+    """An array as measurements, one an image.
+
+    Args:
+        array: numpy (H, W), (H, W, C) or (B, H, W, C), masked or not; torch (B, C, H, W); complex k-space of either kind, (B, coils, ...).
+        data: The recipe's section: scale and transfer.
+        device: Where to compute; None: where the array is.
+
+    Returns:
+        The measurements, each (1, C, H, W) in data units, float32, or float64 where the array is; and the array's values that are 0 and 1.
+
+    Raises:
+        InputError: another shape or type, an infinite value, no value at all.
+        UsageError: an xarray object, whose order of axes only its names tell.
+    """
+    import torch
+
+    from inverse.operators.measurement import Measurement
+
+    planes, valid, span = _scaled(_planes(array), data)
+    if data.transfer == "linear":
+        from inverse.io.transfer import decode
+
+        planes = decode(planes).astype(planes.dtype)
+    given = array.device if isinstance(array, torch.Tensor) else torch.device("cpu")
+    target = given if device is None else torch.device(device)
+    made = []
+    for item in range(len(planes)):
+        y = torch.from_numpy(planes[item][None]).to(target)
+        if valid is None or valid[item].all():
+            made.append(Measurement(y))
+            continue
+        own = valid[item] if not (valid[item] == valid[item][:1]).all() else valid[item][:1]
+        made.append(Measurement(y, torch.from_numpy(own[None].astype(planes.dtype)).to(target)))
+    return made, span
+
+
+def _planes(array: Any) -> Any:
+    """(B, C, ...) of the array's own values."""
+    import torch
+
+    if isinstance(array, torch.Tensor):
+        if array.ndim != 4 and not (array.is_complex() and array.ndim == 3):
+            raise InputError(f"a tensor of shape {tuple(array.shape)}", ALLOWED)
+        host = array.detach().cpu()
+        return (host.float() if host.dtype in (torch.float16, torch.bfloat16) else host).resolve_conj().numpy().copy()
+    if type(array).__module__.partition(".")[0] == "xarray":
+        raise UsageError("an xarray object: its dimensions have names", "inverse.restore_blocks reads them")
+    found: Any = array if isinstance(array, np.ma.MaskedArray) else np.asarray(array)
+    if found.dtype.kind not in "buifc":
+        raise InputError(f"an array of type {found.dtype}", "allowed: uint8, uint16, floats, complex")
+    found = found.astype(found.dtype.newbyteorder("="))
+    if found.dtype.kind == "c":
+        found = found[None] if found.ndim == 2 else found
+        found = found[None] if found.ndim == 3 else found
+        if found.ndim != 4:
+            raise InputError(f"a complex array of shape {np.shape(array)}", ALLOWED)
+        return found
+    found = found[..., None] if found.ndim == 2 else found
+    found = found[None] if found.ndim == 3 else found
+    if found.ndim != 4:
+        raise InputError(f"an array of shape {np.shape(array)}", ALLOWED)
+    return np.moveaxis(found, -1, 1)
+
+
+def _scaled(planes: Any, data: Data) -> tuple[NDArray[Any], NDArray[np.bool_] | None, Span | None]:
+    """Data units, where there is a value (None: everywhere), and the values that became 0 and 1."""
+    masked: NDArray[np.bool_] | None = ~np.ma.getmaskarray(planes) if isinstance(planes, np.ma.MaskedArray) else None
+    values: NDArray[Any] = np.ascontiguousarray(np.ma.getdata(planes))
+    if values.dtype.kind == "c":
+        if masked is not None or not np.isfinite(values).all():
+            raise InputError("k-space with values that are missing or not finite", "lines that were not measured are 0")
+        return values.astype(np.complex64 if values.dtype.itemsize <= 8 else np.complex128), None, None
+    valid = masked
+    if values.dtype.kind == "f":
+        present = ~np.isnan(values)
+        valid = present if masked is None else present & masked
+        if np.isinf(values[valid]).any():
+            raise InputError("the array has infinite values", "set what is missing to NaN: it is taken as unobserved")
+    if valid is not None and valid.all():
+        valid = None
+    if valid is not None and not valid.reshape(len(valid), -1).any(1).all():
+        raise InputError("no pixel of the array holds a value", "NaN is taken as unobserved")
+    span = _span(values, valid, data)
+    dtype = np.float64 if values.dtype == np.float64 else np.float32
+    unit: NDArray[Any] = values.astype(dtype)
+    if span is not None:
+        ends: list[Any] = [np.asarray(end, dtype).reshape(-1, 1, 1) for end in span]
+        unit = (unit - ends[0]) / (ends[1] - ends[0])
+    return unit if valid is None else np.where(valid, unit, 0), valid, span
+
+
+def _span(values: NDArray[Any], valid: NDArray[np.bool_] | None, data: Data) -> Span | None:
+    if data.scale == "type":
+        if values.dtype.kind == "f":
+            return None
+        if values.dtype not in (np.uint8, np.uint16):
+            raise InputError(
+                f"pixels of type {values.dtype} have no defined range: allowed are uint8, uint16, floats",
+                "stretch them: overrides=['data.scale=auto'], or say which are black and white: ['data.scale=[0,10000]']",
+            )
+        return 0.0, float(np.iinfo(values.dtype).max)
+    if not isinstance(data.scale, str):
+        return data.scale
+    if len(values) > 1:
+        raise InputError(
+            f"{len(values)} images, each with a scale of its own by this recipe", "restore them one by one"
+        )
+    from inverse.io.content import Picture
+    from inverse.restoration.frame import frame
+
+    own = None if valid is None else np.moveaxis(valid[0], 0, -1)
+    return frame(
+        Picture(array=np.moveaxis(values[0], 0, -1), format="npy", valid=own, source="the array"), 0, data
+    ).span
+
+
+def native(post: Posterior, name: str) -> NDArray[Any]:
+    """A statistic of a posterior as numpy, the channel last, in the units of the array that was restored.
+
+    Values are ``low + (high - low) x`` of data units, widths (``std``, ``invented``) without ``low``; shares stay. A complex unknown, two real channels
+    inside, gives complex values (..., H, W) of ``mean``, ``samples`` and ``invented``.
+    """
+    values: Tensor = getattr(post, name)
+    planes = values.detach().cpu().numpy()
+    channel = planes.ndim - len(post.observation.shape)
+    if name != "data_share" and post.span is not None:
+        low, high = (np.asarray(end, planes.dtype).reshape(-1, 1, 1) for end in post.span)
+        planes = planes * (high - low) + (0 if name in ("std", "invented") else low)
+    if post.complex and name in ("mean", "samples", "invented"):
+        real, imaginary = (planes.take(index, channel) for index in (0, 1))
+        return np.ascontiguousarray(real + 1j * imaginary)
+    return np.ascontiguousarray(np.moveaxis(planes, channel, -1))

@@ -1,0 +1,158 @@
+"""Between what a file holds and what is solved: one frame a picture, a slice of a volume, or a slice of raw k-space.
+
+Frames are solved one by one, each with noise of its own, so that a slice's result does not depend on how many others its file has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inverse.errors import InputError
+from inverse.io.content import Picture, Scan, Span, Volume, require
+
+if TYPE_CHECKING:
+    from inverse.operators.measurement import Measurement
+    from inverse.recipes.sections import Data
+
+__all__ = ["Frame", "count", "frame", "frame_shape"]
+
+Content = Picture | Volume | Scan
+
+STRETCH = (0.05, 99.5)
+"""Percentiles of a scene that ``data.scale: auto`` makes 0 and 1."""
+
+SAMPLED = 1_000_000
+"""Values a percentile is taken of, evenly spread over the scene."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One of the images of a file.
+
+    Attributes:
+        content: All of the file.
+        index: Which frame.
+        span: The file's values that are 0 and 1 in data units; None: by their type.
+    """
+
+    content: Content
+    index: int
+    span: Span | None
+
+    @property
+    def picture(self) -> Picture | None:
+        """The picture or the slice; None for raw k-space."""
+        if isinstance(self.content, Volume):
+            return self.content.slices[self.index]
+        return self.content if isinstance(self.content, Picture) else None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the file holds one picture, which is read and written as such."""
+        return isinstance(self.content, Picture)
+
+    def measurement(self, transfer: str, *, device: str = "cpu") -> Measurement:
+        """What was measured, in data units."""
+        import torch
+
+        from inverse.io.transfer import to_data
+        from inverse.operators.measurement import Measurement
+
+        if isinstance(self.content, Scan):
+            y = torch.from_numpy(np.array(self.content.kspace[self.index]))[None].to(device)
+            return Measurement(y, None, self._facts())
+        picture = self.picture
+        assert picture is not None
+        y = torch.from_numpy(to_data(picture, transfer, self.span))[None].to(device)
+        valid = None
+        if picture.valid is not None and not picture.valid.all():
+            planes = picture.valid[None] if picture.valid.ndim == 2 else np.moveaxis(picture.valid, -1, 0)
+            valid = torch.from_numpy(np.ascontiguousarray(planes))[None].to(device, y.dtype)
+            y = torch.where(valid > 0, y, torch.zeros_like(y))
+        return Measurement(y, valid, picture.extra)
+
+    def _facts(self) -> Mapping[str, Any]:
+        scan = self.content
+        assert isinstance(scan, Scan)
+        own: dict[str, Any] = {"shape": scan.shape, "noise": scan.noise}
+        for name in ("mask", "trajectory"):
+            value: NDArray[Any] | None = getattr(scan, name)
+            own[name] = None if value is None else value[self.index if len(value) > 1 else 0]
+        return {**scan.extra, **own}
+
+
+def count(content: Content) -> int:
+    """How many frames a file holds."""
+    if isinstance(content, Volume):
+        return len(content.slices)
+    return len(content.kspace) if isinstance(content, Scan) else 1
+
+
+def frame(content: Content, index: int, data: Data, *, channels: int | None = None, minimum: int = 1) -> Frame:
+    """A frame of a file.
+
+    Args:
+        content: What was read.
+        index: Which.
+        data: The recipe's section.
+        channels: Of the prior; None accepts any.
+        minimum: The smallest allowed height and width.
+
+    Raises:
+        InputError: the prior cannot take it.
+    """
+    if isinstance(content, Scan):
+        if channels not in (None, 2):
+            raise InputError(
+                f"{content.source}: raw k-space, the prior is of real images",
+                "choose a prior of complex images: -s prior.name=mri",
+            )
+        return Frame(content, index, None)
+    slices = content.slices if isinstance(content, Volume) else (content,)
+    require(slices[index], channels=channels, minimum=minimum)
+    if data.scale == "type":
+        return Frame(content, index, None)
+    if not isinstance(data.scale, str):
+        return Frame(content, index, data.scale)
+    return Frame(content, index, _stretch(slices, each=data.scale == "bands"))
+
+
+def frame_shape(content: Content, index: int) -> tuple[int, ...]:
+    """(C, h, w) of a frame's measurement; (coils, ...) of raw k-space."""
+    if isinstance(content, Scan):
+        return tuple(content.kspace.shape[1:])
+    picture = content.slices[index] if isinstance(content, Volume) else content
+    return (picture.channels, *picture.size)
+
+
+def _stretch(slices: tuple[Picture, ...], *, each: bool) -> Span:
+    """The values that become 0 and 1, the same for all slices; for all bands too, so that their ratios stay, or for each its own."""
+    bands = [_percentiles(slices, band) for band in range(slices[0].channels)] if each else [_percentiles(slices, None)]
+    if not each:
+        return bands[0]
+    return tuple(low for low, _ in bands), tuple(high for _, high in bands)
+
+
+def _percentiles(slices: tuple[Picture, ...], band: int | None) -> tuple[float, float]:
+    found = []
+    step = max(1, sum(one.array.size for one in slices) // SAMPLED)
+    for one in slices:
+        planes = one.array.reshape(*one.size, -1)
+        valid = np.ones(planes.shape, bool)
+        if one.valid is not None:
+            valid = np.broadcast_to(one.valid.reshape(*one.size, -1), planes.shape)
+        if band is not None:
+            planes, valid = planes[..., band], valid[..., band]
+        found.append(planes[valid][::step])
+    values = np.concatenate(found)
+    if not values.size:
+        raise InputError(f"{slices[0].source}: no pixel holds a value", "is its nodata value right?")
+    low, high = (float(value) for value in np.percentile(values, STRETCH))
+    if not high > low:
+        raise InputError(f"{slices[0].source}: all values are {low:g}", "say which are black and white: data.scale")
+    return low, high

@@ -1,0 +1,91 @@
+from .check import Check as Check
+from .check import check_recipe as check_recipe
+from .dask import Dask as Dask
+from .dryrun import Estimate as Estimate
+from .dryrun import estimate as estimate
+from .dryrun_cost import SceneEstimate as SceneEstimate
+from .dryrun_cost import Trial as Trial
+from .dryrun_cost import estimate_scene as estimate_scene
+from .dryrun_cost import trial as trial
+from .executors import NAMES as NAMES
+from .executors import Executor as Executor
+from .executors import Serial as Serial
+from .executors import Speeds as Speeds
+from .executors import executor as executor
+from .executors import parse_shard as parse_shard
+from .folder import Kept as Kept
+from .folder import RunFolder as RunFolder
+from .ledger import Failure as Failure
+from .ledger import Ledger as Ledger
+from .ledger import Schedule as Schedule
+from .ledger import renamed as renamed
+from .merge import merged as merged
+from .merge import write_part as write_part
+from .merge2 import assemble as assemble
+from .processes import ATTEMPTS as ATTEMPTS
+from .processes import Processes as Processes
+from .processes import default_workers as default_workers
+from .processes import gpu_of as gpu_of
+from .progress import MODES as MODES
+from .progress import Progress as Progress
+from .run import Options as Options
+from .run import make_plan as make_plan
+from .run import prepare_run as prepare_run
+from .run import restore as restore
+from .summary import collect as collect
+from .summary import write_summary as write_summary
+from .unit import Solver as Solver
+from .unit import sampling_arguments as sampling_arguments
+from .worker import Job as Job
+from .worker import Task as Task
+from .worker import main as main
+from .worker import package as package
+from .worker import solve as solve
+from .worker import task as task
+
+__all__ = [
+    "ATTEMPTS",
+    "MODES",
+    "NAMES",
+    "Check",
+    "Dask",
+    "Estimate",
+    "Executor",
+    "Failure",
+    "Job",
+    "Kept",
+    "Ledger",
+    "Options",
+    "Processes",
+    "Progress",
+    "RunFolder",
+    "SceneEstimate",
+    "Schedule",
+    "Serial",
+    "Solver",
+    "Speeds",
+    "Task",
+    "Trial",
+    "assemble",
+    "check_recipe",
+    "collect",
+    "default_workers",
+    "estimate",
+    "estimate_scene",
+    "executor",
+    "gpu_of",
+    "main",
+    "make_plan",
+    "merged",
+    "package",
+    "parse_shard",
+    "prepare_run",
+    "renamed",
+    "restore",
+    "sampling_arguments",
+    "solve",
+    "task",
+    "trial",
+    "write_part",
+    "write_summary",
+]

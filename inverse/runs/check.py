@@ -1,0 +1,241 @@
+"""Whether a recipe can run, and on an input: operator, prior, noise level, memory and time, before any sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inverse.errors import InputError, RecipeError
+from inverse.priors.mismatch import foreign
+from inverse.recipes.recipe import Recipe, load
+from inverse.restoration.case import (
+    MINIMUM_SIDE,
+    Case,
+    fit_prior,
+    forward_seconds,
+    make_case,
+    method_kind,
+    open_case,
+    open_recipe_prior,
+    resolve_dtype,
+    span,
+)
+from inverse.restoration.frame import frame
+from inverse.restoration.options import Options
+from inverse.restoration.plan import block_size
+from inverse.runs.dryrun import VJP_COST
+from inverse.sampling.method_spec import in_words, method_spec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inverse.priors.card import Card
+
+__all__ = ["Check", "check_recipe", "exit_code"]
+
+SIDE = 64
+LIMITLESS = 1e30
+"""Limits from here on only ask for a number."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked.
+
+    Attributes:
+        name: What.
+        value: What was found.
+        verdict: ``ok``, ``warn`` or ``fail``.
+        note: What it means, where it is not ok.
+        code: Exit code of a failure: 3 for the recipe, 4 for the input.
+    """
+
+    name: str
+    value: str
+    verdict: str = "ok"
+    note: str = ""
+    code: int = 3
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+def check_recipe(
+    recipe: str | Path | Recipe | dict[str, Any],
+    measurement: str | Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    options: Options | None = None,
+) -> list[Check]:
+    """Check a recipe, alone (on a 64 x 64 picture of noise) or for an input file.
+
+    Raises:
+        InverseError: If the recipe, the prior or the input cannot even be read.
+    """
+    import torch
+
+    from inverse.io.read_write import read
+    from inverse.sampling.problem import prepare
+
+    options, recipe = options or Options(), load(recipe, overrides)
+    options.check(recipe)
+    prior = open_recipe_prior(recipe)
+    card, device = prior.card, options.resolved_device()
+    dtype = resolve_dtype(recipe.run.dtype if options.dtype == "auto" else options.dtype, prior, device)
+    low, high = recipe.data.range
+    if measurement is None:
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.rand(1, card.channels or 3, SIDE, SIDE, generator=generator)
+        case = _imagined(recipe, (low + (high - low) * noise).to(device))
+    else:
+        opened = frame(read(measurement), 0, recipe.data, channels=card.channels, minimum=MINIMUM_SIDE)
+        case = open_case(recipe, opened, device=device)
+    rows = _operator(case)
+    rows += _prior(card, case)
+    fitted = fit_prior(prior, case.shape[0], dtype=dtype, device=device)
+    rows += _input(card, fitted, case, low, high) if measurement is not None else []
+    params = {name: value for name, value in recipe.params.items() if value is not None}
+    try:
+        prepare(
+            case.y, case.physics, fitted, method=method_kind(recipe), steps=params.pop("steps", None), seed=0,
+            shape=case.shape, items=None, device="auto", dtype=dtype, params=params,
+        )  # fmt: skip
+        rows.append(Check("method", in_words(method_kind(recipe), recipe.params)))
+    except (RecipeError, InputError) as error:
+        rows.append(Check("method", method_kind(recipe), "fail", error.message, error.exit_code))
+        return rows
+    return rows + _intervals(recipe, card) + _cost(recipe, prior, case, dtype, device)
+
+
+def _intervals(recipe: Recipe, card: Any) -> list[Check]:
+    """Whether the recipe's calibration fits; nothing for a recipe without one."""
+    from inverse.recipes.calibration_file import opened_calibration
+
+    if recipe.calibration is None:
+        return []
+    try:
+        used, unused = opened_calibration(recipe, card)
+    except RecipeError as error:
+        return [Check("intervals", recipe.calibration, "fail", error.message, error.exit_code)]
+    return [Check("intervals", used.says()) if used else Check("intervals", recipe.calibration, "warn", unused)]
+
+
+def _imagined(recipe: Recipe, x: Tensor) -> Case:
+    """The case of what the operator makes of a picture of noise (1, C, H, W); what only a real measurement can tell is the operator's example."""
+    from inverse.operators.build import build_operator
+    from inverse.operators.catalog import operator_spec
+    from inverse.operators.spec import AUTO
+
+    spec = recipe.located()["operator"]
+    known = operator_spec(spec["kind"])
+    open_ = {name for name, value in spec.items() if value == AUTO or (known.measured is not None and value is None)}
+    given = [
+        f"operator.{name}={value}"
+        for name, value in known.example.items()
+        if name in open_ and not str(value).startswith("@")
+    ]
+    recipe = load(recipe, given)
+    noise = getattr(recipe.noise, "sigma", None)
+    sigma = float(noise) if isinstance(noise, float) else 0.01
+    physics = build_operator(recipe.located()["operator"], shape=tuple(x.shape[1:]), noise=sigma, device=x.device)
+    y = physics.A(x)
+    if known.measured is None:
+        return make_case(recipe, y)
+    return Case(y, physics, tuple(x.shape[1:]), sigma, False)
+
+
+def _operator(case: Case) -> list[Check]:
+    from inverse.operators.checks import check_operator
+
+    rows = [Check("unknown", " x ".join(str(n) for n in (*case.shape[1:], case.shape[0])))]
+    rows += [Check("operator", sentence, "warn" if "not measured" in sentence else "ok") for sentence in case.said]
+    for row in check_operator(case.physics, case.shape):
+        found = f"{row.value:.3g}" + (f", at most {row.limit:.3g}" if row.limit < LIMITLESS else "")
+        rows.append(Check(row.name, found, "ok" if row.ok else "fail"))
+    return rows
+
+
+def _prior(card: Any, case: Case) -> list[Check]:
+    smallest = min(case.shape[1:])
+    size = Check("prior", f"{card.name}, {card.licence}, range [{card.data_range[0]:g}, {card.data_range[1]:g}]")
+    if smallest < card.minimum_size:
+        size = Check("prior", card.name, "fail", f"takes {card.minimum_size} pixels and up, this has {smallest}", 4)
+    return [size]
+
+
+def _input(card: Card, prior: Any, case: Case, low: float, high: float) -> list[Check]:
+    width, how = high - low, "estimated" if case.estimated else "given"
+    smallest, largest, outside = span(case, low, high)
+    rows = [Check("range", f"{smallest:.3g} to {largest:.3g}, the prior's is {low:g} to {high:g}")]
+    said = foreign(card, channels=case.shape[0], low=smallest, high=largest, outside=outside)
+    if said:
+        rows = [Check("range", rows[0].value, "warn", said)]
+    rows += _surprise(card, prior, case)
+    noise = f"{case.sigma:.4g} ({how}), {100 * case.sigma / width:.2g} % of the range"
+    if case.sigma > width:
+        return [*rows, Check("noise", noise, "fail", "noise above the whole range: is the level in data units?", 4)]
+    if case.sigma < 0.002 * width:
+        note = "hardly any noise: if the picture was rounded or compressed, its error is larger than this"
+        return [*rows, Check("noise", noise, "warn", note)]
+    return [*rows, Check("noise", noise)]
+
+
+def _surprise(card: Card, prior: Any, case: Case) -> list[Check]:
+    """What the prior takes for noise in a first estimate of the unknown, with noise of its middle level: one evaluation."""
+    import torch
+
+    from inverse.numerics.rng import Rng
+    from inverse.operators.observation import Observation
+    from inverse.priors.mismatch import SLACK, Surprise
+    from inverse.sampling.start import initial_mean
+
+    if not card.residual:
+        return []
+    levels = sorted(float(key) for key in card.residual)
+    sigma = levels[len(levels) // 2] / card.gain
+    observation = Observation.create(case.y, case.physics, shape=case.shape)
+    if not observation.linear:
+        return []
+    mean = torch.as_tensor(card.mean, dtype=case.y.dtype, device=case.y.device)
+    image = initial_mean(observation, mean, card)
+    state = image + sigma * Rng(0, ("",), (0,)).normal(image, step=0, stream="check")
+    found = Surprise(card)
+    with torch.no_grad():
+        found.note(state, prior(state, sigma), sigma)
+    value = 0.0 if found.values is None else float(found.values.max())
+    text = f"the prior leaves {value:.2f} times what it leaves of its own images, at noise {sigma:.3g}"
+    if value > 1 + SLACK:
+        return [
+            Check(
+                "likeness",
+                text,
+                "warn",
+                f"it may not be one for these data: it was trained on {card.images or card.data}",
+            )
+        ]
+    return [Check("likeness", text)]
+
+
+def _cost(recipe: Recipe, prior: Any, case: Case, dtype: str, device: str) -> list[Check]:
+    import torch
+
+    from inverse.sampling.problem import peak_bytes
+
+    spec, samples = method_spec(method_kind(recipe)), recipe.run.samples
+    once = forward_seconds(prior, case.shape, dtype=dtype, device=device)
+    forward, vjp = spec.cost(recipe.params)
+    seconds = once * samples * (forward + VJP_COST * vjp)
+    block = block_size(case.shape, samples, None)
+    memory = peak_bytes(torch.device(device)) / 2**30
+    return [
+        Check("time", f"about {seconds:.1f} s for {samples} samples, {dtype} on {device}"),
+        Check("memory", f"about {memory:.1f} GiB, {block} samples at a time"),
+    ]
+
+
+def exit_code(rows: Sequence[Check]) -> int:
+    """The exit code: 0, or that of the first failure."""
+    return next((row.code for row in rows if row.verdict == "fail"), 0)

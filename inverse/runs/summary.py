@@ -1,0 +1,151 @@
+"""What a run folder says of itself: ``run.json``, ``items.csv`` and ``failures.csv``, rebuilt from the markers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inverse.restoration.plan import Plan, item_name, split
+from inverse.restoration.provenance import prior_facts
+from inverse.runs.ledger import Failure, Ledger
+from inverse.storage.files import write_bytes, write_json
+
+if TYPE_CHECKING:
+    from inverse.recipes.recipe import Recipe
+
+__all__ = ["Run", "collect", "exit_code", "write_summary"]
+
+COLUMNS = (
+    "item", "status", "restored", "height", "width", "channels", "samples", "method", "noise_sigma", "noise_estimated", "misfit",
+    "data_share", "calibrated", "clipped", "forward", "vjp", "a", "at", "seconds", "peak_bytes", "sha256", "note",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """The outcome of a run.
+
+    Attributes:
+        out: The run folder.
+        rows: One an item, as in ``items.csv``.
+        failures: What failed, and why.
+        pending: Items that are neither done nor failed: other shards have them.
+    """
+
+    out: Path
+    rows: tuple[dict[str, Any], ...]
+    failures: tuple[Failure, ...]
+    pending: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        from inverse.posterior.display import run_line
+
+        return run_line(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from inverse.posterior.display import run_html
+
+        return run_html(self)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 some failed; where all failed for one cause, that cause's code."""
+        done = sum(row["status"] == "done" for row in self.rows)
+        return exit_code(done + len(self.pending), self.failures)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            "items": list(self.rows),
+            "failures": [asdict(failure) for failure in self.failures],
+            "pending": list(self.pending),
+            "exit_code": self.exit_code,
+        }
+
+
+def exit_code(others: int, failures: Sequence[Failure]) -> int:
+    """0 without failures; 1 if `others` did not fail or the causes differ; else the one cause's code."""
+    codes = {failure.code for failure in failures}
+    if not codes:
+        return 0
+    return 1 if others or len(codes) > 1 else codes.pop()
+
+
+def collect(out: Path, plan: Plan, ledger: Ledger) -> Run:
+    """Read the state of a run from its markers."""
+    rows, failures, pending = [], [], []
+    for item in plan.items:
+        names = [item_name(item.item), *(unit.name for unit in split(item, plan.terms.samples))]
+        marker = ledger.marker(names[0])
+        failed = next((found for found in map(ledger.failure, names) if found is not None), None)
+        current = marker is not None and marker.get("input") == item.sha256
+        if failed is not None:
+            failures.append(failed)
+            rows.append({"item": item.item, "status": "failed", "note": failed.reason})
+        elif marker is not None and current:
+            rows.append({"item": item.item, "status": "done", **marker["row"]})
+        else:
+            pending.append(item.item)
+            rows.append({"item": item.item, "status": "pending"})
+    return Run(out, tuple(rows), tuple(failures), tuple(pending))
+
+
+def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
+    """Rows as CSV bytes; numbers in their shortest exact form."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns, lineterminator="\n", restval="", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue().encode()
+
+
+def write_summary(
+    run: Run, plan: Plan, recipe: Recipe, card: Any, *, calibrated: Mapping[str, Any] | None = None
+) -> None:
+    """Write ``run.json``, ``items.csv`` and ``failures.csv``."""
+    from inverse.metrics.registry import metric
+    from inverse.posterior.words import evidence
+    from inverse.restoration.truth import scale_factor
+
+    scores = [key for row in run.rows for key in row if key not in COLUMNS]
+    columns = (*COLUMNS[:-1], *dict.fromkeys(scores), COLUMNS[-1])
+    write_bytes(run.out / "items.csv", table(run.rows, columns))
+    fields = list(Failure.__dataclass_fields__)
+    write_bytes(run.out / "failures.csv", table((asdict(failure) for failure in run.failures), fields))
+    done = [row for row in run.rows if row["status"] == "done"]
+    low, high = recipe.data.range
+    light = ", of values as stored, restored in linear light" if recipe.data.transfer == "linear" else ""
+    summed = ("forward", "vjp", "a", "at", "seconds")
+    write_json(
+        run.out / "run.json",
+        {
+            "schema": 1,
+            "recipe": recipe.resolved(),
+            "recipe_hash": plan.terms.recipe,
+            "prior": prior_facts(card),
+            "calibration": dict(calibrated) if calibrated else None,
+            "seed": recipe.run.seed,
+            "samples": plan.terms.samples,
+            "dtype": plan.terms.dtype,
+            "device": plan.terms.device,
+            "threads": plan.terms.threads,
+            "versions": plan.terms.versions,
+            "counts": {
+                state: sum(row["status"] == state for row in run.rows) for state in ("done", "failed", "pending")
+            },
+            "cost": {key: sum(row.get(key, 0) for row in done) for key in summed}
+            | {"peak_bytes": max((row.get("peak_bytes", 0) for row in done), default=0)},
+            "noise": {row["item"]: {"sigma": row["noise_sigma"], "estimated": row["noise_estimated"]} for row in done},
+            "evidence": {row["item"]: evidence(row) for row in done},
+            "tiles": {row["item"]: row["tiles"] for row in done if "tiles" in row},
+            "inputs": {item.item: item.sha256 for item in plan.items},
+            "metrics": {
+                name: metric(name).define(high - low, ratio=scale_factor(recipe)) + light for name in recipe.metrics
+            },
+        },
+    )

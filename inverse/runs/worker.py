@@ -1,0 +1,235 @@
+"""The other side of an executor: units solved in a process that is not the run's own.
+
+What comes here is plain data: once a `Job` (terms, recipe, folder), then a `Task` for every unit (its item, and where the input is). The prior is
+opened once for a process and kept. What is said meanwhile goes back through `tell`; results do not, they are files and markers.
+
+    python -c "from inverse.runs.worker import main; main()" FD      a worker of `inverse.runs.processes`, which made the socket FD
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inverse.errors import InverseError
+from inverse.restoration.plan import Item, Plan, Terms, Unit
+from inverse.runs.progress import Progress
+
+if TYPE_CHECKING:
+    from inverse.recipes.recipe import Recipe
+    from inverse.runs.unit import Solver
+
+__all__ = ["Job", "Task", "main", "package", "solve", "task"]
+
+Tell = Callable[[str, Any], None]
+"""Takes ``("say", (line, level))`` and ``("advance", (item, samples))``."""
+
+STEP = 0.5
+"""Seconds between two reports of progress."""
+
+_ONE_AT_A_TIME = threading.Lock()
+_OPEN: dict[str, Solver] = {}
+_PRIORS: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the units of a run share.
+
+    Attributes:
+        out: The run folder, absolute.
+        terms: The plan's.
+        recipe: The resolved recipe.
+        strict: Whether the first failure ends the run.
+    """
+
+    out: str
+    terms: Terms
+    recipe: Recipe
+    strict: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """A unit, and what solving it takes.
+
+    Attributes:
+        unit: The unit.
+        item: Its item as planned.
+        path: The input file, absolute.
+        truth: The truth, where there is one.
+    """
+
+    unit: Unit
+    item: Item
+    path: str
+    truth: str | None
+
+
+def package(solver: Solver) -> tuple[str, bytes]:
+    """A name no other run has, and the pickled job of a run's own solver."""
+    job = Job(str(solver.out.absolute()), solver.plan.terms, solver.recipe, solver.strict)
+    return uuid.uuid4().hex, pickle.dumps(job)
+
+
+def task(solver: Solver, unit: Unit) -> Task:
+    """What a worker must know of a unit."""
+    item = solver.plan.item(unit.item)
+    assert item is not None
+    truth = solver.truths.paths.get(item.source)
+    return Task(unit, item, _absolute(solver.paths[item.source]), None if truth is None else _absolute(truth))
+
+
+def _absolute(path: Path) -> str:
+    """Not resolved: messages name files as they were given."""
+    return os.path.abspath(path)
+
+
+class Relay(Progress):
+    """Progress that is told to the run, a few times a second."""
+
+    def __init__(self, tell: Tell) -> None:
+        super().__init__(0, "off")
+        self._tell, self._kept, self._told = tell, 0.0, time.monotonic()
+
+    def say(self, line: str, *, level: int = logging.INFO) -> None:
+        """Pass a line on."""
+        self._tell("say", (line, level))
+
+    def advance(self, item: str, count: float) -> None:
+        """Add up, and pass on now and then."""
+        self._kept += count
+        if time.monotonic() - self._told >= STEP:
+            self.flush(item)
+
+    def flush(self, item: str) -> None:
+        """Pass on what was added up."""
+        self._tell("advance", (item, self._kept))
+        self._kept, self._told = 0.0, time.monotonic()
+
+
+def solve(name: str, job: bytes, given: Task, tell: Tell) -> tuple[Exception | None, float]:
+    """Solve a unit as the run itself would.
+
+    Args:
+        name: Of the job: what one run opens is not taken for another's.
+        job: Pickled.
+        given: The unit.
+        tell: Takes what is said.
+
+    Returns:
+        The error that ends the run, and the seconds that the unit took.
+    """
+    import torch
+
+    with _ONE_AT_A_TIME:
+        began, relay = time.monotonic(), Relay(tell)
+        error: Exception | None = None
+        try:
+            solver = _opened(name, job)
+            solver.serve(Plan(solver.plan.terms, (given.item,)), Path(given.path), given.truth, relay)
+            torch.set_num_threads(solver.plan.terms.threads)
+            solver(given.unit)
+        except Exception as caught:
+            error = _portable(caught)
+        relay.flush(given.item.item)
+        return error, time.monotonic() - began
+
+
+def _opened(name: str, job: bytes) -> Solver:
+    """The solver of a job; one is kept, and one prior."""
+    from inverse.recipes.calibration_file import opened_calibration
+    from inverse.restoration.truth import Truths
+    from inverse.runs.ledger import Ledger
+    from inverse.runs.unit import Solver
+
+    if name in _OPEN:
+        return _OPEN[name]
+    known: Job = pickle.loads(job)  # which came over the private socket of `main`, or over the user's own Dask cluster
+    prior, out = _prior(known), Path(known.out)
+    calibration, _ = opened_calibration(known.recipe, prior.card)
+    ledger = Ledger.of(out, known.terms)
+    solver = Solver(
+        out,
+        Plan(known.terms, ()),
+        known.recipe,
+        prior,
+        {},
+        ledger,
+        Truths({}),
+        Progress(0, "off"),
+        known.strict,
+        calibration,
+    )
+    _OPEN.clear()
+    _OPEN[name] = solver
+    return solver
+
+
+def _prior(job: Job) -> Any:
+    from inverse.errors import PriorError
+    from inverse.restoration.case import open_recipe_prior
+
+    key = f"{job.terms.prior} {job.recipe.prior!r} {job.recipe.data.range} {job.recipe.files.get('prior.name')}"
+    if key not in _PRIORS:
+        prior = open_recipe_prior(job.recipe)
+        found = (prior.card.sha256 or "") if prior.card else ""
+        if found != job.terms.prior:
+            raise PriorError(
+                f"a worker has another prior file ({found[:12]}, the run has {job.terms.prior[:12]})",
+                "use the same files on every machine",
+            )
+        _PRIORS.clear()
+        _PRIORS[key] = prior
+    return _PRIORS[key]
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or what can be said of it, so that it crosses processes; what caused it is said by its exit code.
+
+    Without its causes and frames, which Dask would pickle too, and cannot where they point at each other.
+    """
+    if isinstance(error, InverseError):
+        return type(error)(error.message, error.hint)
+    error.__cause__ = error.__context__ = error.__traceback__ = None
+    try:
+        pickle.loads(pickle.dumps(error))  # its own bytes: whether it would arrive
+    except Exception:  # pickling an error of a foreign package may raise anything
+        return InverseError(f"{type(error).__name__}: {' '.join(str(error).split())}")
+    return error
+
+
+def main() -> None:
+    """A worker process: solves what comes through a socket until that is closed, and ends with the process that made it."""
+    from multiprocessing.connection import Connection
+
+    parent = os.getppid()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    link: Connection[Any, Any] = Connection(int(sys.argv[1]))
+    try:
+        name, job = link.recv()
+        link.send(("ready", None))
+        while True:
+            given: Task | None = link.recv()
+            if given is None:
+                break
+            error, seconds = solve(name, job, given, lambda kind, what: link.send((kind, what)))
+            link.send(("ended", (error, seconds)))
+    except (EOFError, OSError):
+        pass
+    os._exit(0)
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.1)
+    os._exit(1)

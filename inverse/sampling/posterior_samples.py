@@ -1,0 +1,230 @@
+"""The public calls: sample a posterior, step through the loop, simulate a measurement, restore, evaluate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inverse.errors import UsageError
+from inverse.numerics.linalg import Vector, parts, scale
+from inverse.numerics.rng import Rng
+from inverse.operators.observation import observed
+from inverse.posterior.evidence import Changes
+from inverse.posterior.posterior import Cost, Posterior
+from inverse.sampling.loop import Step
+from inverse.sampling.problem import Problem, peak_bytes, prepare
+
+__all__ = ["sample", "simulate", "steps"]
+
+
+def _indices(samples: int | range) -> range:
+    chosen = range(samples) if isinstance(samples, int) and not isinstance(samples, bool) else samples
+    if not isinstance(chosen, range) or len(chosen) < 1:
+        raise UsageError(f"samples {samples!r}", "allowed: a whole number from 1, or a range of sample indices")
+    return chosen
+
+
+def steps(
+    y: Vector,
+    physics: Any,
+    prior: Any,
+    *,
+    method: str = "diffpir",
+    samples: int | range = 1,
+    steps: int | None = None,
+    seed: int = 0,
+    shape: Sequence[int] | None = None,
+    items: Sequence[str] | None = None,
+    device: torch.device | str = "auto",
+    dtype: torch.dtype | str = "auto",
+    **params: Any,
+) -> Iterator[Step]:
+    """The sampling loop itself: a generator of :class:`Step`, all items and samples in one batch.
+
+    Arguments as :func:`sample`. The state of a step is (B K, C, *S), the samples of an item next to each other.
+
+    Raises:
+        RecipeError: items that need different noise levels (their noise differs): step through them one by one.
+    """
+    from inverse.errors import RecipeError
+
+    problem = prepare(
+        y,
+        physics,
+        prior,
+        method=method,
+        steps=steps,
+        seed=seed,
+        shape=shape,
+        items=items,
+        device=device,
+        dtype=dtype,
+        params=params,
+    )
+    indices = _indices(samples)
+    batches = list(problem.batches(indices, problem.observation.batch * len(indices)))
+    if len(batches) > 1:
+        raise RecipeError("the items have different noise levels", "step through them one by one, or set sigma_min")
+    return problem.steps(batches[0])
+
+
+def sample(
+    y: Vector,
+    physics: Any,
+    prior: Any,
+    *,
+    method: str = "diffpir",
+    samples: int | range = 4,
+    steps: int | None = None,
+    seed: int = 0,
+    shape: Sequence[int] | None = None,
+    items: Sequence[str] | None = None,
+    batch: int | str = "auto",
+    device: torch.device | str = "auto",
+    dtype: torch.dtype | str = "auto",
+    progress: bool | Callable[[Step], object] = False,
+    **params: Any,
+) -> Posterior:
+    """Draw samples of the posterior of ``x`` given ``y = A x + noise``.
+
+    Args:
+        y: Measurements (B, ...), float32 or float64, real or complex, or a deepinv ``TensorList``; not changed.
+        physics: The deepinv physics that made them, with Gaussian noise of a known level; not changed.
+        prior: Name of a prior, or a denoiser ``D(x, sigma)`` in data units (:func:`inverse.open_prior`).
+        method: ``inverse list methods``.
+        samples: Samples of each item, or a range of sample indices (sample k is the same whichever range it is drawn in).
+        steps: Noise levels; default the method's.
+        seed: Seed; a result is a function of (seed, item name, sample index) alone.
+        shape: (C, *S) or (d,) of the unknown, where ``physics.A_adjoint(y)`` cannot tell it.
+        items: Names of the items, which key their noise; default "0", "1", ...
+        batch: Items times samples evaluated together, or "auto".
+        device: "auto" (where ``y`` is) or a device.
+        dtype: Compute precision of a network prior: "auto", "float32", "bfloat16".
+        progress: True for a progress bar, or a function of each :class:`Step`; an exception it raises ends the sampling.
+        **params: Parameters of the method (``inverse show method NAME``).
+
+    Returns:
+        The samples with their statistics, evidence and cost.
+
+    Raises:
+        RecipeError: unknown method or parameter, or an operator the method cannot use.
+        InputError: a measurement that is not finite or does not fit.
+        PriorError: a prior that is missing or does not fit.
+    """
+    indices = _indices(samples)
+    problem = prepare(
+        y,
+        physics,
+        prior,
+        method=method,
+        steps=steps,
+        seed=seed,
+        shape=shape,
+        items=items,
+        device=device,
+        dtype=dtype,
+        params=params,
+    )
+    return draw(problem, indices, batch=batch, progress=progress)
+
+
+def draw(
+    problem: Problem, indices: Sequence[int], *, batch: int | str, progress: bool | Callable[[Step], object] = False
+) -> Posterior:
+    """Draw samples of a problem that was checked; arguments as of `sample`."""
+    counter, observation = problem.observation.counter, problem.observation
+    began = time.perf_counter()
+    result = observation.empty().new_empty((len(indices), observation.batch, *observation.shape))
+    diagnostics: dict[str, Tensor] = {}
+    batches = list(problem.batches(indices, problem.batch_size(batch)))
+    with _Progress(progress, sum(len(problem.levels[pairs[0][0]]) - 1 for pairs in batches)) as report:
+        for pairs in batches:
+            changes = Changes(len(pairs))
+            for step in problem.steps(pairs):
+                report(step)
+                changes.note(step.mean)
+            for row, (item, index) in enumerate(pairs):
+                place = indices.index(index), item
+                result[place] = step.x[row]
+                for name, value in {**step.info, **changes.said}.items():
+                    whole = value.new_zeros((*result.shape[:2], *value.shape[1:]))
+                    diagnostics.setdefault(name, whole)[place] = value[row]
+    share = 1.0 / observation.batch
+    cost = Cost(
+        forward=counter.forward * share,
+        vjp=counter.vjp * share,
+        a=counter.a * share,
+        at=counter.at * share,
+        seconds=(time.perf_counter() - began) * share,
+        peak_bytes=peak_bytes(result.device),
+    )
+    return Posterior(
+        states=result,
+        observation=observation,
+        prior_mean=problem.prior_mean,
+        data_var=problem.card.data_var,
+        cost=cost,
+        items=problem.items,
+        method={"kind": problem.spec.name, **problem.params},
+        levels=problem.levels,
+        diagnostics=diagnostics,
+    )
+
+
+class _Progress:
+    """Calls the caller's function, or moves a bar, at each step."""
+
+    def __init__(self, progress: bool | Callable[[Step], object], total: int) -> None:
+        self._call = progress if callable(progress) else None
+        self._bar = None
+        if progress is True:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, unit="step")
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, step: Step) -> None:
+        if self._call is not None:
+            self._call(step)
+        if self._bar is not None:
+            self._bar.update()
+
+
+def simulate(x: Tensor, physics: Any, *, seed: int = 0, items: Sequence[str] | None = None) -> Vector:
+    """A measurement ``A x + sigma n`` of known images, its noise keyed by (seed, item).
+
+    Args:
+        x: Images (B, C, *S); not changed.
+        physics: A deepinv physics with Gaussian noise; not changed, and its own random draw not used.
+        seed: Seed of the noise.
+        items: Names of the items, which key their noise; default "0", "1", ...
+
+    Returns:
+        ``y`` (B, ...), zero where the physics observes nothing.
+    """
+    names = [str(i) for i in range(x.shape[0])] if items is None else list(items)
+    rng = Rng(seed, names, [0] * len(names))
+    clean = physics.A(x)
+
+    def noisy(part: Tensor, model: Any, own: Any, draw: int) -> Tensor:
+        sigma = torch.as_tensor(model.sigma, device=part.device).to(
+            part.real.dtype if part.is_complex() else part.dtype
+        )
+        unit = rng.normal(part, step=0, stream="measurement", draw=draw)
+        noise: Tensor = scale(unit, sigma.reshape(-1).expand(part.shape[0]))
+        weight = observed(own, part)
+        return part + (noise if weight is None else noise * weight)
+
+    if isinstance(clean, Tensor):
+        return noisy(clean, physics.noise_model, physics, 0)
+    return type(clean)([noisy(p, physics[i].noise_model, physics[i], i) for i, p in enumerate(parts(clean))])

@@ -1,0 +1,93 @@
+"""Unconditional sampling: draws of the prior itself, with the kernels of the posterior samplers.
+
+``kernel`` picks the method: ``ancestral`` (DDPM), ``ddim``, ``heun`` (EDM), ``dpmpp`` (DPM-Solver++(2M)), ``corrected`` (predictor-corrector). The start is
+the prior's mean with noise of ``sigma_max``. Cost: one network evaluation a level; two, but for the last, with ``heun`` and ``corrected``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inverse.errors import InputError, RecipeError, did_you_mean
+from inverse.numerics.rng import Rng
+from inverse.operators.observation import Counter
+from inverse.sampling.denoiser import Denoise
+from inverse.sampling.kernels import KERNELS
+from inverse.sampling.kernels import kernel as named
+from inverse.sampling.problem import open_denoiser
+from inverse.sampling.start import noise_levels
+
+__all__ = ["generate"]
+
+
+def generate(
+    prior: Any,
+    *,
+    shape: Sequence[int],
+    samples: int = 4,
+    steps: int = 50,
+    kernel: str = "heun",
+    eta: float = 0.0,
+    seed: int = 0,
+    batch: int = 4,
+    sigma_max: float | None = None,
+    sigma_min: float | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | str = "auto",
+) -> Tensor:
+    """Draw samples of a prior.
+
+    Args:
+        prior: Name of a prior, or a denoiser ``D(x, sigma)`` in data units.
+        shape: (C, *S) or (d,) of one sample.
+        samples: How many.
+        steps: Noise levels.
+        kernel: One of ``inverse.sampling.kernels.KERNELS``.
+        eta: Fresh noise of ``ddim``.
+        seed: Sample ``k`` is a function of (seed, k) alone.
+        batch: Samples evaluated together.
+        sigma_max: First noise level, data units; default the prior's.
+        sigma_min: Last noise level before 0; default the prior's.
+        device: Where the network runs.
+        dtype: Compute precision of a network prior: "auto", "float32", "bfloat16".
+
+    Returns:
+        (samples, C, *S), float32, data units.
+
+    Raises:
+        RecipeError: an unknown kernel.
+        InputError: a shape that the prior cannot have.
+    """
+    if kernel not in KERNELS:
+        raise RecipeError(f"unknown kernel '{kernel}'", did_you_mean(kernel, KERNELS))
+    if samples < 1 or batch < 1 or not shape or min(shape) < 1:
+        raise InputError(f"{samples} samples of shape {tuple(shape)}, {batch} together", "allowed: numbers from 1")
+    like = torch.zeros(1, *shape, device=device)
+    opened, card, mean, _ = open_denoiser(prior, like, dtype, Counter())
+    denoise = Denoise(opened, Counter())
+    levels = noise_levels(
+        "karras",
+        sigma_max=sigma_max or card.sigma_max,
+        sigma_min=sigma_min or max(card.sigma_min, 0.01 * card.data_var**0.5),
+        steps=steps,
+    )
+    move = named(kernel, eta=eta)
+    done = []
+    for first in range(0, samples, batch):
+        indices = range(first, min(first + batch, samples))
+        rng = Rng(seed, ("prior",) * len(indices), tuple(indices))
+        state = (like + mean).expand(len(indices), *shape)
+        x, memory = state + levels[0] * rng.normal(state, step=0, stream="start"), None
+        for index, (sigma, sigma_next) in enumerate(pairwise(levels)):
+
+            def noise(draw: int = 0, *, like: Tensor = x, step: int = index, rng: Rng = rng) -> Tensor:
+                return rng.normal(like, step=step, stream="kernel", draw=draw)
+
+            x, _, memory = move(lambda v, s: denoise.estimate(v, s).mean, x, sigma, sigma_next, noise, memory)
+        done.append(x)
+    return torch.cat(done)

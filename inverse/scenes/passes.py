@@ -1,0 +1,373 @@
+r"""The passes over a scene that draw its samples (:mod:`inverse.scenes.coupled`): start, steps tile by tile, misfit, mean and spread.
+
+The interpolation where a scene's sampling starts (:mod:`inverse.sampling.start`), by windows.
+
+The pyramid is cut at level 6: averages of 64 x 64 pixels, of which a scene of 10,000 x 10,000 has 157 x 157. They are summed window by window and
+interpolated at once; the six levels below need one coarser pixel on each side, 64 + 32 + ... + 2 = 126 pixels of halo. The result is the whole scene's.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate, pad
+
+from inverse.errors import UsageError
+from inverse.io.tiling import Tiling, Window
+from inverse.numerics.linalg import inner
+from inverse.numerics.rng import Rng
+from inverse.operators.observation import Counter, Observation, observed
+from inverse.sampling.denoiser import Denoise, Estimate
+from inverse.sampling.loop import Method
+from inverse.sampling.problem import Problem
+from inverse.sampling.start import COARSE, initial_mean, interpolated
+from inverse.scenes.state import State
+from inverse.scenes.windowed import Local
+
+__all__ = ["BLOCK", "HALO", "Pyramid", "Report", "SceneSteps", "Source", "holes", "weighted"]
+
+Report = Callable[[int, int], object]
+
+
+class Source(Protocol):
+    """A measured scene."""
+
+    @property
+    def lies(self) -> Local:
+        """How its grids lie."""
+        ...
+
+    def observe(self, window: Window, *, alone: bool = False) -> tuple[Tensor, Any]:
+        """The measurement (1, C, h, w) that a window of the unknown explains, and its physics with its noise; ``alone``: as if the scene ended there."""
+        ...
+
+
+class _Excess(Observation):
+    """A window's observation that knows what the residual of the whole scene shows."""
+
+    def excess(self, residual: Any) -> Tensor:
+        """The scene's."""
+        del residual
+        found: Tensor = self.__dict__["_scene_excess"]
+        return found
+
+
+@dataclass
+class SceneSteps:
+    """One scene, pass by pass; a pass ends when all tiles have done it."""
+
+    source: Source
+    problem: Problem
+    state: State
+    tiling: Tiling
+    halo: int
+    solve: int
+    item: str
+    keep: bool
+    progress: Report | None
+    samples: int
+    _pyramid: Pyramid | None = None
+
+    @property
+    def two_phase(self) -> bool:
+        """Whether a step needs a number of the scene."""
+        return self.problem.spec.name == "pigdm"
+
+    @property
+    def products(self) -> int:
+        """Steps that take the Jacobian."""
+        params = self.problem.params
+        return math.ceil(params["products"] * int(params["steps"])) if self.two_phase else 0
+
+    def sample(self, index: int) -> None:
+        """Draw a sample, as far as it is not done."""
+        levels = self.problem.levels[0]
+        count = len(levels) - 1
+        each = 2 if self.two_phase else 1
+        turn = index * (2 + each * count)
+        self._pass(turn, lambda number, tile: self._start(index, tile))
+        for step in range(count):
+            if self.two_phase:
+                turn += 1
+                self._pass(turn, lambda number, tile, step=step: self._totals(index, step, number, tile))  # type: ignore[misc]
+            turn += 1
+            self._pass(turn, lambda number, tile, step=step: self._step(index, step, tile))  # type: ignore[misc]
+        self._pass(turn + 1, lambda number, tile: self._end(index, count, number, tile))
+
+    def timed(self) -> float:
+        """Seconds that a sample takes, by its first and its last step on the largest window; what they write is not counted as done."""
+        tiles = list(self.tiling.tiles())
+        areas = [math.prod(self.tiling.window(tile, self.halo).size) for tile in tiles]
+        number = areas.index(max(areas))
+        tile, count = tiles[number], len(self.problem.levels[0]) - 1
+        both = [0, count - 1]
+        works: list[Callable[[], object]] = [lambda: self._start(0, tile)]
+        for step in both:
+            if self.two_phase:
+                works.append(lambda step=step: self._totals(0, step, number, tile))  # type: ignore[misc]
+            works.append(lambda step=step: self._step(0, step, tile))  # type: ignore[misc]
+        works.append(lambda: self._end(0, count, number, tile))
+        self._start(0, tile)  # the scene's interpolation is made once
+        self._totals(0, count - 1, number, tile) if self.two_phase else self._step(0, count - 1, tile)
+        spent = []
+        for work in works:
+            began = time.perf_counter()
+            work()
+            spent.append(time.perf_counter() - began)
+        middle = spent[1:-1]
+        half = len(middle) // 2
+        wide = self.products / count if self.two_phase else 0.5
+        each = wide * sum(middle[:half]) + (1 - wide) * sum(middle[half:])
+        return (spent[0] + spent[-1] + count * each) * sum(areas) / max(areas)
+
+    def _pass(self, turn: int, work: Callable[[int, Window], None]) -> None:
+        passes = self.samples * (2 + (2 if self.two_phase else 1) * (len(self.problem.levels[0]) - 1))
+        if self.state.turn > turn:
+            return
+        spent = self.state.numbers("seconds", len(self.tiling))
+        for number, tile in self.state.todo(turn):
+            began = time.perf_counter()
+            work(number, tile)
+            spent.put(number, spent.get()[number] + time.perf_counter() - began)
+            if self.progress is not None:
+                self.progress(turn * len(self.tiling) + number + 1, passes * len(self.tiling))
+
+    def _observe(self, window: Window, *, excess: Tensor | None = None) -> Observation:
+        y, physics = self.source.observe(window)
+        head, lies = self.problem.observation, self.source.lies
+        shape = (lies.shape[0], *window.size)
+        made = _Excess if excess is not None else Observation
+        observation = made(y, physics, head.sigma, shape, Counter(), None, lies.factor)
+        observation.__dict__["_scene_excess"] = excess
+        if not head.spectral:
+            observation.__dict__["_s_max"] = head.s_max
+        return observation
+
+    def _rng(self, sample: int, window: Window) -> Rng:
+        return Rng(self.problem.seed, [self.item], [sample], (window.top, window.left))
+
+    def _denoise(self, sample: int, step: int) -> Denoise:
+        height, width = self.state.shape[-2:]
+        return self.problem.denoise.for_window(sample, self.problem.card, square=height == width, number=step)
+
+    def _read(self, name: str, window: Window) -> Tensor:
+        like = self.problem.observation.sigma
+        return torch.from_numpy(self.state.raster(name).read(window))[None].to(like)
+
+    def _write(self, name: str, tile: Window, window: Window, values: Tensor) -> None:
+        kept = values[0][(slice(None), *tile.inside(window))]
+        self.state.raster(name).write(tile, kept.float().cpu().numpy())
+
+    def _start(self, sample: int, tile: Window) -> None:
+        mean, card, method = self.problem.prior_mean, self.problem.card, self.problem.method
+        pyramid = self._interpolation()
+        if pyramid is None:
+            window = self.tiling.window(tile, self.solve)
+            centre = initial_mean(self._observe(window), mean, _without_spectrum(card))
+        else:
+            window = pyramid.around(tile)
+            observation = self._observe(window)
+            centre = observation.empty() + mean
+            centre = centre + pyramid.at(window, *weighted(observation, centre))
+        moved, memory = method.start(centre, self.problem.levels[0][0], self._rng(sample, window))
+        assert memory is None
+        self._write("x0", tile, window, moved)
+
+    def _interpolation(self) -> Pyramid | None:
+        """The pyramid of a scene with holes, made once in each process; None where sampling starts otherwise."""
+        if self._pyramid is not None:
+            return self._pyramid
+        card, shape = self.problem.card, self.state.shape
+        if card.spectrum_exponent is None or not self.source.lies.diagonal or self.source.lies.factor > 1:
+            return None
+        if max(shape[-2:]) <= 2 * BLOCK:
+            raise UsageError(f"a scene of {shape[-1]} x {shape[-2]} pixels", "it needs no tiles")
+        pyramid = Pyramid(shape[0], shape[-2:], self.problem.observation.sigma, card.data_var)
+        found = False
+        for tile in self.tiling.tiles():
+            observation = self._observe(tile)
+            found = found or holes(observation)
+            pyramid.add(tile, *weighted(observation, observation.empty() + self.problem.prior_mean))
+        self._pyramid = pyramid if found else None
+        return self._pyramid
+
+    def _totals(self, sample: int, step: int, number: int, tile: Window) -> None:
+        """What the residual of a tile adds to the scene's."""
+        sigma = self.problem.levels[0][step]
+        window = self.tiling.window(tile, self.halo)
+        x = self._read(f"x{step % 2}", window)
+        mean = self._denoise(sample, step).estimate(x, sigma).mean
+        own = mean[(..., *tile.inside(window))]
+        if step >= self.products:
+            self._write("denoised", tile, tile, own)
+        observation = self._observe(tile)
+        residual = observation.residual(own)
+        power = observation.count().to(observation.sigma) * observation.sigma**2
+        total = torch.stack([inner(residual, residual) - power, observation.row_power], 1)[0]
+        self.state.numbers("totals", len(self.tiling), 2).put(number, total.double().cpu().numpy())
+
+    def _step(self, sample: int, step: int, tile: Window) -> None:
+        levels, method = self.problem.levels[0], self.problem.method
+        excess, denoise, halo = None, self._denoise(sample, step), self.halo
+        if self.two_phase:
+            total = self.state.numbers("totals", len(self.tiling), 2).get().sum(0)
+            excess = torch.full_like(self.problem.observation.sigma, total[0] / total[1])
+            halo = halo if step < self.products else 0
+        window = self.tiling.window(tile, halo)
+        if self.two_phase and step >= self.products:
+            denoise = _Known(denoise, self._read("denoised", window))
+        x = self._read(f"x{step % 2}", window)
+        observation = self._observe(window, excess=excess)
+        move = _one(method, denoise, x, (levels[step], levels[step + 1]), observation, self._rng(sample, window), step)
+        self._write(f"x{(step + 1) % 2}", tile, window, move)
+
+    def _end(self, sample: int, count: int, number: int, tile: Window) -> None:
+        """Misfit of a sample, and the sample, or its part in mean and spread (Welford 1962), each in another file than before."""
+        lies = self.source.lies
+        window = self.tiling.window(tile, lies.spill)
+        x = self._read(f"x{count % 2}", window)
+        self.state.numbers("chi2", self.samples * len(self.tiling), 2).put(
+            sample * len(self.tiling) + number, self._misfit(x, window, tile)
+        )
+        own = x[0][(slice(None), *tile.inside(window))].cpu().numpy().astype(np.float64)
+        if self.keep:
+            self.state.raster(f"sample{sample}").write(tile, own)
+            return
+        old, new = sample % 2, (sample + 1) % 2
+        mean, square = own, np.zeros_like(own)
+        if sample:
+            before = self.state.raster(f"mean{old}").read(tile).astype(np.float64)
+            mean = before + (own - before) / (sample + 1)
+            square = self.state.raster(f"square{old}").read(tile) + (own - before) * (own - mean)
+        self.state.raster(f"mean{new}").write(tile, mean)
+        self.state.raster(f"square{new}").write(tile, square)
+
+    def _misfit(self, x: Tensor, window: Window, tile: Window) -> NDArray[np.float64]:
+        """``chi^2`` and number of the values that are counted with a tile."""
+        observation, lies = self._observe(window), self.source.lies
+        place = (..., *lies.own(tile).inside(lies.measured(window)))
+        residual = observation.residual(x)[place].double()
+        weight = observed(observation.physics, observation.y)
+        values = residual.numel() if weight is None else int(weight.expand(observation.y.shape)[place].sum())
+        chi2 = float(residual.square().sum() / observation.sigma[0].double() ** 2) if values else 0.0
+        return np.array([chi2, values])
+
+
+class _Known(Denoise):
+    """A denoiser whose answer is on disk."""
+
+    def __init__(self, like: Denoise, mean: Tensor) -> None:
+        super().__init__(like.prior, like.counter)
+        object.__setattr__(self, "mean", mean)
+
+    def estimate(self, x: Tensor, sigma: float, *, grad: bool = False) -> Estimate:
+        """As it was."""
+        del x, sigma
+        assert not grad
+        mean: Tensor = self.__dict__["mean"]
+        return replace(_NOTHING, mean=mean)
+
+
+_NOTHING = Estimate(torch.zeros(()), lambda v, *, keep=False: v)
+
+
+def _one(
+    method: Method,
+    denoise: Denoise,
+    x: Tensor,
+    levels: tuple[float, float],
+    observation: Observation,
+    rng: Rng,
+    step: int,
+) -> Tensor:
+    move = method.step(denoise, x, *levels, observation, rng, step, None)
+    assert move.memory is None
+    return move.x
+
+
+def _without_spectrum(card: Any) -> Any:
+    """The card for a start without interpolation."""
+    return card.model_copy(update={"spectrum_exponent": None})
+
+
+LEVELS = 6
+BLOCK = 2**LEVELS
+HALO = 2 * BLOCK
+
+
+class Pyramid:
+    """The coarse part of the interpolation of weighted values.
+
+    Args:
+        channels: Of the values.
+        size: Height and width of the scene, one of them above 128.
+        sigma: Noise level (1,).
+        data_var: Variance of the prior.
+    """
+
+    def __init__(self, channels: int, size: tuple[int, int], sigma: Tensor, data_var: float) -> None:
+        rows, columns = (-(-side // BLOCK) for side in size)
+        self._size = size
+        self._coarse = coarse = (COARSE + sigma**2 / data_var).reshape(1, 1, 1, 1)
+        self._value = coarse.new_zeros(1, channels, rows, columns)
+        self._weight = torch.zeros_like(self._value)
+        self._top: Tensor | None = None
+
+    def add(self, window: Window, value: Tensor, weight: Tensor) -> None:
+        """Take note of a window that begins and ends at multiples of 64, or at the scene's end: (1, C, h, w) both."""
+        place = window.top // BLOCK, window.left // BLOCK
+        for total, part in ((self._value, value), (self._weight, weight)):
+            for _ in range(LEVELS):
+                part = _halved(part)
+            total[..., place[0] : place[0] + part.shape[-2], place[1] : place[1] + part.shape[-1]] = part
+
+    def around(self, tile: Window) -> Window:
+        """A window as `at` takes it, right all over a tile."""
+        bottom, right = (-(-(stop + HALO) // BLOCK) * BLOCK for stop in (tile.bottom, tile.right))
+        whole = Window(max(0, tile.top - HALO), max(0, tile.left - HALO), bottom, right)
+        return whole.clipped(*self._size)
+
+    def at(self, window: Window, value: Tensor, weight: Tensor) -> Tensor:
+        """The interpolation in such a window, right from `HALO` pixels inside its edges on."""
+        if self._top is None:
+            self._top = interpolated(self._value, self._weight, self._coarse)
+        levels = [(value, weight)]
+        for _ in range(LEVELS - 1):
+            value, weight = _halved(value), _halved(weight)
+            levels.append((value, weight))
+        rows, columns = (
+            slice(start // BLOCK, -(-stop // BLOCK))
+            for start, stop in ((window.top, window.bottom), (window.left, window.right))
+        )
+        found = self._top[..., rows, columns]
+        for value, weight in reversed(levels):
+            height, width = value.shape[-2:]
+            above = interpolate(found, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
+            found = (value + self._coarse * above) / (weight + self._coarse)
+        return found
+
+
+def holes(observation: Observation) -> bool:
+    """Whether pixels are missing."""
+    mask = observed(observation.physics, observation.y)
+    return mask is not None and bool((mask == 0).any())
+
+
+def weighted(observation: Observation, centre: Tensor) -> tuple[Tensor, Tensor]:
+    """What was observed beside a centre (1, C, h, w), zero where nothing was, and its weight."""
+    mask = observed(observation.physics, observation.y)
+    weight = torch.ones_like(centre) if mask is None else mask.to(centre).expand_as(centre)
+    return weight * (observation.y - centre), weight
+
+
+def _halved(value: Tensor) -> Tensor:
+    height, width = value.shape[-2:]
+    return avg_pool2d(pad(value, (0, width % 2, 0, height % 2)), 2)

@@ -1,0 +1,31 @@
+from .files import atomic_bytes as atomic_bytes
+from .files import disk_is_full as disk_is_full
+from .files import file_hash as file_hash
+from .files import part_path as part_path
+from .files import plain as plain
+from .files import read_hdf5 as read_hdf5
+from .files import read_json as read_json
+from .files import unsynced as unsynced
+from .files import write_bytes as write_bytes
+from .files import write_hdf5 as write_hdf5
+from .files import write_json as write_json
+from .locks import claim as claim
+from .locks import hold as hold
+from .locks import run_lock as run_lock
+
+__all__ = [
+    "atomic_bytes",
+    "claim",
+    "disk_is_full",
+    "file_hash",
+    "hold",
+    "part_path",
+    "plain",
+    "read_hdf5",
+    "read_json",
+    "run_lock",
+    "unsynced",
+    "write_bytes",
+    "write_hdf5",
+    "write_json",
+]

@@ -1,0 +1,96 @@
+"""A setting of a recipe scored on images with a truth, each with noise keyed by its own name: the same for all settings."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from inverse.errors import InputError
+from inverse.metrics.registry import Metric
+from inverse.recipes.recipe import Recipe, load
+from inverse.restoration.case import MINIMUM_SIDE, fit_prior, method_kind, open_case, open_recipe_prior, resolve_dtype
+from inverse.restoration.options import Options
+from inverse.restoration.truth import load_image
+from inverse.tuning.search import value_of
+
+__all__ = ["Bench"]
+
+
+@dataclass
+class Bench:
+    """Scores settings of a recipe on images with a truth.
+
+    Attributes:
+        recipe: As it is.
+        pairs: Item to its measurement and its truth.
+        metric: Of an image or of samples.
+        options: Device, precision and batch.
+    """
+
+    recipe: Recipe
+    pairs: Mapping[str, tuple[Path, Path]]
+    metric: Metric
+    options: Options
+    _priors: dict[tuple[Any, ...], Any] = field(default_factory=dict, repr=False)
+
+    def own(self, keys: Sequence[str]) -> dict[str, Any]:
+        """The recipe's own values."""
+        return {key: value_of(self.recipe, key) for key in keys}
+
+    def with_values(self, values: Mapping[str, Any]) -> Recipe:
+        """The recipe with other values."""
+        return load(self.recipe, [f"{key}={json.dumps(value)}" for key, value in values.items()])
+
+    def score(self, values: Mapping[str, Any], items: Sequence[str]) -> dict[str, float]:
+        """The metric of each item.
+
+        Raises:
+            InverseError: one of them cannot be restored, or has no score.
+        """
+        recipe = self.with_values(values)
+        device = self.options.resolved_device()
+        key = (recipe.prior, recipe.data.range)
+        if key not in self._priors:
+            self._priors.clear()
+            self._priors[key] = open_recipe_prior(recipe)
+        found = {item: self._one(recipe, self._priors[key], item, device) for item in items}
+        bad = [item for item, value in found.items() if not math.isfinite(value)]
+        if bad:
+            raise InputError(f"{bad[0]}: {self.metric.name} is not finite")
+        return found
+
+    def _one(self, recipe: Recipe, prior: Any, item: str, device: str) -> float:
+        import torch
+
+        from inverse.io.read_write import read
+        from inverse.io.transfer import encode
+        from inverse.metrics.registry import measure
+        from inverse.restoration.frame import frame
+        from inverse.sampling.posterior_samples import sample
+
+        measured, truth_path = self.pairs[item]
+        card = prior.card
+        opened = frame(read(measured), 0, recipe.data, channels=card.channels if card else None, minimum=MINIMUM_SIDE)
+        case = open_case(recipe, opened, device=device)
+        dtype = resolve_dtype(recipe.run.dtype if self.options.dtype == "auto" else self.options.dtype, prior, device)
+        post = sample(
+            case.y, case.physics, fit_prior(prior, case.shape[0], dtype=dtype, device=device), method=method_kind(recipe),
+            samples=recipe.run.samples, seed=recipe.run.seed, shape=case.shape, items=[item], dtype=dtype,
+            batch=self.options.block(recipe) or "auto",
+            **{name: value for name, value in recipe.params.items() if value is not None},
+        )  # fmt: skip
+        samples = replace(post, crop=case.crop).samples[:, 0].float().cpu()
+        mean = replace(post, crop=case.crop).mean[0].float().cpu()
+        if recipe.data.transfer == "linear":
+            samples, mean = (torch.from_numpy(encode(values.numpy())) for values in (samples, mean))
+        truth = load_image(truth_path, span=opened.span)
+        if truth.shape != mean.shape:
+            raise InputError(f"{item}: restored {tuple(mean.shape)}, truth {tuple(truth.shape)}", "sizes must agree")
+        if self.metric.kind == "samples":
+            return float(self.metric.compute(samples[:, None], truth[None])[0])
+        low, high = recipe.data.range
+        return measure(mean, truth, [self.metric.name], data_range=high - low, item=item)[self.metric.name]

@@ -1,0 +1,269 @@
+"""What a search may set, and which values it tries next: pure functions of the trials so far, so that a search resumes as if it had not stopped.
+
+Two searches. ``plain``: the first points are Halton's (1960; scrambled, by the seed), spread evenly whatever their number; from the fifth on, every second
+one lies near the best so far, in a box that shrinks by a fifth each time. ``tpe``: optuna's tree-structured Parzen estimator (Bergstra et al. 2011),
+asked again for what it was told.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from inverse.errors import RecipeError, UsageError, did_you_mean
+from inverse.recipes.recipe import Recipe, load
+
+__all__ = ["SEARCHES", "Choice", "Range", "Trial", "parse", "propose", "value_of"]
+
+SEARCHES = ("auto", "tpe", "plain")
+SECTIONS = ("method", "operator", "noise", "data")
+"""Where a bare name is looked for, in this order."""
+SPREAD, WIDTH, SHRINK = 4, 0.25, 0.8
+FIXED = ("run.seed", "metrics", "output", "calibration")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers between two ends.
+
+    Attributes:
+        key: Of the recipe, as ``method.lam``.
+        low: Smallest.
+        high: Largest.
+        log: Whether their logarithm is spread evenly.
+        whole: Whether they are whole.
+    """
+
+    key: str
+    low: float
+    high: float
+    log: bool
+    whole: bool
+
+    def at(self, place: float) -> float:
+        """The value at a place from 0 to 1; four significant digits, so that a recipe says all of it."""
+        if self.log:
+            return self.rounded(self.low * (self.high / self.low) ** place)
+        return self.rounded(self.low + place * (self.high - self.low))
+
+    def rounded(self, value: float) -> float:
+        """Inside the range, whole or of four significant digits."""
+        value = round(value) if self.whole else float(f"{value:.4g}")
+        return min(max(value, self.low), self.high)
+
+    def place(self, value: float) -> float:
+        """Where a value is, from 0 to 1; those outside are at the ends."""
+        value = min(max(value, self.low), self.high)
+        low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
+        return ((math.log(value) if self.log else value) - low) / (high - low)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several values.
+
+    Attributes:
+        key: Of the recipe.
+        values: As their texts are read in a recipe.
+    """
+
+    key: str
+    values: tuple[Any, ...]
+
+    def at(self, place: float) -> Any:
+        """The value at a place from 0 to 1."""
+        return self.values[min(int(place * len(self.values)), len(self.values) - 1)]
+
+    def place(self, value: Any) -> float:
+        """The middle of a value's share of 0 to 1."""
+        return (self.values.index(value) + 0.5) / len(self.values) if value in self.values else 0.5
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting and what it scored.
+
+    Attributes:
+        values: By key.
+        loss: Smaller is better; NaN where it failed.
+    """
+
+    values: Mapping[str, Any]
+    loss: float
+
+
+def parse(text: str, recipe: Recipe) -> Range | Choice:
+    """``name=lo:hi``, ``name=lo:hi:log`` or ``name=a,b,c``; a name without a dot is the method's, the operator's, the noise's or the data's.
+
+    Raises:
+        UsageError: it is not of that form.
+        RecipeError: the recipe has no such value, or does not allow it.
+    """
+    name, equals, given = text.partition("=")
+    if not equals or not given.strip():
+        raise UsageError(f"--param {text}", "allowed: name=lo:hi, name=lo:hi:log, name=a,b,c")
+    key = _key(name.strip(), recipe)
+    found: Range | Choice
+    if ":" in given and "," not in given:
+        match = re.fullmatch(r"([^:]+):([^:]+)(:log)?", given.strip())
+        try:
+            low, high = (float(match[1]), float(match[2])) if match else (math.nan, math.nan)
+        except ValueError:
+            low = high = math.nan
+        log = bool(match and match[3])
+        if not (low < high and math.isfinite(high - low)) or (log and low <= 0):
+            raise UsageError(
+                f"--param {text}", "allowed: lo:hi with lo < hi, or lo:hi:log with lo above 0, such as lam=0.1:10:log"
+            )
+        whole = _whole(recipe, key)
+        if whole and (low % 1 or high % 1):
+            raise UsageError(f"--param {text}: {key} is a whole number", "give whole ends")
+        found = Range(key, int(low) if whole else low, int(high) if whole else high, log, whole)
+        ends: tuple[Any, ...] = (found.low, found.high)
+    else:
+        texts = [part.strip() for part in given.split(",") if part.strip()]
+        if len(set(texts)) < 2:
+            raise UsageError(f"--param {text}: one value leaves nothing to choose", "give two or more: name=a,b,c")
+        ends = tuple(value_of(load(recipe, [f"{key}={part}"]), key) for part in texts)
+        found = Choice(key, ends)
+    for end in ends:
+        load(recipe, [f"{key}={end}"])
+    return found
+
+
+def value_of(recipe: Recipe, key: str) -> Any:
+    """The value of a recipe at a key."""
+    found: Any = recipe.resolved()
+    for step in key.split("."):
+        found = found[int(step)] if isinstance(found, list) else found[step]
+    return found
+
+
+def _key(name: str, recipe: Recipe) -> str:
+    plain = recipe.resolved()
+    known = [
+        f"{section}.{key}"
+        for section, values in plain.items()
+        if isinstance(values, dict)
+        for key in values
+        if key != "kind"
+    ]
+    known = [key for key in known if key not in FIXED]
+    if "." in name:
+        if name not in known and not _exists(recipe, name):
+            raise RecipeError(f"the recipe has no '{name}'", did_you_mean(name, known))
+        return name
+    for section in SECTIONS:
+        if f"{section}.{name}" in known:
+            return f"{section}.{name}"
+    bare = [key.partition(".")[2] for key in known]
+    raise RecipeError(f"the recipe has no parameter '{name}'", did_you_mean(name, bare))
+
+
+def _exists(recipe: Recipe, key: str) -> bool:
+    if key.partition(".")[0] in FIXED or key in FIXED or key.endswith(".kind"):
+        return False
+    try:
+        value_of(recipe, key)
+    except (KeyError, IndexError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _whole(recipe: Recipe, key: str) -> bool:
+    section, _, name = key.partition(".")
+    model = getattr(recipe, section, None)
+    field = type(model).model_fields.get(name) if model is not None and hasattr(type(model), "model_fields") else None
+    if field is None:
+        return isinstance(value_of(recipe, key), int)
+    kinds = _kinds(field.annotation)
+    return int in kinds and float not in kinds
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return set().union(*(_kinds(part) for part in get_args(annotation)))
+    return {annotation}
+
+
+def propose(axes: Sequence[Range | Choice], trials: Sequence[Trial], *, search: str, seed: int) -> dict[str, Any]:
+    """The values to try next.
+
+    Args:
+        axes: What may be set.
+        trials: What was tried and came of it, in order, the recipe's own values first.
+        search: ``plain`` or ``tpe``.
+        seed: Of the search.
+    """
+    places = _tpe(axes, trials, seed) if search == "tpe" else _plain(axes, trials, seed)
+    return {one.key: one.at(place) for one, place in zip(axes, places, strict=True)}
+
+
+def _plain(axes: Sequence[Range | Choice], trials: Sequence[Trial], seed: int) -> list[float]:
+    from scipy.stats import qmc
+
+    number = len(trials) - 1
+    local = number - SPREAD + 1 if number >= SPREAD else 0
+    rounds = (local + 1) // 2
+    even = [float(place) for place in qmc.Halton(len(axes), rng=seed).random(number + 1)[number]]
+    known = [trial for trial in trials if math.isfinite(trial.loss)]
+    if not known or local % 2 == 0:
+        return even
+    best = min(known, key=lambda trial: trial.loss)
+    width = WIDTH * SHRINK ** (rounds - 1)
+    near = []
+    for one, place in zip(axes, even, strict=True):
+        centre = one.place(best.values[one.key])
+        near.append(
+            min(max(centre + width * (2 * place - 1), 0.0), 1.0)
+            if isinstance(one, Range)
+            else centre
+            if place < 1 - width
+            else place
+        )
+    return near
+
+
+def _tpe(axes: Sequence[Range | Choice], trials: Sequence[Trial], seed: int) -> list[float]:
+    try:
+        import optuna
+    except ImportError:
+        raise UsageError(
+            "the search 'tpe' needs optuna", "pip install 'inverse-imaging[tune]', or --search plain"
+        ) from None
+    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+    from optuna.trial import TrialState, create_trial
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space: dict[str, BaseDistribution] = {
+        one.key: FloatDistribution(0.0, 1.0)
+        if isinstance(one, Range)
+        else CategoricalDistribution(list(range(len(one.values))))
+        for one in axes
+    }
+    sampler = optuna.samplers.TPESampler(seed=seed + len(trials), n_startup_trials=SPREAD, multivariate=False)
+    study = optuna.create_study(direction="minimize", sampler=sampler)
+    for trial in trials:
+        inside = {
+            one.key: one.place(trial.values[one.key])
+            if isinstance(one, Range)
+            else one.values.index(trial.values[one.key])
+            for one in axes
+            if isinstance(one, Range) or trial.values[one.key] in one.values
+        }
+        if math.isfinite(trial.loss) and len(inside) == len(axes):
+            study.add_trial(
+                create_trial(params=inside, distributions=space, value=trial.loss, state=TrialState.COMPLETE)
+            )
+    asked = study.ask(space)
+    return [
+        asked.params[one.key] if isinstance(one, Range) else (asked.params[one.key] + 0.5) / len(one.values)
+        for one in axes
+    ]

@@ -1,0 +1,79 @@
+from .arrays import load_array as load_array
+from .arrays import load_plane as load_plane
+from .base import Cloned as Cloned
+from .base import Linear as Linear
+from .base import Spectral as Spectral
+from .base import Tangent as Tangent
+from .build import build_operator as build_operator
+from .build import fitted_operator as fitted_operator
+from .build import is_fixed as is_fixed
+from .build import located as located
+from .build import operator_for as operator_for
+from .build import result_shape as result_shape
+from .build import unmeasured as unmeasured
+from .catalog import OPERATORS as OPERATORS
+from .catalog import operator_spec as operator_spec
+from .catalog import operators as operators
+from .catalog_chain import SPECS as SPECS
+from .chain import NonlinearChain as NonlinearChain
+from .chain import locate as locate
+from .chain import result as result
+from .checks import Check as Check
+from .checks import check_operator as check_operator
+from .measurement import Fitted as Fitted
+from .measurement import Measurement as Measurement
+from .observation import Counter as Counter
+from .observation import Observation as Observation
+from .observation import observed as observed
+from .selfcheck import ARRAYS as ARRAYS
+from .selfcheck import Checked as Checked
+from .selfcheck import check_catalogue as check_catalogue
+from .selfcheck import example_shapes as example_shapes
+from .selfcheck import written as written
+from .spec import AUTO as AUTO
+from .spec import PATH as PATH
+from .spec import Boundary as Boundary
+from .spec import File as File
+from .spec import Side as Side
+from .spec import number_or_auto as number_or_auto
+
+__all__ = [
+    "ARRAYS",
+    "AUTO",
+    "OPERATORS",
+    "PATH",
+    "SPECS",
+    "Boundary",
+    "Check",
+    "Checked",
+    "Cloned",
+    "Counter",
+    "File",
+    "Fitted",
+    "Linear",
+    "Measurement",
+    "NonlinearChain",
+    "Observation",
+    "Side",
+    "Spectral",
+    "Tangent",
+    "build_operator",
+    "check_catalogue",
+    "check_operator",
+    "example_shapes",
+    "fitted_operator",
+    "is_fixed",
+    "load_array",
+    "load_plane",
+    "locate",
+    "located",
+    "number_or_auto",
+    "observed",
+    "operator_for",
+    "operator_spec",
+    "operators",
+    "result",
+    "result_shape",
+    "unmeasured",
+    "written",
+]

@@ -1,0 +1,45 @@
+from .blur import CircularBlur as CircularBlur
+from .blur import FreeBlur as FreeBlur
+from .blur import MirrorBlur as MirrorBlur
+from .blur import ReflectBlur as ReflectBlur
+from .blur import convolution as convolution
+from .blur import kernel_of as kernel_of
+from .estimate import AUTO as AUTO
+from .estimate import Blind as Blind
+from .estimate import estimate_blur as estimate_blur
+from .kernels import airy_radius as airy_radius
+from .kernels import born_wolf as born_wolf
+from .kernels import defocus_kernel as defocus_kernel
+from .kernels import file_kernel as file_kernel
+from .kernels import gaussian_kernel as gaussian_kernel
+from .kernels import gibson_lanni as gibson_lanni
+from .kernels import is_even as is_even
+from .kernels import line_kernel as line_kernel
+from .kernels import microscope_kernel as microscope_kernel
+from .kernels import tilted_gaussian_kernel as tilted_gaussian_kernel
+from .varying import VaryingBlur as VaryingBlur
+from .varying import varying_blur as varying_blur
+
+__all__ = [
+    "AUTO",
+    "Blind",
+    "CircularBlur",
+    "FreeBlur",
+    "MirrorBlur",
+    "ReflectBlur",
+    "VaryingBlur",
+    "airy_radius",
+    "born_wolf",
+    "convolution",
+    "defocus_kernel",
+    "estimate_blur",
+    "file_kernel",
+    "gaussian_kernel",
+    "gibson_lanni",
+    "is_even",
+    "kernel_of",
+    "line_kernel",
+    "microscope_kernel",
+    "tilted_gaussian_kernel",
+    "varying_blur",
+]

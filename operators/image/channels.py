@@ -1,0 +1,138 @@
+r"""Colours from one plane: Bayer patterns and grey values. Unknown (3, H, W), measurement (1, H, W).
+
+* `Mosaic`: :math:`y_p = x_{c(p), p}`. Diagonal in pixels: :math:`V = I`, singular values the three colours' masks, :math:`U` the sum over channels.
+* `Luminance`: :math:`y = w^T x` at each pixel. :math:`V` is the Householder reflection of the channels that takes the first unit vector to
+  :math:`w / |w|`; singular value :math:`|w|` in the first channel, 0 in the others.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inverse.errors import InputError
+from inverse.operators.base import Spectral
+from inverse.operators.image.pointwise import Diagonal
+from inverse.operators.image.spec import Colorize, Demosaick
+
+__all__ = ["Luminance", "Mosaic", "colorize", "demosaick", "locate", "result"]
+
+
+class Mosaic(Diagonal):
+    """One channel at each pixel.
+
+    Args:
+        mask: (1, C, H, W) of 0 and 1, at each pixel 1 in one channel.
+        shape: Shape (C, H, W) of one unknown.
+        noise_model: deepinv noise model.
+    """
+
+    def U(self, coordinates: Tensor) -> Tensor:
+        """(B, 1, H, W), of each pixel the channel that is seen."""
+        return (self.mask.to(coordinates.dtype) * coordinates).sum(1, keepdim=True)
+
+    def U_adjoint(self, y: Tensor) -> Tensor:
+        """Each value in its channel, (B, C, H, W), zero in the others."""
+        return self.mask.to(y.dtype) * y
+
+
+class Luminance(Spectral):
+    """A weighted sum of the channels.
+
+    Args:
+        weights: (C,), not all 0, float64.
+        shape: Shape (C, H, W) of one unknown.
+        noise_model: deepinv noise model.
+        dtype: Of the basis.
+
+    Attributes:
+        mask: ``|weights|`` in the first channel, 0 in the others, (1, C, 1, 1).
+        basis: The reflection (C, C), symmetric and orthonormal.
+    """
+
+    basis: Tensor
+
+    def __init__(self, weights: Tensor, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> None:
+        size = weights.norm()
+        mask = torch.zeros(1, len(weights), 1, 1, dtype=dtype)
+        mask[:, 0] = size
+        super().__init__(mask, shape=shape, noise_model=noise_model)
+        first = torch.zeros_like(weights)
+        first[0] = 1
+        normal = first - weights / size
+        length = normal.square().sum()
+        basis = torch.eye(len(weights), dtype=weights.dtype)
+        if float(length) > 1e-30:
+            basis = basis - 2 * torch.outer(normal, normal) / length
+        self.register_buffer("basis", basis.to(dtype))
+
+    def V_adjoint(self, x: Tensor) -> Tensor:
+        """Reflected channels of (B, C, H, W)."""
+        return torch.einsum("ij,bjhw->bihw", self.basis.to(x.dtype), x)
+
+    def V(self, coordinates: Tensor) -> Tensor:
+        """The same reflection, its own inverse."""
+        return self.V_adjoint(coordinates)
+
+    def U(self, coordinates: Tensor) -> Tensor:
+        """The first channel."""
+        return coordinates[:, :1]
+
+    def U_adjoint(self, y: Tensor) -> Tensor:
+        """``y`` as the first channel, zero in the others."""
+        return torch.nn.functional.pad(y, (0, 0, 0, 0, 0, self.mask.shape[1] - 1))
+
+    def basis_squared(self, spectrum: Tensor) -> Tensor:
+        """Diagonal of ``V diag(spectrum) V^T``, (B, C, H, W)."""
+        return torch.einsum("ij,bjhw->bihw", self.basis.to(spectrum.dtype).square(), spectrum)
+
+
+def _colour(shape: tuple[int, ...], kind: str) -> None:
+    if shape[0] != 3:
+        raise InputError(f"operator '{kind}' on an unknown of {shape[0]} channels", "allowed: 3 (red, green, blue)")
+
+
+def demosaick(params: Demosaick, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Mosaic:
+    """The pattern of a sensor over an image.
+
+    Raises:
+        InputError: an unknown that has not three channels.
+    """
+    _colour(shape, params.kind)
+    mask = torch.zeros(1, *shape, dtype=dtype)
+    for index, letter in enumerate(params.pattern):
+        mask[:, "RGB".index(letter), index // 2 :: 2, index % 2 :: 2] = 1
+    return Mosaic(mask, shape=shape, noise_model=noise_model)
+
+
+def colorize(params: Colorize, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Luminance:
+    """The grey value of three colours.
+
+    Raises:
+        InputError: an unknown that has not three channels.
+    """
+    _colour(shape, params.kind)
+    weights = torch.tensor(params.weights, dtype=torch.float64)
+    return Luminance(weights, shape=shape, noise_model=noise_model, dtype=dtype)
+
+
+def locate(params: Any, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
+    """The unknown of a measurement (1, H, W): three channels.
+
+    Raises:
+        InputError: a measurement of more channels.
+    """
+    if math.prod(shape[:-2]) != 1:
+        raise InputError(
+            f"operator '{params.kind}' measures one channel, the picture has {shape[0]}", "give it a grey picture"
+        )
+    return params, (3, *shape[-2:])
+
+
+def result(params: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Three channels."""
+    del params
+    return 3, *shape[-2:]

@@ -1,0 +1,59 @@
+from .draw import DEFAULTS as DEFAULTS
+from .draw import draw_noise as draw_noise
+from .fit import NoiseFit as NoiseFit
+from .fit import correlated_spectrum as correlated_spectrum
+from .fit import fit_noise as fit_noise
+from .models import background_rayleigh as background_rayleigh
+from .models import background_sigma as background_sigma
+from .models import estimate_sigma as estimate_sigma
+from .models import mean_and_variance as mean_and_variance
+from .models import noise_model as noise_model
+from .models import smallest_step as smallest_step
+from .models import wavelet_sigma as wavelet_sigma
+from .spec import ESTIMATORS as ESTIMATORS
+from .spec import NOISES as NOISES
+from .spec import CorrelatedNoise as CorrelatedNoise
+from .spec import GaussianNoise as GaussianNoise
+from .spec import Noise as Noise
+from .spec import PoissonGaussianNoise as PoissonGaussianNoise
+from .spec import PoissonNoise as PoissonNoise
+from .spec import RicianNoise as RicianNoise
+from .spec import UniformNoise as UniformNoise
+from .spec import noise_keys as noise_keys
+from .whiten import Filtered as Filtered
+from .whiten import WeightedSpectrum as WeightedSpectrum
+from .whiten import Whitened as Whitened
+from .whiten import WhitenedNonlinear as WhitenedNonlinear
+from .whiten import filtered as filtered
+from .whiten import whitened as whitened
+
+__all__ = [
+    "DEFAULTS",
+    "ESTIMATORS",
+    "NOISES",
+    "CorrelatedNoise",
+    "Filtered",
+    "GaussianNoise",
+    "Noise",
+    "NoiseFit",
+    "PoissonGaussianNoise",
+    "PoissonNoise",
+    "RicianNoise",
+    "UniformNoise",
+    "WeightedSpectrum",
+    "Whitened",
+    "WhitenedNonlinear",
+    "background_rayleigh",
+    "background_sigma",
+    "correlated_spectrum",
+    "draw_noise",
+    "estimate_sigma",
+    "filtered",
+    "fit_noise",
+    "mean_and_variance",
+    "noise_keys",
+    "noise_model",
+    "smallest_step",
+    "wavelet_sigma",
+    "whitened",
+]

@@ -1,0 +1,172 @@
+"""From a trained denoiser to a prior that can be used: float16 weights and a card with everything filled in.
+
+A contact sheet of unconditional samples: what a prior believes in, for eyes.
+"""
+
+from __future__ import annotations
+
+import io
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inverse.priors.card import Card
+from inverse.priors.models.unet import EDMDenoiser
+from inverse.priors.training.corpus import Corpus
+from inverse.priors.training.measure import LEVELS, calibration, denoising_psnr, magnitude, residual_span, squares
+from inverse.priors.training.settings import TrainConfig
+
+__all__ = ["contact_sheet", "finish", "hardware", "spectrum_exponent"]
+
+SPREAD_LEVELS = (2.0, 5.0, 15.0, 50.0, 150.0, 500.0)
+"""Noise levels, in 8-bit units, of a denoiser's calibration and residual."""
+
+
+def hardware(device: str, threads: int) -> str:
+    """The machine in words: no names of people or hosts."""
+    if device.startswith("cuda"):
+        return str(torch.cuda.get_device_name())
+    return f"{threads} CPU thread{'s' if threads > 1 else ''}, {platform.machine()}"
+
+
+def spectrum_exponent(images: Sequence[Tensor]) -> float:
+    """How fast the power spectrum of images falls: the slope of a line through ``log P`` over ``log k``, from 2 cycles an image to a quarter a pixel."""
+    slopes = []
+    for image in images:
+        side = min(image.shape[-2:]) // 2 * 2
+        value = image[0, :, :side, :side].double()
+        window = torch.hann_window(side, dtype=torch.float64)
+        value = (value - value.mean((-2, -1), keepdim=True)) * window[:, None] * window
+        power = torch.fft.fft2(value).abs().square().mean(0).flatten()
+        index = torch.fft.fftfreq(side, dtype=torch.float64) * side
+        k = (index[:, None].square() + index.square()).sqrt().flatten()
+        chosen = (k >= 2) & (k <= side / 4) & (power > 0)
+        x, y = k[chosen].log(), power[chosen].log()
+        weight = 1.0 / k[chosen]
+        x, y = x - (weight * x).sum() / weight.sum(), y - (weight * y).sum() / weight.sum()
+        slopes.append(float((weight * x * y).sum() / (weight * x * x).sum()))
+    return round(min(4.0, max(0.5, -sorted(slopes)[len(slopes) // 2])), 2)
+
+
+def _half(denoiser: EDMDenoiser) -> dict[str, Tensor]:
+    """The weights as they are stored; the denoiser is left with these."""
+    tensors = {name: value.half().contiguous() for name, value in denoiser.network.state_dict().items()}
+    denoiser.network.load_state_dict({name: value.float() for name, value in tensors.items()})
+    return tensors
+
+
+def finish(
+    denoiser: EDMDenoiser,
+    corpus: Corpus,
+    test: Corpus,
+    config: TrainConfig,
+    record: dict[str, Any],
+    *,
+    fields: dict[str, Any],
+    measured_on: str,
+    machine: str,
+) -> tuple[Card, dict[str, Tensor]]:
+    """Measure a trained denoiser and fill in its card.
+
+    Args:
+        denoiser: With averaged weights, on the CPU.
+        corpus: All images that were given to the training.
+        test: Images that were not trained on.
+        config: The settings.
+        record: The last log record.
+        fields: What a machine cannot know: name, title, licence, data, intended_use, images.
+        measured_on: What ``test`` is, in words.
+        machine: What it was trained on, in words.
+
+    Returns:
+        The card (without the hash of its file, which its writer fills in) and the float16 weights.
+    """
+    tensors, network = _half(denoiser), denoiser.network.config
+    images = squares(test)
+    gain = 2.0 / (denoiser.data_range[1] - denoiser.data_range[0])
+    mean = corpus.mean()
+    card = Card(
+        kind="network",
+        channels=network.channels_in,
+        complex=corpus.complex,
+        data_range=denoiser.data_range,
+        mean=round(mean, 4),
+        data_var=round(corpus.variance(), 5),
+        spectrum_exponent=spectrum_exponent(images),
+        symmetry="dihedral",
+        sigma_min=config.sigma_min / gain,
+        sigma_max=config.sigma_max / gain,
+        sigma_start=1.0,
+        minimum_size=4 * network.stride,
+        stride=network.stride,
+        receptive_field=network.receptive_field,
+        sigma_data=denoiser.sigma_data,
+        network=network.as_dict(),
+        psnr={
+            **{
+                level: round(value, 2)
+                for level, value in denoising_psnr(denoiser, images, complex=corpus.complex, levels=LEVELS).items()
+            },
+            "measured_on": f"{measured_on}, noise in 8-bit units, float32, not clipped"
+            + (", magnitude" if corpus.complex else ""),
+        },
+        calibration=calibration(denoiser, images, levels=SPREAD_LEVELS),
+        residual={
+            f"{gain * float(k) / 255:.4g}": v for k, v in residual_span(denoiser, images, levels=SPREAD_LEVELS).items()
+        },
+        training={
+            "steps": record["step"],
+            "minutes": round(record["seconds"] / 60),
+            "images": len(corpus.images),
+            "parameters": sum(value.numel() for value in tensors.values()),
+            "hardware": machine,
+            "settings": config.model_dump(mode="json", exclude_defaults=True),
+        },
+        **fields,
+    )
+    return card, tensors
+
+
+def contact_sheet(
+    prior: Any, *, rows: int = 4, columns: int = 8, side: int = 64, steps: int = 40, seed: int = 0
+) -> bytes:
+    """PNG of draws of a prior (complex ones as magnitudes; only the first or first three channels of others), with Heun's kernel.
+
+    Args:
+        prior: A denoiser with a card.
+        rows: Rows of pictures.
+        columns: Columns.
+        side: Height and width of each.
+        steps: Noise levels.
+        seed: Seed of the draws.
+    """
+    from PIL import Image
+
+    from inverse.sampling.prior_samples import generate
+
+    card = prior.card
+    draws: Tensor = generate(
+        prior,
+        shape=(card.channels or 1, side, side),
+        samples=rows * columns,
+        steps=steps,
+        seed=seed,
+        batch=8,
+        dtype="float32",
+    )
+    low, high = (0.0, 1.0) if card.complex else card.data_range
+    draws = magnitude(draws) if card.complex else draws[:, : 3 if draws.shape[1] >= 3 else 1]
+    pixels = ((draws - low) / (high - low)).clamp(0, 1).mul(255).round().to(torch.uint8)
+    sheet = (
+        pixels.reshape(rows, columns, -1, side, side)
+        .permute(0, 3, 1, 4, 2)
+        .reshape(rows * side, columns * side, -1)
+        .numpy()
+    )
+    found = io.BytesIO()
+    Image.fromarray(np.squeeze(sheet, 2) if sheet.shape[2] == 1 else sheet).save(found, "PNG", optimize=True)
+    return found.getvalue()

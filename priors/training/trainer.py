@@ -1,0 +1,262 @@
+r"""Training of a diffusion prior: the one training code, for the embedded priors and for a user's own.
+
+.. math::
+    \min_\theta E_{x, \sigma, n} \lambda(\sigma) \lVert D_\theta(x + \sigma n, \sigma) - x \rVert^2, \quad
+    \lambda(\sigma) = (\sigma^2 + \sigma_d^2) / (\sigma \sigma_d)^2
+
+(Karras et al. 2022, section 5), with AdamW, gradient clipping, an exponential moving average of the weights, and a
+warm-up / constant / cosine-cooldown learning rate, so that the end of a run can still be moved while the rate is
+constant. Every draw of a step is a function of (seed, step): a run that was killed and resumed from its checkpoint takes the
+steps it would have taken. bfloat16 autocast with float32 master weights; the same code on a CPU and a GPU.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from inverse.errors import PriorError, RecipeError
+from inverse.priors.models.unet import EDMDenoiser, UNet
+from inverse.priors.training.corpus import Corpus
+from inverse.priors.training.draws import Draws
+from inverse.priors.training.measure import denoising_psnr, squares
+from inverse.priors.training.settings import TrainConfig
+
+__all__ = ["blank_denoiser", "fitted", "learning_rate", "train"]
+
+logger = logging.getLogger("inverse.train")
+
+FREE = ("steps", "cooldown", "every", "threads")
+"""Settings that may change between resumptions."""
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Learning rate of ``step``: linear warm-up, constant, cosine cooldown."""
+    if step < config.warmup:
+        return config.rate * (step + 1) / config.warmup
+    length = max(1, round(config.cooldown * config.steps))
+    progress = min(1.0, max(0.0, (step - (config.steps - length)) / length))
+    return config.rate * 0.5 * (1.0 + float(np.cos(np.pi * progress)))
+
+
+def blank_denoiser(config: TrainConfig, channels: int, *, complex: bool, sigma_data: float) -> EDMDenoiser:  # noqa: A002
+    """A denoiser with the initial weights of the settings' seed; complex images lie on [-1, 1], others on [0, 1]."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = UNet(config.network(channels))
+    return EDMDenoiser(network, sigma_data=sigma_data, data_range=(-1.0, 1.0) if complex else (0.0, 1.0))
+
+
+def fitted(tensors: Mapping[str, Tensor], network: UNet) -> dict[str, Tensor]:
+    """Weights of another prior for this network: where the image channels differ, the first and last layers start from the mean over channels.
+
+    Raises:
+        PriorError: any other shape differs.
+    """
+    own, found = network.state_dict(), {}
+    fold = network.config.unshuffle**2
+    for name, value in own.items():
+        given = tensors.get(name)
+        if given is None:
+            raise PriorError(
+                f"--init: the weights have no '{name}'", "the network must have the same channels and blocks"
+            )
+        given = given.float()
+        axis = 1 if name == "head.weight" else 0
+        if name in ("head.weight", "tail.weight", "tail.bias") and given.shape != value.shape:
+            old, new = given.shape[axis] // fold, value.shape[axis] // fold
+            parts = (*given.shape[:axis], old, fold, *given.shape[axis + 1 :])
+            shared = given.reshape(parts).mean(axis, keepdim=True)
+            shared = shared * (old / new) ** 0.5 if name == "head.weight" else shared
+            given = shared.repeat_interleave(new, axis).flatten(axis, axis + 1)
+        if given.shape != value.shape:
+            raise PriorError(
+                f"--init: '{name}' is {tuple(given.shape)}, this network's {tuple(value.shape)}",
+                "the network must have the same channels and blocks",
+            )
+        found[name] = given
+    return found
+
+
+def _save(path: Path, state: dict[str, object]) -> None:
+    part = path.with_name(f".{path.name}.part")
+    with open(part, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def _optimise(
+    denoiser: EDMDenoiser,
+    average: EDMDenoiser,
+    optimiser: torch.optim.Optimizer,
+    draws: Draws,
+    config: TrainConfig,
+    start: int,
+) -> Iterator[tuple[int, float]]:
+    """Take the steps from ``start``; yield (steps done, loss) after each."""
+    device = next(denoiser.parameters()).device
+    for step in range(start, config.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, config)
+        clean, sigma, noise = (part.to(device) for part in draws(step))
+        with torch.autocast(device.type, torch.bfloat16):
+            estimate = denoiser.model(clean + sigma[:, None, None, None] * noise, sigma)
+        data = denoiser.sigma_data
+        weight = (sigma**2 + data**2) / (sigma * data) ** 2
+        loss = (weight[:, None, None, None] * (estimate - clean).square()).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(denoiser.parameters(), config.clip)
+        if torch.isfinite(norm):
+            optimiser.step()
+        decay = min(config.ema, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for slow, fast in zip(average.parameters(), denoiser.parameters(), strict=True):
+                slow.lerp_(fast, 1.0 - decay)
+        yield step + 1, float(loss.detach())
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """Set by SIGINT and SIGTERM: a step is finished and saved before the training ends."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        asked.set()
+
+    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in heard}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _signature(corpus: Corpus, config: TrainConfig, init: Mapping[str, Tensor] | None) -> dict[str, str]:
+    """What a checkpoint belongs to, key by key."""
+    settings = {key: json.dumps(value) for key, value in config.model_dump(mode="json").items() if key not in FREE}
+    start = hashlib.sha256()
+    for name, value in sorted((init or {}).items()):
+        start.update(name.encode() + value.float().numpy().tobytes())
+    return {**settings, "the images": corpus.digest[:16], "--init": start.hexdigest()[:16] if init else "none"}
+
+
+def _resume(path: Path, signature: dict[str, str], device: str) -> dict[str, Any]:
+    """The state of an interrupted training.
+
+    Raises:
+        RecipeError: it is that of another one.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise RecipeError(f"{path.name} cannot be read: {type(error).__name__}", "remove it to start again") from error
+    differs = [key for key, value in signature.items() if state["signature"].get(key) != value]
+    if differs:
+        raise RecipeError(
+            f"the folder holds a training with other settings: {', '.join(differs)}",
+            "use these, or another --name or --work",
+        )
+    return state
+
+
+def train(
+    corpus: Corpus,
+    work: Path,
+    config: TrainConfig,
+    *,
+    device: str = "cpu",
+    init: Mapping[str, Tensor] | None = None,
+) -> tuple[EDMDenoiser, Corpus, dict[str, Any]]:
+    """Train, or resume training, a prior on images.
+
+    Args:
+        corpus: The images; some are held out (:meth:`Corpus.split`).
+        work: Folder of the checkpoint (``checkpoint.pt``) and the log (``log.jsonl``).
+        config: The settings. ``steps`` may be changed between resumptions as long as the rate is constant.
+        device: Where to train.
+        init: Weights to start from instead of random ones: fine-tuning.
+
+    Returns:
+        The denoiser with averaged weights, float32, on the CPU; the held-out images; the last log record.
+
+    Raises:
+        RecipeError: the folder belongs to another training.
+        KeyboardInterrupt: it was interrupted; the step was finished and saved.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    sigma_data = config.sigma_data or (round(corpus.variance() ** 0.5, 3) if corpus.complex else 0.5)
+    denoiser, average = (
+        blank_denoiser(config, corpus.channels, complex=corpus.complex, sigma_data=sigma_data) for _ in range(2)
+    )
+    if init is not None:
+        denoiser.network.load_state_dict(fitted(init, denoiser.network))
+    average.load_state_dict(denoiser.state_dict())
+    denoiser.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average.to(device, memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(
+        denoiser.parameters(), lr=config.rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
+    )
+    checkpoint, first, seconds = work / "checkpoint.pt", 0, 0.0
+    signature = _signature(corpus, config, init)
+    if checkpoint.exists():
+        state = _resume(checkpoint, signature, device)
+        denoiser.load_state_dict(state["denoiser"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        first, seconds = state["step"], state["seconds"]
+        logger.info("resumed at step %d of %d", first, config.steps)
+    training, held_out = corpus.split(config.held_out, config.seed)
+    draws, test = Draws(training, config, sigma_data), [image.to(device) for image in squares(held_out)]
+    began = saved = time.monotonic()
+    losses: list[float] = []
+    record: dict[str, Any] = {"step": first, "seconds": round(seconds)}
+    with _asked_to_stop() as asked:
+        for done, loss in _optimise(denoiser, average, optimiser, draws, config, first):
+            losses.append(loss)
+            now = time.monotonic()
+            if now - saved < config.every and done < config.steps and not asked.is_set():
+                continue
+            states = {
+                "denoiser": denoiser.state_dict(),
+                "average": average.state_dict(),
+                "optimiser": optimiser.state_dict(),
+            }
+            elapsed = seconds + now - began
+            _save(checkpoint, {**states, "signature": signature, "step": done, "seconds": elapsed})
+            if asked.is_set():
+                raise KeyboardInterrupt
+            record = {
+                "step": done,
+                "seconds": round(elapsed),
+                "loss": round(float(np.mean(losses)), 5),
+                "rate": learning_rate(done, config),
+            }
+            record["held_out_psnr"] = denoising_psnr(average, test, levels=(25.0,), complex=corpus.complex)
+            with open(work / "log.jsonl", "a", encoding="utf-8") as log:
+                log.write(json.dumps(record) + "\n")
+            rest = elapsed / done * (config.steps - done) / 60
+            text = f"step {done:,} of {config.steps:,}, loss {record['loss']:.4f}, held-out PSNR {record['held_out_psnr']['25']:.2f} dB at noise 25"
+            logger.info("%s, about %.0f min left", text, rest)
+            losses, saved = [], time.monotonic()
+    return average.cpu(), held_out, record
