@@ -1,8 +1,8 @@
+from .api import restore as restore
 from .evaluation.evaluate import evaluate as evaluate
 from .operators.build import build_operator as build_operator
 from .posterior.posterior import Posterior as Posterior
 from .priors.open import open_prior as open_prior
-from .restoration.arrays import restore as restore
 from .restoration.reconstructor import Reconstructor as Reconstructor
 from .sampling.loop import Step as Step
 from .sampling.posterior_samples import sample as sample

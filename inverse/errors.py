@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 __all__ = [
+    "Failure",
     "InputError",
     "InverseError",
     "MemoryLimitError",
@@ -15,6 +17,7 @@ __all__ = [
     "UsageError",
     "WorkerError",
     "did_you_mean",
+    "exit_code",
 ]
 
 
@@ -87,3 +90,50 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean '{close[0]}'?" if close else f"allowed: {', '.join(names)}"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an item failed.
+
+    Attributes:
+        item: Item id.
+        stage: ``read``, ``prepare``, ``sample`` or ``write``.
+        error: Class of the error.
+        reason: One line.
+        hint: What to try.
+        code: Exit code of the cause.
+    """
+
+    item: str
+    stage: str
+    error: str
+    reason: str
+    hint: str
+    code: int
+
+    @property
+    def line(self) -> str:
+        """The failure in one line, the item named once."""
+        named = self.reason if self.reason.startswith(f"{self.item}:") else f"{self.item}: {self.reason}"
+        return f"failed: {named}" + (f" ({self.hint})" if self.hint else "")
+
+    @classmethod
+    def of(cls, item: str, stage: str, error: BaseException) -> Failure:
+        """The failure that an exception means."""
+        if isinstance(error, InverseError):
+            return cls(item, stage, type(error).__name__, _line(error.message), _line(error.hint), error.exit_code)
+        hint = "this looks like a defect of inverse: please report it with this line"
+        return cls(item, stage, type(error).__name__, _line(str(error)) or "no message", hint, 1)
+
+
+def exit_code(others: int, failures: Sequence[Failure]) -> int:
+    """0 without failures; 1 if `others` did not fail or the causes differ; else the one cause's code."""
+    codes = {failure.code for failure in failures}
+    if not codes:
+        return 0
+    return 1 if others or len(codes) > 1 else codes.pop()
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

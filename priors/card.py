@@ -206,3 +206,13 @@ def card_text(card: Card, *, as_json: bool = False) -> str:
     stream = io.StringIO()
     yaml.dump(fields, stream)
     return stream.getvalue()
+
+
+def prior_facts(card: Any) -> dict[str, Any]:
+    """Name, hash, licence, data and file size of a prior, from its card."""
+    names = ("name", "title", "sha256", "bytes", "licence", "data", "channels", "data_range")
+    return {name: _plain(getattr(card, name)) for name in names if getattr(card, name, None) is not None}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -306,8 +306,8 @@ def opened_calibration(recipe: Recipe, card: Any) -> tuple[CalibrationFile | Non
     Raises:
         RecipeError: It cannot be read, or the user's own does not fit the recipe.
     """
+    from inverse.priors.card import prior_facts
     from inverse.recipes.recipe import shipped_folder
-    from inverse.restoration.provenance import prior_facts
 
     if recipe.calibration is None:
         return None, ""

@@ -242,7 +242,7 @@ class Bench:
             raise PeerError("no result that is finite")
         _, found, misfit, seconds, busy = best
         if found.samples is not None and len(found.samples) > 1:
-            from inverse.posterior.posterior import interval_quantile
+            from inverse.numerics.statistics import interval_quantile
 
             ends = interval_quantile(found.samples, 0.05), interval_quantile(found.samples, 0.95)
             found = replace(found, interval=ends)

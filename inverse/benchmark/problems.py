@@ -76,7 +76,7 @@ def _peer(name: str, row: Row, clock: Clock, cpu: Clock) -> dict[str, Any]:
     from inverse.benchmark.peers.setting import Counted, Setting
     from inverse.exact import gaussian as gates
     from inverse.numerics.linalg import parts
-    from inverse.posterior.posterior import interval_quantile
+    from inverse.numerics.statistics import interval_quantile
 
     peer, run = row.peer, row.recipe.run
     assert peer is not None

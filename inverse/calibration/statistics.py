@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from inverse.errors import InputError
+from inverse.numerics.statistics import EMPIRICAL
 
 __all__ = [
     "LEVELS",
@@ -48,8 +49,6 @@ __all__ = [
 
 Array = NDArray[np.floating[Any]]
 LEVELS = (*(round(0.05 * step, 2) for step in range(1, 20)), 0.99)
-EMPIRICAL = 39
-"""Samples from which intervals are order statistics, as in `inverse.posterior.posterior`."""
 RESAMPLES = 2000
 WIDEST = 1 - 1e-9
 NOTHING = (math.nan, math.nan)

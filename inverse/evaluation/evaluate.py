@@ -18,13 +18,12 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import TYPE_CHECKING, Any
 
-from inverse.errors import InputError, InverseError, UsageError
+from inverse.errors import Failure, InputError, InverseError, UsageError
 from inverse.evaluation.protocols import Protocol, Row, Settings
 from inverse.evaluation.protocols import protocol as named
 from inverse.metrics.registry import metric
 from inverse.metrics.registry import metrics as all_metrics
 from inverse.numerics.statistics import mean_interval
-from inverse.runs.ledger import Failure
 from inverse.storage.files import plain
 
 if TYPE_CHECKING:
@@ -260,7 +259,7 @@ class Table:
     @property
     def exit_code(self) -> int:
         """0 all compared, 1 some failed; where all failed for one cause, that cause's code."""
-        from inverse.runs.summary import exit_code
+        from inverse.errors import exit_code
 
         return exit_code(len(self.rows), self.failures)
 

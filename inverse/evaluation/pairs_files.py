@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from inverse.errors import InputError
 from inverse.evaluation.pairs import Comparand, Comparison, Group, Pairing
-from inverse.io.detect import is_store, locate
 from inverse.io.sources import find, match
+from inverse.storage.paths import is_store, locate
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -25,7 +25,8 @@ from torch import Tensor
 
 from inverse.numerics.linalg import conjugate_gradients
 from inverse.numerics.rng import Rng
-from inverse.posterior.posterior import EMPIRICAL, Posterior, interval_quantile
+from inverse.numerics.statistics import EMPIRICAL, interval_quantile
+from inverse.posterior.posterior import Posterior
 from inverse.priors.models.gaussian import GaussianPrior, power_law
 from inverse.sampling.posterior_samples import sample, simulate
 

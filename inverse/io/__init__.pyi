@@ -21,7 +21,6 @@ from .content import to_unit as to_unit
 from .content import turn as turn
 from .content import widths as widths
 from .detect import load_bytes as load_bytes
-from .detect import locate as locate
 from .detect import sniff as sniff
 from .hdf5_windows import Put as Put
 from .hdf5_windows import open_chunked as open_chunked
@@ -102,7 +101,6 @@ __all__ = [
     "in_blocks",
     "installed",
     "load_bytes",
-    "locate",
     "marked",
     "match",
     "open_chunked",

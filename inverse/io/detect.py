@@ -1,8 +1,4 @@
-"""What a file is, judged by its content and never by its suffix.
-
-``FILE::INNER`` addresses one array of a file that holds several: ``scan.h5::/entry/data``, ``pair.npz::left``,
-``scene.zarr::/0``. A file whose own name has ``::`` in it is taken as that file.
-"""
+"""What a file is, judged by its content and never by its suffix."""
 
 from __future__ import annotations
 
@@ -13,12 +9,12 @@ from pathlib import Path
 
 from inverse.errors import InputError
 from inverse.io.registry import FORMATS, Format, installed
+from inverse.storage.paths import is_store, locate
 
-__all__ = ["FORMATS", "Format", "load_bytes", "locate", "sniff"]
+__all__ = ["FORMATS", "Format", "load_bytes", "sniff"]
 
 HEAD = 4096
 GEO_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
-_STORE = ("zarr.json", ".zarray", ".zgroup")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -41,15 +37,6 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"MATLAB", "a MATLAB file"),
     (b"SIMPLE", "a FITS file"),
 )
-
-
-def locate(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
-    """A path and the name of the array in it, None where none is given."""
-    text = os.fspath(path)
-    outer, mark, inner = text.partition("::")
-    if not mark or not outer or os.path.lexists(text):
-        return Path(text), None
-    return Path(outer), inner or None
 
 
 def sniff(path: str | os.PathLike[str], *, name: str | None = None) -> str:
@@ -85,11 +72,6 @@ def judge(place: Path, inner: str | None, *, name: str) -> str:
 def load_bytes(path: str | os.PathLike[str], *, name: str) -> bytes:
     """The whole content of a file, called `name` in messages."""
     return _read(path, -1, name)
-
-
-def is_store(path: Path) -> bool:
-    """Whether a folder is one item: a Zarr array or group."""
-    return path.is_dir() and any((path / name).is_file() for name in _STORE)
 
 
 def _read(path: str | os.PathLike[str], count: int, name: str) -> bytes:

@@ -10,9 +10,10 @@ import numpy as np
 
 from inverse.errors import InputError, OutputError
 from inverse.io.content import Array, Picture, Scan, Volume, float_volume
-from inverse.io.detect import judge, load_bytes, locate
+from inverse.io.detect import judge, load_bytes
 from inverse.io.registry import FORMATS, function
 from inverse.storage.files import atomic_bytes
+from inverse.storage.paths import locate
 
 __all__ = [
     "float_path",

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from inverse.errors import InputError, UsageError
-from inverse.io.detect import is_store, locate
 from inverse.io.registry import FORMATS
+from inverse.storage.paths import is_store, locate
 
 __all__ = ["SUFFIXES", "Source", "find", "match"]
 

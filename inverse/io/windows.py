@@ -15,7 +15,7 @@ import numpy as np
 
 from inverse.errors import InputError, OutputError
 from inverse.io.content import Picture
-from inverse.io.detect import judge, locate
+from inverse.io.detect import judge
 from inverse.io.formats.geotiff import (
     anywhere,
     banded,
@@ -33,6 +33,7 @@ from inverse.io.formats.geotiff import (
 from inverse.io.formats.tiff import quiet
 from inverse.io.registry import FORMATS, function
 from inverse.storage.files import FREE, part_path
+from inverse.storage.paths import locate
 
 __all__ = ["Windows", "in_blocks", "open_windows", "open_writer", "read_window"]
 

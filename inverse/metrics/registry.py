@@ -3,7 +3,7 @@
 torchmetrics does the computing where it can. Its defaults depend on the batch (SSIM takes the range of the batch, PSNR
 pools the squared error of a data set), so every choice is made here and spelled out beside the number: tables of
 different tools disagree by tenths of a decibel for no other reason. Other packages add theirs by the entry point group
-``inverse.metrics.registry``.
+``inverse.metrics``.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ METRICS: Mapping[str, Metric] = _table(
 def metrics(*, of: tuple[Kind, ...] = ("image", "samples", "source", "set")) -> Mapping[str, Metric]:
     """All metrics of some kinds: ours, then those of other packages."""
     found = dict(METRICS)
-    for entry in metadata.entry_points(group="inverse.metrics.registry"):
+    for entry in metadata.entry_points(group="inverse.metrics"):
         found.setdefault(entry.name, entry.load())
     return {name: one for name, one in found.items() if one.kind in of}
 

@@ -25,7 +25,7 @@ BLOCK = 2**20
 def coverage(samples: Tensor, truth: Tensor, *, level: float = 0.9, valid: Tensor | None = None) -> Tensor:
     """Share of values of each image that lie in their central credible interval.
 
-    The interval is `inverse.posterior.posterior.interval_quantile`'s: empirical where the samples hold it, else Student's t.
+    The interval is `inverse.numerics.statistics.interval_quantile`'s: empirical where the samples hold it, else Student's t.
 
     Args:
         samples: (K, B, C, H, W) with K >= 2.
@@ -36,7 +36,7 @@ def coverage(samples: Tensor, truth: Tensor, *, level: float = 0.9, valid: Tenso
     Returns:
         (B,); NaN where nothing is left.
     """
-    from inverse.posterior.posterior import interval_quantile
+    from inverse.numerics.statistics import interval_quantile
 
     low, high = interval_quantile(samples, (1 - level) / 2), interval_quantile(samples, (1 + level) / 2)
     inside = ((truth >= low) & (truth <= high)).float()

@@ -12,6 +12,8 @@ from .linalg import square_root as square_root
 from .rng import BLOCK as BLOCK
 from .rng import VECTOR_BLOCK as VECTOR_BLOCK
 from .rng import Rng as Rng
+from .statistics import EMPIRICAL as EMPIRICAL
+from .statistics import interval_quantile as interval_quantile
 from .statistics import mean_interval as mean_interval
 from .transforms import dct2 as dct2
 from .transforms import dct_squared as dct_squared
@@ -25,6 +27,7 @@ from .transforms import mirror as mirror
 
 __all__ = [
     "BLOCK",
+    "EMPIRICAL",
     "VECTOR_BLOCK",
     "Rng",
     "Vector",
@@ -40,6 +43,7 @@ __all__ = [
     "hartley_squared",
     "idct2",
     "inner",
+    "interval_quantile",
     "lanczos_log",
     "largest_eigenvalue",
     "mean_interval",

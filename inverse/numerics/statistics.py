@@ -1,15 +1,27 @@
-"""Bootstrap intervals of a mean over images.
+"""Intervals: of a mean over images by the bootstrap, and of a prediction from a few samples.
 
-The bias-corrected and accelerated bootstrap (Efron, JASA 1987) of `scipy.stats.bootstrap`, with a fixed seed: the same
-values give the same interval.
+The bootstrap is the bias-corrected and accelerated one (Efron, JASA 1987) of `scipy.stats.bootstrap`, with a fixed seed:
+the same values give the same interval.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-__all__ = ["mean_interval"]
+import numpy as np
+from scipy import stats
+
+from inverse.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["EMPIRICAL", "interval_quantile", "mean_interval"]
+
+#: Samples from which a quantile is an order statistic: fewer cannot hold a 90 % interval (min to max of 38 is the least).
+EMPIRICAL = 39
 
 RESAMPLES = 4000
 
@@ -25,16 +37,13 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95, seed: int = 0
     Returns:
         Lower and upper end, NaN for fewer than two values; both the value itself where all are equal.
     """
-    import numpy as np
-    from scipy.stats import bootstrap
-
     array = np.asarray(values, dtype=float)
     array = array[np.isfinite(array)]
     if array.size < 2:
         return math.nan, math.nan
     if np.ptp(array) <= 1e-12 * float(np.abs(array).max()):
         return float(array.min()), float(array.max())
-    found = bootstrap(
+    found = stats.bootstrap(
         (array,),
         np.mean,
         confidence_level=level,
@@ -45,3 +54,20 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95, seed: int = 0
         rng=np.random.default_rng(seed),
     )
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def interval_quantile(samples: Tensor, q: float) -> Tensor:
+    """Predictive quantile ``q`` of samples (K, B, C, *S), as `inverse.Posterior.quantile`."""
+    if not 0 < q < 1:
+        raise UsageError(f"quantile {q:g}", "allowed: a number between 0 and 1")
+    count = samples.shape[0]
+    if count >= EMPIRICAL:
+        # order statistic q (K + 1), interpolated (Hyndman & Fan 1996, type 6): the one whose intervals cover what they say
+        place = min(max(q * (count + 1) - 1, 0.0), count - 1.0)
+        low, ordered = int(place), samples.sort(0).values
+        return ordered[low].lerp(ordered[min(low + 1, count - 1)], place - low)
+    if count < 2:
+        raise UsageError("a quantile needs at least 2 samples, there is 1", "use samples=4 or more")
+    factor = float(stats.t.ppf(q, count - 1)) * (1 + 1 / count) ** 0.5
+    bound: Tensor = samples.mean(0) + factor * samples.std(0)
+    return bound

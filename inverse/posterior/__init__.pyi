@@ -1,10 +1,11 @@
 from .chains import ess as ess
 from .chains import in_numbers as in_numbers
 from .chains import r_hat as r_hat
+from .display import BOX as BOX
+from .display import CELL as CELL
+from .display import QUIET as QUIET
 from .display import posterior_html as posterior_html
 from .display import posterior_line as posterior_line
-from .display import run_html as run_html
-from .display import run_line as run_line
 from .evidence import Changes as Changes
 from .evidence import Lags as Lags
 from .evidence import Whiteness as Whiteness
@@ -17,13 +18,15 @@ from .evidence import whiteness as whiteness
 from .posterior import Cost as Cost
 from .posterior import Posterior as Posterior
 from .posterior import Welford as Welford
-from .posterior import interval_quantile as interval_quantile
 from .words import doubtful as doubtful
 from .words import doubts as doubts
 from .words import in_doubt as in_doubt
 from .words import misfit_in_words as misfit_in_words
 
 __all__ = [
+    "BOX",
+    "CELL",
+    "QUIET",
     "Changes",
     "Cost",
     "Lags",
@@ -36,7 +39,6 @@ __all__ = [
     "ess",
     "in_doubt",
     "in_numbers",
-    "interval_quantile",
     "invented_region",
     "misfit_in_words",
     "of_samples",
@@ -44,8 +46,6 @@ __all__ = [
     "posterior_line",
     "r_hat",
     "residual_map",
-    "run_html",
-    "run_line",
     "standardised",
     "whiteness",
 ]

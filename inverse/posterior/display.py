@@ -1,4 +1,4 @@
-"""A posterior and a run as a notebook shows them: one piece of HTML with its pictures inside, no script, no colours of its own but theirs.
+"""A posterior as a notebook shows it: one piece of HTML with its pictures inside, no script, no colours of its own but theirs.
 
 Nothing is computed that takes long: the share of the data is shown where it has a closed form or was asked for before.
 """
@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from inverse.posterior.posterior import Posterior
-    from inverse.runs.summary import Run
 
-__all__ = ["posterior_html", "posterior_line", "run_html", "run_line"]
+__all__ = ["BOX", "CELL", "QUIET", "posterior_html", "posterior_line"]
 
 ITEMS = 3
-ROWS = 10
 SIDE = 192
 """Pixels a thumbnail measures at most."""
 
@@ -36,7 +33,7 @@ def posterior_line(post: Posterior) -> str:
     shape = " x ".join(str(n) for n in post.samples.shape[2:])
     return (
         f"<Posterior: {count} sample{'s' * (count > 1)} of {items} item{'s' * (items > 1)}, {shape}, "
-        f"{_method(post)}, {post.cost.forward:g} evaluations an item, {post.cost.seconds:.3g} s>"
+        f"{_label(post)}, {post.cost.forward:g} evaluations an item, {post.cost.seconds:.3g} s>"
     )
 
 
@@ -50,55 +47,14 @@ def posterior_html(post: Posterior) -> str:
         f" and {post.cost.vjp:g} gradients" if post.cost.vjp else ""
     )
     foot = (
-        f"{count} sample{'s' * (count > 1)} by {escape(_method(post))}; an item took {evaluations}, "
+        f"{count} sample{'s' * (count > 1)} by {escape(_label(post))}; an item took {evaluations}, "
         f"{post.cost.seconds:.3g} s"
     )
     return f'<div style="{BOX}">{"".join(parts)}<p style="margin:.3em 0;{QUIET}">{foot}</p></div>'
 
 
-def run_line(run: Run) -> str:
-    """A run in one line."""
-    states = ", ".join(f"{number} {state}" for state, number in _states(run).items())
-    return f"<Run '{run.out.name}': {states}>"
-
-
-def run_html(run: Run) -> str:
-    """A run for a notebook: how many items are done, and what the first of them say."""
-    columns = ("item", "status", "misfit", "data share", "seconds", "note")
-    head = "".join(f'<th scope="col" style="{CELL}">{name}</th>' for name in columns)
-    body = "".join(_row(row) for row in run.rows[:ROWS])
-    more = len(run.rows) - ROWS
-    rest = f'<p style="margin:.3em 0;{QUIET}">{more} more in items.csv</p>' if more > 0 else ""
-    states = ", ".join(f"{number} {state}" for state, number in _states(run).items())
-    return (
-        f'<div style="{BOX}"><p style="margin:.3em 0"><b>{escape(run.out.name)}</b>: {states}</p>'
-        f'<table style="border-collapse:collapse"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}</div>'
-    )
-
-
-def _states(run: Run) -> dict[str, int]:
-    found = {"done": 0, "failed": 0, "pending": 0}
-    for row in run.rows:
-        found[str(row["status"])] = found.get(str(row["status"]), 0) + 1
-    return {state: number for state, number in found.items() if number or state == "done"}
-
-
-def _row(row: Mapping[str, Any]) -> str:
-    def number(name: str, form: str) -> str:
-        value = row.get(name)
-        return format(value, form) if isinstance(value, int | float) else ""
-
-    texts = (
-        str(row["item"]), str(row["status"]), number("misfit", ".2f"), number("data_share", ".2f"),
-        number("seconds", ".3g"), str(row.get("note") or ""),
-    )  # fmt: skip
-    return "<tr>" + "".join(f'<td style="{CELL}">{escape(text)}</td>' for text in texts) + "</tr>"
-
-
-def _method(post: Posterior) -> str:
-    from inverse.sampling.method_spec import in_words
-
-    return in_words(str(post.method["kind"]), post.method)
+def _label(post: Posterior) -> str:
+    return post.label or str(post.method["kind"])
 
 
 def _item(post: Posterior, index: int) -> str:

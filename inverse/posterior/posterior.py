@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import stats
@@ -28,6 +29,7 @@ from torch.nn import functional
 from inverse.errors import UsageError, did_you_mean
 from inverse.numerics.linalg import parts
 from inverse.numerics.rng import Rng
+from inverse.numerics.statistics import interval_quantile
 from inverse.operators.observation import Observation
 from inverse.posterior.chains import ess, r_hat
 
@@ -35,10 +37,9 @@ if TYPE_CHECKING:
     from inverse.calibration.recalibration import Map
     from inverse.io.content import Span
 
-__all__ = ["Cost", "Posterior", "Welford", "interval_quantile"]
+__all__ = ["Cost", "Posterior", "Welford"]
 
 PROBES = 32
-EMPIRICAL = 39
 
 
 @dataclass(frozen=True)
@@ -106,23 +107,6 @@ class Welford:
         return (self._square / (self.count - 1)).sqrt()
 
 
-def interval_quantile(samples: Tensor, q: float) -> Tensor:
-    """Predictive quantile ``q`` of samples (K, B, C, *S), as :meth:`Posterior.quantile`."""
-    if not 0 < q < 1:
-        raise UsageError(f"quantile {q:g}", "allowed: a number between 0 and 1")
-    count = samples.shape[0]
-    if count >= EMPIRICAL:
-        # order statistic q (K + 1), interpolated (Hyndman & Fan 1996, type 6): the one whose intervals cover what they say
-        place = min(max(q * (count + 1) - 1, 0.0), count - 1.0)
-        low, ordered = int(place), samples.sort(0).values
-        return torch.lerp(ordered[low], ordered[min(low + 1, count - 1)], place - low)
-    if count < 2:
-        raise UsageError("a quantile needs at least 2 samples, there is 1", "use samples=4 or more")
-    factor = float(stats.t.ppf(q, count - 1)) * (1 + 1 / count) ** 0.5
-    bound: Tensor = samples.mean(0) + factor * samples.std(0)
-    return bound
-
-
 @dataclass(frozen=True)
 class Posterior:
     """Samples of the posterior of a batch of items.
@@ -140,6 +124,7 @@ class Posterior:
         diagnostics: What the method said of its samples, by name, each (K, B, ...).
         span: The values of the array that was restored that are 0 and 1 in data units; None: they are data units.
         calibration: What standard deviation and quantiles are recalibrated by; the samples never are.
+        label: The method in words, such as ``diffpir, 20 steps``.
     """
 
     states: Tensor
@@ -154,6 +139,7 @@ class Posterior:
     diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
     span: Span | None = None
     calibration: Map | None = None
+    label: str = ""
 
     def _frame(self, image: Tensor) -> Tensor:
         if self.crop is None:
@@ -252,7 +238,10 @@ class Posterior:
         return posterior_html(self)
 
     def to_numpy(self, name: str = "mean") -> NDArray[Any]:
-        """A statistic as numpy, the channel last: (B, H, W, C), in the units of the array that was restored (`inverse.restoration.arrays.native`).
+        """A statistic as numpy, the channel last: (B, H, W, C), in the units of the array that was restored.
+
+        Values are ``low + (high - low) x`` of data units, widths (``std``, ``invented``) without ``low``; shares stay. A
+        complex unknown, two real channels inside, gives complex values (..., H, W) of ``mean``, ``samples``, ``invented``.
 
         Args:
             name: ``mean``, ``std``, ``samples`` (K, B, H, W, C), ``data_share`` or ``invented``.
@@ -260,12 +249,19 @@ class Posterior:
         Raises:
             UsageError: another name; or ``std`` of one sample.
         """
-        from inverse.restoration.arrays import native
-
         known = ("mean", "std", "samples", "data_share", "invented")
         if name not in known:
             raise UsageError(f"a posterior has no array '{name}'", did_you_mean(name, known))
-        return native(self, name)
+        values: Tensor = getattr(self, name)
+        planes = values.detach().cpu().numpy()
+        channel = planes.ndim - len(self.observation.shape)
+        if name != "data_share" and self.span is not None:
+            low, high = (np.asarray(end, planes.dtype).reshape(-1, 1, 1) for end in self.span)
+            planes = planes * (high - low) + (0 if name in ("std", "invented") else low)
+        if self.complex and name in ("mean", "samples", "invented"):
+            real, imaginary = (planes.take(index, channel) for index in (0, 1))
+            return np.ascontiguousarray(real + 1j * imaginary)
+        return np.ascontiguousarray(np.moveaxis(planes, channel, -1))
 
     @cached_property
     def misfit(self) -> Tensor:

@@ -1,6 +1,4 @@
 from .arrays import measurements as measurements
-from .arrays import native as native
-from .arrays import restore as restore
 from .arrays import restore_array as restore_array
 from .case import MINIMUM_SIDE as MINIMUM_SIDE
 from .case import Case as Case
@@ -31,8 +29,6 @@ from .plan import Unit as Unit
 from .plan import block_size as block_size
 from .plan import split as split
 from .plan import units as units
-from .provenance import describe_device as describe_device
-from .provenance import prior_facts as prior_facts
 from .provenance import stamp as stamp
 from .provenance import versions as versions
 from .reconstructor import Reconstructor as Reconstructor
@@ -73,7 +69,6 @@ __all__ = [
     "Unit",
     "block_size",
     "count",
-    "describe_device",
     "doubt",
     "draw",
     "facts",
@@ -88,13 +83,10 @@ __all__ = [
     "make_case",
     "measurements",
     "method_kind",
-    "native",
     "open_case",
     "open_recipe_prior",
     "parse_keep",
-    "prior_facts",
     "resolve_dtype",
-    "restore",
     "restore_array",
     "scale_factor",
     "score",

@@ -1,6 +1,4 @@
-"""``inverse.restore``: a recipe and files give a `Run`; a recipe and arrays give a `Posterior`.
-
-Arrays as measurements, and results as arrays: numpy with the channel last, torch (B, C, H, W), k-space complex.
+"""Arrays as measurements, and results as arrays: numpy with the channel last, torch (B, C, H, W), k-space complex.
 
 What a file would be taken for, an array of its values is: integers are scaled by their type or by ``data.scale``, NaN and what a numpy masked
 array masks are unobserved, and results go back to the array's own units by the same ``span``.
@@ -11,8 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,106 +17,14 @@ from numpy.typing import NDArray
 from inverse.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from inverse.io.content import Span
     from inverse.operators.measurement import Measurement
     from inverse.posterior.posterior import Posterior
     from inverse.recipes.recipe import Recipe
     from inverse.recipes.sections import Data
     from inverse.restoration.options import Options
-    from inverse.runs.run import Run
 
-__all__ = ["measurements", "native", "restore", "restore_array"]
-
-
-@overload
-def restore(
-    recipe: str | Path | dict[str, Any] | Recipe,
-    measurement: str | Path | Sequence[str | Path],
-    *,
-    out: str | Path,
-    samples: int | None = None,
-    seed: int | None = None,
-    overrides: Sequence[str] = (),
-    truth: str | Path | None = None,
-    options: Options | None = None,
-) -> Run: ...
-@overload
-def restore(
-    recipe: str | Path | dict[str, Any] | Recipe,
-    measurement: Any,
-    *,
-    out: None = None,
-    samples: int | None = None,
-    seed: int | None = None,
-    overrides: Sequence[str] = (),
-    truth: None = None,
-    options: Options | None = None,
-    items: Sequence[str] | None = None,
-) -> Posterior: ...
-
-
-def restore(
-    recipe: str | Path | dict[str, Any] | Recipe,
-    measurement: Any,
-    *,
-    out: str | Path | None = None,
-    samples: int | None = None,
-    seed: int | None = None,
-    overrides: Sequence[str] = (),
-    truth: str | Path | None = None,
-    options: Options | None = None,
-    items: Sequence[str] | None = None,
-) -> Run | Posterior:
-    """Restore measurements by a recipe.
-
-    Args:
-        recipe: Name, path, mapping, or a loaded recipe.
-        measurement: Paths (files, folders, globs, ``@`` lists); or numpy (H, W), (H, W, C) or (B, H, W, C), or torch (B, C, H, W);
-            raw k-space as complex (coils, H, W) or (B, coils, H, W). Values are taken as a file's are: integers scaled by their
-            type or by ``data.scale``, floats as data units, with ``data.transfer: linear`` as sRGB-encoded. NaN, and what a
-            numpy masked array masks, is unobserved.
-        out: The run folder; required for paths.
-        samples: Posterior draws; default the recipe's.
-        seed: Seed; default the recipe's.
-        overrides: ``key=value`` changes of the recipe.
-        truth: A file or folder of truths, for the scores of a run only.
-        options: How a run is carried out.
-        items: Names of the images of an array, which key their noise; default "0", "1", ..., the same for every call: give names
-            where many calls are compared or averaged. The name of a file gives what restoring that file gives.
-
-    Returns:
-        For paths a `Run`. For arrays a `Posterior` in the frame of the array: where a ``free`` boundary extends the unknown past
-        it, `Posterior.crop` is set and every image it returns is cropped; super-resolution's frame is the array's on the finer grid.
-        Its tensors are in data units, `Posterior.to_numpy` gives the array's own (channel last). With ``data.transfer: linear`` both are
-        in linear light (`inverse.io.transfer.encode` gives values as stored).
-
-    Raises:
-        UsageError: Paths without ``out``, or arrays with it.
-        InverseError: As `inverse.runs.run.restore`.
-    """
-    from inverse.recipes.recipe import load
-    from inverse.runs import run
-
-    chosen = [*overrides]
-    chosen += [f"run.samples={samples}"] if samples is not None else []
-    chosen += [f"run.seed={seed}"] if seed is not None else []
-    if _paths(measurement):
-        if out is None:
-            raise UsageError("restoring files needs a folder for the results", "pass out='runs/a'")
-        if items is not None:
-            raise UsageError("items names the images of an array; files are named by their paths", "leave it away")
-        return run.restore(recipe, measurement, out=out, overrides=chosen, truth=truth, options=options)
-    if out is not None or truth is not None:
-        raise UsageError("out and truth are for files; arrays give a Posterior", "leave them away, or pass paths")
-    return restore_array(load(recipe, chosen), measurement, options or run.Options(), items=items)
-
-
-def _paths(measurement: Any) -> bool:
-    if isinstance(measurement, str | Path):
-        return True
-    return isinstance(measurement, list | tuple) and all(isinstance(path, str | Path) for path in measurement)
+__all__ = ["measurements", "restore_array"]
 
 
 def _shared(recipe: Recipe) -> bool:
@@ -136,7 +41,7 @@ def _shared(recipe: Recipe) -> bool:
 def restore_array(
     recipe: Recipe, array: Any, options: Options, *, items: Sequence[str] | None = None, prior: Any = None
 ) -> Posterior:
-    """`restore` of an array by a loaded recipe, with its prior where that is open already."""
+    """The posterior of an array by a loaded recipe, with its prior where that is open already."""
     import torch
     from deepinv.physics import GaussianNoise
 
@@ -305,21 +210,3 @@ def _span(values: NDArray[Any], valid: NDArray[np.bool_] | None, data: Data) -> 
     return frame(
         Picture(array=np.moveaxis(values[0], 0, -1), format="npy", valid=own, source="the array"), 0, data
     ).span
-
-
-def native(post: Posterior, name: str) -> NDArray[Any]:
-    """A statistic of a posterior as numpy, the channel last, in the units of the array that was restored.
-
-    Values are ``low + (high - low) x`` of data units, widths (``std``, ``invented``) without ``low``; shares stay. A complex unknown, two real channels
-    inside, gives complex values (..., H, W) of ``mean``, ``samples`` and ``invented``.
-    """
-    values: Tensor = getattr(post, name)
-    planes = values.detach().cpu().numpy()
-    channel = planes.ndim - len(post.observation.shape)
-    if name != "data_share" and post.span is not None:
-        low, high = (np.asarray(end, planes.dtype).reshape(-1, 1, 1) for end in post.span)
-        planes = planes * (high - low) + (0 if name in ("std", "invented") else low)
-    if post.complex and name in ("mean", "samples", "invented"):
-        real, imaginary = (planes.take(index, channel) for index in (0, 1))
-        return np.ascontiguousarray(real + 1j * imaginary)
-    return np.ascontiguousarray(np.moveaxis(planes, channel, -1))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from inverse.errors import UsageError
 from inverse.recipes.recipe import Recipe
-from inverse.runs.executors import Executor, executor
 
 __all__ = ["Options"]
 
@@ -38,7 +38,7 @@ class Options:
     tile: int | str = "auto"
     keep: str | Sequence[str] | None = None
     shard: str | tuple[int, int] | None = None
-    executor: str | Executor = "serial"
+    executor: Any = "serial"
     workers: int | None = None
     threads: int | None = None
     overwrite: bool = False
@@ -61,14 +61,6 @@ class Options:
         except (RuntimeError, AssertionError) as error:
             raise UsageError(f"device '{self.device}' is not available", "allowed here: auto, cpu") from error
         return self.device
-
-    def opened_executor(self) -> Executor:
-        """The executor.
-
-        Raises:
-            UsageError: If there is none of that name, or its package is not installed.
-        """
-        return executor(self.executor, self.workers) if isinstance(self.executor, str) else self.executor
 
     def block(self, recipe: Recipe) -> int | None:
         """Samples evaluated together; None for ``auto``."""
@@ -97,5 +89,4 @@ class Options:
         for name, given in (("workers", self.workers), ("threads", self.threads)):
             if given is not None and given < 1:
                 raise UsageError(f"--{name} {given} is not valid; allowed: a whole number from 1")
-        self.opened_executor()
         self.block(recipe)

@@ -6,7 +6,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
-__all__ = ["describe_device", "prior_facts", "stamp", "versions"]
+__all__ = ["stamp", "versions"]
 
 PACKAGES = ("torch", "deepinv", "numpy", "h5py", "torchmetrics", "pillow", "tifffile")
 
@@ -22,26 +22,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def describe_device(device: str) -> dict[str, str]:
-    """The kind of machine that computed: results are byte-identical only within one kind."""
-    import torch
-
-    facts = {"type": device, "machine": platform.machine(), "system": platform.system()}
-    if device.startswith("cuda"):
-        facts["name"] = torch.cuda.get_device_name()
-    return facts
-
-
-def prior_facts(card: Any) -> dict[str, Any]:
-    """Name, hash, licence, data and file size of a prior, from its card."""
-    names = ("name", "title", "sha256", "bytes", "licence", "data", "channels", "data_range")
-    return {name: _plain(getattr(card, name)) for name in names if getattr(card, name, None) is not None}
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def stamp(recipe_hash: str, prior: Any, seed: int) -> str:

@@ -16,14 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from inverse.errors import InputError, UsageError
+from inverse.errors import Failure, InputError, UsageError, exit_code
 from inverse.io.sources import Source, find
 from inverse.operators.noise.draw import DEFAULTS
 from inverse.recipes.recipe import Recipe, load
 from inverse.restoration.case import MINIMUM_SIDE
 from inverse.restoration.provenance import versions
-from inverse.runs.ledger import Failure
-from inverse.runs.summary import exit_code
 from inverse.storage.files import write_json
 
 if TYPE_CHECKING:

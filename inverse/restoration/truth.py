@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inverse.errors import InputError
-from inverse.io.detect import is_store, locate
 from inverse.io.sources import Source, find, match
+from inverse.storage.paths import is_store, locate
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,5 +1,6 @@
 from .check import Check as Check
 from .check import check_recipe as check_recipe
+from .check import exit_code as exit_code
 from .dask import Dask as Dask
 from .dryrun import Estimate as Estimate
 from .dryrun import estimate as estimate
@@ -12,10 +13,10 @@ from .executors import Executor as Executor
 from .executors import Serial as Serial
 from .executors import Speeds as Speeds
 from .executors import executor as executor
+from .executors import opened_executor as opened_executor
 from .executors import parse_shard as parse_shard
 from .folder import Kept as Kept
 from .folder import RunFolder as RunFolder
-from .ledger import Failure as Failure
 from .ledger import Ledger as Ledger
 from .ledger import Schedule as Schedule
 from .ledger import renamed as renamed
@@ -51,7 +52,6 @@ __all__ = [
     "Dask",
     "Estimate",
     "Executor",
-    "Failure",
     "Job",
     "Kept",
     "Ledger",
@@ -73,10 +73,12 @@ __all__ = [
     "estimate",
     "estimate_scene",
     "executor",
+    "exit_code",
     "gpu_of",
     "main",
     "make_plan",
     "merged",
+    "opened_executor",
     "package",
     "parse_shard",
     "prepare_run",

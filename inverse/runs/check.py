@@ -26,6 +26,7 @@ from inverse.restoration.frame import frame
 from inverse.restoration.options import Options
 from inverse.restoration.plan import block_size
 from inverse.runs.dryrun import VJP_COST
+from inverse.runs.executors import opened_executor
 from inverse.sampling.method_spec import in_words, method_spec
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def check_recipe(
 
     options, recipe = options or Options(), load(recipe, overrides)
     options.check(recipe)
+    opened_executor(options)
     prior = open_recipe_prior(recipe)
     card, device = prior.card, options.resolved_device()
     dtype = resolve_dtype(recipe.run.dtype if options.dtype == "auto" else options.dtype, prior, device)

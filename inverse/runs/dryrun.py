@@ -11,13 +11,13 @@ from typing import Any
 
 from inverse.errors import RecipeError
 from inverse.io.sources import Source, find
+from inverse.priors.card import prior_facts
 from inverse.recipes.recipe import Recipe, load
 from inverse.restoration.case import forward_seconds, method_kind, open_recipe_prior
 from inverse.restoration.options import Options
 from inverse.restoration.plan import Item, Plan, Terms, Unit, item_name, units
-from inverse.restoration.provenance import prior_facts
 from inverse.runs.dryrun_cost import trial
-from inverse.runs.executors import parse_shard
+from inverse.runs.executors import opened_executor, parse_shard
 from inverse.runs.ledger import Ledger
 from inverse.runs.processes import default_workers
 from inverse.runs.run import make_plan
@@ -126,6 +126,7 @@ def estimate(
     options = options or Options()
     recipe = load(recipe, overrides)
     options.check(recipe)
+    opened_executor(options)
     sources = find([inputs] if isinstance(inputs, str | Path) else list(inputs), exclude=Path(out))
     prior = open_recipe_prior(recipe)
     plan, ledger = _resumed(recipe, sources, prior, options, Path(out))

@@ -13,12 +13,13 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Protocol
 
 from inverse.errors import UsageError
+from inverse.restoration.options import Options
 from inverse.restoration.plan import Unit
 
 if TYPE_CHECKING:
     from inverse.runs.unit import Solver
 
-__all__ = ["NAMES", "Executor", "Serial", "Speeds", "executor", "parse_shard"]
+__all__ = ["NAMES", "Executor", "Serial", "Speeds", "executor", "opened_executor", "parse_shard"]
 
 NAMES = "serial, processes, dask, dask://HOST:PORT, dask:SCHEDULER.json"
 
@@ -116,6 +117,16 @@ def executor(name: str, workers: int | None = None) -> Executor:
 
         return Dask(name, workers)
     raise UsageError(f"executor '{name}' is not available; allowed: {NAMES}", "try --executor processes")
+
+
+def opened_executor(options: Options) -> Executor:
+    """The executor that the options name.
+
+    Raises:
+        UsageError: If there is none of that name, or its package is not installed.
+    """
+    named: str | Executor = options.executor
+    return executor(named, options.workers) if isinstance(named, str) else named
 
 
 def parse_shard(text: str | tuple[int, int] | None) -> tuple[int, int] | None:

@@ -15,60 +15,21 @@ import os
 import re
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from inverse.errors import InputError, InverseError
+from inverse.errors import Failure, InputError
 from inverse.restoration.plan import Plan, Terms, Unit, item_name, split
 from inverse.storage.files import file_hash, read_json, write_json
 
-__all__ = ["Failure", "Ledger", "Schedule", "renamed"]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why an item failed.
-
-    Attributes:
-        item: Item id.
-        stage: ``read``, ``prepare``, ``sample`` or ``write``.
-        error: Class of the error.
-        reason: One line.
-        hint: What to try.
-        code: Exit code of the cause.
-    """
-
-    item: str
-    stage: str
-    error: str
-    reason: str
-    hint: str
-    code: int
-
-    @property
-    def line(self) -> str:
-        """The failure in one line, the item named once."""
-        named = self.reason if self.reason.startswith(f"{self.item}:") else f"{self.item}: {self.reason}"
-        return f"failed: {named}" + (f" ({self.hint})" if self.hint else "")
-
-    @classmethod
-    def of(cls, item: str, stage: str, error: BaseException) -> Failure:
-        """The failure that an exception means."""
-        if isinstance(error, InverseError):
-            return cls(item, stage, type(error).__name__, _line(error.message), _line(error.hint), error.exit_code)
-        hint = "this looks like a defect of inverse: please report it with this line"
-        return cls(item, stage, type(error).__name__, _line(str(error)) or "no message", hint, 1)
+__all__ = ["Ledger", "Schedule", "renamed"]
 
 
 def renamed(text: str, path: str, shown: str) -> str:
     """A message that calls a path otherwise; a relative path of one word, such as ``out``, only where it is a folder of another path."""
     end = r"(?![\w-]|\.\w)" if os.sep in path else f"(?={re.escape(os.sep)})"
     return re.sub(rf"(?<![\w./-]){re.escape(path)}{end}", lambda _: shown, text)
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
 
 
 class Ledger:

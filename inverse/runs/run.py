@@ -24,7 +24,7 @@ from inverse.restoration.plan import BLOCK_PIXELS, CLOSED_FORM_PIXELS, Item, Pla
 from inverse.restoration.provenance import versions
 from inverse.restoration.truth import Truths
 from inverse.restoration.write_item import KEEP, parse_keep
-from inverse.runs.executors import parse_shard
+from inverse.runs.executors import opened_executor, parse_shard
 from inverse.runs.ledger import Ledger, Schedule
 from inverse.runs.merge2 import assemble
 from inverse.runs.progress import Progress
@@ -75,7 +75,7 @@ def restore(
     arguments = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     recipe = load(recipe, overrides)
     options.check(recipe)
-    shard, run_on, folder = parse_shard(options.shard), options.opened_executor(), Path(out)
+    shard, run_on, folder = parse_shard(options.shard), opened_executor(options), Path(out)
     sources = find(arguments, exclude=folder)
     truths = Truths.find(truth, [source.item for source in sources])
     prior = open_recipe_prior(recipe)
@@ -210,7 +210,7 @@ def make_plan(recipe: Recipe, sources: Sequence[Source], prior: Any, options: Op
         keep=keep,
         dtype=dtype,
         device=device,
-        threads=options.threads or options.opened_executor().threads or torch.get_num_threads(),
+        threads=options.threads or opened_executor(options).threads or torch.get_num_threads(),
         versions=versions(),
         evaluations=old.terms.evaluations if old else _affordable(recipe, prior, items, options, dtype, device),
     )

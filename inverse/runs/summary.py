@@ -6,23 +6,29 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inverse.errors import Failure, exit_code
+from inverse.posterior.display import BOX, CELL, QUIET
+from inverse.priors.card import prior_facts
 from inverse.restoration.plan import Plan, item_name, split
-from inverse.restoration.provenance import prior_facts
-from inverse.runs.ledger import Failure, Ledger
+from inverse.runs.ledger import Ledger
 from inverse.storage.files import write_bytes, write_json
 
 if TYPE_CHECKING:
     from inverse.recipes.recipe import Recipe
 
-__all__ = ["Run", "collect", "exit_code", "write_summary"]
+__all__ = ["Run", "collect", "write_summary"]
 
 COLUMNS = (
     "item", "status", "restored", "height", "width", "channels", "samples", "method", "noise_sigma", "noise_estimated", "misfit",
     "data_share", "calibrated", "clipped", "forward", "vjp", "a", "at", "seconds", "peak_bytes", "sha256", "note",
 )  # fmt: skip
+
+
+ROWS = 10
 
 
 @dataclass(frozen=True)
@@ -42,14 +48,10 @@ class Run:
     pending: tuple[str, ...]
 
     def __repr__(self) -> str:
-        from inverse.posterior.display import run_line
-
         return run_line(self)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        from inverse.posterior.display import run_html
-
         return run_html(self)
 
     @property
@@ -68,12 +70,43 @@ class Run:
         }
 
 
-def exit_code(others: int, failures: Sequence[Failure]) -> int:
-    """0 without failures; 1 if `others` did not fail or the causes differ; else the one cause's code."""
-    codes = {failure.code for failure in failures}
-    if not codes:
-        return 0
-    return 1 if others or len(codes) > 1 else codes.pop()
+def run_line(run: Run) -> str:
+    """A run in one line."""
+    states = ", ".join(f"{number} {state}" for state, number in _states(run).items())
+    return f"<Run '{run.out.name}': {states}>"
+
+
+def run_html(run: Run) -> str:
+    """A run for a notebook: how many items are done, and what the first of them say."""
+    columns = ("item", "status", "misfit", "data share", "seconds", "note")
+    head = "".join(f'<th scope="col" style="{CELL}">{name}</th>' for name in columns)
+    body = "".join(_row(row) for row in run.rows[:ROWS])
+    more = len(run.rows) - ROWS
+    rest = f'<p style="margin:.3em 0;{QUIET}">{more} more in items.csv</p>' if more > 0 else ""
+    states = ", ".join(f"{number} {state}" for state, number in _states(run).items())
+    return (
+        f'<div style="{BOX}"><p style="margin:.3em 0"><b>{escape(run.out.name)}</b>: {states}</p>'
+        f'<table style="border-collapse:collapse"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}</div>'
+    )
+
+
+def _states(run: Run) -> dict[str, int]:
+    found = {"done": 0, "failed": 0, "pending": 0}
+    for row in run.rows:
+        found[str(row["status"])] = found.get(str(row["status"]), 0) + 1
+    return {state: number for state, number in found.items() if number or state == "done"}
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    def number(name: str, form: str) -> str:
+        value = row.get(name)
+        return format(value, form) if isinstance(value, int | float) else ""
+
+    texts = (
+        str(row["item"]), str(row["status"]), number("misfit", ".2f"), number("data_share", ".2f"),
+        number("seconds", ".3g"), str(row.get("note") or ""),
+    )  # fmt: skip
+    return "<tr>" + "".join(f'<td style="{CELL}">{escape(text)}</td>' for text in texts) + "</tr>"
 
 
 def collect(out: Path, plan: Plan, ledger: Ledger) -> Run:

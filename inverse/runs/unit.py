@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inverse.errors import InputError, InverseError, MemoryLimitError, WorkerError
+from inverse.errors import Failure, InputError, InverseError, MemoryLimitError, WorkerError
 from inverse.priors.mismatch import foreign
 from inverse.recipes.calibration_file import CalibrationFile
 from inverse.recipes.recipe import Recipe
@@ -24,7 +24,7 @@ from inverse.restoration.plan import Item, Plan, Terms, Unit, item_name, split
 from inverse.restoration.provenance import stamp
 from inverse.restoration.truth import Truths, held, scale_factor, score
 from inverse.restoration.write_item import facts, write_item
-from inverse.runs.ledger import Failure, Ledger, renamed
+from inverse.runs.ledger import Ledger, renamed
 from inverse.runs.merge import merged, write_part
 from inverse.runs.progress import Progress
 from inverse.sampling.method_spec import in_words

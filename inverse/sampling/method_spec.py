@@ -1,7 +1,7 @@
 """The methods by name: what each composes, its defaults, what it needs, what it costs and its measured bias.
 
 Data only: neither torch nor deepinv is imported here. The composition itself is built by the dotted path ``factory`` with the
-parameters of :attr:`MethodSpec.parameters`; methods of other packages join through the entry point group ``inverse.sampling.method_spec``.
+parameters of :attr:`MethodSpec.parameters`; methods of other packages join through the entry point group ``inverse.methods``.
 """
 
 from __future__ import annotations
@@ -174,12 +174,12 @@ def recorded_bias() -> Mapping[str, Any]:
 
 @cache
 def methods() -> Mapping[str, MethodSpec]:
-    """The built-in methods and those of entry points in the group ``inverse.sampling.method_spec``."""
+    """The built-in methods and those of entry points in the group ``inverse.methods``."""
     from inverse.sampling.auto import AUTO
     from inverse.sampling.methods import METHODS
 
     found = {**METHODS, AUTO.name: AUTO}
-    for entry in metadata.entry_points(group="inverse.sampling.method_spec"):
+    for entry in metadata.entry_points(group="inverse.methods"):
         found[entry.name] = entry.load()
     return MappingProxyType(found)
 

@@ -16,6 +16,7 @@ from inverse.operators.observation import observed
 from inverse.posterior.evidence import Changes
 from inverse.posterior.posterior import Cost, Posterior
 from inverse.sampling.loop import Step
+from inverse.sampling.method_spec import in_words
 from inverse.sampling.problem import Problem, peak_bytes, prepare
 
 __all__ = ["sample", "simulate", "steps"]
@@ -170,6 +171,7 @@ def draw(
         cost=cost,
         items=problem.items,
         method={"kind": problem.spec.name, **problem.params},
+        label=in_words(problem.spec.name, problem.params),
         levels=problem.levels,
         diagnostics=diagnostics,
     )

@@ -12,6 +12,8 @@ from .files import write_json as write_json
 from .locks import claim as claim
 from .locks import hold as hold
 from .locks import run_lock as run_lock
+from .paths import is_store as is_store
+from .paths import locate as locate
 
 __all__ = [
     "atomic_bytes",
@@ -19,6 +21,8 @@ __all__ = [
     "disk_is_full",
     "file_hash",
     "hold",
+    "is_store",
+    "locate",
     "part_path",
     "plain",
     "read_hdf5",

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inverse.errors import InputError, OutputError
-from inverse.io.detect import is_store, locate
+from inverse.storage.paths import is_store, locate
 
 __all__ = [
     "atomic_bytes",

@@ -10,7 +10,8 @@ from scipy import stats
 import inverse
 from inverse.errors import UsageError
 from inverse.exact.gaussian import NOISE, problem
-from inverse.posterior.posterior import Welford, _smooth, interval_quantile
+from inverse.numerics.statistics import interval_quantile
+from inverse.posterior.posterior import Welford, _smooth
 
 VAR = 0.0625
 

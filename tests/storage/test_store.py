@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inverse.errors import OutputError, UsageError
+from inverse.errors import Failure, OutputError, UsageError
 from inverse.restoration.plan import Item, Plan, Terms, Unit, block_size, item_name, split, units
 from inverse.runs.executors import executor, parse_shard
-from inverse.runs.ledger import Failure, Ledger
+from inverse.runs.ledger import Ledger
 from inverse.storage.files import file_hash, read_hdf5, read_json, write_hdf5
 from inverse.storage.locks import run_lock
 

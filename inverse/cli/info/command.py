@@ -22,8 +22,8 @@ def info(file: Path, as_json: bool) -> None:
     FILE::NAME is one array of a file that holds several, such as scan.h5::/entry/data.
     """
     from inverse.cli.info.describe import describe
-    from inverse.io.detect import locate
     from inverse.io.read_write import read
+    from inverse.storage.paths import locate
 
     found = describe(read(file))
     found["bytes"] = _size(locate(file)[0])
