@@ -1,47 +1,53 @@
 """``inverse report RUN``: the page of a run, one HTML file that loads nothing.
 
-Style and script are inlined from ``report_page/`` and allowed by their hashes; the content security policy forbids everything else, so that nothing *can* load.
-Items are inert JSON blocks that the script reads when one is opened, worst item first.
+Style and script are inlined from ``page_assets/`` and allowed by their hashes; the content security policy forbids
+everything else, so that nothing *can* load. Items are inert JSON blocks that the script reads when one is opened, worst
+item first.
 
-The page is kept under `max_megabytes`. Each item has an equal share of it; past `WORST` times two items the worst `WORST` share one half and the others the rest. An
-item whose images do not fit its share is shown smaller (`inverse.report.items.DETAILS`), with fewer samples, and the page says so.
+The page is kept under `max_megabytes`. Each item has an equal share of it; past `WORST` times two items the worst
+`WORST` share one half and the others the rest. An item whose images do not fit its share is shown smaller
+(`inverse.report.items.DETAILS`), with fewer samples, and the page says so.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
+from markupsafe import Markup
+
 from inverse.errors import InputError, OutputError
+from inverse.io.pages import template
+from inverse.metrics.registry import metrics
 from inverse.report.facts import item_facts, provenance, summary
 from inverse.report.images import LEVELS, UNOBSERVED, bars
 from inverse.report.items import DETAILS, Detail, Subject, panels, thumbnail
 from inverse.report.maps import charts, maps
 from inverse.report.verdicts import Verdicts
 from inverse.runs.folder import RunFolder
-from inverse.storage.files import read_json, write_bytes
+from inverse.storage.files import plain, read_json, write_bytes
 
 __all__ = ["MEGABYTES", "WORST", "write_report"]
 
 MEGABYTES = 28.0
+#: Items of a large run that are shown large.
 WORST = 16
-"""Items of a large run that are shown large."""
+#: Where the items go, while the rest of the page is measured; no text of a run holds it, for tags in it are escaped.
+ITEMS = "<items>"
 MARK = '<meta name="generator" content="inverse report">'
+#: Of the images of a page, base64 included; where the search for a resolution begins.
 BYTES_PER_PIXEL = 0.5
-"""Of the images of a page, base64 included; where the search for a resolution begins."""
+#: Bytes of the words and numbers of an item, about.
 TEXT = 3000
-"""Bytes of the words and numbers of an item, about."""
+#: Bytes that the pictures of an item take at least; with less it has none.
 SMALLEST = 2500
-"""Bytes that the pictures of an item take at least; with less it has none."""
 
 
 def write_report(
@@ -79,17 +85,11 @@ def write_report(
 
 @dataclass(frozen=True)
 class _Page:
-    """The page of a run.
-
-    Attributes:
-        folder: The run.
-        truths: Files of truths by item.
-        limit: Bytes that it is kept under.
-    """
+    """The page of a run."""
 
     folder: RunFolder
-    truths: Mapping[str, Path]
-    limit: int
+    truths: Mapping[str, Path]  # files by item
+    limit: int  # bytes
 
     @cached_property
     def verdicts(self) -> Verdicts:
@@ -105,26 +105,26 @@ class _Page:
         """All of the file."""
         style, script = _part("page.css"), "\n".join(_part(name) for name in ("charts.js", "item.js", "list.js"))
         listed = [self._listed(number, row) for number, row in enumerate(self.verdicts.order)]
-        shared = _block("run", self._shared(listed))
-        title = str(self.folder.facts["recipe"].get("title") or "Restored images")
-        parts = {
+        html = {
             "mark": MARK,
-            "policy": _policy(style, script),
-            "title": html.escape(title),
-            "summary": summary(self.folder, self.verdicts),
-            "provenance": provenance(self.folder),
             "style": style,
             "script": script,
-            "shared": shared,
+            "shared": _block("run", self._shared(listed)),
         }
-        before, after = (Template(half).substitute(parts) for half in _part("page.html").split("$items"))
-        spent = len((before + after).encode())
-        blocks = self._items(self.limit - spent)
+        page = template("inverse.report", "page_assets/page.html").render(
+            {name: Markup(text) for name, text in html.items()},
+            policy=Markup(_policy(style, script)),
+            title=str(self.folder.facts["recipe"].get("title") or "Restored images"),
+            summary=summary(self.folder, self.verdicts),
+            failures=self.folder.failures,
+            provenance=provenance(self.folder),
+            items=Markup(ITEMS),
+        )
+        before, after = page.split(ITEMS)
+        blocks = self._items(self.limit - len((before + after).encode()))
         return (before + "\n".join(blocks) + after).encode()
 
     def _shared(self, listed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        from inverse.metrics.registry import metrics
-
         known, facts = metrics(), self.folder.facts
         return {
             "items": listed,
@@ -137,7 +137,7 @@ class _Page:
             "levels": LEVELS,
             "unobserved": bytes(UNOBSERVED).hex(),
             "calibration": {key: value for key, value in self.calibration.items() if key != "per_item"} or None,
-        }  # fmt: skip
+        }
 
     def _listed(self, number: int, row: Mapping[str, Any]) -> dict[str, Any]:
         names = (*self.verdicts.metrics, "misfit", "coverage90", "data_share", "whiteness")
@@ -146,7 +146,7 @@ class _Page:
         return {
             "item": row["item"],
             "thumb": self._thumbnail(str(row["item"])) if small else "",
-            "numbers": {name: _short(row[name]) for name in names if isinstance(row.get(name), int | float)},
+            "numbers": {name: float(f"{row[name]:.5g}") for name in names if isinstance(row.get(name), int | float)},
             "faults": [[fault.level, fault.badge] for fault in faults],
             "says": faults[0].sentence if faults else "nothing is said against it",
         }
@@ -187,25 +187,25 @@ class _Page:
             rate: Bytes that a pixel of the item before took: where the search begins.
         """
         item, name = str(row["item"]), f"item-{number}"
-        told = item_facts(self.folder, self.verdicts, row, self.calibration)
-        empty = {**told, "pictures": [], "maps": [], "samples": None, "histograms": [], "convergence": None}
+        content = item_facts(self.folder, self.verdicts, row, self.calibration)
+        empty = {**content, "pictures": [], "maps": [], "samples": None, "histograms": [], "convergence": None}
         bare = _block(name, empty | {"reduced": self._reduced(item)})
         if share < len(bare) + SMALLEST:
             return bare, rate
         try:
-            subject, said = self._subject(item)
+            subject, note = self._subject(item)
         except InputError as error:
             return _block(name, empty | {"reduced": f"No pictures: {error.message}."}), rate
-        told |= charts(subject)
-        text = len(_block(name, told))
+        content |= charts(subject)
+        text = len(_block(name, content))
         image = subject.image
         side = 0 if image is None else max(image.shape[-2:])
         for detail in DETAILS:
             if detail.pixels_of(side) * rate > share - text and detail is not DETAILS[-1]:
                 continue
             shown = panels(subject, detail) | {"maps": maps(subject, detail)}
-            shown["reduced"] = said + self._reduced(item, side, detail)
-            block = _block(name, told | shown)
+            shown["reduced"] = note + self._reduced(item, side, detail)
+            block = _block(name, content | shown)
             rate = max((len(block) - text) / max(detail.pixels_of(side), 1), 0.01)
             if len(block) <= share:
                 return block, rate
@@ -213,14 +213,14 @@ class _Page:
 
     def _subject(self, item: str) -> tuple[Subject, str]:
         kept = self.folder.kept(item)
-        plain = Subject.of(self.folder, item, kept)
+        alone = Subject.of(self.folder, item, kept)
         path = self.truths.get(item)
         if path is None:
-            return plain, ""
+            return alone, ""
         try:
             return Subject.of(self.folder, item, kept, self.folder.truth(item, path, kept).numpy()), ""
         except InputError as error:
-            return plain, f"The truth is not shown: {error.message.replace(str(path), 'its file')}. "
+            return alone, f"The truth is not shown: {error.message.replace(str(path), 'its file')}. "
 
     def _reduced(self, item: str, side: int = 0, detail: Detail | None = None) -> str:
         """What the size of the page cost an item whose longest side is `side`; empty where it is nothing."""
@@ -261,21 +261,6 @@ def _policy(style: str, script: str) -> str:
 
 def _block(name: str, content: Mapping[str, Any]) -> str:
     """Data that the browser does not read by itself; no text in it can end it."""
-    text = json.dumps(_finite(content), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(plain(content), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     return f'<script type="application/json" id="{name}">{text}</script>'
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: both become null."""
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return value
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")

@@ -1,0 +1,39 @@
+"""HTML pages: templates by Jinja2 that escape what is put into them, and pictures as data URLs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from PIL.Image import Image
+
+__all__ = ["image_url", "template"]
+
+
+@cache
+def template(package: str, path: str) -> Template:
+    """The template at a path inside a package; every value is escaped that is not marked as HTML (`markupsafe.Markup`)."""
+    from jinja2 import Environment, StrictUndefined  # takes longer to load than a small picture to restore
+
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
+    )
+    return environment.from_string(files(package).joinpath(path).read_text(encoding="utf-8"))
+
+
+def image_url(picture: Image, kind: str, **options: Any) -> str:
+    """A picture as a data URL.
+
+    Args:
+        picture: A Pillow image.
+        kind: ``png``, ``jpeg`` or ``webp``.
+        options: Of Pillow's writer.
+    """
+    stream = io.BytesIO()
+    picture.save(stream, kind.upper(), **options)
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
