@@ -1,4 +1,4 @@
-"""The words of the report: what a run was, how it went and how to repeat it, and the facts of an item; all as plain data."""
+"""The words of the report as plain data: what a run was, how it went and how to repeat it, and the facts of an item."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CALIBRATED = {
 
 
 def summary(folder: RunFolder, verdicts: Verdicts) -> dict[str, Any]:
-    """The top of the page: how many items are restored (``lead``), the first numbers (``tiles``), sentences (``says``)."""
+    """The top of the page: how many items are restored (``lead``), a few numbers (``tiles``), sentences (``says``)."""
     counts = folder.facts.get("counts", {})
     done, failed, pending = (int(counts.get(state, 0)) for state in ("done", "failed", "pending"))
     others = [f"{failed} failed" if failed else "none failed"] + ([f"{pending} still to do"] if pending else [])
@@ -86,10 +86,7 @@ def provenance(folder: RunFolder) -> dict[str, Any]:
         ("Licence of the prior", prior.get("licence") or "not stated"),
         ("Training data", prior.get("data") or "not stated"),
         ("Samples, seed", f"{facts.get('samples')} samples of each item, seed {facts.get('seed')}"),
-        (
-            "Computed",
-            f"in {facts.get('dtype')} on {facts.get('device')}, {threads} thread{'' if threads == 1 else 's'}",
-        ),
+        ("Computed", f"in {facts.get('dtype')} on {facts.get('device')}, {threads} thread{'s' * (threads != 1)}"),
         ("Cost", cost_in_words(facts.get("cost", {}))),
         ("Versions", ", ".join(f"{name} {version}" for name, version in facts.get("versions", {}).items())),
     ]

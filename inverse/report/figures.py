@@ -1,16 +1,20 @@
 """``inverse report RUN --figures png|pdf``: a figure of each item and of the calibration, in ``RUN/figures``.
 
-They are drawn from ``posterior.h5``, so that a run that kept no figures has them too. In a PDF the text is text and lines are lines.
+They are drawn from ``posterior.h5``, so that a run that kept no figures has them too. In a PDF the text is text and
+lines are lines.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from inverse.errors import InputError
 from inverse.report.items import Subject
@@ -31,7 +35,7 @@ def write_figures(run: str | Path, *, kind: str = "png", truth: str | Path | Non
         truth: A file or folder of truths.
 
     Yields:
-        What was written: ``figures/<item>.<kind>``, and ``figures/calibration.<kind>`` where ``calibration.json`` is there.
+        The path of each: ``figures/<item>.<kind>``, and, with a ``calibration.json``, ``figures/calibration.<kind>``.
 
     Raises:
         InputError: it is no run folder, or an item's arrays cannot be read.
@@ -54,15 +58,13 @@ def write_figures(run: str | Path, *, kind: str = "png", truth: str | Path | Non
 
 
 def _panels(folder: RunFolder, row: Mapping[str, Any], truth: Path | None) -> Panels | None:
-    """What the figure of an item shows; None where the run did not keep enough."""
+    """The panels of an item's figure; None where the run did not keep enough."""
     item = str(row["item"])
     kept = folder.kept(item)
     known = None
     if truth is not None:
-        try:
+        with contextlib.suppress(InputError):
             known = folder.truth(item, truth, kept).numpy()
-        except InputError:
-            known = None
     subject, arrays = Subject.of(folder, item, kept, known), kept.arrays
     image = subject.image
     if image is None or image.ndim != 3 or not {"measurement", "data_share", "invented"} <= set(arrays):
@@ -96,8 +98,8 @@ def _facts(folder: RunFolder, row: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("cost", cost_in_words(row).split(",")[0]),
         ("data share", f"{100 * float(row['data_share']):.0f} % on average" if "data_share" in row else ""),
     ]
-    known = [(name.upper(), f"{row[name]:.4g}") for name in folder.facts.get("metrics", {}) if name in row]
-    return [line for line in lines if line[1]] + known
+    scores = [(name.upper(), f"{row[name]:.4g}") for name in folder.facts.get("metrics", {}) if name in row]
+    return [line for line in lines if line[1]] + scores
 
 
 def draw_calibration(calibration: Mapping[str, Any], *, kind: str = "png") -> bytes:
@@ -107,9 +109,6 @@ def draw_calibration(calibration: Mapping[str, Any], *, kind: str = "png") -> by
         calibration: The content of ``calibration.json``.
         kind: ``png`` or ``pdf``.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     drawn = [name for name in ("levels", "tarp", "sbc", "spread_skill") if calibration.get(name)]
     figure = Figure(figsize=(3.6 * max(len(drawn), 1), 3.5), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)

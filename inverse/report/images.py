@@ -1,51 +1,49 @@
 """Pictures and maps of the report as data URLs, small enough to be shown by the hundred.
 
-A picture is clipped to its window for the screen and stored as WebP; a map is averaged over blocks, quantised to `LEVELS` steps of its scale and stored as a
-palette PNG, so that the page can read values back from its colours. What is clipped, and how much, comes back with the image: nothing is hidden by a scale.
+A picture is clipped to its window for the screen and stored as WebP; a map is averaged over blocks, quantised to
+`LEVELS` steps of its scale and stored as a palette PNG, so that the page can read values back from its colours. What is
+clipped, and how much, comes back with the image: nothing is hidden by a scale.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from PIL import Image
+
+from inverse.io.pages import image_url
 
 __all__ = ["COLOURS", "LEVELS", "MAX_SIDE", "Scale", "bars", "fitted", "map_url", "picture_url", "ticks", "window_of"]
 
 Values = NDArray[np.floating[Any]]
 Window = tuple[float, float]
 
+#: Steps of a colour map: a value read off the page is off by at most half of one.
 LEVELS = 128
-"""Steps of a colour map: a value read off the page is off by at most half of one."""
+#: Longest side of a picture on the page, in pixels.
 MAX_SIDE = 640
-"""Longest side of a picture on the page, in pixels."""
+#: Longest side up to which a picture is stored without loss.
 EXACT = 160
-"""Longest side up to which a picture is stored without loss."""
+#: Colour of what was not measured, as in the figures.
 UNOBSERVED = (204, 214, 230)
-"""Colour of what was not measured, as in the figures."""
 COLOURS = ("magma", "viridis", "RdBu_r", "twilight_shifted")
 QUANTILE = 0.995
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The scale of a map.
+    """The scale of a map."""
 
-    Attributes:
-        low: Value of its first colour.
-        high: Value of its last colour.
-        colours: Name of the colour map, of `COLOURS`.
-    """
-
-    low: float
-    high: float
-    colours: str
+    low: float  # value of the first colour
+    high: float  # value of the last colour
+    colours: str  # name of the colour map, of `COLOURS`
 
     @classmethod
     def positive(cls, values: Values, *, colours: str = "magma", low: float = 0.0) -> Scale:
@@ -62,8 +60,6 @@ class Scale:
 @cache
 def _palette(colours: str) -> NDArray[np.uint8]:
     """(LEVELS, 3)."""
-    from matplotlib import colormaps
-
     table = colormaps[colours](np.linspace(0, 1, LEVELS))[:, :3]
     return np.asarray(np.rint(255 * table), dtype=np.uint8)
 
@@ -81,8 +77,6 @@ def bars() -> Mapping[str, Mapping[str, Any]]:
 
 def ticks(low: float, high: float) -> list[tuple[float, str]]:
     """Round numbers on a scale: where each lies (0 to 1) and how it is written."""
-    from matplotlib.ticker import MaxNLocator
-
     inside = [float(value) for value in MaxNLocator(4).tick_values(low, high)]
     slack = 1e-9 * (high - low)
     inside = [value for value in inside if low - slack <= value <= high + slack]
@@ -113,8 +107,6 @@ def picture_url(
         observed: (H, W), 0 where there is nothing to show; painted in one flat colour.
         exact: Whether small images are stored without loss.
     """
-    from PIL import Image
-
     low, high = window
     scaled = (np.asarray(image, dtype=np.float32) - low) / (high - low)
     clipped = float(np.mean((scaled < -1e-4) | (scaled > 1 + 1e-4)))
@@ -126,12 +118,9 @@ def picture_url(
     height, width = fitted(pixels.shape[:2], side)
     if (height, width) != pixels.shape[:2]:
         picture = picture.resize((width, height), Image.Resampling.BOX)
-    stream = io.BytesIO()
-    if exact and max(height, width) <= EXACT:
-        picture.save(stream, "WEBP", lossless=True, quality=40, method=3)
-    else:
-        picture.save(stream, "WEBP", quality=82, method=3)
-    return _url("webp", stream.getvalue()), clipped
+    lossless = exact and max(height, width) <= EXACT
+    quality = {"lossless": True, "quality": 40} if lossless else {"quality": 82}
+    return image_url(picture, "webp", method=3, **quality), clipped
 
 
 def map_url(values: Values, scale: Scale, *, side: int, observed: NDArray[Any] | None = None) -> tuple[str, float]:
@@ -141,8 +130,8 @@ def map_url(values: Values, scale: Scale, *, side: int, observed: NDArray[Any] |
     inside = np.ones(values.shape, dtype=bool) if observed is None else np.asarray(observed) > 0
     beyond = (values < scale.low - slack) | (values > scale.high + slack)
     shown, seen = _shrunk(values * inside, side), _shrunk(inside.astype(np.float32), side)
-    part = (shown / np.maximum(seen, 1e-6) - scale.low) / (scale.high - scale.low)
-    index = np.rint((LEVELS - 1) * np.clip(part, 0, 1)).astype(np.uint8)
+    place = (shown / np.maximum(seen, 1e-6) - scale.low) / (scale.high - scale.low)
+    index = np.rint((LEVELS - 1) * np.clip(place, 0, 1)).astype(np.uint8)
     palette = _palette(scale.colours)
     if observed is not None:
         index[seen <= 0] = LEVELS
@@ -152,8 +141,6 @@ def map_url(values: Values, scale: Scale, *, side: int, observed: NDArray[Any] |
 
 def _shrunk(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     """Averages over blocks, so that the longest side fits."""
-    from PIL import Image
-
     height, width = fitted((values.shape[0], values.shape[1]), side)
     if (height, width) == values.shape:
         return values
@@ -162,14 +149,6 @@ def _shrunk(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 
 def _png(index: NDArray[np.uint8], palette: NDArray[np.uint8]) -> str:
-    from PIL import Image
-
     picture = Image.frombytes("P", (index.shape[1], index.shape[0]), np.ascontiguousarray(index).tobytes())
     picture.putpalette(palette.tobytes())
-    stream = io.BytesIO()
-    picture.save(stream, "PNG", optimize=True)
-    return _url("png", stream.getvalue())
-
-
-def _url(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return image_url(picture, "png", optimize=True)

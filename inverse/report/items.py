@@ -1,47 +1,40 @@
-"""What the report shows of one item: its pictures and samples, as plain data for the page.
+"""The pictures and samples of one item in the report, as plain data for the page.
 
-Everything is computed from ``posterior.h5``; what a run did not keep is left out. Images of complex values appear as magnitude and phase, scenes of many bands as
-three of them, named. `Detail` is the resolution rule: the page has a budget, so the items of a large run are shown smaller (`inverse.report.page`).
+Everything is computed from ``posterior.h5``; what a run did not keep is left out. Images of complex values appear as
+magnitude and phase, scenes of many bands as three of them, named. `Detail` is the resolution rule: the page has a
+budget, so the items of a large run are shown smaller (`inverse.report.page`).
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inverse.io.transfer import encode
 from inverse.report.images import Window, fitted, picture_url, window_of
-
-if TYPE_CHECKING:
-    from inverse.runs.folder import Kept, RunFolder
+from inverse.runs.folder import Kept, RunFolder
 
 __all__ = ["DETAILS", "Detail", "Subject", "panels", "thumbnail"]
 
 Values = NDArray[np.floating[Any]]
 
+#: Longest side of a picture in the list of items.
 THUMBNAIL = 72
-"""Operators whose unknown is a complex image in two real channels."""
 
 
 @dataclass(frozen=True)
 class Detail:
-    """How large an item is shown.
-
-    Attributes:
-        picture: Longest side of its pictures, in pixels.
-        map: Of its maps; 0: none are shown.
-        sample: Of its samples.
-        samples: How many of them.
-    """
+    """The size at which an item is shown: longest sides in pixels."""
 
     picture: int
-    map: int
+    map: int  # 0: no maps are shown
     sample: int
-    samples: int
+    samples: int  # how many of them
 
     def pixels_of(self, side: int) -> int:
         """Of all the images of a square item, at most."""
@@ -49,30 +42,25 @@ class Detail:
         return sum(count * min(side, limit) ** 2 for limit, count in parts)
 
 
-DETAILS = (
-    Detail(640, 400, 400, 8), Detail(512, 320, 320, 8), Detail(400, 256, 256, 8), Detail(320, 200, 200, 6), Detail(256, 160, 160, 4),
-    Detail(192, 128, 128, 4), Detail(160, 96, 96, 2), Detail(128, 80, 80, 2), Detail(128, 64, 64, 0), Detail(112, 48, 48, 0),
-    Detail(96, 32, 0, 0), Detail(96, 0, 0, 0), Detail(64, 0, 0, 0),
+DETAILS = tuple(
+    Detail(*sizes)
+    for sizes in (
+        (640, 400, 400, 8), (512, 320, 320, 8), (400, 256, 256, 8), (320, 200, 200, 6), (256, 160, 160, 4),
+        (192, 128, 128, 4), (160, 96, 96, 2), (128, 80, 80, 2), (128, 64, 64, 0), (112, 48, 48, 0), (96, 32, 0, 0),
+        (96, 0, 0, 0), (64, 0, 0, 0),
+    )
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Subject:
-    """An item, ready to be shown.
+    """An item, ready to be shown."""
 
-    Attributes:
-        kept: Its arrays, data units.
-        complex: Whether its two channels are real and imaginary part.
-        data_range: Values shown black and white, where the unknown is no magnitude.
-        bands: Names of its bands, as far as known.
-        truth: (C, H, W) in data units, if known.
-    """
-
-    kept: Kept
-    complex: bool
-    data_range: Window
-    bands: tuple[str, ...] = ()
-    truth: Values | None = None
+    kept: Kept  # its arrays, data units
+    complex: bool  # its two channels are real and imaginary part
+    data_range: Window  # values shown black and white, where the unknown is no magnitude
+    bands: tuple[str, ...] = ()  # names, as far as known
+    truth: Values | None = None  # (C, H, W) in data units, if known
 
     @classmethod
     def of(cls, folder: RunFolder, item: str, kept: Kept, truth: Values | None = None) -> Subject:
@@ -131,7 +119,7 @@ class Subject:
 
 
 def colour_bands(channels: int, names: Sequence[str] = ()) -> tuple[int, ...]:
-    """The channels of a colour picture: those named red, green, blue; of unnamed scenes of five or more the third, second and first."""
+    """The channels of a colour picture: those named red, green, blue; of five unnamed bands or more 2, 1, 0."""
     if channels < 3:
         return (0,)
     lower = [name.lower() for name in names]
@@ -143,8 +131,6 @@ def colour_bands(channels: int, names: Sequence[str] = ()) -> tuple[int, ...]:
 
 def _band_names(folder: RunFolder, item: str) -> tuple[str, ...]:
     """Descriptions of the bands of a restored GeoTIFF; empty where there are none, or rasterio is not installed."""
-    import warnings
-
     path = folder.path / "restored" / item
     if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
         return ()
@@ -216,21 +202,21 @@ def _pictures(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
     image, arrays = subject.image, subject.kept.arrays
     assert image is not None
     exact = detail is DETAILS[0]
-    found: list[tuple[str, str, Values, NDArray[Any] | None]] = []
+    listed: list[tuple[str, str, Values, NDArray[Any] | None]] = []
     if "measurement" in arrays and arrays["measurement"].ndim == 3:
-        found.append(("measurement", "Measurement", arrays["measurement"], subject.observed))
+        listed.append(("measurement", "Measurement", arrays["measurement"], subject.observed))
     kind = "posterior mean" if "mean" in arrays else "one sample"
-    found.append(("restored", f"Restored ({kind})", image, None))
+    listed.append(("restored", f"Restored ({kind})", image, None))
     if subject.truth is not None:
-        found.append(("truth", "Truth", subject.truth, None))
+        listed.append(("truth", "Truth", subject.truth, None))
     low, high = subject.window
     pictures = []
-    for name, title, values, observed in found:
+    for name, title, values, observed in listed:
         shown = subject.shown(values)
         url, clipped = picture_url(shown, subject.window, side=detail.picture, observed=observed, exact=exact)
         seen = shown if observed is None else shown[:, observed]
         spread = f"mean {seen.mean():.3g}, from {seen.min():.3g} to {seen.max():.3g}" if seen.size else "no values"
-        part = f", {100 * observed.mean():.0f} % observed" if observed is not None else ""
+        share = f", {100 * observed.mean():.0f} % observed" if observed is not None else ""
         height, width = values.shape[-2:]
         pictures.append(
             {
@@ -239,8 +225,9 @@ def _pictures(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
                 "src": url,
                 "height": height,
                 "width": width,
-                "alt": f"{title}, {width} x {height} pixels{part}: {spread}",
-                "says": f"black {low:g}, white {high:.3g}; {100 * clipped:.2g} % of the values lie outside and are clipped on this page only{part}",
+                "alt": f"{title}, {width} x {height} pixels{share}: {spread}",
+                "says": f"black {low:g}, white {high:.3g}; {100 * clipped:.2g} % of the values lie outside "
+                f"and are clipped on this page only{share}",
             }
         )
     return pictures

@@ -1,6 +1,7 @@
-"""The maps of the report for one item: uncertainty, error, data share, invented part, residual, phase and chains, with their scales and numbers.
+"""The maps and charts of one item in the report, as plain data that the page draws.
 
-The charts of the report for one item: histograms of values and of the residual, and convergence, as plain data that the page draws.
+Maps: uncertainty, error, data share, invented part, residual, phase and chains, with their scales and numbers. Charts:
+histograms of the values and of the residual, and convergence.
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ __all__ = ["charts", "maps"]
 
 Values = NDArray[np.floating[Any]]
 
+#: Share of the largest magnitude below which a phase means nothing.
 FAINT = 0.05
-"""Share of the largest magnitude below which a phase means nothing."""
-NOISE = 4.0
-"""Ends of the scale of a residual, in standard deviations of the noise."""
+#: Ends of the scale of a residual's map and of its histogram, in standard deviations of the noise.
+NOISE, NORMAL = 4.0, 5.0
+BINS = 48
+#: Points of a convergence curve.
+STEPS = 200
+CURVES = 8
 
 
 def maps(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
@@ -29,7 +34,7 @@ def maps(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
     arrays, image = subject.kept.arrays, subject.image
     if image is None or image.ndim != 3 or not detail.map:
         return []
-    found = []
+    drawn = []
     error = None
     if subject.truth is not None:
         error = subject.averaged(image - subject.truth)
@@ -38,33 +43,33 @@ def maps(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
     scale = Scale(0.0, max(Scale.positive(values).high for values in both), "magma") if both else None
     if spread is not None and scale is not None:
         says = "posterior standard deviation" + (", recalibrated" if "calibration" in subject.kept.attributes else "")
-        found.append(_map("std", "Uncertainty", says, "data units", spread, scale, detail))
+        drawn.append(_map("std", "Uncertainty", says, "data units", spread, scale, detail))
     if error is not None and scale is not None:
         says = "distance of the posterior mean from the truth, on the scale of the uncertainty"
-        found.append(_map("error", "Error", says, "data units", error, scale, detail))
+        drawn.append(_map("error", "Error", says, "data units", error, scale, detail))
     if "data_share" in arrays:
         values = arrays["data_share"].mean(0)
         says = "1: decided by the measurement; 0: by the prior"
-        found.append(_map("data_share", "Data share", says, "", values, Scale(0.0, 1.0, "viridis"), detail))
+        drawn.append(_map("data_share", "Data share", says, "", values, Scale(0.0, 1.0, "viridis"), detail))
     if "invented" in arrays:
         values = subject.visible(arrays["invented"])[0] if subject.complex else arrays["invented"].mean(0)
         scale = Scale.positive(values) if subject.complex else Scale.signed(values)
         says = "the part of the image that the data do not determine: what the prior added"
-        found.append(_map("invented", "Invented", says, "data units", values, scale, detail))
+        drawn.append(_map("invented", "Invented", says, "data units", values, scale, detail))
     if "residual" in arrays and arrays["residual"].ndim == 3:
-        found.append(_residual(subject, detail))
+        drawn.append(_residual(subject, detail))
     if subject.complex:
-        found.append(_phase(image, detail))
+        drawn.append(_phase(image, detail))
     if "r_hat" in arrays:
         values = arrays["r_hat"].max(0)
         scale = Scale.positive(values, colours="viridis", low=min(1.0, float(values.min())))
-        found.append(_map("r_hat", "R-hat", "1 where the chains have mixed", "", values, scale, detail))
+        drawn.append(_map("r_hat", "R-hat", "1 where the chains have mixed", "", values, scale, detail))
     if "ess" in arrays:
         values = arrays["ess"].min(0)
         says = "independent draws that the chains are worth"
         scale = Scale.positive(values, colours="viridis")
-        found.append(_map("ess", "Effective sample size", says, "draws", values, scale, detail))
-    return found
+        drawn.append(_map("ess", "Effective sample size", says, "draws", values, scale, detail))
+    return drawn
 
 
 def _phase(image: Values, detail: Detail) -> dict[str, Any]:
@@ -79,10 +84,8 @@ def _phase(image: Values, detail: Detail) -> dict[str, Any]:
 def _residual(subject: Subject, detail: Detail) -> dict[str, Any]:
     residual = subject.kept.arrays["residual"]
     if subject.complex:
-        says, measured = (
-            "what is left of the raw data, root mean square over coils; about 1 where it is noise",
-            residual[0] != 0,
-        )
+        says = "what is left of the raw data, root mean square over coils; about 1 where it is noise"
+        measured = residual[0] != 0
         scale = Scale.positive(residual[0][measured]) if measured.any() else Scale(0.0, 1.0, "magma")
         return _map("residual", "Residual", says, "noise std", residual[0], scale, detail, observed=measured)
     count = len(residual)
@@ -110,24 +113,16 @@ def _map(
     url, beyond = map_url(values, scale, side=detail.map, observed=observed)
     seen = values if observed is None else values[observed > 0]
     height, width = values.shape
-    numbers = (
-        f"mean {seen.mean():.3g}, from {seen.min():.3g} to {seen.max():.3g}{f' {unit}' if unit else ''}"
-        if seen.size
-        else "no values"
-    )
+    numbers = "no values"
+    if seen.size:
+        numbers = f"mean {seen.mean():.3g}, from {seen.min():.3g} to {seen.max():.3g}{f' {unit}' if unit else ''}"
     return {
         "name": name, "title": title, "says": says, "unit": unit, "src": url, "height": height, "width": width,
-        "low": scale.low, "high": scale.high, "colours": scale.colours, "ticks": ticks(scale.low, scale.high), "numbers": numbers,
-        "beyond": f"{100 * beyond:.2g} % past the ends of the scale" if beyond > 5e-5 else "", "alt": f"Map: {title.lower()}, {says}: {numbers}",
+        "low": scale.low, "high": scale.high, "colours": scale.colours, "ticks": ticks(scale.low, scale.high),
+        "numbers": numbers,
+        "beyond": f"{100 * beyond:.2g} % past the ends of the scale" if beyond > 5e-5 else "",
+        "alt": f"Map: {title.lower()}, {says}: {numbers}",
     }  # fmt: skip
-
-
-BINS = 48
-NORMAL = 5.0
-"""Ends of the histogram of the residual, in standard deviations of the noise."""
-STEPS = 200
-"""Points of a convergence curve."""
-CURVES = 8
 
 
 def charts(subject: Subject) -> dict[str, Any]:
@@ -151,25 +146,20 @@ def _histograms(subject: Subject) -> list[dict[str, Any]]:
     ends = [np.percentile(values, (0.1, 99.9)) for values in named.values()]
     low, high = float(min(pair[0] for pair in ends)), float(max(pair[1] for pair in ends))
     unit = "data units" + (" (linear light)" if subject.linear else "")
-    found = [
-        _histogram("values", "Values", unit, low, max(high, low + 1e-6), {k: named[k] for k in sorted(named)}),
-    ]
+    drawn = [_histogram("values", "Values", unit, low, max(high, low + 1e-6), dict(sorted(named.items())))]
     residual = arrays.get("residual")
     if residual is not None and not subject.complex:
         mask = arrays.get("observed")
         fits = mask is not None and mask.shape[-2:] == residual.shape[-2:]
         seen = residual[np.broadcast_to(mask, residual.shape) > 0] if fits and mask is not None else residual
         if seen.size:
-            says = f"mean {seen.mean():.3f}, standard deviation {seen.std():.3f}"
-            made = _histogram("residual", "Residual", "noise std", -NORMAL, NORMAL, {"residual": seen})
-            found.append(
-                made
-                | {
-                    "normal": True,
-                    "says": f"{says}; the curve is pure noise, the residual of a mean is narrower by what the data determine",
-                }
+            says = (
+                f"mean {seen.mean():.3f}, standard deviation {seen.std():.3f}; "
+                "the curve is pure noise, the residual of a mean is narrower by what the data determine"
             )
-    return found
+            chart = _histogram("residual", "Residual", "noise std", -NORMAL, NORMAL, {"residual": seen})
+            drawn.append(chart | {"normal": True, "says": says})
+    return drawn
 
 
 def _histogram(
@@ -185,9 +175,12 @@ def _histogram(
         )
         outside.append(1 - counts.sum() / values.size)
     worst = max(outside)
+    says = (
+        f"{label}: mean {values.mean():.3g}, standard deviation {values.std():.3g}" for label, values in series.items()
+    )
     return {
-        "name": name, "title": title, "unit": unit, "low": low, "high": high, "series": curves, "ticks": ticks(low, high), "normal": False,
-        "says": "; ".join(f"{label}: mean {values.mean():.3g}, standard deviation {values.std():.3g}" for label, values in series.items()),
+        "name": name, "title": title, "unit": unit, "low": low, "high": high, "series": curves,
+        "ticks": ticks(low, high), "normal": False, "says": "; ".join(says),
         "beyond": f"up to {100 * worst:.2g} % of the values lie outside the axis" if worst > 1e-4 else "",
     }  # fmt: skip
 
@@ -201,10 +194,11 @@ def _convergence(subject: Subject) -> dict[str, Any] | None:
     levels = np.atleast_1d(np.asarray(subject.kept.described["convergence"].get("sigma", ()), dtype=float))
     levels = levels[-curves.shape[1] :] if len(levels) >= curves.shape[1] else levels[:0]
     last = float(curves[:, -1].mean())
+    share = 100 * last / max(float(curves.max()), 1e-30)
     return {
         "steps": curves.shape[1],
         "step": step,
         "curves": [[float(f"{value:.3g}") for value in curve[::step]] for curve in curves[:CURVES]],
         "sigma": [float(f"{value:.3g}") for value in levels[::step]],
-        "says": f"last change {last:.2g} data units, {100 * last / max(float(curves.max()), 1e-30):.2g} % of the largest",
+        "says": f"last change {last:.2g} data units, {share:.2g} % of the largest",
     }
