@@ -19,6 +19,7 @@ from typing import Any
 
 from inverse.errors import InputError, UsageError
 from inverse.numerics.statistics import mean_interval
+from inverse.restoration.item import NO_SCORE
 from inverse.runs.folder import RunFolder
 from inverse.storage.files import plain
 
@@ -26,12 +27,6 @@ __all__ = ["COST", "Comparison", "Difference", "compare", "sign_flip"]
 
 EVIDENCE = ("misfit", "whiteness", "correlation", "surprise", "data_share", "prior_share")
 COST = ("forward", "vjp", "seconds")
-NO_SCORE = frozenset(
-    {
-        "item", "status", "restored", "height", "width", "channels", "samples", "method", "noise_sigma", "noise_estimated",
-        "clipped", "a", "at", "peak_bytes", "sha256", "note", "regions", "mismatch",
-    }
-)  # fmt: skip
 FLIPS = 9999
 
 

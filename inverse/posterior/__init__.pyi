@@ -18,7 +18,6 @@ from .evidence import whiteness as whiteness
 from .posterior import Cost as Cost
 from .posterior import Posterior as Posterior
 from .posterior import Welford as Welford
-from .words import doubtful as doubtful
 from .words import doubts as doubts
 from .words import in_doubt as in_doubt
 from .words import misfit_in_words as misfit_in_words
@@ -34,7 +33,6 @@ __all__ = [
     "Welford",
     "Whiteness",
     "averaged",
-    "doubtful",
     "doubts",
     "ess",
     "in_doubt",

@@ -1,25 +1,64 @@
-"""What the numbers of a run say, in sentences for a person."""
+"""Doubts about a result, and what else its numbers say, in sentences for a person.
+
+A `Doubt` is one reason not to take an item at its word: a code for programs, a severity, the sentence, and the number that gave rise to it. The sentences
+of `evidence` are what ``run.json`` holds.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from inverse.priors.mismatch import SLACK
 
-__all__ = ["doubtful", "doubts", "evidence", "in_doubt", "misfit_in_words"]
+__all__ = ["Doubt", "Judged", "doubts", "evidence", "in_doubt", "misfit_in_words", "seconds_in_words"]
 
+#: Misfits of images that explain their measurement.
 LOW, HIGH = 0.9, 1.1
-"""Misfits of images that explain their measurement."""
+#: Largest R-hat of chains that have mixed (Gelman & Rubin 1992); Vehtari et al. 2021 ask for 1.01.
 MET = 1.1
-"""Largest R-hat of chains that have mixed (Gelman & Rubin 1992); Vehtari et al. 2021 ask for 1.01."""
+#: Whiteness that one noise residual in a thousand exceeds: chi^2 of 12 lags, over 12.
 COLOURED = 2.74
-"""Whiteness that one noise residual in a thousand exceeds: chi^2 of 12 lags, over 12."""
+#: Autocorrelation below which a residual counts as noise however large the image: large images find tiny ones significant.
 WORTH_SAYING = 0.03
-"""Autocorrelation below which a residual counts as noise however large the image: large images find tiny ones significant."""
+#: Particles that carry the weight, below which a population has collapsed onto one.
 FEW = 2.0
-"""Particles that carry the weight, below which a population has collapsed onto one."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A reason not to take an item's result at its word.
+
+    Attributes:
+        code: ``misfit-high``, ``misfit-low``, ``misfit-unknown``, ``residual-coloured``, ``mismatch``, ``surprise``, ``point-estimate``,
+            ``not-mixed``, ``few-particles``.
+        severity: ``bad``: the image does not explain its measurement; ``doubt``: something may be wrong; ``note``: nothing can be told.
+        sentence: For a person, with the number.
+        number: What gave rise to it; None where it is no number.
+    """
+
+    code: str
+    severity: str
+    sentence: str
+    number: float | None = None
+
+
+class Judged(Protocol):
+    """An item whose doubts are known: `inverse.restoration.item.ItemResult`."""
+
+    @property
+    def item(self) -> str:
+        """Its id."""
+
+    @property
+    def misfit(self) -> float:
+        """chi^2 / m."""
+
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """What stands against it."""
 
 
 def misfit_in_words(misfit: float) -> str:
@@ -33,22 +72,11 @@ def misfit_in_words(misfit: float) -> str:
     return f"the image explains the measurement: misfit {misfit:.2f}, expected 1"
 
 
-def evidence(row: Mapping[str, Any]) -> list[str]:
-    """What an item says of itself without a truth, from its row of ``items.csv``, a sentence each: fit, residual, data and prior, then what stands against it."""
-    lines = [misfit_in_words(row["misfit"])]
-    if "whiteness" in row:
-        lines.append(residual_in_words(row["whiteness"], row["correlation"]))
-    prior = 100 * (1 - row["data_share"])
-    lines.append(f"{prior:.0f} % of the image's variance was decided by the prior, {100 - prior:.0f} % by the data")
-    lines += [str(row["regions"])] if row.get("regions") else []
-    return lines + doubts(row)
-
-
 def residual_in_words(whiteness: float, correlation: float) -> str:
     """What the whiteness of a residual says (`inverse.posterior.evidence`), in one sentence."""
     if whiteness <= COLOURED:
         return f"what is left of the measurement is noise: whiteness {whiteness:.2f}, expected 1"
-    if not _coloured(whiteness, correlation):
+    if abs(correlation) < WORTH_SAYING:
         return f"what is left of the measurement is noise but for traces: neighbours correlate by {correlation:.3f}"
     return (
         f"what is left of the measurement is not noise: neighbours correlate by {correlation:.2f} (whiteness {whiteness:.1f}, expected 1); "
@@ -56,44 +84,84 @@ def residual_in_words(whiteness: float, correlation: float) -> str:
     )
 
 
-def _coloured(whiteness: float, correlation: float) -> bool:
-    """Whether a residual is more than noise by so much that it is to be looked at."""
-    return whiteness > COLOURED and abs(correlation) >= WORTH_SAYING
+def evidence(numbers: Mapping[str, Any], *, point_estimate: bool = False) -> list[str]:
+    """What an item says of itself without a truth, a sentence each: fit, residual, data and prior, then the samples' doubts.
+
+    Args:
+        numbers: By the columns of ``items.csv``: ``misfit``, ``data_share`` and those of `doubts`.
+        point_estimate: As of `doubts`.
+    """
+    lines = [misfit_in_words(numbers["misfit"])]
+    if "whiteness" in numbers:
+        lines.append(residual_in_words(numbers["whiteness"], numbers["correlation"]))
+    prior = 100 * (1 - numbers["data_share"])
+    lines.append(f"{prior:.0f} % of the image's variance was decided by the prior, {100 - prior:.0f} % by the data")
+    lines += [str(numbers["regions"])] if numbers.get("regions") else []
+    return lines + [doubt.sentence for doubt in _of_samples(numbers, point_estimate)]
 
 
-def in_doubt(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def doubts(numbers: Mapping[str, Any], *, point_estimate: bool = False) -> tuple[Doubt, ...]:
+    """All doubts about an item, those about its fit first; none where nothing is known to stand against it.
+
+    Args:
+        numbers: By the columns of ``items.csv``, those that are known of ``misfit``, ``whiteness`` and ``correlation``, ``mismatch``, ``surprise``,
+            ``method``, ``r_hat``, ``particles_lowest``.
+        point_estimate: Whether the samples are estimates and no draws (`inverse.sampling.method_spec.MethodSpec`).
+    """
+    return (*_of_fit(numbers), *_of_samples(numbers, point_estimate))
+
+
+def _of_fit(numbers: Mapping[str, Any]) -> list[Doubt]:
+    """An image that does not explain its measurement, or leaves more than noise of it."""
+    found = []
+    misfit = numbers.get("misfit")
+    if misfit is not None and not LOW <= misfit <= HIGH:
+        known = math.isfinite(misfit)
+        code = "misfit-unknown" if not known else "misfit-high" if misfit > HIGH else "misfit-low"
+        found.append(Doubt(code, "bad" if known else "note", misfit_in_words(misfit), misfit))
+    whiteness, correlation = numbers.get("whiteness", 0.0), numbers.get("correlation", 0.0)
+    if whiteness > COLOURED and abs(correlation) >= WORTH_SAYING:
+        found.append(Doubt("residual-coloured", "doubt", residual_in_words(whiteness, correlation), whiteness))
+    return found
+
+
+def _of_samples(numbers: Mapping[str, Any], point_estimate: bool) -> list[Doubt]:
+    """What stands against taking the samples for draws of the posterior."""
+    found = []
+
+    def say(code: str, sentence: str, number: float | None = None) -> None:
+        found.append(Doubt(code, "doubt", sentence, number))
+
+    if numbers.get("mismatch"):
+        say("mismatch", str(numbers["mismatch"]))
+    if (surprise := numbers.get("surprise", 0.0)) > 1 + SLACK:
+        text = f"the prior took {surprise:.1f} times as much of this image for noise as of its own kind"
+        say("surprise", f"{text}: it may not be one for these data", surprise)
+    if point_estimate:
+        say("point-estimate", f"{numbers['method']}: the spread of its samples is no uncertainty")
+    if (r_hat := numbers.get("r_hat", 1.0)) > MET:
+        text = f"the chains have not mixed: R-hat {r_hat:.2f} or more in 5 % of the values"
+        say("not-mixed", f"{text} (below {MET} where they have); more steps help", r_hat)
+    if (particles := numbers.get("particles_lowest", FEW)) < FEW:
+        text = f"at its worst level {particles:.1f} particles carried the weight: more are needed for exact draws"
+        say("few-particles", text, particles)
+    return found
+
+
+def in_doubt(results: Sequence[Judged]) -> list[str]:
     """What several items say of themselves together, a line each: their misfits, and how many are to be looked at."""
-    misfits = sorted(row["misfit"] for row in rows)
+    misfits = sorted(result.misfit for result in results)
     middle = misfits[len(misfits) // 2]
-    named = [str(row["item"]) for row in rows if doubtful(row)]
+    named = [result.item for result in results if result.doubts]
     lines = [f"misfit       {middle:.2f} in the middle, {misfits[0]:.2f} to {misfits[-1]:.2f} (expected 1)"]
     if named:
         more = ", ..." if len(named) > 3 else ""
-        lines.append(f"doubtful     {len(named)} of {len(rows)}: {', '.join(named[:3])}{more} (run.json says why)")
+        lines.append(f"doubtful     {len(named)} of {len(results)}: {', '.join(named[:3])}{more} (run.json says why)")
     return lines
 
 
-def doubtful(row: Mapping[str, Any]) -> bool:
-    """Whether an item does not explain its measurement, leaves more than noise, or `doubts` has something to say of it."""
-    coloured = "whiteness" in row and _coloured(row["whiteness"], row["correlation"])
-    return not LOW <= row["misfit"] <= HIGH or coloured or bool(doubts(row))
-
-
-def doubts(row: Mapping[str, Any]) -> list[str]:
-    """What stands against taking an item's samples for draws of the posterior, from its row of ``items.csv``; empty where nothing is known to."""
-    lines = [str(row["mismatch"])] if row.get("mismatch") else []
-    if row.get("surprise", 0.0) > 1 + SLACK:
-        lines.append(
-            f"the prior took {row['surprise']:.1f} times as much of this image for noise as of its own kind: it may not be one for these data"
-        )
-    if "point estimate" in row["method"]:
-        lines.append(f"{row['method']}: the spread of its samples is no uncertainty")
-    if row.get("r_hat", 1.0) > MET:
-        lines.append(
-            f"the chains have not mixed: R-hat {row['r_hat']:.2f} or more in 5 % of the values (below {MET} where they have); more steps help"
-        )
-    if row.get("particles_lowest", FEW) < FEW:
-        lines.append(
-            f"at its worst level {row['particles_lowest']:.1f} particles carried the weight: more are needed for exact draws"
-        )
-    return lines
+def seconds_in_words(seconds: float, digits: int = 1) -> str:
+    """A time in seconds, minutes or hours, with so many decimals; of hours always one."""
+    if seconds < 120:
+        return f"{seconds:.{digits}f} s"
+    return f"{seconds / 60:.{digits}f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

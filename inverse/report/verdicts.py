@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from inverse.posterior.words import doubtful, evidence, misfit_in_words
+from inverse.posterior.words import misfit_in_words, seconds_in_words
+from inverse.restoration.item import ItemResult
 
 __all__ = ["Fault", "Verdicts", "cost_in_words"]
 
@@ -25,6 +26,15 @@ RUN_LOW, RUN_HIGH = 0.88, 0.92
 CLIPPED = 0.01
 OUTLIER = 2.0
 """Standard deviations below the median of the run at which a score is called low."""
+
+BADGES = {
+    "residual-coloured": "residual not noise",
+    "point-estimate": "point estimate",
+    "not-mixed": "chains not mixed",
+    "few-particles": "few particles",
+    "surprise": "prior may not fit",
+    "mismatch": "prior may not fit",
+}
 
 Row = Mapping[str, Any]
 
@@ -119,16 +129,11 @@ class Verdicts:
             row: The item.
             relative: Whether its place in the run counts.
         """
-        found = []
-        misfit = float(row.get("misfit", math.nan))
-        said = misfit_in_words(misfit)
-        if math.isfinite(misfit) and "image explains" not in said:
-            found.append(Fault("bad", f"misfit {misfit:.2f}", said))
-        known = [said]
-        for sentence in evidence(row) if "method" in row and "data_share" in row else []:
-            if sentence in known or not _against(row, sentence):
-                continue
-            found.append(Fault("doubt", _badge(sentence), sentence))
+        found = [
+            Fault(doubt.severity, BADGES.get(doubt.code) or f"misfit {doubt.number:.2f}", doubt.sentence)
+            for doubt in ItemResult.from_row(row).doubts
+            if doubt.severity != "note"
+        ]
         cover = _number(row, "coverage90")
         if cover is not None and not LOW <= cover <= HIGH:
             much = "few: they are too narrow" if cover < LOW else "much: they are too wide"
@@ -187,27 +192,6 @@ class Verdicts:
         return lines
 
 
-def _against(row: Row, sentence: str) -> bool:
-    """Whether a sentence of `inverse.posterior.words.evidence` is one against the item."""
-    from inverse.posterior.words import doubts
-
-    return sentence in doubts(row) or (doubtful(row) and "is not noise" in sentence)
-
-
-def _badge(sentence: str) -> str:
-    """A few words for a sentence of doubt."""
-    for part, badge in (
-        ("is not noise", "residual not noise"),
-        ("no uncertainty", "point estimate"),
-        ("have not mixed", "chains not mixed"),
-        ("particles", "few particles"),
-        ("prior", "prior may not fit"),
-    ):
-        if part in sentence:
-            return badge
-    return "doubt"
-
-
 def _number(row: Row, name: str) -> float | None:
     value = row.get(name)
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
@@ -220,7 +204,7 @@ def cost_in_words(cost: Mapping[str, Any]) -> str:
         parts.append(f"{_count(cost['vjp'])} derivatives")
     parts.append(f"{_count(cost.get('a', 0) + cost.get('at', 0))} operator calls")
     if "seconds" in cost:
-        parts.append(_time(float(cost["seconds"])))
+        parts.append(seconds_in_words(float(cost["seconds"])))
     if cost.get("peak_bytes"):
         parts.append(f"{cost['peak_bytes'] / 2**30:.2g} GiB at most")
     return ", ".join(parts)
@@ -228,9 +212,3 @@ def cost_in_words(cost: Mapping[str, Any]) -> str:
 
 def _count(value: float) -> str:
     return f"{value:,.0f}".replace(",", " ")
-
-
-def _time(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

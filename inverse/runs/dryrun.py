@@ -11,6 +11,7 @@ from typing import Any
 
 from inverse.errors import RecipeError
 from inverse.io.sources import Source, find
+from inverse.posterior.words import seconds_in_words
 from inverse.priors.card import prior_facts
 from inverse.recipes.recipe import Recipe, load
 from inverse.restoration.case import forward_seconds, method_kind, open_recipe_prior
@@ -85,7 +86,7 @@ class Estimate:
             f"prior        {self.prior.get('name', 'unnamed')}, {licence}",
             *(f"tiles        {item}: {said}" for item, said in self.scenes.items()),
             f"evaluations  {self.evaluations} forward, {self.vjps} vjp",
-            f"time         about {_time(self.seconds)} on {self.where}",
+            f"time         about {seconds_in_words(self.seconds, 0)} on {self.where}",
             f"memory       about {self.memory_bytes / 2**30:.1f} GiB",
             f"disk         about {self.disk_bytes / 1e6:.0f} MB of {self.disk_free / 1e9:.0f} GB free",
             f"kept         {', '.join(self.keep)}",
@@ -97,16 +98,6 @@ class Estimate:
             return []
         shared = ", and of shared scenes the tiles that other shards leave: at most all" if self.scenes else ""
         return [f"shard        {self.shard}: {self.units[0]} of {self.units[1]} units{shared}"]
-
-
-def _time(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
 
 
 def estimate(

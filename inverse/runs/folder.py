@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inverse.errors import InputError
+from inverse.restoration.item import ItemResult, typed
 from inverse.storage.files import read_json
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ class RunFolder:
     def done(self) -> tuple[dict[str, Any], ...]:
         """The rows of the items that are done."""
         return tuple(row for row in self.rows if row.get("status") == "done")
+
+    @cached_property
+    def results(self) -> tuple[ItemResult, ...]:
+        """The items that are done, with their doubts."""
+        return tuple(ItemResult.from_row(row) for row in self.done)
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -172,16 +178,4 @@ def _table(path: Path) -> tuple[dict[str, Any], ...]:
         return ()
     with path.open(newline="", encoding="utf-8") as stream:
         rows = csv.DictReader(stream)
-        return tuple({key: _value(key, text) for key, text in row.items() if text not in ("", None)} for row in rows)
-
-
-def _value(column: str, text: str) -> Any:
-    if column in ("item", "note", "restored", "sha256", "method", "status", "mismatch", "regions", "reason", "hint"):
-        return text
-    if text in ("True", "False"):
-        return text == "True"
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return int(number) if text.lstrip("-").isdigit() else number
+        return tuple({key: typed(key, text) for key, text in row.items() if text not in ("", None)} for row in rows)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
@@ -13,21 +11,17 @@ from typing import TYPE_CHECKING, Any
 from inverse.errors import Failure, exit_code
 from inverse.posterior.display import BOX, CELL, QUIET
 from inverse.priors.card import prior_facts
+from inverse.restoration.item import COLUMNS, ItemResult
 from inverse.restoration.plan import Plan, item_name, split
 from inverse.runs.ledger import Ledger
-from inverse.storage.files import write_bytes, write_json
+from inverse.storage.files import csv_bytes, write_bytes, write_json
 
 if TYPE_CHECKING:
     from inverse.recipes.recipe import Recipe
 
 __all__ = ["Run", "collect", "write_summary"]
 
-COLUMNS = (
-    "item", "status", "restored", "height", "width", "channels", "samples", "method", "noise_sigma", "noise_estimated", "misfit",
-    "data_share", "calibrated", "clipped", "forward", "vjp", "a", "at", "seconds", "peak_bytes", "sha256", "note",
-)  # fmt: skip
-
-
+#: Items that a notebook shows.
 ROWS = 10
 
 
@@ -53,6 +47,11 @@ class Run:
     def _repr_html_(self) -> str:
         """What a notebook shows."""
         return run_html(self)
+
+    @property
+    def results(self) -> tuple[ItemResult, ...]:
+        """The items that are done."""
+        return tuple(ItemResult.from_row(row) for row in self.rows if row["status"] == "done")
 
     @property
     def exit_code(self) -> int:
@@ -128,28 +127,18 @@ def collect(out: Path, plan: Plan, ledger: Ledger) -> Run:
     return Run(out, tuple(rows), tuple(failures), tuple(pending))
 
 
-def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
-    """Rows as CSV bytes; numbers in their shortest exact form."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, lineterminator="\n", restval="", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue().encode()
-
-
 def write_summary(
     run: Run, plan: Plan, recipe: Recipe, card: Any, *, calibrated: Mapping[str, Any] | None = None
 ) -> None:
     """Write ``run.json``, ``items.csv`` and ``failures.csv``."""
     from inverse.metrics.registry import metric
-    from inverse.posterior.words import evidence
     from inverse.restoration.truth import scale_factor
 
     scores = [key for row in run.rows for key in row if key not in COLUMNS]
     columns = (*COLUMNS[:-1], *dict.fromkeys(scores), COLUMNS[-1])
-    write_bytes(run.out / "items.csv", table(run.rows, columns))
+    write_bytes(run.out / "items.csv", csv_bytes(run.rows, columns))
     fields = list(Failure.__dataclass_fields__)
-    write_bytes(run.out / "failures.csv", table((asdict(failure) for failure in run.failures), fields))
+    write_bytes(run.out / "failures.csv", csv_bytes((asdict(failure) for failure in run.failures), fields))
     done = [row for row in run.rows if row["status"] == "done"]
     low, high = recipe.data.range
     light = ", of values as stored, restored in linear light" if recipe.data.transfer == "linear" else ""
@@ -174,7 +163,7 @@ def write_summary(
             "cost": {key: sum(row.get(key, 0) for row in done) for key in summed}
             | {"peak_bytes": max((row.get("peak_bytes", 0) for row in done), default=0)},
             "noise": {row["item"]: {"sigma": row["noise_sigma"], "estimated": row["noise_estimated"]} for row in done},
-            "evidence": {row["item"]: evidence(row) for row in done},
+            "evidence": {result.item: result.evidence for result in run.results},
             "tiles": {row["item"]: row["tiles"] for row in done if "tiles" in row},
             "inputs": {item.item: item.sha256 for item in plan.items},
             "metrics": {

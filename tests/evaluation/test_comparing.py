@@ -17,7 +17,7 @@ from inverse.cli.main import cli
 from inverse.errors import InputError, UsageError
 from inverse.evaluation.compare_runs import compare, sign_flip
 from inverse.evaluation.evaluate import evaluate
-from inverse.runs.summary import table
+from inverse.storage.files import csv_bytes
 from inverse.storage.files import write_hdf5, write_json
 
 
@@ -44,7 +44,7 @@ def make_run(place: Path, noise: dict[str, float], *, scores: bool, **recipe: An
         score = {"psnr": 20 * np.log10(255 / level)} if scores else {}
         facts = {"misfit": 1 + level / 100, "data_share": 0.5, "forward": 80.0, "seconds": 2.0}
         rows.append({"item": item, "status": "done", "restored": f"restored/{item}", **facts, **score, "note": ""})
-    (place / "items.csv").write_bytes(table(rows, list(rows[0])))
+    (place / "items.csv").write_bytes(csv_bytes(rows, list(rows[0])))
     plain = {"operator": {"kind": "denoise"}, "prior": {"name": "photo"}, "data": {"range": [0.0, 1.0]}, **recipe}
     own = {"metrics": {"psnr": "PSNR as recorded"}} if scores else {}
     write_json(place / "run.json", {"recipe": plain, "prior": {"name": "photo"}, "versions": {}, "seed": 0, **own})

@@ -12,7 +12,8 @@ import torch
 import inverse
 from inverse.posterior.evidence import Changes, invented_region, of_samples, residual_map, standardised, whiteness
 from inverse.posterior.posterior import Posterior
-from inverse.posterior.words import doubtful, evidence, in_doubt
+from inverse.posterior.words import doubts, evidence, in_doubt
+from inverse.restoration.item import ItemResult
 from inverse.priors.models.gaussian import GaussianPrior, power_law
 
 SHAPE = (1, 32, 32)
@@ -50,7 +51,7 @@ def test_a_wrong_operator_leaves_correlations_where_the_misfit_says_little() -> 
     assert abs(found["correlation"]) > 0.1
     row = {"item": "a", "misfit": 1.0, "data_share": 0.5, "method": "exact", **found}
     assert any("not noise" in line for line in evidence(row))
-    assert doubtful(row)
+    assert [doubt.code for doubt in doubts(row)] == ["residual-coloured"]
 
 
 def test_a_wrong_noise_level_alone_is_no_correlation() -> None:
@@ -141,8 +142,11 @@ def test_words_of_one_and_of_several() -> None:
     assert "misfit 1.02" in lines[0]
     assert "noise: whiteness 1.10" in lines[1]
     assert "68 % of the image's variance was decided by the prior" in lines[2]
-    assert not doubtful(good)
+    assert not doubts(good)
     bad = {**good, "item": "b.png", "misfit": 2.0}
-    assert doubtful(bad)
-    assert any("doubtful     1 of 2: b.png" in line for line in in_doubt([good, bad]))
-    assert len(in_doubt([good])) == 1
+    (doubt,) = doubts(bad)
+    assert (doubt.code, doubt.severity, doubt.number) == ("misfit-high", "bad", 2.0)
+    assert doubt.sentence == evidence(bad)[0]
+    first, second = ItemResult.from_row(good), ItemResult.from_row(bad)
+    assert any("doubtful     1 of 2: b.png" in line for line in in_doubt([first, second]))
+    assert len(in_doubt([first])) == 1

@@ -73,8 +73,8 @@ def test_a_run_says_what_the_prior_takes_for_noise(tmp_path) -> None:
         )
         found[name] = run.rows[0]
     assert found["smooth"]["surprise"] < 1 + SLACK < found["board"]["surprise"]
-    assert not any("may not be one for these data" in line for line in doubts(found["smooth"]))
-    assert any("may not be one for these data" in line for line in doubts(found["board"]))
+    assert not any("may not be one for these data" in doubt.sentence for doubt in doubts(found["smooth"]))
+    assert any("may not be one for these data" in doubt.sentence for doubt in doubts(found["board"]))
 
 
 def test_check_warns_of_a_range_and_of_images_unlike_the_training(tmp_path) -> None:

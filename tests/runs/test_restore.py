@@ -274,4 +274,4 @@ def test_what_a_method_says_of_its_samples_survives_blocks(
         assert found[0][name] == pytest.approx(found[1][name], rel=1e-4)
     with h5py.File(tmp_path / "run2" / "items" / "a.png" / "posterior.h5") as file:
         assert ("r_hat" in file) == ("r_hat" in names)
-    assert any("chains have not mixed" in line for line in doubts(found[0])) == (method["kind"] == "pnp-dm")
+    assert any("chains have not mixed" in doubt.sentence for doubt in doubts(found[0])) == (method["kind"] == "pnp-dm")
