@@ -19,7 +19,7 @@ from typing import Any
 
 from inverse.errors import InputError, UsageError
 from inverse.numerics.statistics import mean_interval
-from inverse.restoration.item import NO_SCORE
+from inverse.restoration.result import NO_SCORE
 from inverse.runs.folder import RunFolder
 from inverse.storage.files import plain
 

@@ -46,7 +46,7 @@ class Doubt:
 
 
 class Judged(Protocol):
-    """An item whose doubts are known: `inverse.restoration.item.ItemResult`."""
+    """An item whose doubts are known: `inverse.restoration.result.ItemResult`."""
 
     @property
     def item(self) -> str:

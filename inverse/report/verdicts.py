@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from inverse.posterior.words import misfit_in_words, seconds_in_words
-from inverse.restoration.item import ItemResult
+from inverse.restoration.result import ItemResult
 
 __all__ = ["Fault", "Verdicts", "cost_in_words"]
 

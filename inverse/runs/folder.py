@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inverse.errors import InputError
-from inverse.restoration.item import ItemResult, typed
+from inverse.restoration.result import ItemResult, typed
 from inverse.storage.files import read_json
 
 if TYPE_CHECKING:

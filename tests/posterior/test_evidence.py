@@ -13,7 +13,7 @@ import inverse
 from inverse.posterior.evidence import Changes, invented_region, of_samples, residual_map, standardised, whiteness
 from inverse.posterior.posterior import Posterior
 from inverse.posterior.words import doubts, evidence, in_doubt
-from inverse.restoration.item import ItemResult
+from inverse.restoration.result import ItemResult
 from inverse.priors.models.gaussian import GaussianPrior, power_law
 
 SHAPE = (1, 32, 32)

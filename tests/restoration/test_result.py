@@ -6,7 +6,7 @@ import csv
 import io
 import math
 
-from inverse.restoration.item import COLUMNS, NO_SCORE, ItemResult, typed
+from inverse.restoration.result import COLUMNS, NO_SCORE, ItemResult, typed
 from inverse.storage.files import csv_bytes
 
 MARKED = {

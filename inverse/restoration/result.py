@@ -1,4 +1,4 @@
-"""One item from its case to its result: `ItemResult`, a row of ``items.csv`` with types."""
+"""The result of one item: `ItemResult`, a row of ``items.csv`` with types."""
 
 from __future__ import annotations
 
