@@ -8,7 +8,9 @@ from pathlib import Path
 
 import click
 
+from inverse import evaluation, runs, storage
 from inverse.cli import options
+from inverse.errors import OutputError
 
 __all__ = ["calibrate"]
 
@@ -36,48 +38,40 @@ SHOWN = (0.5, 0.8, 0.9, 0.95, 0.99)
 def calibrate(run: Path, truth: Path, save: Path | None, guarantee: bool, overwrite: bool, as_json: bool) -> int:
     """Say whether the uncertainty of RUN, a run folder, holds beside TRUTH, a file or folder.
 
-    Coverage of intervals at all levels, ranks (SBC, TARP), spread beside error, misfit, and error in what the data determine and in what they do not. Written to
-    RUN/calibration.json and RUN/calibration.png. A FILE of --save is applied with -s calibration=FILE.
+    Coverage of intervals at all levels, ranks (SBC, TARP), spread beside error, misfit, and error in what the data
+    determine and in what they do not. Written to RUN/calibration.json and RUN/calibration.png. A FILE of --save is
+    applied with -s calibration=FILE.
     """
-    from inverse.errors import OutputError
-    from inverse.evaluation.calibration_figure import draw
-    from inverse.evaluation.calibration_findings import calibrate as find
-    from inverse.evaluation.calibration_fit import make_file
-    from inverse.evaluation.calibration_pairs import beside
-    from inverse.runs.folder import RunFolder
-    from inverse.storage.files import write_bytes, write_json
-
     if save is not None and save.exists() and not overwrite:
         raise OutputError(f"{save}: exists", "choose another file, or give --overwrite")
-    folder = RunFolder.open(run)
-    compared = beside(folder, truth)
+    folder = runs.RunFolder.open(run)
+    compared = evaluation.beside(folder, truth)
     for item, reason in compared.skipped:
         LOGGER.warning("left out: %s", reason if item in reason else f"{item}: {reason}")
     if compared.missing:
         LOGGER.warning("%d without a truth: %s", len(compared.missing), ", ".join(compared.missing))
-    made = make_file(folder, compared.predictions, guaranteed=guarantee) if save is not None else None
+    fitted = evaluation.make_file(folder, compared.predictions, guaranteed=guarantee) if save is not None else None
     low, high = folder.facts["recipe"]["data"]["range"]
-    found = find(compared.predictions, data_range=(float(low), float(high)), notes=compared.notes)
-    content = {**found.as_dict(), "left_out": [{"item": item, "reason": reason} for item, reason in compared.skipped]}
-    write_json(run / "calibration.json", content)
-    write_bytes(
-        run / "calibration.png",
-        draw(found, f"{folder.facts['recipe'].get('title') or 'run'}, {len(found.per_item)} images"),
-    )
-    if made is not None and save is not None:
-        write_bytes(save, made.to_json().encode())
+    findings = evaluation.calibrate(compared.predictions, data_range=(float(low), float(high)), notes=compared.notes)
+    left_out = [{"item": item, "reason": reason} for item, reason in compared.skipped]
+    content = {**findings.as_dict(), "left_out": left_out}
+    storage.write_json(run / "calibration.json", content)
+    title = f"{folder.facts['recipe'].get('title') or 'run'}, {len(findings.per_item)} images"
+    storage.write_bytes(run / "calibration.png", evaluation.draw(findings, title))
+    if fitted is not None and save is not None:
+        storage.write_bytes(save, fitted.to_json().encode())
     if as_json:
         click.echo(json.dumps(content, indent=1))
     else:
-        for line in found.says():
+        for line in findings.says():
             click.echo(line)
         click.echo(f"{'level':>6} {'covers':>7}   {'95 % interval over images'}")
         for level in SHOWN:
-            held, *ends = found.coverage.at(level)
-            span = "" if len(found.per_item) < 2 else f"   {100 * ends[0]:5.1f} to {100 * ends[1]:5.1f} %"
+            held, *ends = findings.coverage.at(level)
+            span = "" if len(findings.per_item) < 2 else f"   {100 * ends[0]:5.1f} to {100 * ends[1]:5.1f} %"
             click.echo(f"{100 * level:4.0f} % {100 * held:6.1f} %{span}")
-    if made is not None and made.after is not None and made.before is not None:
-        LOGGER.info("%s (before %.1f %%)", made.says(), 100 * made.before.coverage90)
+    if fitted is not None and fitted.after is not None and fitted.before is not None:
+        LOGGER.info("%s (before %.1f %%)", fitted.says(), 100 * fitted.before.coverage90)
         LOGGER.info("calibration  %s   apply it with -s calibration=%s", save, save)
     LOGGER.info("written      %s, %s", run / "calibration.json", run / "calibration.png")
     return 1 if compared.skipped else 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from inverse import restoration, runs
 from inverse.cli import options
 
 __all__ = ["check"]
@@ -20,14 +21,11 @@ __all__ = ["check"]
 @options.json
 def check(recipe: str, measurement: Path | None, overrides: tuple[str, ...], device: str, as_json: bool) -> int:
     """Check RECIPE, and whether it fits INPUT: operator, prior, noise level, memory and time. Nothing is written."""
-    from inverse.restoration.options import Options
-    from inverse.runs.check import check_recipe, exit_code
-
-    rows = check_recipe(recipe, measurement, overrides=overrides, options=Options(device=device))
+    rows = runs.check_recipe(recipe, measurement, overrides=overrides, options=restoration.Options(device=device))
     if as_json:
         click.echo(json.dumps([row.as_dict() for row in rows], indent=1))
-        return exit_code(rows)
+        return runs.exit_code(rows)
     wide = max(len(row.name) for row in rows)
     for row in rows:
         click.echo(f"{row.verdict:5} {row.name:{wide}}  {row.value}" + (f": {row.note}" if row.note else ""))
-    return exit_code(rows)
+    return runs.exit_code(rows)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inverse import evaluation
 from inverse.cli import options
 
 if TYPE_CHECKING:
@@ -31,57 +32,51 @@ def compare(
 ) -> int:
     """Compare runs of the same inputs with the first RUN, image by image.
 
-    With --truth the scores are computed afresh; else those that the runs recorded are compared, and without any their misfit, data share
-    and cost.
+    With --truth the scores are computed afresh; else those that the runs recorded are compared, and without any their
+    misfit, data share and cost.
     """
-    from inverse.evaluation.compare_runs import compare as compute
-
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    found = compute(runs, truth=truth, metrics=names)
+    comparison = evaluation.compare(runs, truth=truth, metrics=names)
     if csv_path is not None:
-        found.to_csv(csv_path)
-    for line in found.failures:
+        comparison.to_csv(csv_path)
+    for line in comparison.failures:
         LOGGER.warning("%s", line)
-    click.echo(json.dumps(found.as_dict(), indent=1) if as_json else "\n".join(_lines(found)))
-    return 1 if found.failures else 0
+    click.echo(json.dumps(comparison.as_dict(), indent=1) if as_json else "\n".join(_lines(comparison)))
+    return 1 if comparison.failures else 0
 
 
-def _lines(found: Comparison) -> list[str]:
-    """What differs, by how much, and where."""
-    lines = [f"reference: {found.runs[0]}; {len(found.items)} paired items"]
-    for run, items in found.unpaired.items():
+def _lines(comparison: Comparison) -> list[str]:
+    """The differences: of settings, then of each metric of each run, and where they are worst."""
+    reference, *others = comparison.runs
+    lines = [f"reference: {reference}; {len(comparison.items)} paired items"]
+    for run, items in comparison.unpaired.items():
         few = ", ".join(items[:LISTED])
         lines.append(f"only in some of the runs, of {run}: {len(items)}: {few}{' ...' if len(items) > LISTED else ''}")
-    if found.recipes:
+    if comparison.recipes:
         lines += ["", "set differently:"]
-        wide = max(len(key) for key in found.recipes)
-        for key, values in found.recipes.items():
+        wide = max(len(key) for key in comparison.recipes)
+        for key, values in comparison.recipes.items():
             lines.append(f"  {key:{wide}}  {' -> '.join(_value(value) for value in values)}")
-    for run in found.runs[1:]:
-        lines += ["", f"{run} - {found.runs[0]}"]
-        rows = [one for one in found.differences if one.run == run]
-        wide = max((len(one.metric) for one in rows), default=6)
-        lines.append(
-            f"  {'metric':{wide}} {'reference':>10} {'run':>10} {'difference':>11} {'95 % interval':>24} {'p':>7} better/worse"
-        )
-        for one in rows:
-            interval = f"[{one.low:+.4g}, {one.high:+.4g}]" if one.low == one.low else "-"
-            split = "" if one.better is None else f"{one.better}/{len(one.worse)}"
-            lines.append(
-                f"  {one.metric:{wide}} {one.reference_mean:10.4g} {one.mean:10.4g} {one.difference:+11.4g} {interval:>24} "
-                f"{_p(one):>7} {split}".rstrip()
-            )
+    for run in others:
+        rows = [row for row in comparison.differences if row.run == run]
+        wide = max((len(row.metric) for row in rows), default=6)
+        heading = f"{'reference':>10} {'run':>10} {'difference':>11} {'95 % interval':>24} {'p':>7} better/worse"
+        lines += ["", f"{run} - {reference}", f"  {'metric':{wide}} {heading}"]
+        for row in rows:
+            interval = f"[{row.low:+.4g}, {row.high:+.4g}]" if row.low == row.low else "-"
+            chance = "-" if row.p != row.p else f"{row.p:.2g}" if row.p >= 1e-3 else "< 0.001"
+            split = "" if row.better is None else f"{row.better}/{len(row.worse)}"
+            means = f"{row.reference_mean:10.4g} {row.mean:10.4g} {row.difference:+11.4g}"
+            lines.append(f"  {row.metric:{wide}} {means} {interval:>24} {chance:>7} {split}".rstrip())
         lines += _worse(rows)
-    if found.definitions:
-        lines += ["", *(f"{name}: {text}" for name, text in found.definitions.items())]
+    if comparison.definitions:
+        lines += ["", *(f"{name}: {text}" for name, text in comparison.definitions.items())]
     return lines
 
 
 def _worse(rows: list[Difference]) -> list[str]:
     """The images that got worse by the first metric with a direction; cost is none."""
-    from inverse.evaluation.compare_runs import COST
-
-    first = next((one for one in rows if one.better is not None and one.metric not in COST), None)
+    first = next((row for row in rows if row.better is not None and row.metric not in evaluation.COST), None)
     if first is None:
         return []
     if not first.worse:
@@ -89,10 +84,6 @@ def _worse(rows: list[Difference]) -> list[str]:
     listed = ", ".join(f"{item} ({value:+.3g})" for item, value in first.worse[:LISTED])
     more = f", and {len(first.worse) - LISTED} more" if len(first.worse) > LISTED else ""
     return [f"  got worse in {first.metric}, worst first: {listed}{more}"]
-
-
-def _p(one: Difference) -> str:
-    return "-" if one.p != one.p else f"{one.p:.2g}" if one.p >= 1e-3 else "< 0.001"
 
 
 def _value(value: Any) -> str:

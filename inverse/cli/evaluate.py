@@ -8,15 +8,14 @@ import math
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+import inverse
+from inverse import evaluation
 from inverse.cli import options
 from inverse.errors import UsageError
-
-if TYPE_CHECKING:
-    from inverse.evaluation.evaluate import Table
 
 __all__ = ["evaluate"]
 
@@ -70,17 +69,15 @@ def evaluate(
     protocol: str,
     csv_path: Path | None,
     as_json: bool,
-    **given: Any,
+    **choices: Any,
 ) -> int:
     """Compare PREDICTION with TRUTH: files, FILE.h5::NAME, folders, or a run folder for what it restored.
 
-    Files are matched by relative path, then by stem; volumes are compared slice by slice. What has no partner is listed, what cannot be
-    compared is named with its reason, and the rest is compared: exit code 1 if anything failed.
+    Files are matched by relative path, then by stem; volumes are compared slice by slice. What has no partner is
+    listed, what cannot be compared is named with its reason, and the rest is compared: exit code 1 if anything failed.
     """
-    from inverse.evaluation.evaluate import evaluate as compare
-
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    table = compare(prediction, truth, metrics=names, protocol=protocol, **given)
+    table = inverse.evaluate(prediction, truth, metrics=names, protocol=protocol, **choices)
     if csv_path is not None:
         table.to_csv(csv_path)
     for failure in table.failures:
@@ -96,7 +93,7 @@ def evaluate(
     return table.exit_code
 
 
-def _lines(table: Table) -> list[str]:
+def _lines(table: evaluation.Table) -> list[str]:
     """The table, its summary, and what the numbers are."""
     wide = max((len(row["item"]) for row in table.rows), default=0)
     wide = max(wide, len("95 % high"))
@@ -115,7 +112,7 @@ def _lines(table: Table) -> list[str]:
     return lines + [f"note: {note}" for note in list(notes)[:LISTED]]
 
 
-def _block(table: Table, names: Sequence[str], wide: int) -> list[str]:
+def _block(table: evaluation.Table, names: Sequence[str], wide: int) -> list[str]:
     """Some of the columns."""
 
     def line(label: str, cells: Iterable[str]) -> str:

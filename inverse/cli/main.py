@@ -27,8 +27,8 @@ VERBS = {
     "tune": ("inverse.cli.tune:tune", "Find a recipe's parameters on pictures with a known truth."),
     "check": ("inverse.cli.check:check", "Check a recipe, and whether it fits an input, before running it."),
     "info": ("inverse.cli.info.command:info", "Say what a file is and which recipes fit it."),
-    "list": ("inverse.cli.list:list_", "List operators, methods, priors, recipes, formats, suites ..."),
-    "show": ("inverse.cli.show:show", "Show one of them in full."),
+    "list": ("inverse.cli.catalogue:list_", "List operators, methods, priors, recipes, formats, suites ..."),
+    "show": ("inverse.cli.catalogue:show", "Show one of them in full."),
     "prior": ("inverse.cli.prior.group:prior", "Find, check, convert, train and fit priors."),
     "recipe": ("inverse.cli.recipe:recipe", "Make, validate and resolve recipes."),
 }
@@ -73,8 +73,8 @@ def _log_to_stderr(level: int) -> None:
 def main() -> None:
     """The console script.
 
-    On the way out the interpreter would take apart all that torch and deepinv hold, which takes longer than an interrupted command may, and
-    some of whose libraries then complain. What the process holds goes with it: the last thing done is to flush what was said.
+    The interpreter's own way out takes apart all that torch and deepinv hold: that lasts longer than an interrupted
+    command may, and some of their libraries complain. The operating system frees it all, so the last act is a flush.
     """
     status: object = 0
     try:

@@ -1,7 +1,35 @@
-"""The flags that verbs share, each once: a decorator that adds the option and fixes its name, type and help.
+"""Registry of the flags that verbs share: each is a decorator that fixes a flag's name, type and help once.
 
-A verb's function receives them as `output`, `overrides`, `samples`, `seed`, `device`, `batch`, `tile`, `shard`,
-`executor`, `workers`, `threads`, `dry_run`, `overwrite`, `strict`, `as_json`, `progress`, `truth`, `keep`, `quality`, `max_evaluations` and `time_budget`.
+A verb's function receives the flag under the decorator's name, except that of `json`, which it receives as ``as_json``.
+
+===============  ======================  =====================================================================
+decorator        flag                    verbs
+===============  ======================  =====================================================================
+batch            --batch auto|N          restore
+device           --device DEVICE         check, prior train, restore, tune
+dry_run          --dry-run               benchmark, restore
+executor         --executor EXECUTOR     restore
+json             --json                  benchmark, calibrate, check, compare, evaluate, info, list, prior fit,
+                                         prior list, prior show, prior verify, recipe resolve, recipe validate,
+                                         restore, show, simulate, tune
+keep             --keep A,B              restore
+max_evaluations  --max-evaluations N     restore
+output           -o, --output DIR        restore, simulate, tune
+overrides        -s, --set KEY=VALUE     check, recipe resolve, recipe validate, restore, simulate, tune
+overwrite        --overwrite             calibrate, prior add, prior convert, prior export, prior fit,
+                                         prior train, recipe new, report, restore, simulate
+progress         --progress KIND         restore
+quality          --quality LEVEL         restore
+samples          --samples K             restore, tune
+seed             --seed N                restore, simulate, tune
+shard            --shard I/N             restore
+strict           --strict                restore
+threads          --threads N             restore
+tile             --tile auto|off|N|...   restore
+time_budget      --time-budget TIME      restore
+truth            --truth PATH            compare, report, restore
+workers          --workers N             restore
+===============  ======================  =====================================================================
 """
 
 from __future__ import annotations
@@ -15,14 +43,52 @@ import click
 from inverse.errors import did_you_mean
 
 __all__ = [
-    "batch", "device", "dry_run", "executor", "json", "keep", "max_evaluations", "output", "overrides", "overwrite",
-    "progress", "quality", "samples", "seed", "shard", "strict", "threads", "tile", "time_budget", "truth", "workers",
-]  # fmt: skip
+    "batch",
+    "chosen",
+    "device",
+    "dry_run",
+    "executor",
+    "json",
+    "keep",
+    "max_evaluations",
+    "output",
+    "overrides",
+    "overwrite",
+    "progress",
+    "quality",
+    "samples",
+    "seed",
+    "shard",
+    "strict",
+    "threads",
+    "tile",
+    "time_budget",
+    "truth",
+    "workers",
+]
 
+#: What ``--keep`` takes: `inverse.restoration.write_item.KEEP`, whose module loads torch.
 KEPT = (
-    "samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "r_hat", "ess", "measurement", "observed", "residual",
-    "convergence", "figure",
-)  # fmt: skip
+    "samples",
+    "mean",
+    "std",
+    "quantiles",
+    "data_share",
+    "invented",
+    "misfit",
+    "r_hat",
+    "ess",
+    "measurement",
+    "observed",
+    "residual",
+    "convergence",
+    "figure",
+)
+
+
+def chosen(overrides: tuple[str, ...], **values: int | None) -> list[str]:
+    """Changes of a recipe: those of ``-s``, then ``run.NAME=VALUE`` for each shared flag that was given."""
+    return [*overrides, *(f"run.{name}={value}" for name, value in values.items() if value is not None)]
 
 
 class AutoInt(click.ParamType):  # type: ignore[type-arg]
@@ -52,10 +118,10 @@ class Shard(click.ParamType):  # type: ignore[type-arg]
         """Parse."""
         if isinstance(value, tuple):
             return value
-        found = re.fullmatch(r"(\d+)/(\d+)", str(value))
-        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        match = re.fullmatch(r"(\d+)/(\d+)", str(value))
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
             self.fail(f"'{value}' is not allowed; I/N with I from 1 to N, such as 1/4", param, ctx)
-        return int(found[1]), int(found[2])
+        return int(match[1]), int(match[2])
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]
@@ -67,10 +133,10 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
         """Parse."""
         if isinstance(value, float):
             return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", str(value).strip())
-        if found is None or float(found[1]) == 0:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", str(value).strip())
+        if match is None or float(match[1]) == 0:
             self.fail(f"'{value}' is not allowed; a number and a unit, such as 90s, 10m, 2h", param, ctx)
-        return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+        return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 class Pattern(click.ParamType):  # type: ignore[type-arg]
@@ -138,7 +204,8 @@ tile = click.option(
     "--tile",
     type=AutoInt("auto", "off", "independent", low=64),
     metavar="auto|off|N|independent",
-    help="Tiles of large scenes: coupled ones of N pixels, of a size that fits (auto), none, or independent runs (approximate).",
+    help="Tiles of large scenes: coupled ones of N pixels, of a size that fits (auto), none, or independent runs "
+    "(approximate).",
 )
 shard = click.option("--shard", type=Shard(), help="Do only part I of N, for job arrays: --shard 1/4.")
 executor = click.option(

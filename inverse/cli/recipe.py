@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
+from inverse import recipes, storage
 from inverse.cli import options
+from inverse.cli.catalogue import catalogue
 from inverse.cli.group import Group, bare_help
 from inverse.errors import InverseError, RecipeError, did_you_mean
 
@@ -29,36 +31,30 @@ def recipe(ctx: click.Context) -> None:
 @options.overwrite
 def new(file: Path, like: str | None, operator: str | None, overwrite: bool) -> None:
     """Write a recipe FILE to start from."""
-    from inverse.recipes.recipe import recipe_text, shipped
-    from inverse.storage.files import atomic_bytes
-
     if like is not None and operator is not None:
         raise click.UsageError("give --like or --operator, not both")
     if operator is not None:
         text = _template(operator)
     else:
         name = like or "deblur"
-        if name not in shipped():
-            raise RecipeError(f"no shipped recipe '{name}'", did_you_mean(name, shipped()))
-        text = recipe_text(name)[0]
-    atomic_bytes(file, text.encode(), overwrite=overwrite)
+        if name not in recipes.shipped():
+            raise RecipeError(f"no shipped recipe '{name}'", did_you_mean(name, recipes.shipped()))
+        text = recipes.recipe_text(name)[0]
+    storage.atomic_bytes(file, text.encode(), overwrite=overwrite)
     click.echo(f"{file}: change what you need, then: inverse recipe validate {file}", err=True)
 
 
 def _template(kind: str) -> str:
-    from inverse.cli.catalogues import catalogue
-    from inverse.recipes.recipe import load, shipped
-    from inverse.recipes.yaml_layers import dump
-
     operators = catalogue("operators")
     if kind not in operators:
         raise RecipeError(f"unknown operator '{kind}'", did_you_mean(kind, operators))
     lines = [f"# {operators[kind]['summary']}", "schema: 1", f"title: {kind}", "operator:", f"  kind: {kind}"]
-    examples = [load(name).resolved()["operator"] for name in shipped()]
+    examples = [recipes.load(name).resolved()["operator"] for name in recipes.shipped()]
     example: dict[str, Any] = next((values for values in examples if values["kind"] == kind), {})
     for item in operators[kind]["parameters"]:
         value = example.get(item["name"], "CHANGE-ME") if item["required"] else item["default"]
-        lines.append(f"  {dump({item['name']: value}).strip()}  # {item['allowed']}; {item['summary']}".rstrip("; "))
+        setting = recipes.dump({item["name"]: value}).strip()
+        lines.append(f"  {setting}  # {item['allowed']}; {item['summary']}".rstrip("; "))
     lines += [
         "noise: {kind: gaussian, sigma: auto}  # auto: estimated from the measurement",
         "prior: {name: photo}",
@@ -71,19 +67,17 @@ def _template(kind: str) -> str:
 
 
 @recipe.command(short_help="Check recipes.")
-@click.argument("recipes", nargs=-1, required=True, metavar="RECIPE...")
+@click.argument("names", nargs=-1, required=True, metavar="RECIPE...")
 @options.overrides
 @options.json
-def validate(recipes: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> int:
+def validate(names: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> int:
     """Check each RECIPE, a name or a file; one that is wrong makes the exit code 3."""
-    from inverse.recipes.recipe import load
-
     rows: list[dict[str, Any]] = []
-    for name in recipes:
+    for name in names:
         try:
-            rows.append({"recipe": name, "valid": True, "hash": load(name, overrides).hash})
+            rows.append({"recipe": name, "valid": True, "hash": recipes.load(name, overrides).hash})
         except InverseError as error:
-            if len(recipes) == 1 and not as_json:
+            if len(names) == 1 and not as_json:
                 raise
             rows.append({"recipe": name, "valid": False, "error": str(error)})
     if as_json:
@@ -103,15 +97,11 @@ def validate(recipes: tuple[str, ...], overrides: tuple[str, ...], as_json: bool
 @options.json
 def resolve(name: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print RECIPE with everything it extends, every override and every default filled in."""
-    from inverse.recipes.recipe import load
-
-    found = load(name, overrides)
-    click.echo(json.dumps(found.resolved(), indent=2) if as_json else found.to_yaml(), nl=as_json)
+    loaded = recipes.load(name, overrides)
+    click.echo(json.dumps(loaded.resolved(), indent=2) if as_json else loaded.to_yaml(), nl=as_json)
 
 
 @recipe.command()
 def schema() -> None:
     """Print the JSON schema of recipes, for completion in an editor."""
-    from inverse.recipes.recipe import schema as recipe_schema
-
-    click.echo(json.dumps(recipe_schema(), indent=2))
+    click.echo(json.dumps(recipes.schema(), indent=2))

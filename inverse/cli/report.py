@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from inverse import report as pages
 from inverse.cli import options
 
 __all__ = ["report"]
@@ -36,13 +37,10 @@ def report(
 ) -> None:
     """Make a page of a run: one HTML file to look through, send and archive; it loads nothing.
 
-    Pictures before and after, uncertainty, what came from the prior, residuals, samples, scores, and how it was made, worst item first.
+    Pictures before and after, uncertainty, what came from the prior, residuals, samples, scores, and how it was made,
+    worst item first.
     """
-    from inverse.report.page import write_report
-
-    click.echo(write_report(run, out=output, truth=truth, max_megabytes=max_mb, overwrite=overwrite))
+    click.echo(pages.write_report(run, out=output, truth=truth, max_megabytes=max_mb, overwrite=overwrite))
     if figures is not None:
-        from inverse.report.figures import write_figures
-
-        for path in write_figures(run, kind=figures, truth=truth):
+        for path in pages.write_figures(run, kind=figures, truth=truth):
             click.echo(path)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inverse import runs, storage
 from inverse.cli import options
+from inverse.posterior import words
 
 if TYPE_CHECKING:
     from inverse.runs.run import Run
@@ -63,25 +65,19 @@ def restore(
     INPUT is a file, a folder, a glob in quotes, or @list.txt with one path a line. Run the same command again to go
     on after an interruption; nothing that is done is done twice.
     """
-    from inverse.runs import run
-
-    chosen = [*overrides]
-    chosen += [f"run.samples={samples}"] if samples is not None else []
-    chosen += [f"run.seed={seed}"] if seed is not None else []
+    chosen = options.chosen(overrides, samples=samples, seed=seed)
     automatic = {"quality": quality, "max_evaluations": max_evaluations}
     automatic = {name: value for name, value in automatic.items() if value is not None}
     if automatic or time_budget is not None:
         chosen += ["method.kind=auto", *(f"method.{name}={value}" for name, value in automatic.items())]
-    settings = run.Options(
+    settings = runs.Options(
         time_budget=time_budget, **{name: value for name, value in flags.items() if value is not None}
     )
     if dry_run:
-        from inverse.runs.dryrun import estimate
-
-        found = estimate(recipe, inputs, out=output, overrides=chosen, options=settings)
-        click.echo(json.dumps(found.as_dict(), indent=1) if as_json else "\n".join(found.lines()))
+        estimate = runs.estimate(recipe, inputs, out=output, overrides=chosen, options=settings)
+        click.echo(json.dumps(estimate.as_dict(), indent=1) if as_json else "\n".join(estimate.lines()))
         return 0
-    done = run.restore(recipe, inputs, out=output, overrides=chosen, truth=truth, options=settings)
+    done = runs.restore(recipe, inputs, out=output, overrides=chosen, truth=truth, options=settings)
     if as_json:
         click.echo(json.dumps(done.as_dict(), indent=1))
     for line in _report(done):
@@ -91,20 +87,19 @@ def restore(
 
 def _report(done: Run) -> list[str]:
     """Where things are, in a few lines."""
-    from inverse.posterior.words import evidence, in_doubt
-
-    finished = [row for row in done.rows if row["status"] == "done"]
+    finished = done.results
     lines = []
     if len(finished) == 1:
-        row = finished[0]
-        first, *rest = evidence(row)
-        lines += [f"{row['item']}: {first}", *rest]
-        lines.append(f"restored     {done.out / row['restored']}")
-        if "psnr" in row:
-            lines.append(f"scores       PSNR {row['psnr']:.2f} dB, SSIM {row.get('ssim', float('nan')):.3f}")
+        result = finished[0]
+        first, *rest = result.evidence
+        lines += [f"{result.item}: {first}", *rest]
+        lines.append(f"restored     {done.out / result.restored}")
+        if "psnr" in result.scores:
+            psnr, ssim = result.scores["psnr"], result.scores.get("ssim", float("nan"))
+            lines.append(f"scores       PSNR {psnr:.2f} dB, SSIM {ssim:.3f}")
     elif finished:
         lines.append(f"restored     {len(finished)} of {len(done.rows)} items, in {done.out / 'restored'}")
-        lines += in_doubt(finished)
+        lines += words.in_doubt(finished)
     if finished:
         lines += [intervals] if (intervals := _intervals(done)) else []
         lines.append(f"uncertainty  {done.out / 'std'}")
@@ -120,7 +115,5 @@ def _report(done: Run) -> list[str]:
 
 def _intervals(done: Run) -> str:
     """What the recalibration of the intervals is worth; empty without one."""
-    from inverse.storage.files import read_json
-
-    facts = (read_json(done.out / "run.json") or {}).get("calibration") or {}
+    facts = (storage.read_json(done.out / "run.json") or {}).get("calibration") or {}
     return str(facts.get("says", ""))

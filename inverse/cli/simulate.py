@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from inverse import restoration
 from inverse.cli import options
 
 __all__ = ["simulate"]
@@ -42,10 +43,8 @@ def simulate(
     as_json: bool,
 ) -> int:
     """Make measurements of known pictures: RECIPE's operator and noise applied to each TRUTH."""
-    from inverse.restoration.simulate import simulate_files
-
-    chosen = [*overrides, *([f"run.seed={seed}"] if seed is not None else [])]
-    made = simulate_files(recipe, truths, out=output, overrides=chosen, form=form, overwrite=overwrite)
+    chosen = options.chosen(overrides, seed=seed)
+    made = restoration.simulate_files(recipe, truths, out=output, overrides=chosen, form=form, overwrite=overwrite)
     for line in made.notes:
         LOGGER.info(line)
     for failure in made.failures:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import click
 
+from inverse import restoration, tuning
 from inverse.cli import options
 
 __all__ = ["tune"]
@@ -50,35 +52,27 @@ LOGGER = logging.getLogger("inverse")
 def tune(
     recipe: str,
     truth: Path,
-    params: tuple[str, ...],
-    trials: int,
-    metric: str,
-    measured: Path | None,
-    search: str,
     output: Path,
     overrides: tuple[str, ...],
     samples: int | None,
     seed: int | None,
     device: str,
     as_json: bool,
+    **search: Any,
 ) -> None:
     """Find RECIPE's parameters on the pictures of TRUTH, and check the gain on others of them.
 
-    The pictures are split by file: half to tune on, half to evaluate on, never the same. Running the same command again goes on.
+    The pictures are split by file: half to tune on, half to evaluate on, never the same. Running the same command again
+    goes on.
     """
-    from inverse.restoration.options import Options
-    from inverse.tuning.tuner import tune as search_for
-
-    chosen = [*overrides, *([f"run.samples={samples}"] if samples is not None else [])]
-    chosen += [f"run.seed={seed}"] if seed is not None else []
-    found = search_for(
-        recipe, truth, params=params, out=output, trials=trials, metric=metric, measured=measured, overrides=chosen,
-        search=search, options=Options(device=device),
-    )  # fmt: skip
+    chosen = options.chosen(overrides, samples=samples, seed=seed)
+    tuned = tuning.tune(
+        recipe, truth, out=output, overrides=chosen, options=restoration.Options(device=device), **search
+    )
     if as_json:
-        click.echo(json.dumps(found.as_dict(), indent=1))
+        click.echo(json.dumps(tuned.as_dict(), indent=1))
         return
-    for line in found.says:
+    for line in tuned.says:
         click.echo(line)
     LOGGER.info("recipe       %s", output / "recipe.yaml")
     LOGGER.info("next: inverse restore %s INPUT -o RUN", output / "recipe.yaml")

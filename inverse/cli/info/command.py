@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
+from inverse import io, storage
 from inverse.cli import options
+from inverse.cli.info.describe import describe
 
 __all__ = ["info"]
 
@@ -21,22 +23,18 @@ def info(file: Path, as_json: bool) -> None:
 
     FILE::NAME is one array of a file that holds several, such as scan.h5::/entry/data.
     """
-    from inverse.cli.info.describe import describe
-    from inverse.io.read_write import read
-    from inverse.storage.paths import locate
-
-    found = describe(read(file))
-    found["bytes"] = _size(locate(file)[0])
+    facts = describe(io.read(file))
+    facts["bytes"] = _size(storage.locate(file)[0])
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(facts, indent=2))
         return
-    margin = max(len(key) for key in found) + 2
-    for key, value in found.items():
+    margin = max(len(key) for key in facts) + 2
+    for key, value in facts.items():
         if key == "recipes":
             continue
         if value not in (None, "", [], {}):
             click.echo(f"{key.replace('_', ' '):{margin}}{_text(value)}")
-    fits = [f"{row['name']}: {row['why']}" for row in found["recipes"]] or ["none of the shipped ones fits"]
+    fits = [f"{row['name']}: {row['why']}" for row in facts["recipes"]] or ["none of the shipped ones fits"]
     click.echo(f"{'recipes':{margin}}" + f"\n{'':{margin}}".join(fits))
 
 

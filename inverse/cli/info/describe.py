@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ def _volume(volume: Volume) -> dict[str, Any]:
 
 def _scan(scan: Scan) -> dict[str, Any]:
     kspace = scan.kspace
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "file": scan.source,
         "format": scan.format,
         "kind": "raw k-space",
@@ -87,20 +88,20 @@ def _scan(scan: Scan) -> dict[str, Any]:
     }
     if scan.trajectory is None:
         mask = scan.mask[0] if scan.mask is not None else (kspace[0] != 0).any(0)
-        found["sampled"] = float(mask.mean())
+        facts["sampled"] = float(mask.mean())
         columns = mask.any(0)
-        found["columns"] = f"{int(columns.sum())} of {len(columns)}"
+        facts["columns"] = f"{int(columns.sum())} of {len(columns)}"
         lines = bool((mask.any(0) == mask.all(0)).all())
-        found["calibration"] = f"{_run_at_centre(columns)} columns" if lines else f"{_block(mask)} in the middle"
+        facts["calibration"] = f"{_run_at_centre(columns)} columns" if lines else f"{_block(mask)} in the middle"
     else:
-        found["trajectory"] = f"{scan.trajectory.shape[-2]} samples a slice, not on a grid"
-    found["noise_scan"] = (
+        facts["trajectory"] = f"{scan.trajectory.shape[-2]} samples a slice, not on a grid"
+    facts["noise_scan"] = (
         None if scan.noise is None else f"{scan.noise.shape[1]} samples of {scan.noise.shape[0]} coils"
     )
-    found["largest"] = float(np.abs(kspace).max())
-    found["notes"] = list(scan.notes)
-    found["recipes"] = suggest(scan, None)
-    return found
+    facts["largest"] = float(np.abs(kspace).max())
+    facts["notes"] = list(scan.notes)
+    facts["recipes"] = suggest(scan, None)
+    return facts
 
 
 def _run_at_centre(columns: NDArray[np.bool_]) -> int:
@@ -181,7 +182,7 @@ def _voxels(header: Any) -> dict[str, Any]:
 
 
 def _orientation(affine: Any) -> tuple[str, ...]:
-    from nibabel.orientations import aff2axcodes
+    from nibabel.orientations import aff2axcodes  # an optional extra
 
     codes: Any = aff2axcodes
     return tuple(str(code) for code in codes(affine))
@@ -189,19 +190,17 @@ def _orientation(affine: Any) -> tuple[str, ...]:
 
 def _named(extra: Mapping[str, Any]) -> dict[str, Any]:
     """What containers say of the array in them."""
-    found: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     if "path" in extra or "name" in extra:
-        found["array"] = extra.get("path", extra.get("name"))
+        facts["array"] = extra.get("path", extra.get("name"))
     axes = extra.get("axes")
     if axes is not None and axes.front:
-        found["axes"] = axes.names
+        facts["axes"] = axes.names
     if extra.get("ome"):
-        import re
-
         sizes = re.findall(r'\bPhysicalSize([XYZ])="([^"]*)"', extra["ome"])
-        found["physical_size"] = dict(sizes)
-        found["channel_names"] = re.findall(r'<(?:\w+:)?Channel\b[^>]*?\bName="([^"]*)"', extra["ome"])
-    return found
+        facts["physical_size"] = dict(sizes)
+        facts["channel_names"] = re.findall(r'<(?:\w+:)?Channel\b[^>]*?\bName="([^"]*)"', extra["ome"])
+    return facts
 
 
 def _scale_note(picture: Picture) -> list[str]:

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inverse.io.content import Picture, Scan, Volume
+from inverse.io.nodata import footprint
 from inverse.recipes.recipe import shipped
 
 __all__ = ["suggest"]
 
 SMALLEST = 32
+#: Landsat 7's gaps are up to 14 lines wide.
 STRIPE = 16
-"""Landsat 7's gaps are up to 14 lines wide."""
 
 Row = dict[str, str]
 
@@ -37,8 +38,8 @@ def suggest(content: Picture | Scan, noise: float | None, *, volume: Volume | No
         rows = (_microscope() if _is_microscopy(content, volume) else []) + _photo(content, noise or 0.0)
     else:
         rows = []
-    known = shipped()
-    return [row for row in rows if row["name"] in known]
+    names = shipped()
+    return [row for row in rows if row["name"] in names]
 
 
 def _row(name: str, why: str) -> Row:
@@ -57,8 +58,6 @@ def _scan(scan: Scan) -> list[Row]:
 def _scene(picture: Picture, noise: float) -> list[Row]:
     rows = []
     if picture.valid is not None:
-        from inverse.io.nodata import footprint
-
         valid = np.asarray(picture.valid if picture.valid.ndim == 2 else picture.valid.all(-1))
         gaps = footprint(valid) & ~valid
         share = 100 * float(gaps.mean())

@@ -12,8 +12,10 @@ from typing import Any
 
 import click
 
+from inverse import priors, storage
 from inverse.cli import options
 from inverse.errors import InverseError, UsageError
+from inverse.priors.catalogue import cards
 
 __all__ = ["add", "export", "list_", "show", "verify"]
 
@@ -29,14 +31,11 @@ def _size(count: int | None) -> str:
 @click.command("list")
 @options.json
 def list_(as_json: bool) -> None:
-    """List the priors there are: in the package, in this machine's store, and public ones to be had with `inverse prior add`.
+    """List the priors: in the package, in this machine's store, and public ones to be had with `inverse prior add`.
 
     The licence is that of the weights; `inverse prior show NAME` has the whole card.
     """
-    from inverse.priors.catalog import embedded, remote
-    from inverse.priors.store import broken, stored
-
-    here = {**stored(), **embedded()}
+    embedded, stored = priors.embedded(), priors.stored()
     rows: list[dict[str, Any]] = [
         {
             "name": name,
@@ -48,11 +47,11 @@ def list_(as_json: bool) -> None:
             "sha256": card.sha256,
             "title": card.title,
         }
-        for where, cards in (("embedded", embedded()), ("store", stored()), ("remote", remote()))
+        for where, cards in (("embedded", embedded), ("store", stored), ("remote", priors.remote()))
         for name, card in cards.items()
-        if where != "remote" or name not in here
+        if where != "remote" or name not in {**stored, **embedded}
     ]
-    for name, error in broken().items():
+    for name, error in priors.broken().items():
         LOGGER.warning("store: %s.yaml is left out: %s", name, error.message)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -62,24 +61,24 @@ def list_(as_json: bool) -> None:
         for row in rows
     ]
     widths = [max(len(line[column]) for line in table) + 2 for column in range(5)]
-    left = sum(widths)
-    room = max(30, min(shutil.get_terminal_size((120, 24)).columns, 160) - left)
+    margin = sum(widths)
+    room = max(30, min(shutil.get_terminal_size((120, 24)).columns, 160) - margin)
     for line in table:
         start = "".join(f"{text:{width}}" for text, width in zip(line, widths, strict=False))
-        click.echo(start + f"\n{'':{left}}".join(textwrap.wrap(line[5], room) or [""]))
+        click.echo(start + f"\n{'':{margin}}".join(textwrap.wrap(line[5], room) or [""]))
 
 
 @click.command()
 @click.argument("name")
 @options.json
 def show(name: str, as_json: bool) -> None:
-    """Show a prior's card in full. NAME is a prior's name, a card (.yaml), or a .safetensors file with its card in it."""
-    from inverse.priors.card import card_text
-    from inverse.priors.catalog import find
+    """Show a prior's card in full.
 
-    found = find(name)
+    NAME is a prior's name, a card (.yaml), or a .safetensors file with its card in it.
+    """
+    prior = priors.find(name)
     if as_json:
-        click.echo(json.dumps({"where": found.where, **found.card.model_dump(mode="json")}, indent=2))
+        click.echo(json.dumps({"where": prior.where, **prior.card.model_dump(mode="json")}, indent=2))
         return
     places = {
         "embedded": "in the package",
@@ -87,8 +86,8 @@ def show(name: str, as_json: bool) -> None:
         "file": "a file",
         "remote": f"not on this machine; get it with: inverse prior add {name}",
     }
-    click.echo(f"# {places[found.where]}")
-    click.echo(card_text(found.card), nl=False)
+    click.echo(f"# {places[prior.where]}")
+    click.echo(priors.card_text(prior.card), nl=False)
 
 
 @click.command()
@@ -99,13 +98,11 @@ def verify(names: tuple[str, ...], as_json: bool) -> int:
 
     Without a NAME, all that are on this machine. Exit code 5 where one is not in order.
     """
-    from inverse.priors.catalog import cards
-    from inverse.priors.store import broken
-    from inverse.priors.verify import verify as check
+    from inverse.priors.verify import verify as check  # a module of that name, which loads torch
 
     rows: list[dict[str, Any]] = []
     worst = 0
-    for name in names or (*cards(), *broken()):
+    for name in names or (*cards(), *priors.broken()):
         try:
             verdict = check(name)
         except InverseError as error:
@@ -132,9 +129,10 @@ def add(name: str, new_name: str | None, overwrite: bool) -> None:
     """Put a prior into this machine's store, so that recipes can name it.
 
     FILE is what `inverse prior export` wrote, a card (.yaml) with its weights beside it, or a published checkpoint that
-    `inverse prior list` names, which is known by its hash. NAME is a remote prior of `inverse prior list`: it is downloaded.
+    `inverse prior list` names, which is known by its hash. NAME is a remote prior of `inverse prior list`: it is
+    downloaded.
     """
-    from inverse.priors.add import add as put
+    from inverse.priors.add import add as put  # a module of that name, which loads torch
 
     path, card = put(name, name=new_name, overwrite=overwrite)
     LOGGER.info("prior        %s: %s", card.name, card.title)
@@ -147,16 +145,12 @@ def add(name: str, new_name: str | None, overwrite: bool) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE.safetensors")
 @options.overwrite
 def export(name: str, output: Path, overwrite: bool) -> None:
-    """Write a prior, card and weights, into one .safetensors file, to be added elsewhere with `inverse prior add FILE`."""
-    from inverse.priors.add import read
-    from inverse.priors.store import pack
-    from inverse.storage.files import atomic_bytes
-
+    """Write a prior, card and weights, into one .safetensors file, for `inverse prior add FILE` elsewhere."""
     if output.suffix.lower() != ".safetensors":
         raise UsageError(f"-o {output.name}", "allowed: a name that ends in .safetensors")
-    card, tensors = read(name)
-    content = pack(card, tensors)
-    atomic_bytes(output, content, overwrite=overwrite)
+    card, tensors = priors.read(name)
+    content = priors.pack(card, tensors)
+    storage.atomic_bytes(output, content, overwrite=overwrite)
     LOGGER.info("prior        %s: %s", card.name, card.title)
     LOGGER.info("licence      %s", card.licence)
     LOGGER.info("written      %s (%s)", output, _size(len(content)))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
+from inverse import priors
 from inverse.cli import options
 from inverse.errors import PriorError, UsageError
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["convert"]
 
@@ -36,7 +36,8 @@ LOGGER = logging.getLogger("inverse")
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="What the file cannot tell: -s schedule=cosine, -s num_head_channels=64, -s data_range=[0,255], -s dtype=float16.",
+    help="What the file cannot tell: -s schedule=cosine, -s num_head_channels=64, -s data_range=[0,255], "
+    "-s dtype=float16.",
 )
 @click.option("--licence", default="", metavar="TEXT", help="Terms of the weights, for the card.")
 @click.option(
@@ -67,20 +68,16 @@ def convert(
 
     FILE is a PyTorch checkpoint (.pt, .pth, .ckpt), a safetensors file, or an EDM .pkl.
     """
-    from inverse.priors.adapters.convert import convert as read
-    from inverse.priors.store import save_prior
+    from inverse.priors.adapters.convert import convert as read  # a package without a facade, which loads torch
 
     card, tensors = read(file, name=name, kind=kind, settings=_parsed(settings), licence=licence, trust=trust)
     count = sum(math.prod(value.shape) for value in tensors.values())
     stem = "" if output is None else output.name.removesuffix(".safetensors").removesuffix(".yaml")
-    place = save_prior(
-        card, tensors, overwrite=overwrite, path=None if output is None else output.with_name(f"{stem}.yaml")
-    )
+    path = None if output is None else output.with_name(f"{stem}.yaml")
+    place = priors.save_prior(card, tensors, overwrite=overwrite, path=path)
     LOGGER.info("prior        %s: %s, %.1f million numbers", card.name, card.adapter, count / 1e6)
-    LOGGER.info(
-        "units        values %g to %g, %s channels, noise %.3g to %.3g",
-        *card.data_range, card.channels, card.sigma_min, card.sigma_max,
-    )  # fmt: skip
+    facts = (*card.data_range, card.channels, card.sigma_min, card.sigma_max)
+    LOGGER.info("units        values %g to %g, %s channels, noise %.3g to %.3g", *facts)
     if not licence:
         LOGGER.warning("licence      not stated; --licence TEXT puts it on the card")
     LOGGER.info("written      %s", place)
@@ -89,9 +86,6 @@ def convert(
 
 def _parsed(settings: tuple[str, ...]) -> dict[str, Any]:
     """Values as YAML 1.2 reads them."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     parsed: dict[str, Any] = {}
     for text in settings:
         key, equals, value = text.partition("=")

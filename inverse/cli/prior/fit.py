@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
+from inverse import priors
 from inverse.cli import options
 from inverse.errors import UsageError
+from inverse.priors import training
 
 __all__ = ["fit"]
 
@@ -34,18 +36,15 @@ LOGGER = logging.getLogger("inverse")
 def fit(data: tuple[str, ...], name: str, kind: str, settings: tuple[str, ...], overwrite: bool, as_json: bool) -> None:
     """Learn a prior from 1 to 100 images, in seconds and without training, and put it into this machine's store.
 
-    DATA is files, folders, globs in quotes, or @list.txt. gaussian: mean, colour correlations and power spectrum; mixture: several kinds of
-    image; with both, method 'exact' gives the posterior of any linear operator in closed form. patch: the better denoiser, without a closed form.
+    DATA is files, folders, globs in quotes, or @list.txt. gaussian: mean, colour correlations and power spectrum;
+    mixture: several kinds of image; with both, method 'exact' gives the posterior of any linear operator in closed
+    form. patch: the better denoiser, without a closed form.
     """
-    from inverse.priors.store import check_name, save_prior
-    from inverse.priors.training.fitting import fit as fit_prior
-    from inverse.priors.training.fitting import read_images
-
-    check_name(name)
+    priors.check_name(name)
     chosen = dict(_setting(text) for text in settings)
-    images = read_images(data, transfer=str(chosen.get("transfer", "srgb")))
-    card, tensors = fit_prior(images, name=name, kind=kind, settings=chosen)
-    path = save_prior(card, tensors, overwrite=overwrite)
+    images = training.read_images(data, transfer=str(chosen.get("transfer", "srgb")))
+    card, tensors = training.fit(images, name=name, kind=kind, settings=chosen)
+    path = priors.save_prior(card, tensors, overwrite=overwrite)
     if as_json:
         click.echo(json.dumps({"name": name, "path": str(path), "card": card.model_dump(mode="json")}, indent=1))
     scores = ", ".join(f"{value} dB at {level}" for level, value in card.psnr.items() if level != "on")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
+from inverse import priors, restoration, storage
 from inverse.cli import options
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from inverse.priors.card import Card
+from inverse.errors import PriorError
+from inverse.priors import training
 
 __all__ = ["train"]
 
@@ -39,21 +38,17 @@ def train(
     name: str,
     init: str | None,
     settings: tuple[str, ...],
-    licence: str,
-    about: str,
-    title: str,
-    use: str,
-    images: str,
     test: tuple[str, ...],
     work: Path | None,
     output: Path | None,
     device: str,
     overwrite: bool,
+    **texts: str,
 ) -> None:
     """Train a prior on DATA: images, folders, or HDF5 files (FILE.h5:DATASET for one dataset of several).
 
-    A checkpoint is written every two minutes: the same command resumes. The end is a card and float16 weights, in the store, where
-    recipes find them: -s prior.name=NAME.
+    A checkpoint is written every two minutes: the same command resumes. The end is a card and float16 weights, in the
+    store, where recipes find them: -s prior.name=NAME.
 
     \b
     inverse prior train photos/ --name mine --init photo -s steps=4000 -s rate=3e-4
@@ -63,78 +58,62 @@ def train(
     """  # noqa: D301
     import torch
 
-    from inverse.errors import PriorError
-    from inverse.priors.open import NetworkPrior, open_prior
-    from inverse.priors.store import check_name, home
-    from inverse.priors.training.corpus import read_corpus
-    from inverse.priors.training.finish import finish, hardware
-    from inverse.priors.training.settings import parse_settings
-    from inverse.priors.training.trainer import train as run
-    from inverse.restoration.options import Options
-    from inverse.storage.locks import run_lock
+    from inverse.priors.training.finish import finish  # a module of that name
 
-    config, start = parse_settings(settings), None
+    config, start = training.parse_settings(settings), None
     if output is None:
-        check_name(name)
+        priors.check_name(name)
     if init is not None:
-        found = open_prior(init)
-        if not isinstance(found, NetworkPrior):
-            raise PriorError(f"--init {init}: not a network of this package", "allowed: an embedded or a trained prior")
-        shape = found.denoiser.network.config
-        fixed = {"channels": shape.channels, "blocks": shape.blocks}
-        config = parse_settings(settings, **fixed)
-        start = dict(found.denoiser.network.state_dict())
-    corpus = read_corpus(data, image=config.image, sources=config.sources, smallest=config.crop)
+        network = _network(init)
+        fixed = {"channels": network.config.channels, "blocks": network.config.blocks}
+        config = training.parse_settings(settings, **fixed)
+        start = dict(network.state_dict())
+    corpus = training.read_corpus(data, image=config.image, sources=config.sources, smallest=config.crop)
     threads = config.threads or torch.get_num_threads()
     torch.set_num_threads(threads)
-    folder, where = work or home() / "training" / name, Options(device=device).resolved_device()
+    folder = work or priors.home() / "training" / name
+    place = restoration.Options(device=device).resolved_device()
     click.echo(f"{corpus.described()}; checkpoints in {folder.name}/", err=True)
-    with run_lock(folder):
-        denoiser, held_out, record = run(corpus, folder, config, device=where, init=start)
-    tested = (
-        read_corpus(test, image=config.image if config.image != "auto" else "bands" if corpus.channels != 3 else "rgb")
-        if test
-        else held_out
-    )
-    fields = {
-        "name": name,
-        "title": title or f"Trained on {corpus.described()}",
-        "licence": licence,
-        "data": about or corpus.described(),
-        "images": images
-        or (
-            "complex images"
-            if corpus.complex
-            else "RGB images"
-            if corpus.channels == 3
-            else f"{corpus.channels}-band images"
-        ),
-        "intended_use": use,
-    }
+    with storage.run_lock(folder):
+        denoiser, held_out, record = training.train(corpus, folder, config, device=place, init=start)
+    tested = held_out
+    if test:
+        layout = config.image if config.image != "auto" else "bands" if corpus.channels != 3 else "rgb"
+        tested = training.read_corpus(test, image=layout)
     measured = tested.described() if test else f"{len(tested.images)} images held out of the training"
+    fields = _fields(corpus, name, texts)
     click.echo("measuring the card's tables", err=True)
+    machine = training.hardware(place, threads)
     card, tensors = finish(
-        denoiser, corpus, tested, config, record, fields=fields, measured_on=measured, machine=hardware(where, threads)
+        denoiser, corpus, tested, config, record, fields=fields, measured_on=measured, machine=machine
     )
-    path = _place(card, tensors, output, overwrite)
-    click.echo(
-        f"{path}: denoising PSNR "
-        + ", ".join(f"{v} dB at noise {k}" for k, v in card.psnr.items() if k != "measured_on")
+    path = priors.save_prior(
+        card, tensors, overwrite=overwrite, path=None if output is None else output / f"{card.name}.yaml"
     )
-    click.echo(
-        f"use it: inverse restore RECIPE INPUT -o DIR -s prior.name={name if output is None else path}", err=True
-    )
+    sheet: bytes = training.contact_sheet(priors.open_prior(str(path)))
+    storage.atomic_bytes(path.with_suffix(".png"), sheet, overwrite=True)
+    table = ", ".join(f"{value} dB at noise {level}" for level, value in card.psnr.items() if level != "measured_on")
+    click.echo(f"{path}: denoising PSNR {table}")
+    chosen = name if output is None else path
+    click.echo(f"use it: inverse restore RECIPE INPUT -o DIR -s prior.name={chosen}", err=True)
 
 
-def _place(card: Card, tensors: dict[str, Tensor], output: Path | None, overwrite: bool) -> Path:
-    """Into the store, or a folder: weights, card, and a contact sheet."""
-    from inverse.priors.open import open_prior
-    from inverse.priors.store import save_prior
-    from inverse.priors.training.finish import contact_sheet
-    from inverse.storage.files import atomic_bytes
+def _network(name: str) -> Any:
+    """The network that ``--init`` names."""
+    prior = priors.open_prior(name)
+    if not isinstance(prior, priors.NetworkPrior):
+        raise PriorError(f"--init {name}: not a network of this package", "allowed: an embedded or a trained prior")
+    return prior.denoiser.network
 
-    given = None if output is None else output / f"{card.name}.yaml"
-    path = save_prior(card, tensors, overwrite=overwrite, path=given)
-    sheet: bytes = contact_sheet(open_prior(str(path)))
-    atomic_bytes(path.with_suffix(".png"), sheet, overwrite=True)
-    return path
+
+def _fields(corpus: training.Corpus, name: str, texts: Mapping[str, str]) -> dict[str, str]:
+    """What the card says in words, from the flags or from the corpus."""
+    bands = "RGB images" if corpus.channels == 3 else f"{corpus.channels}-band images"
+    return {
+        "name": name,
+        "title": texts["title"] or f"Trained on {corpus.described()}",
+        "licence": texts["licence"],
+        "data": texts["about"] or corpus.described(),
+        "images": texts["images"] or ("complex images" if corpus.complex else bands),
+        "intended_use": texts["use"],
+    }
