@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from deepinv.physics.noise import NoiseModel
 from torch import Tensor
 
 from inverse.errors import InputError
-from inverse.numerics.linalg import Vector, conjugate_gradients, expand, inner, largest_eigenvalue, parts, scale
+from inverse.numerics.linalg import Vector, conjugate_gradients, damped, expand, inner, largest_eigenvalue, parts, scale
 from inverse.numerics.rng import Rng
 from inverse.operators.base import Tangent
 
@@ -175,7 +176,7 @@ class Observation:
     @property
     def batch(self) -> int:
         """Number of items."""
-        return int(parts(self.y)[0].shape[0])
+        return len(self.sigma)
 
     @property
     def spectral(self) -> bool:
@@ -391,9 +392,7 @@ class Observation:
             )
             return solved
 
-        def operator(v: Vector) -> Vector:
-            return scale(v, power) + scale(self.A(self.AT(v)), variance)
-
         custom = getattr(self.physics, "precondition_gram", None)
-        precondition = (lambda r: custom(r, power, variance)) if custom is not None else None
+        precondition = None if custom is None else partial(custom, alpha=power, beta=variance)
+        operator = damped(lambda v: self.A(self.AT(v)), variance, power)
         return conjugate_gradients(operator, right, precondition=precondition, tolerance=tolerance)

@@ -15,6 +15,7 @@ from torch import Tensor
 __all__ = [
     "Vector",
     "conjugate_gradients",
+    "damped",
     "expand",
     "gmres",
     "inner",
@@ -61,6 +62,15 @@ def scale(vector: Vector, factor: Tensor) -> Vector:
     if isinstance(vector, Tensor):
         return vector * expand(factor, vector)
     return type(vector)([part * expand(factor, part) for part in vector])
+
+
+def damped(operator: Callable[[Vector], Vector], gain: Tensor, shift: Tensor) -> Callable[[Vector], Vector]:
+    """The map ``v -> shift v + gain operator(v)``, each item with its own numbers (B,)."""
+
+    def total(v: Vector) -> Vector:
+        return scale(v, shift) + scale(operator(v), gain)
+
+    return total
 
 
 def conjugate_gradients(

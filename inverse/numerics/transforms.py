@@ -25,6 +25,8 @@ from torch.nn.functional import pad
 
 __all__ = [
     "dct2",
+    "dct2_filter",
+    "dct2_solve",
     "dct_squared",
     "fold",
     "full_from_half",
@@ -75,6 +77,16 @@ def dct2(x: Tensor) -> Tensor:
 def idct2(coordinates: Tensor) -> Tensor:
     """Inverse (the transpose) of `dct2`."""
     return _idct(_idct(coordinates.mT).mT)
+
+
+def dct2_filter(x: Tensor, gains: Tensor) -> Tensor:
+    """An image (..., H, W) whose DCT-II coefficients are multiplied by gains."""
+    return idct2(gains * dct2(x))
+
+
+def dct2_solve(x: Tensor, eigenvalues: Tensor) -> Tensor:
+    """Solution of a system that is diagonal in the DCT-II: coefficients divided by the eigenvalues (..., H, W)."""
+    return idct2(dct2(x) / eigenvalues)
 
 
 def dct_squared(spectrum: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from torch.nn.functional import pad
 from inverse.errors import InputError
 from inverse.numerics.transforms import (
     dct2,
+    dct2_solve,
     dct_squared,
     fold,
     full_from_half,
@@ -235,7 +236,7 @@ class FreeBlur(Linear):
         scaling = (a + b * power).clamp_min(1e-30)
         scaling = torch.maximum(scaling, 1e-7 * scaling.amax((-2, -1), keepdim=True))
         if power.shape[-1] == r.shape[-1]:
-            return idct2(dct2(r) / scaling)
+            return dct2_solve(r, scaling)
         solved: Tensor = torch.fft.irfft2(torch.fft.rfft2(r) / scaling, s=r.shape[-2:])
         return solved
 

@@ -110,8 +110,8 @@ class Restricted(Linear):
         image: Tensor = self.whole.A_adjoint(y * self.mask)
         return image
 
-    def _precondition_gram(self, r: Tensor, power: Tensor, variance: Tensor) -> Tensor:
-        found: Tensor = self.whole.precondition_gram(r, power, variance)
+    def _precondition_gram(self, r: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+        found: Tensor = self.whole.precondition_gram(r, alpha, beta)
         return found * self.mask
 
 

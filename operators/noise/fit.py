@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from inverse.errors import InputError
-from inverse.numerics.transforms import dct2, idct2, mirror
+from inverse.numerics.transforms import dct2_filter, mirror
 from inverse.operators.blur.kernels import gaussian_kernel
 from inverse.operators.noise import models as noise_levels
 from inverse.operators.noise.models import estimate_sigma
@@ -239,4 +239,4 @@ def _correlated(section: CorrelatedNoise, y: Tensor, observed: Tensor | None) ->
         raise InputError("correlated noise with pixels that are not observed", "-s noise.kind=gaussian")
     height, width = y.shape[-2:]
     gains = correlated_spectrum((height, width), section.correlation).rsqrt().to(y)
-    return NoiseFit(idct2(gains * dct2(y)), section.sigma, gains=gains)
+    return NoiseFit(dct2_filter(y, gains), section.sigma, gains=gains)

@@ -16,7 +16,7 @@ import torch
 from deepinv.physics import DecomposablePhysics, LinearPhysics, Physics
 from torch import Tensor
 
-from inverse.numerics.transforms import dct2, idct2
+from inverse.numerics.transforms import dct2_filter
 from inverse.operators.base import Cloned, Linear, Spectral
 from inverse.operators.image.channels import Luminance, Mosaic
 from inverse.operators.image.masks import Mask
@@ -142,11 +142,11 @@ class Filtered(Linear):
 
     def A(self, x: Tensor, **_: Any) -> Tensor:
         """(B, C, H, W) to the filtered measurement."""
-        return idct2(self.gains * dct2(self.inner.A(x)))
+        return dct2_filter(self.inner.A(x), self.gains)
 
     def A_adjoint(self, y: Tensor, **_: Any) -> Tensor:
         """The adjoint."""
-        image: Tensor = self.inner.A_adjoint(idct2(self.gains * dct2(y)))
+        image: Tensor = self.inner.A_adjoint(dct2_filter(y, self.gains))
         return image
 
 

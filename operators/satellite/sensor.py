@@ -36,7 +36,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d
 
 from inverse.errors import InputError, RecipeError
-from inverse.numerics.transforms import dct2, fold, idct2, mirror
+from inverse.numerics.transforms import dct2_solve, fold, mirror
 from inverse.operators.image.resample import Decimated
 from inverse.operators.satellite.spec import SensorParams
 
@@ -189,7 +189,7 @@ class SensorResponse(Decimated):
         a, b = (torch.as_tensor(value, dtype=r.dtype, device=r.device).reshape(-1, 1, 1, 1) for value in (alpha, beta))
         scaling = a + b * self.gram.to(r.dtype)
         scaling = torch.maximum(scaling, 1e-7 * scaling.amax((-2, -1), keepdim=True)).clamp_min(1e-30)
-        return idct2(dct2(r) / scaling)
+        return dct2_solve(r, scaling)
 
 
 def _symbol(line: NDArray[np.float64], factor: int, size: int) -> NDArray[np.float64]:
