@@ -1,14 +1,16 @@
 r"""Ranks of the truth among samples: SBC of every value, and TARP of patches and whole images.
 
-* SBC (Talts et al. 2018, arXiv 1804.06788): the rank of the truth among K samples is uniform on 0..K if the samples are draws of the posterior. Ends too full: the
-  samples are too close together (overconfident); a slope: they are shifted.
-* TARP (Lemos et al. 2023, arXiv 2302.03026): with a reference point r, the rank of the distance of the truth to it among those of the samples is uniform, for every
-  choice of r exactly where the posterior is right. Distances are of patches of 8 x 8 pixels at keyed places and of the whole image; r has values
-  uniform in the data range, drawn with the item's key, and so depends on neither truth nor samples. Deviation: with few samples the share
-  of samples nearer than the truth takes few values, so ranks are spread over their cells by a keyed uniform number, which keeps them uniform exactly.
+* SBC (Talts et al. 2018, arXiv 1804.06788): the rank of the truth among K samples is uniform on 0..K if the samples are
+  draws of the posterior. Ends too full: the samples are too close together (overconfident); a slope: they are shifted.
+* TARP (Lemos et al. 2023, arXiv 2302.03026): with a reference point r, the rank of the distance of the truth to it
+  among those of the samples is uniform, for every choice of r exactly where the posterior is right. Distances are of
+  patches of 8 x 8 pixels at keyed places and of the whole image; r has values uniform in the data range, drawn with the
+  item's key, and so depends on neither truth nor samples. Deviation: with few samples the share of samples nearer than
+  the truth takes few values, so ranks are spread over their cells by a keyed uniform number, which keeps them uniform
+  exactly.
 
-The band: bins of one histogram are means of images, so the band comes from how images differ (Student's, 99 %); for fewer than four images it is
-binomial, a patch of 16 x 16 pixels counted as one draw.
+The band: bins of one histogram are means of images, so the band comes from how images differ (Student's, 99 %); for
+fewer than four images it is binomial, a patch of 16 x 16 pixels counted as one draw.
 """
 
 from __future__ import annotations
@@ -128,7 +130,7 @@ def tarp(
 
 
 def central(found: Curve) -> tuple[float, float, float]:
-    """Share of regions of TARP that hold the truth between 5 and 95 % credibility, where 90 % should, with a 99 % interval."""
+    """Share of TARP's regions that hold the truth between 5 and 95 % credibility (90 % should), with a 99 % interval."""
     low, high = (int(np.argmin(np.abs(found.levels - level))) for level in (0.05, 0.95))
     each = found.each[:, high] - found.each[:, low]
     if np.isin(each, (0.0, 1.0)).all():

@@ -1,25 +1,31 @@
 r"""Recalibration: a standard deviation that is the error to expect, and intervals that hold what they say.
 
-1. The std. A monotone map :math:`g(s)`, the isotonic regression of :math:`(x - \bar s)^2` on s (root of it; pixels in bins of equal count, images of the same
-   weight): ``g(std)`` is the root mean square error of the restored mean where the sampler said ``std``. Of few samples s is itself uncertain, which flattens g.
-   Where an operator measures some values and leaves others to the prior (gaps, masks, colour filters) there are two maps, by ``data_share``: the same s is
-   worth less under a cloud than beside it. And as images differ in how much the data decide (stronger blurs, more noise), :math:`g(s)` is times
-   :math:`a (d / (1 - d))^b`, d the mean ``data_share`` of the image: a regression of the images' log errors on the log odds of d, b shrunk towards 0 by its
-   standard error. Without it 90 % intervals of deblurring held 96 % at a blur of 1 pixel and 82 % at 3.
+1. The std. A monotone map :math:`g(s)`, the isotonic regression of :math:`(x - \bar s)^2` on s (root of it; pixels in
+   bins of equal count, images of the same weight): ``g(std)`` is the root mean square error of the restored mean
+   where the sampler said ``std``. Of few samples s is itself uncertain, which flattens g. Where an operator measures
+   some values and leaves others to the prior (gaps, masks, colour filters) there are two maps, by ``data_share``: the
+   same s is worth less under a cloud than beside it. And as images differ in how much the data decide (stronger blurs,
+   more noise), :math:`g(s)` is times :math:`a (d / (1 - d))^b`, d the mean ``data_share`` of the image: a
+   regression of the images' log errors on the log odds of d, b shrunk towards 0 by its standard error. Without it 90 %
+   intervals of deblurring held 96 % at a blur of 1 pixel and 82 % at 3.
 2. Intervals :math:`\bar s \pm \lambda_L\, g(s)` for each level L, by the scores :math:`|x - \bar s| / g(s)`.
    Three factors for each level, and the file says which is which:
 
-   * ``factors_point``: :math:`\hat R(\lambda) = 1 - L`, R-hat the share of values outside, mean of images. As likely to hold a little less than L as a little more.
-   * ``factors_guaranteed``: conformal risk control (Angelopoulos et al. 2022, arXiv 2208.02814), :math:`\frac{n}{n+1} \hat R(\lambda) + \frac{1}{n+1} \le 1 - L`:
-     of a new exchangeable image at most 1 - L of the values are outside, in expectation over images and fits. The correction makes 90 % intervals aim at
+   * ``factors_point``: :math:`\hat R(\lambda) = 1 - L`, R-hat the share of values outside, mean of images. As likely
+     to hold a little less than L as a little more.
+   * ``factors_guaranteed``: conformal risk control (Angelopoulos et al. 2022, arXiv 2208.02814),
+     :math:`\frac{n}{n+1} \hat R(\lambda) + \frac{1}{n+1} \le 1 - L`: of a new exchangeable image at most 1 - L of the
+     values are outside, in expectation over images and fits. The correction makes 90 % intervals aim at
      :math:`90 + 90 / n` % (92.4 % at n = 38). None where n < 1/(1 - L) - 1: no finite factor has the guarantee.
-   * ``factors_image``: split conformal over images (Vovk et al. 2005; Papadopoulos et al. 2002): with probability 90 % over a new exchangeable image at least L of
-     its values are inside; the :math:`\lceil 0.9 (n + 1) \rceil`-th smallest of the images' own quantiles. None where n < 9.
+   * ``factors_image``: split conformal over images (Vovk et al. 2005; Papadopoulos et al. 2002): with probability 90
+     % over a new exchangeable image at least L of its values are inside; the :math:`\lceil 0.9 (n + 1) \rceil`-th
+     smallest of the images' own quantiles. None where n < 9.
 
 Applied (``factors``) are the point estimates, or, where the user asks for the guarantee, the guaranteed ones.
 
-The finite-sample statements of 2 hold for a map g that was not fitted to the same images. Here it is, with a dozen numbers for 10^5 values or more; they are
-therefore checked on images that neither saw (`inverse.evaluation.calibration_fit`), and the file has that check.
+The finite-sample statements of 2 hold for a map g that was not fitted to the same images. Here it is, with a dozen
+numbers for 10^5 values or more; they are therefore checked on images that neither saw
+(`inverse.evaluation.calibration_fit`), and the file has that check.
 """
 
 from __future__ import annotations
@@ -42,13 +48,13 @@ __all__ = ["FEWEST", "Map", "fit", "of_data"]
 
 Array = NDArray[np.floating[Any]]
 KNOTS = 24
+#: Images without which no map is fitted.
 FEWEST = 4
-"""Images without which no map is fitted."""
 CONFIDENCE = 0.9
+#: Share of a value's prior variance that the data remove, from which on the value is theirs.
 DIVIDE = 0.5
-"""Share of a value's prior variance that the data remove, from which on the value is theirs."""
+#: Values of either kind without which an image says nothing of that kind.
 PART = 64
-"""Values of either kind without which an image says nothing of that kind."""
 SMALLEST = 1e-12
 EDGE = 1e-4
 
@@ -133,7 +139,7 @@ class Map:
 
     @property
     def sure(self) -> Map | None:
-        """The same with the guaranteed factors applied, where there are any; point estimates above them. None without one for 90 %."""
+        """The same with the guaranteed factors, point estimates above them; None without a guaranteed one for 90 %."""
         if self.guaranteed[self.levels.index(0.9)] is None:
             return None
         chosen = [point if own is None else own for point, own in zip(self.factors, self.guaranteed, strict=True)]
@@ -212,7 +218,7 @@ Knots = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def _tables(predictions: Sequence[Prediction]) -> tuple[Knots, Knots]:
-    """Knots of the map; of two where `2 * FEWEST` images or more have values of either kind (`of_data`), else the second is empty."""
+    """Knots of the map; of two where `2 * FEWEST` images or more have values of either kind (`of_data`)."""
     values = [(one.std.ravel(), one.error.ravel() ** 2) for one in predictions]
     if any(one.share is None for one in predictions):
         return _isotonic(values), ((), ())
@@ -228,7 +234,7 @@ def _tables(predictions: Sequence[Prediction]) -> tuple[Knots, Knots]:
 
 
 def _isotonic(values: Sequence[tuple[Array, Array]]) -> Knots:
-    """Knots of the map from std and squared error of each image: bins of equal weight by std, mean squares of both, made monotone."""
+    """Knots of the map from std and squared error of each image: mean squares in bins of equal weight, made monotone."""
     from scipy.optimize import isotonic_regression
 
     std = np.concatenate([own for own, _ in values]).astype(np.float64)

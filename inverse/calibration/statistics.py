@@ -1,20 +1,25 @@
 r"""Do intervals hold what they say? Statistics of posteriors beside the truth, on arrays.
 
-Everything starts from one number a value: the *level needed*, that of the smallest central interval that holds the truth (`needed_levels`). Of a calibrated
-posterior it is uniform on [0, 1], so the coverage of level L is the share of values that need at most L. Pixels of an image are not independent: every
-curve is a mean of images, and its uncertainty a bootstrap that draws images (Davison & Hinkley 1997, section 3.8), never pixels.
+Everything starts from one number a value: the *level needed*, that of the smallest central interval that holds the
+truth (`needed_levels`). Of a calibrated posterior it is uniform on [0, 1], so the coverage of level L is the share of
+values that need at most L. Pixels of an image are not independent: every curve is a mean of images, and its uncertainty
+a bootstrap that draws images (Davison & Hinkley 1997, section 3.8), never pixels.
 
-* ``stretch``: how many times as wide the 90 % intervals would have to be to hold 90 %; above 1 they are too narrow, the posterior is overconfident.
-* ``z_std``: standard deviation of the truth's normal scores :math:`\pm\Phi^{-1}((1 + L)/2)`. They are used because :math:`(x - \bar s)/s` of K samples is
-  Student's, whose variance :math:`(K - 1)/(K - 3)` does not even exist for 3.
-* ``spread_skill``: root mean square error of the mean beside the predicted one, in bins of the standard deviation s. The mean of K samples is off by its own
-  error too, so the prediction is :math:`s \sqrt{1 + 1/K}` (Fortin et al. 2014, J. Hydrometeorology 15:1708).
-* ``chi2``: given y, truth and sample of a calibrated posterior are drawn alike, so :math:`E |y - A s|^2 / \sigma^2 = E |y - A x|^2 / \sigma^2 = m` over
-  measurements: 1 a value for each sample, whatever the prior. For the mean it is less by what was fitted,
-  :math:`1 - (1 - 1/K)\, \mathrm{tr}(A P A^T) / (\sigma^2 m)`; of a white Gaussian prior that trace over :math:`\sigma^2` is the sum of ``data_share``, which is what
-  is taken for the expectation of the mean's.
-* ``range_null``: error and spread split into what the data determine, R e, and the rest, e - R e (`inverse.posterior.posterior`). From a folder, where there is no operator,
-  squares are weighted with ``data_share`` and its complement: the same for masks, for which R is diagonal; of other operators it tells well measured pixels from
+* ``stretch``: how many times as wide the 90 % intervals would have to be to hold 90 %; above 1 they are too narrow,
+  the posterior is overconfident.
+* ``z_std``: standard deviation of the truth's normal scores :math:`\pm\Phi^{-1}((1 + L)/2)`. They are used because
+  :math:`(x - \bar s)/s` of K samples is Student's, whose variance :math:`(K - 1)/(K - 3)` does not even exist for 3.
+* ``spread_skill``: root mean square error of the mean beside the predicted one, in bins of the standard deviation s.
+  The mean of K samples is off by its own error too, so the prediction is :math:`s \sqrt{1 + 1/K}` (Fortin et al. 2014,
+  J. Hydrometeorology 15:1708).
+* ``chi2``: given y, truth and sample of a calibrated posterior are drawn alike, so
+  :math:`E |y - A s|^2 / \sigma^2 = E |y - A x|^2 / \sigma^2 = m` over measurements: 1 a value for each sample, whatever
+  the prior. For the mean it is less by what was fitted, :math:`1 - (1 - 1/K)\, \mathrm{tr}(A P A^T) / (\sigma^2 m)`; of
+  a white Gaussian prior that trace over :math:`\sigma^2` is the sum of ``data_share``, which is what is taken for the
+  expectation of the mean's.
+* ``range_null``: error and spread split into what the data determine, R e, and the rest, e - R e
+  (`inverse.posterior.posterior`). From a folder, where there is no operator, squares are weighted with ``data_share``
+  and its complement: the same for masks, for which R is diagonal; of other operators it tells well measured pixels from
   badly measured ones, not the two spaces.
 
 TARP and ranks are in `inverse.calibration.ranks`.
@@ -55,7 +60,7 @@ NOTHING = (math.nan, math.nan)
 
 
 def student_factor(level: float, count: int) -> float:
-    """Half width over standard deviation of the central interval that one more draw falls into, after ``count`` normal draws; 0 draws: both are known."""
+    """Half width over standard deviation of the central interval for one more normal draw after ``count``; 0: both known."""
     if count == 0:
         return float(stats.norm.ppf((1 + level) / 2))
     return float(stats.t.ppf((1 + level) / 2, count - 1)) * math.sqrt(1 + 1 / count)
@@ -72,7 +77,8 @@ class Prediction:
         std: Standard deviation (C, *S), as delivered.
         count: Samples that mean and std are of; 0 where the method knows them.
         samples: (K, C, *S), or None where they were not kept.
-        table: Levels and half widths over std of recalibrated intervals; None: Student's of ``count``, from 39 on order statistics.
+        table: Levels and half widths over std of recalibrated intervals; None: Student's of ``count``, from 39 on
+            order statistics.
         share: ``data_share`` (C, *S), or None.
         misfit: chi^2 / m of the samples, NaN where it is not known.
         misfit_mean: chi^2 / m of the mean.
@@ -126,7 +132,7 @@ class Prediction:
 
 
 def table_factor(level: float, levels: Sequence[float], factors: Sequence[float]) -> float:
-    """A factor of recalibrated intervals between the levels of a table; beyond its last it grows as a normal distribution's."""
+    """A factor of recalibrated intervals between the levels of a table; beyond its last it grows as a normal one's."""
     if level > levels[-1]:
         return float(factors[-1] * stats.norm.ppf((1 + level) / 2) / stats.norm.ppf((1 + levels[-1]) / 2))
     return float(np.interp(level, (0.0, *levels), (0.0, *factors)))
@@ -239,7 +245,7 @@ def normal_scores(prediction: Prediction, needed: Array) -> Array:
 
 
 def spread_skill(predictions: Sequence[Prediction], bins: int = 10) -> tuple[Array, Array]:
-    """Predicted and actual root mean square error of the mean, in bins of equal count of the predicted one, (bins,) each."""
+    """Predicted and actual root mean square error of the mean, in bins of equal count by the former, (bins,) each."""
     spread, error = [], []
     for one in predictions:
         unbiased = math.sqrt(1 + 1 / one.count) if one.count and one.table is None else 1.0
@@ -254,10 +260,10 @@ def spread_skill(predictions: Sequence[Prediction], bins: int = 10) -> tuple[Arr
 
 
 def range_null(predictions: Sequence[Prediction]) -> dict[str, Any]:
-    """Root mean square error and predicted error of the mean in what the data determine and in the rest; empty where neither R nor data share is known.
+    """Root mean square error and predicted error of the mean, in what the data determine and in the rest.
 
     Returns:
-        ``kind`` ("operator" or "data share"), and for ``range`` and ``null`` ``error``, ``spread``, ``ratio`` and
+        Nothing where neither R nor data share is known; else ``kind`` ("operator" or "data share"), and for ``range`` and ``null`` ``error``, ``spread``, ``ratio`` and
         its 95 % bootstrap interval over images ``low``, ``high``.
     """
     if all(one.determine is not None and one.samples is not None for one in predictions):

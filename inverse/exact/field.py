@@ -1,15 +1,17 @@
 r"""An image-shaped Gaussian random field with its exact posterior: the gate that goes through the image code.
 
-A stationary field :math:`x_0 \sim N(\mu, \Sigma)` on a torus, ``Sigma`` diagonal in the DFT with a power law, seen through a circular blur, a random
-mask or downsampling, with noise ``sigma_y``. The posterior is exact at any size:
+A stationary field :math:`x_0 \sim N(\mu, \Sigma)` on a torus, ``Sigma`` diagonal in the DFT with a power law, seen
+through a circular blur, a random mask or downsampling, with noise ``sigma_y``. The posterior is exact at any size:
 
 * circular blur: diagonal in the DFT, :math:`P_k = (1 / S_k + |\lambda_k|^2 / \sigma_y^2)^{-1}`.
-* others: the mean by conjugate gradients on :math:`(\Sigma^{-1} + A^T A / \sigma_y^2) d = A^T (y - A \mu) / \sigma_y^2`, and draws by the same solve
-  with :math:`A^T n / \sigma_y + \Sigma^{-1/2} e` on the right, whose solution has covariance ``P`` exactly (Papandreou & Yuille 2010). Float64;
-  preconditioned by the circulant :math:`(\Sigma^{-1} + |A|_F^2 / n \sigma_y^2)^{-1}`.
+* others: the mean by conjugate gradients on
+  :math:`(\Sigma^{-1} + A^T A / \sigma_y^2) d = A^T (y - A \mu) / \sigma_y^2`, and draws by the same solve with
+  :math:`A^T n / \sigma_y + \Sigma^{-1/2} e` on the right, whose solution has covariance ``P`` exactly (Papandreou &
+  Yuille 2010). Float64; preconditioned by the circulant :math:`(\Sigma^{-1} + |A|_F^2 / n \sigma_y^2)^{-1}`.
 
-A method's samples are compared in whitened Fourier bands :math:`|F (x - \bar x)|^2 / S`, whose posterior expectation comes from the diagonal or from
-`DRAWS` exact draws, and by how much of the exact posterior its pixel intervals hold. All is pooled over pixels, so a few samples say much.
+A method's samples are compared in whitened Fourier bands :math:`|F (x - \bar x)|^2 / S`, whose posterior expectation
+comes from the diagonal or from `DRAWS` exact draws, and by how much of the exact posterior its pixel intervals hold.
+All is pooled over pixels, so a few samples say much.
 """
 
 from __future__ import annotations

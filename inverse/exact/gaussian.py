@@ -1,11 +1,13 @@
 r"""Conjugate Gaussian problems with their exact posteriors: what every method is held to.
 
-For :math:`x_0 \sim N(\mu, \Sigma)`, :math:`y = A x_0 + \sigma_y n`: :math:`P = (\Sigma^{-1} + A^T A / \sigma_y^2)^{-1}`, posterior mean
-:math:`\mu + P A^T (y - A \mu) / \sigma_y^2`, covariance ``P`` (dense, float64, from the operator's matrix). A method's bias is read off many samples of one
-measurement, separately in the range of :math:`A^T` (what the data see) and in its null space: the ratio of standard deviations, the error of
-the mean in posterior standard deviations, and :math:`\chi^2` over its posterior expectation. `GaussianProblem.eigen_ratios` says more: the ratio along the
-eigen-directions of ``P``, in bands of equal count, because one direction's standard deviation from K samples is uncertain by :math:`1/\sqrt{2 (K - 1)}` (3.5 %
-at 400 samples, and its worst of 256 directions by 10 %), which no bound of 3 % can be held against.
+For :math:`x_0 \sim N(\mu, \Sigma)`, :math:`y = A x_0 + \sigma_y n`:
+:math:`P = (\Sigma^{-1} + A^T A / \sigma_y^2)^{-1}`, posterior mean :math:`\mu + P A^T (y - A \mu) / \sigma_y^2`,
+covariance ``P`` (dense, float64, from the operator's matrix). A method's bias is read off many samples of one
+measurement, separately in the range of :math:`A^T` (what the data see) and in its null space: the ratio of standard
+deviations, the error of the mean in posterior standard deviations, and :math:`\chi^2` over its posterior expectation.
+`GaussianProblem.eigen_ratios` says more: the ratio along the eigen-directions of ``P``, in bands of equal count,
+because one direction's standard deviation from K samples is uncertain by :math:`1/\sqrt{2 (K - 1)}` (3.5 % at 400
+samples, and its worst of 256 directions by 10 %), which no bound of 3 % can be held against.
 
 The recorded biases are ``bias.json``, made by ``benchmarks/exact.py``; ``tests/gates`` checks that they have not moved.
 """
@@ -32,8 +34,9 @@ __all__ = ["PROBLEMS", "Band", "Bias", "EigenRatios", "GaussianProblem", "draw",
 
 SIZE = 16
 NOISE = 0.05
+#: Parameters with which a method is measured where its defaults would take an hour: smc is exact here at any number of
+#: either.
 REDUCED: Mapping[str, Mapping[str, int]] = {"smc": {"particles": 2, "steps": 10}}
-"""Parameters with which a method is measured where its defaults would take an hour: smc is exact here at any number of either."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Bias:
     """How far a sampler is from the exact posterior of a problem.
 
     Attributes:
-        std_range: Standard deviation over the exact one, in the range of the adjoint (root mean square over directions).
+        std_range: Standard deviation over the exact one, in the range of the adjoint (root mean square over
+            directions).
         std_null: The same in the null space; 1 where there is none.
         mean_range: Root mean square error of the mean over the exact standard deviation, in the range.
         mean_null: The same in the null space; 0 where there is none.
@@ -84,7 +88,8 @@ class EigenRatios:
         bands: Pooled ratios, range before null space, each from the narrowest directions to the widest.
         deviation: Largest distance of a band's ratio from 1.
         error: Monte-Carlo standard error of that band.
-        spread: Root mean square over directions of the ratio's distance from 1, Monte-Carlo error removed (0 where that explains it all).
+        spread: Root mean square over directions of the ratio's distance from 1, Monte-Carlo error removed (0 where that
+            explains it all).
         lowest: Smallest ratio of a single direction; an exact sampler's is below 1 by about ``extreme`` too.
         highest: Largest ratio of a single direction.
         extreme: Distance from 1 that the worst direction of an exact sampler would have.
@@ -149,7 +154,8 @@ class GaussianProblem:
 
         Args:
             samples: K samples, 2 or more.
-            bands: Pools of equal count for each of range and null space; fewer where a pool would hold less than 8 directions.
+            bands: Pools of equal count for each of range and null space; fewer where a pool would hold less than 8
+                directions.
 
         Returns:
             Ratios to the exact standard deviations: pooled, and the extremes of single directions.

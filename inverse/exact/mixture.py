@@ -1,18 +1,21 @@
 r"""The 25-mode Gaussian mixture of the MCGDiff benchmark: posteriors with separate modes, known exactly.
 
-Prior: :math:`\sum_k w_k N(m_k, I)`, :math:`m_k` the points :math:`(-8 i, -8 j)`, i, j in -2..2, repeated d / 2 times. Operator :math:`A = U S V^T`, ``U`` and ``V``
-those of a standard normal matrix (d_y, d), ``S`` sorted uniform numbers; :math:`\sigma_y` a uniform part of its largest. The posterior is a mixture again, with one
-covariance for all modes:
+Prior: :math:`\sum_k w_k N(m_k, I)`, :math:`m_k` the points :math:`(-8 i, -8 j)`, i, j in -2..2, repeated d / 2 times.
+Operator :math:`A = U S V^T`, ``U`` and ``V`` those of a standard normal matrix (d_y, d), ``S`` sorted uniform
+numbers; :math:`\sigma_y` a uniform part of its largest. The posterior is a mixture again, with one covariance for all
+modes:
 
 .. math::
     \Sigma = (I + A^T A / \sigma_y^2)^{-1}, \quad m'_k = \Sigma (m_k + A^T y / \sigma_y^2), \quad w'_k \propto w_k N(y; A m_k, A A^T + \sigma_y^2 I)
 
-Source: Cardoso et al., "Monte Carlo guided diffusion for Bayesian linear inverse problems" (2024), section 5. Deviations: there the weights depend on the
-state of the session, here they are drawn once; the 20 problems of a cell (d, d_y) are published in ``mixture.json`` (weights, singular values, noise level,
-measurement and a hash of ``A``, whose factors are drawn again from their numpy Philox key), which :func:`definitions` makes.
+Source: Cardoso et al., "Monte Carlo guided diffusion for Bayesian linear inverse problems" (2024), section 5.
+Deviations: there the weights depend on the state of the session, here they are drawn once; the 20 problems of a cell
+(d, d_y) are published in ``mixture.json`` (weights, singular values, noise level, measurement and a hash of ``A``,
+whose factors are drawn again from their numpy Philox key), which :func:`definitions` makes.
 
-Metrics (`MixtureProblem.score`), each to be read beside that of exact samples (`MixtureProblem.floor`): sliced Wasserstein-1 distance, mean over directions; total
-variation between mode weights; error of the covariance within a mode.
+Metrics (`MixtureProblem.score`), each to be read beside that of exact samples (`MixtureProblem.floor`): sliced
+Wasserstein-1 distance, mean over directions; total variation between mode weights; error of the covariance within a
+mode.
 """
 
 from __future__ import annotations
@@ -79,8 +82,8 @@ class MixtureScore:
     Attributes:
         wasserstein: Sliced Wasserstein-1 distance, mean over directions, data units.
         total_variation: Half the sum over modes of the absolute error of its weight.
-        covariance: Relative Frobenius error of the covariance within modes, in coordinates where the exact one is the identity, Monte-Carlo error
-            removed (0 where that explains it all); NaN where no mode has 50 samples.
+        covariance: Relative Frobenius error of the covariance within modes, in coordinates where the exact one is the
+            identity, Monte-Carlo error removed (0 where that explains it all); NaN where no mode has 50 samples.
         covariance_floor: The Monte-Carlo error that was removed, in quadrature.
     """
 

@@ -2,11 +2,13 @@ r"""Nonlinear problems in two unknowns whose posterior is known by quadrature: t
 
 :math:`y = A(x) + \sigma_y n`, :math:`x \in R^2`, with
 
-* ``squares``: :math:`A(x)_i = (b_i \cdot x)^2`, real phase retrieval: one mode for each pattern of signs of :math:`b_i \cdot x`, four in all;
+* ``squares``: :math:`A(x)_i = (b_i \cdot x)^2`, real phase retrieval: one mode for each pattern of signs of
+  :math:`b_i \cdot x`, four in all;
 * ``norm``: :math:`A(x) = (|x|^2 + \delta^2)^{1/2}`: the posterior is a ring, its mass along it set by the prior;
 
-and a Gaussian or a Gaussian-mixture prior. ``p(x | y)`` is evaluated on a grid finer than the noise resolves (the sum then converges faster than any power
-of the step), which gives mean, covariance, the mass of each sign cell, the expected misfit, and draws: a grid point, then uniform within its square.
+and a Gaussian or a Gaussian-mixture prior. ``p(x | y)`` is evaluated on a grid finer than the noise resolves (the sum
+then converges faster than any power of the step), which gives mean, covariance, the mass of each sign cell, the
+expected misfit, and draws: a grid point, then uniform within its square.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 r"""Have the chains of a Markov chain sampler met, and how many independent draws are they worth?
 
-From K chains of length n, each with its own mean :math:`m_k` and variance :math:`s_k^2` of a value: with :math:`W = \overline{s_k^2}`,
-:math:`V = \mathrm{Var}_k(m_k)` and :math:`\hat v = \frac{n - 1}{n} W + V`,
+From K chains of length n, each with its own mean :math:`m_k` and variance :math:`s_k^2` of a value: with
+:math:`W = \overline{s_k^2}`, :math:`V = \mathrm{Var}_k(m_k)` and :math:`\hat v = \frac{n - 1}{n} W + V`,
 
-* :math:`\hat R = \sqrt{\hat v / W}` (Gelman & Rubin 1992, "Inference from iterative simulation using multiple sequences", Statistical Science 7): 1 where
-  chains from scattered starts agree. Vehtari et al. 2021 ("Rank-normalization, folding, and localization: an improved R-hat", Bayesian Analysis 16) ask for
-  1.01 or less, of 4 chains or more; their ranks and split halves need every state of the chains, which are not kept: a trend that all chains
-  share is not seen here.
-* :math:`K \hat v / V`, at most K n: the effective number of draws (Gelman et al., Bayesian Data Analysis, 2nd edition, equation 11.4), as the spread of the
-  means tells it: uncertain by a factor of about :math:`1 \pm \sqrt{2 / (K - 1)}`.
+* :math:`\hat R = \sqrt{\hat v / W}` (Gelman & Rubin 1992, "Inference from iterative simulation using multiple
+  sequences", Statistical Science 7): 1 where chains from scattered starts agree. Vehtari et al. 2021
+  ("Rank-normalization, folding, and localization: an improved R-hat", Bayesian Analysis 16) ask for 1.01 or less, of 4
+  chains or more; their ranks and split halves need every state of the chains, which are not kept: a trend that all
+  chains share is not seen here.
+* :math:`K \hat v / V`, at most K n: the effective number of draws (Gelman et al., Bayesian Data Analysis, 2nd edition,
+  equation 11.4), as the spread of the means tells it: uncertain by a factor of about :math:`1 \pm \sqrt{2 / (K - 1)}`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from inverse.errors import UsageError
 
 __all__ = ["ess", "in_numbers", "r_hat"]
 
+#: Share of the values that may be worse than what `in_numbers` says.
 WORST = 0.05
-"""Share of the values that may be worse than what `in_numbers` says."""
 
 
 def _pooled(diagnostics: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -47,7 +48,8 @@ def r_hat(diagnostics: Mapping[str, Tensor]) -> Tensor:
     """R-hat of each value.
 
     Args:
-        diagnostics: ``chain_mean`` and ``chain_var`` (K, B, C, *S), ``chain_length`` (K, B), as `Posterior.diagnostics` has them.
+        diagnostics: ``chain_mean`` and ``chain_var`` (K, B, C, *S), ``chain_length`` (K, B), as
+            `Posterior.diagnostics` has them.
 
     Returns:
         (B, C, *S); 1 where the chains are constant and equal.
@@ -87,9 +89,11 @@ def in_numbers(diagnostics: Mapping[str, Tensor]) -> dict[str, float]:
         diagnostics: As `Posterior.diagnostics` has them, for one item.
 
     Returns:
-        Of chains: ``r_hat``, which 95 % of the values stay below, and ``ess``, which 95 % of them exceed; none for chains too few or too short to tell. Of
-        particles: ``log_evidence``, of the mean of the populations' estimates of p(y); ``particles``, the effective number at the end, averaged, and
-        ``particles_lowest``, the smallest on the way. Of networks: ``surprise``, the largest of the samples (`inverse.priors.mismatch`).
+        Of chains: ``r_hat``, which 95 % of the values stay below, and ``ess``, which 95 % of them exceed; none for
+            chains too few or too short to tell. Of
+        particles: ``log_evidence``, of the mean of the populations' estimates of p(y); ``particles``, the effective
+        number at the end, averaged, and ``particles_lowest``, the smallest on the way. Of networks: ``surprise``,
+        the largest of the samples (`inverse.priors.mismatch`).
     """
     found = {}
     if "chain_mean" in diagnostics:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["BOX", "CELL", "QUIET", "posterior_html", "posterior_line"]
 
 ITEMS = 3
+#: Pixels a thumbnail measures at most.
 SIDE = 192
-"""Pixels a thumbnail measures at most."""
 
 BOX = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.45;max-width:46em"
 QUIET = "opacity:.7"

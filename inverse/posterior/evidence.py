@@ -1,12 +1,15 @@
 r"""What a result says of itself where nobody knows the truth: is its residual noise, and which part of it came from the prior?
 
-If samples are draws of the posterior of the right model, a sample and its measurement are distributed as a truth and its measurement are. So :math:`z = (y - A
-x_s) / \sigma_y` of a *sample* is white noise of variance 1, exactly; that of the mean is smaller, by what the data determine. Two numbers follow:
+If samples are draws of the posterior of the right model, a sample and its measurement are distributed as a truth and
+its measurement are. So :math:`z = (y - A x_s) / \sigma_y` of a *sample* is white noise of variance 1, exactly; that of
+the mean is smaller, by what the data determine. Two numbers follow:
 
-* the misfit, :math:`\lVert z \rVert^2 / m`, tells a wrong noise level or a sampler that does not fit (`inverse.posterior.posterior`);
-* the whiteness, :math:`\frac{1}{L} \sum_l N_l \hat\rho_l^2`, with :math:`\hat\rho_l` the autocorrelation of z at lag l over :math:`N_l` pairs of observed
-  values (Box & Pierce 1970, "Distribution of residual autocorrelations", JASA 65, on a grid): about 1 for noise, :math:`\chi^2_L / L`. It tells a wrong
-  operator: a blur of another width, a shifted mask, a coil map that is off. The variance is divided out, so that a wrong level alone does not enter.
+* the misfit, :math:`\lVert z \rVert^2 / m`, tells a wrong noise level or a sampler that does not fit
+  (`inverse.posterior.posterior`);
+* the whiteness, :math:`\frac{1}{L} \sum_l N_l \hat\rho_l^2`, with :math:`\hat\rho_l` the autocorrelation of z at lag l
+  over :math:`N_l` pairs of observed values (Box & Pierce 1970, "Distribution of residual autocorrelations", JASA 65, on
+  a grid): about 1 for noise, :math:`\chi^2_L / L`. It tells a wrong operator: a blur of another width, a shifted mask,
+  a coil map that is off. The variance is divided out, so that a wrong level alone does not enter.
 
 `inverse.posterior.words` says when a value is large.
 """
@@ -40,15 +43,15 @@ __all__ = [
     "whiteness",
 ]
 
+#: Lags looked at, in grid points along each axis.
 REACH = 2
-"""Lags looked at, in grid points along each axis."""
+#: Pairs below which a lag says nothing.
 PAIRS = 64
-"""Pairs below which a lag says nothing."""
+#: Side of the squares that a region consists of: pixels missing at random are none, however many touch.
 SOLID = 7
-"""Side of the squares that a region consists of: pixels missing at random are none, however many touch."""
 
+#: The statistic, the autocorrelation of largest size with its sign, and the number of lags.
 Whiteness = tuple[float, float, int]
-"""The statistic, the autocorrelation of largest size with its sign, and the number of lags."""
 
 
 class Changes:
@@ -84,7 +87,8 @@ def standardised(observation: Observation, x: Tensor) -> tuple[Tensor, Tensor] |
         x: Unknowns (B, C, *S).
 
     Returns:
-        Both (B, ...) real, a complex entry as two along a last-but-two axis; None for stacked measurements and without noise.
+        Both (B, ...) real, a complex entry as two along a last-but-two axis; None for stacked measurements and without
+            noise.
     """
     y, physics = observation.y, observation.physics
     if not isinstance(y, Tensor) or bool((observation.sigma == 0).any()):

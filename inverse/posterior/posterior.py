@@ -2,13 +2,16 @@ r"""Samples of a posterior and what they say: mean, spread, intervals, misfit, a
 
 With ``c`` the prior's variance, :math:`R = c A^T (c A A^T + \sigma_y^2)^{-1} A`:
 
-* ``data_share`` is :math:`\mathrm{diag}\,R`: 1 where the measurement determines a pixel, 0 where only the prior does; for a white Gaussian
-  prior it equals 1 - posterior variance / prior variance. A nonlinear operator is linearised at the mean. Closed form where the physics knows
-  the squares of its basis (``basis_squared``), else from keyed Rademacher probes, smoothed, with their standard error.
+* ``data_share`` is :math:`\mathrm{diag}\,R`: 1 where the measurement determines a pixel, 0 where only the prior does;
+  for a white Gaussian prior it equals 1 - posterior variance / prior variance. A nonlinear operator is linearised at
+  the mean. Closed form where the physics knows the squares of its basis (``basis_squared``), else from keyed
+  Rademacher probes, smoothed, with their standard error.
 * ``invented`` is :math:`d - R d` with ``d = mean - prior mean``: the part of the result that the data do not determine.
-* A method that knows its posterior's mean and variance (`inverse.sampling.samplers.exact`) says them, ``exact_mean`` and ``exact_variance``: then they are the mean and the
-  standard deviation (the variance averaged over the samples, each of which may bring an unbiased estimate), and of one Gaussian the quantiles.
-* ``misfit`` is :math:`\chi^2 / m`, ``m`` the number of observed real values (a complex value counts as two); its expectation is about 1.
+* A method that knows its posterior's mean and variance (`inverse.sampling.samplers.exact`) says them, ``exact_mean``
+  and ``exact_variance``: then they are the mean and the standard deviation (the variance averaged over the samples,
+  each of which may bring an unbiased estimate), and of one Gaussian the quantiles.
+* ``misfit`` is :math:`\chi^2 / m`, ``m`` the number of observed real values (a complex value counts as two); its
+  expectation is about 1.
 """
 
 from __future__ import annotations
@@ -185,7 +188,8 @@ class Posterior:
     def std(self) -> Tensor:
         """Posterior standard deviation (B, C, *S): the method's where it knows it, else the samples', ``K - 1`` in its denominator.
 
-        With a ``calibration`` it is the root mean square error of the mean to expect where that is what the sampler says.
+        With a ``calibration`` it is the root mean square error of the mean to expect where that is what the sampler
+            says.
 
         Raises:
             UsageError: there is one sample only, and the method does not know it.
@@ -200,10 +204,11 @@ class Posterior:
     def quantile(self, q: float) -> Tensor:
         """Quantile ``q`` of the posterior predictive of each value, (B, C, *S).
 
-        Fewer than 39 samples cannot hold a 90 % interval empirically (the extremes of 4 cover 60 %), so below that it is
-        ``mean + t_{K-1}(q) std sqrt(1 + 1/K)``; from 39 on it is the empirical quantile.
+        Fewer than 39 samples cannot hold a 90 % interval empirically (the extremes of 4 cover 60 %), so below that it
+        is ``mean + t_{K-1}(q) std sqrt(1 + 1/K)``; from 39 on it is the empirical quantile.
 
-        Where the method knows mean and variance of a Gaussian posterior, it is that Gaussian's. With a ``calibration`` it is ``mean +- factor * std``.
+        Where the method knows mean and variance of a Gaussian posterior, it is that Gaussian's. With a
+            ``calibration`` it is ``mean +- factor * std``.
 
         Raises:
             UsageError: ``q`` outside (0, 1), or one sample only.
@@ -240,8 +245,9 @@ class Posterior:
     def to_numpy(self, name: str = "mean") -> NDArray[Any]:
         """A statistic as numpy, the channel last: (B, H, W, C), in the units of the array that was restored.
 
-        Values are ``low + (high - low) x`` of data units, widths (``std``, ``invented``) without ``low``; shares stay. A
-        complex unknown, two real channels inside, gives complex values (..., H, W) of ``mean``, ``samples``, ``invented``.
+        Values are ``low + (high - low) x`` of data units, widths (``std``, ``invented``) without ``low``;
+        shares stay. A complex unknown, two real channels inside, gives complex values (..., H, W) of ``mean``,
+        ``samples``, ``invented``.
 
         Args:
             name: ``mean``, ``std``, ``samples`` (K, B, H, W, C), ``data_share`` or ``invented``.

@@ -1,12 +1,14 @@
 """``method="auto"``: method, steps and parameters from the operator, the noise and a budget, by a measured table.
 
-``auto.json`` is made by ``benchmarks/pareto.py`` on photographs: for each kind of operator and noise level, what every method and setting
-costs (F + 3 V network evaluations a sample) and how good the posterior is (CRPS, which counts mean and spread; PSNR of the mean; coverage).
-The choice is the setting of smallest CRPS that the operator admits and the budget pays for; if the budget pays for none, the cheapest one
-with as few levels as it pays for. A function of the item alone, so that a batch changes nothing.
+``auto.json`` is made by ``benchmarks/pareto.py`` on photographs: for each kind of operator and noise level, what
+every method and setting costs (F + 3 V network evaluations a sample) and how good the posterior is (CRPS, which counts
+mean and spread; PSNR of the mean; coverage). The choice is the setting of smallest CRPS that the operator admits and
+the budget pays for; if the budget pays for none, the cheapest one with as few levels as it pays for. A function of the
+item alone, so that a batch changes nothing.
 
-Operators are told apart by what they leave of the unknown: ``mask`` (values of it, or of its Fourier transform, are missing), ``reduced`` (fewer
-measured values than unknowns), ``full``, and ``nonlinear``. No torch is imported here.
+Operators are told apart by what they leave of the unknown: ``mask`` (values of it, or of its Fourier transform, are
+missing), ``reduced`` (fewer measured values than unknowns), ``full``, and ``nonlinear``. No torch is imported
+here.
 """
 
 from __future__ import annotations
@@ -20,64 +22,43 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from inverse.errors import RecipeError, UsageError
-from inverse.sampling.method_spec import MethodSpec, Parameter, method_spec
+from inverse.sampling.method_spec import VJP_WEIGHT
+from inverse.sampling.methods import budget, method_spec
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the table is read without torch
     from inverse.operators.observation import Observation
 
-__all__ = ["AUTO", "BUDGETS", "Admits", "Row", "best", "budget", "choose", "kind_of", "rows"]
+__all__ = ["Admits", "MeasuredSetting", "best", "choose", "cost_of", "evaluations_in", "kind_of", "rows"]
 
+#: Whether a method with all of its parameters may be chosen.
 Admits = Callable[[str, Mapping[str, Any]], bool]
-"""Whether a method with all of its parameters may be chosen."""
-
-BUDGETS = {"draft": 20, "normal": 100, "best": 1000}
-"""F + 3 V a sample that a quality may cost."""
-
-VJP_WEIGHT = 3
 
 
 @dataclass(frozen=True)
-class Row:
-    """One measured setting.
+class MeasuredSetting:
+    """A row of the table: a method with its parameters, what it cost and how good it was."""
 
-    Attributes:
-        kind: Kind of operator it was measured on.
-        noise: Noise level over the standard deviation of the prior's images.
-        method: Registry name.
-        params: Its parameters, where they are not the defaults.
-        cost: F + 3 V of a sample.
-        psnr: Of the mean, dB.
-        crps: Continuous ranked probability score, data units; smaller is better.
-        coverage: Share of values in their 90 % interval.
-    """
-
-    kind: str
-    noise: float
+    kind: str  # of operator it was measured on
+    noise: float  # noise level over the standard deviation of the prior's images
     method: str
-    params: Mapping[str, Any]
-    cost: int
-    psnr: float
-    crps: float
-    coverage: float
+    params: Mapping[str, Any]  # where they are not the defaults
+    cost: int  # F + 3 V of a sample
+    psnr: float  # of the mean, dB
+    crps: float  # continuous ranked probability score, data units; smaller is better
+    coverage: float  # share of values in their 90 % interval
 
 
 @cache
-def rows() -> tuple[Row, ...]:
+def rows() -> tuple[MeasuredSetting, ...]:
     """The table."""
     text = (resources.files("inverse.sampling") / "auto.json").read_text(encoding="utf-8")
-    return tuple(Row(**row) for row in json.loads(text)["rows"])
+    return tuple(MeasuredSetting(**row) for row in json.loads(text)["rows"])
 
 
 def cost_of(method: str, params: Mapping[str, Any]) -> int:
     """F + 3 V of a sample."""
     forward, vjp = method_spec(method).cost(params)
     return forward + VJP_WEIGHT * vjp
-
-
-def budget(params: Mapping[str, Any]) -> int:
-    """F + 3 V a sample that these parameters of ``auto`` allow."""
-    given = params.get("max_evaluations")
-    return int(given) if given else BUDGETS[str(params.get("quality") or AUTO.defaults["quality"])]
 
 
 def best(
@@ -124,16 +105,16 @@ def best(
 
 def kind_of(observation: Observation) -> str:
     """Kind of operator, as the table tells them apart."""
-    from torch import Size, Tensor
-
     from inverse.numerics.linalg import parts
 
     if not observation.linear:
         return "nonlinear"
-    values = sum((2 if part.is_complex() else 1) * part[0].numel() for part in parts(observation.y))
-    if isinstance(observation.y, Tensor) and float(observation.count().min()) < values:
+    tensors = parts(observation.y)
+    values = sum((2 if tensor.is_complex() else 1) * tensor[0].numel() for tensor in tensors)
+    stacked = tensors[0] is not observation.y
+    if not stacked and float(observation.count().min()) < values:
         return "mask"
-    return "reduced" if values < Size(observation.shape).numel() else "full"
+    return "reduced" if values < math.prod(observation.shape) else "full"
 
 
 def choose(
@@ -149,16 +130,16 @@ def choose(
     Raises:
         RecipeError: their noise levels ask for different ones, or the budget pays for none.
     """
-    found = [
+    choices = [
         best(kind_of(observation), level / data_var**0.5, has, budget(params), admits=admits)
         for level in sorted(set(observation.sigma.tolist()))
     ]
-    if any(other != found[0] for other in found[1:]):
-        names = ", ".join(sorted({f"{name} ({values['steps']} steps)" for name, values in found}))
+    if any(other != choices[0] for other in choices[1:]):
+        names = ", ".join(sorted({f"{name} ({values['steps']} steps)" for name, values in choices}))
         raise RecipeError(
             f"the items' noise levels ask for different methods: {names}", "restore them one by one, or name one"
         )
-    return found[0]
+    return choices[0]
 
 
 def evaluations_in(seconds: float, forward_seconds: float) -> int:
@@ -173,17 +154,3 @@ def evaluations_in(seconds: float, forward_seconds: float) -> int:
             f"a time budget of {seconds:.3g} s a sample", f"one network evaluation takes {forward_seconds:.3g} s here"
         )
     return count
-
-
-AUTO = MethodSpec(
-    name="auto",
-    title="The measured best within a budget (benchmarks/pareto.py)",
-    summary="method, steps and parameters chosen from the operator, the noise and a budget",
-    factory="inverse.sampling.auto:choose",
-    parameters={
-        "quality": Parameter("normal", "what a sample may cost: F + 3 V of 20, 100, 1000", choices=tuple(BUDGETS)),
-        "max_evaluations": Parameter(None, "the same as a number", low=1, high=1e9),
-        "time_budget": Parameter(None, "the same in seconds a sample, by one timed evaluation", low=1e-9),
-    },
-    count=lambda values: (budget(values), 0),
-)

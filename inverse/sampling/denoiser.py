@@ -1,11 +1,13 @@
 r"""The prior side of every method: a denoiser, counted, batched in sigma, and differentiable on demand.
 
-``estimate(x, sigma, grad=True)`` returns the posterior mean :math:`D = E[x_0 | x]` and ``vjp(v)`` :math:`= J^T v` with
-:math:`J = \partial D / \partial x`; by Tweedie's second-order formula :math:`\mathrm{Cov}[x_0 | x] = \sigma^2 J` (Efron 2011; Meng et al. 2021).
+``estimate(x, sigma, grad=True)`` returns the posterior mean :math:`D = E[x_0 | x]` and ``vjp(v)`` :math:`= J^T v`
+with :math:`J = \partial D / \partial x`; by Tweedie's second-order formula :math:`\mathrm{Cov}[x_0 | x] = \sigma^2 J`
+(Efron 2011; Meng et al. 2021).
 
-Where the images' distribution has a symmetry that the network has learned only roughly, each evaluation goes through another element of the group,
-:math:`T^{-1} D(T x)` (equivariant denoising; Terris et al. 2024, CVPR): what is left of the network's error in each orientation averages out along the
-steps and over the samples, at no cost. Sample ``k`` begins with element ``k``, so it is a function of the sample alone.
+Where the images' distribution has a symmetry that the network has learned only roughly, each evaluation goes through
+another element of the group, :math:`T^{-1} D(T x)` (equivariant denoising; Terris et al. 2024, CVPR): what is left of
+the network's error in each orientation averages out along the steps and over the samples, at no cost. Sample ``k``
+begins with element ``k``, so it is a function of the sample alone.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from inverse.operators.observation import Counter
 from inverse.priors.card import Card
 from inverse.priors.mismatch import Surprise
 
-__all__ = ["VJP", "Denoise", "Estimate"]
+__all__ = ["VJP", "Denoise", "Denoised"]
 
 
 class VJP(Protocol):
@@ -33,7 +35,7 @@ class VJP(Protocol):
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Denoised:
     """What the prior says of the image behind a noisy state.
 
     Attributes:
@@ -51,7 +53,8 @@ class Denoise:
 
     Attributes:
         prior: ``D(x, sigma)`` in data units, deepinv's denoiser signature.
-        counter: Where evaluations are counted, one for each batch entry, or as many as the prior's ``evaluations`` says.
+        counter: Where evaluations are counted, one for each batch entry, or as many as the prior's ``evaluations``
+            says.
         turns: First element of the group of each batch entry; empty for a prior without a symmetry.
         surprise: Takes note of what each evaluation leaves, or None.
         square: Whether the image is square; None is by its shape, which a window of a scene has not.
@@ -87,7 +90,7 @@ class Denoise:
         answer = self.prior(turned, levels)
         return torch.cat([_turn_back(part, g) for part, g in zip(torch.split(answer, 1), elements, strict=True)])
 
-    def estimate(self, x: Tensor, sigma: float, *, grad: bool = False) -> Estimate:
+    def estimate(self, x: Tensor, sigma: float, *, grad: bool = False) -> Denoised:
         """Evaluate the denoiser at the state ``x`` (B, C, *S) of noise level ``sigma``; the argument is not changed."""
         batch = x.shape[0]
         levels = torch.full((batch,), sigma, dtype=x.dtype, device=x.device)
@@ -98,7 +101,7 @@ class Denoise:
                 # networks answer channels-last, which is slow to transform
                 mean = self._turned(x, levels).to(x.dtype).contiguous()
             self._note(x, mean, sigma)
-            return Estimate(mean, _no_gradient)
+            return Denoised(mean, _no_gradient)
         with torch.enable_grad():
             state = x.detach().requires_grad_(True)
             output = self._turned(state, levels).to(x.dtype).contiguous()
@@ -110,7 +113,7 @@ class Denoise:
 
         mean = output.detach()
         self._note(x, mean, sigma)
-        return Estimate(mean, vjp)
+        return Denoised(mean, vjp)
 
     def _note(self, x: Tensor, mean: Tensor, sigma: float) -> None:
         if self.surprise is not None:

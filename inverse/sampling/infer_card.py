@@ -1,7 +1,8 @@
 r"""A card for a prior that has none: scale and noise range read off the denoiser itself.
 
-At a noise level far above the data, :math:`\sigma^2 J` is the prior's covariance (Tweedie) and ``D`` its mean. Its largest eigenvalue comes
-from power iteration, its trace from keyed Rademacher probes; :math:`\sigma_{max} = 10 \sqrt{\lambda_{max}}`.
+At a noise level far above the data, :math:`\sigma^2 J` is the prior's covariance (Tweedie) and ``D`` its mean. Its
+largest eigenvalue comes from power iteration, its trace from keyed Rademacher probes;
+:math:`\sigma_{max} = 10 \sqrt{\lambda_{max}}`.
 """
 
 from __future__ import annotations

@@ -3,16 +3,22 @@ r"""Reverse kernels: from the state at one noise level to the next, with a poste
 With :math:`\hat x = \hat x(x, \sigma)` and ``z`` unit noise:
 
 * ``ddim`` (Song et al. 2021a): :math:`x' = \hat x + \sqrt{\sigma'^2 - \tau^2}\,(x - \hat x)/\sigma + \tau z`,
-  :math:`\tau^2 = \eta^2 \sigma'^2 (1 - \sigma'^2 / \sigma^2)`; :math:`\eta = 1` is ``ancestral`` (DDPM), 0 the probability-flow Euler step.
-* ``zeta`` (Zhu et al. 2023): :math:`x' = \hat x + \sigma' (\sqrt{1 - \zeta}\,(x - \hat x)/\sigma + \sqrt\zeta\, z)`; :math:`\zeta = 1` is ``renoise``.
-* ``heun`` (Karras et al. 2022, algorithm 1): the probability flow to second order, two evaluations a level but the last.
-* ``dpmpp`` (Lu et al. 2022, DPM-Solver++(2M)): :math:`x' = \frac{\sigma'}{\sigma} x + (1 - \frac{\sigma'}{\sigma}) [(1 + \frac{1}{2 r}) \hat x_i
+  :math:`\tau^2 = \eta^2 \sigma'^2 (1 - \sigma'^2 / \sigma^2)`; :math:`\eta = 1` is ``ancestral`` (DDPM), 0 the
+  probability-flow Euler step.
+* ``zeta`` (Zhu et al. 2023): :math:`x' = \hat x + \sigma' (\sqrt{1 - \zeta}\,(x - \hat x)/\sigma + \sqrt\zeta\, z)`;
+  :math:`\zeta = 1` is ``renoise``.
+* ``heun`` (Karras et al. 2022, algorithm 1): the probability flow to second order, two evaluations a level but the
+  last.
+* ``dpmpp`` (Lu et al. 2022, DPM-Solver++(2M)): :math:`x' = \frac{\sigma'}{\sigma} x + (1 - \frac{\sigma'}{\sigma})
+  [(1 + \frac{1}{2 r}) \hat x_i
   - \frac{1}{2 r} \hat x_{i-1}]`, ``r`` the last step over this one in log sigma: second order, one evaluation a level.
-* ``corrected`` (predictor-corrector, Song et al. 2021b, algorithm 4): ancestral, then one Langevin step at the new level,
-  :math:`x' + \epsilon (\hat x' - x')/\sigma'^2 + \sqrt{2 \epsilon} z`, :math:`\epsilon = 2 r^2 \sigma'^2` with their signal-to-noise ratio ``r`` = 0.16 and the norm
-  of the score at its expectation; two evaluations a level but the last.
+* ``corrected`` (predictor-corrector, Song et al. 2021b, algorithm 4): ancestral, then one Langevin step at the new
+  level, :math:`x' + \epsilon (\hat x' - x')/\sigma'^2 + \sqrt{2 \epsilon} z`, :math:`\epsilon = 2 r^2 \sigma'^2` with
+  their signal-to-noise ratio ``r`` = 0.16 and the norm of the score at its expectation; two evaluations a level but
+  the last.
 
-All are exact for the flow they integrate because the guidance is inside the denoiser: a gradient step outside would cost an order.
+All are exact for the flow they integrate because the guidance is inside the denoiser: a gradient step outside would
+cost an order.
 """
 
 from __future__ import annotations
@@ -43,7 +49,7 @@ class Kernel(Protocol):
     def __call__(
         self, posterior: Denoiser, x: Tensor, sigma: float, sigma_next: float, noise: Noise, memory: Any
     ) -> tuple[Tensor, Tensor, Any]:
-        """State at ``sigma_next``, the denoiser's answer at ``sigma``, and the next memory; ``noise()`` is called only if needed."""
+        """State at ``sigma_next``, answer at ``sigma``, and the next memory; ``noise()`` is called only if needed."""
         ...
 
 

@@ -1,8 +1,8 @@
 r"""The reverse process: one generator loop, and what a method is to it.
 
 State :math:`x = x_0 + \sigma n` (variance exploding). A guidance makes the prior's denoiser a posterior denoiser
-:math:`\hat x(x, \sigma) \approx E[x_0 | x, y]`; a kernel (:mod:`inverse.sampling.kernels`) takes the state from one level to the next with it.
-Methods that need a step of their own bring it.
+:math:`\hat x(x, \sigma) \approx E[x_0 | x, y]`; a kernel (:mod:`inverse.sampling.kernels`) takes the state from one
+level to the next with it. Methods that need a step of their own bring it.
 
 What a method is composed from: the few numbers of a prior that its strengths follow from, and how many steps there are.
 """
@@ -35,7 +35,8 @@ class Step:
         x: State at the next level (B, C, *S); after the last step the samples.
         mean: The posterior denoiser's answer :math:`\hat x` at ``sigma``.
         cost: Evaluations so far, all entries together.
-        info: What the method says of itself, by name, each (B, ...); after the last step the diagnostics of the samples.
+        info: What the method says of itself, by name, each (B, ...); after the last step the diagnostics of the
+            samples.
     """
 
     index: int

@@ -1,7 +1,7 @@
-"""The methods by name: what each composes, its defaults, what it needs, what it costs and its measured bias.
+"""What a method says of itself: parameters with their defaults, needs, cost, traits and measured bias.
 
-Data only: neither torch nor deepinv is imported here. The composition itself is built by the dotted path ``factory`` with the
-parameters of :attr:`MethodSpec.parameters`; methods of other packages join through the entry point group ``inverse.methods``.
+Types alone: the table is `inverse.sampling.methods`. Neither torch nor deepinv is imported here; the method itself is
+built by the function at the dotted path ``factory``, called with the parameters of `MethodSpec.parameters`.
 """
 
 from __future__ import annotations
@@ -11,23 +11,30 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import metadata, resources
-from types import MappingProxyType
+from importlib import resources
 from typing import Any
 
 from inverse.errors import RecipeError, did_you_mean
 
 __all__ = [
     "COMMON",
+    "SECOND_LOOK",
+    "VJP_SECONDS",
+    "VJP_WEIGHT",
     "MethodSpec",
     "Parameter",
     "evaluations",
     "evaluations_of_step",
-    "in_words",
-    "method_spec",
-    "methods",
     "recorded_bias",
 ]
+
+#: Evaluations that a vector-Jacobian product counts for in a budget and in the table of `auto`: the product, and the graph
+#: that its evaluation keeps. A convention: ``auto.json`` has it in its costs, another number would change what is chosen.
+VJP_WEIGHT = 3
+#: Seconds of a vector-Jacobian product alone, over those of an evaluation: for forecasts of a run's time.
+VJP_SECONDS = 2.0
+#: Kernels that evaluate the network a second time in a step.
+SECOND_LOOK = ("heun", "corrected")
 
 
 @dataclass(frozen=True)
@@ -70,14 +77,14 @@ COMMON = {
 
 
 def evaluations(values: Mapping[str, Any]) -> int:
-    """Posterior evaluations of a sample with these parameters: those of its steps, the last of which never looks again."""
+    """Posterior evaluations of a sample with these parameters: of its steps, the last of which never looks again."""
     each = evaluations_of_step(values)
     return each * int(values["steps"]) - (each - 1)
 
 
 def evaluations_of_step(values: Mapping[str, Any]) -> int:
     """Posterior evaluations of a step: one; two with the kernels that look again."""
-    return 2 if values.get("kernel") in ("heun", "corrected") else 1
+    return 2 if values.get("kernel") in SECOND_LOOK else 1
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,15 @@ class MethodSpec:
         particles: Name of the parameter that multiplies the states a sample holds; None is one.
         point_estimate: Whether its samples are estimates and not draws of a posterior.
         closed_form: Whether it is one step without noise levels, for priors with a closed form alone.
+        tiles: Whether a step on a window of a scene is the scene's step there (`inverse.scenes.coupled`): one state,
+            and no inner product over the scene. Or a function of the parameters and of whether the operator is
+            diagonal: why it is not, in words, or empty where it is.
+        tiles_auto: Whether ``auto`` may choose it for a scene with tiles.
+        totals: Whether its step asks for `Observation.excess`, a sum over the whole measurement: one more pass over a
+            scene.
+        reach: How far a step with tiles sees through the prior, in radii of the network: a number, or the parameters'
+            function.
+        gate: Parameters with which it is held to the exact posteriors, where its defaults would take an hour there.
     """
 
     name: str
@@ -113,9 +129,14 @@ class MethodSpec:
     particles: str | None = None
     point_estimate: bool = False
     closed_form: bool = False
+    tiles: bool | Callable[[Mapping[str, Any], bool], str] = False
+    tiles_auto: bool = True
+    totals: bool = False
+    reach: int | Callable[[Mapping[str, Any]], int] = 1
+    gate: Mapping[str, int] = field(default_factory=dict)
 
     def cost(self, params: Mapping[str, Any]) -> tuple[int, int]:
-        """Network evaluations and vector-Jacobian products of one sample, from parameters that override the defaults."""
+        """Network evaluations and vector-Jacobian products of a sample, by parameters that override the defaults."""
         values = {**self.defaults, **params}
         if self.count is not None:
             return self.count(values)
@@ -128,11 +149,15 @@ class MethodSpec:
         extra = [need for key, need in self.needs_with.items() if str(values[key.split("=")[0]]) == key.split("=")[1]]
         return self.needs.union(*extra)
 
+    def reach_for(self, params: Mapping[str, Any]) -> int:
+        """`reach` with these parameters."""
+        return self.reach({**self.defaults, **params}) if callable(self.reach) else self.reach
+
     @property
     def bias(self) -> Mapping[str, Mapping[str, float]]:
-        """Recorded on exact Gaussian posteriors (:mod:`inverse.exact.gaussian`): problem to the fields of ``Bias``; empty if not measured."""
+        """By exact Gaussian problem the recorded fields of `inverse.exact.gaussian.Bias`; empty if not measured."""
         problems: Mapping[str, Mapping[str, Mapping[str, float]]] = recorded_bias()["problems"]
-        return {problem: found[self.name] for problem, found in problems.items() if self.name in found}
+        return {problem: record[self.name] for problem, record in problems.items() if self.name in record}
 
     @property
     def defaults(self) -> dict[str, float | int | str | None]:
@@ -156,40 +181,8 @@ class MethodSpec:
         return {**self.defaults, **params}
 
 
-def in_words(name: str, params: Mapping[str, Any]) -> str:
-    """A method with what it was given, for a person."""
-    spec = method_spec(name)
-    if spec.closed_form:
-        return f"{name}, closed form"
-    amount = f"{params['steps']} steps" if params.get("steps") else f"quality {params.get('quality')}"
-    return f"{name}, {amount}" + (", a point estimate" if spec.point_estimate else "")
-
-
 @cache
 def recorded_bias() -> Mapping[str, Any]:
-    """``bias.json``: ``samples`` each record was made from, and ``problems``: problem, method, fields of ``inverse.exact.gaussian.Bias``."""
+    """``bias.json``: ``samples`` of each record, and ``problems``: by problem and method the fields of `Bias`."""
     data: dict[str, Any] = json.loads((resources.files("inverse.sampling") / "bias.json").read_text(encoding="utf-8"))
     return data
-
-
-@cache
-def methods() -> Mapping[str, MethodSpec]:
-    """The built-in methods and those of entry points in the group ``inverse.methods``."""
-    from inverse.sampling.auto import AUTO
-    from inverse.sampling.methods import METHODS
-
-    found = {**METHODS, AUTO.name: AUTO}
-    for entry in metadata.entry_points(group="inverse.methods"):
-        found[entry.name] = entry.load()
-    return MappingProxyType(found)
-
-
-def method_spec(name: str) -> MethodSpec:
-    """The method called ``name``.
-
-    Raises:
-        RecipeError: there is none; the message suggests one.
-    """
-    if name not in methods():
-        raise RecipeError(f"unknown method '{name}'", did_you_mean(name, methods()))
-    return methods()[name]

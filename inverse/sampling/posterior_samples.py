@@ -9,24 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inverse.errors import UsageError
+from inverse.errors import RecipeError
 from inverse.numerics.linalg import Vector, parts, scale
 from inverse.numerics.rng import Rng
 from inverse.operators.observation import observed
 from inverse.posterior.evidence import Changes
 from inverse.posterior.posterior import Cost, Posterior
 from inverse.sampling.loop import Step
-from inverse.sampling.method_spec import in_words
-from inverse.sampling.problem import Problem, peak_bytes, prepare
+from inverse.sampling.methods import in_words
+from inverse.sampling.problem import Problem, Request, peak_bytes, prepare
 
 __all__ = ["sample", "simulate", "steps"]
-
-
-def _indices(samples: int | range) -> range:
-    chosen = range(samples) if isinstance(samples, int) and not isinstance(samples, bool) else samples
-    if not isinstance(chosen, range) or len(chosen) < 1:
-        raise UsageError(f"samples {samples!r}", "allowed: a whole number from 1, or a range of sample indices")
-    return chosen
 
 
 def steps(
@@ -51,22 +44,8 @@ def steps(
     Raises:
         RecipeError: items that need different noise levels (their noise differs): step through them one by one.
     """
-    from inverse.errors import RecipeError
-
-    problem = prepare(
-        y,
-        physics,
-        prior,
-        method=method,
-        steps=steps,
-        seed=seed,
-        shape=shape,
-        items=items,
-        device=device,
-        dtype=dtype,
-        params=params,
-    )
-    indices = _indices(samples)
+    request = Request(method, samples, steps, seed, shape, items, "auto", device, dtype, params)
+    problem, indices = prepare(y, physics, prior, request), request.indices
     batches = list(problem.batches(indices, problem.observation.batch * len(indices)))
     if len(batches) > 1:
         raise RecipeError("the items have different noise levels", "step through them one by one, or set sigma_min")
@@ -97,7 +76,8 @@ def sample(
         physics: The deepinv physics that made them, with Gaussian noise of a known level; not changed.
         prior: Name of a prior, or a denoiser ``D(x, sigma)`` in data units (:func:`inverse.open_prior`).
         method: ``inverse list methods``.
-        samples: Samples of each item, or a range of sample indices (sample k is the same whichever range it is drawn in).
+        samples: Samples of each item, or a range of sample indices (sample k is the same whichever range it is drawn
+            in).
         steps: Noise levels; default the method's.
         seed: Seed; a result is a function of (seed, item name, sample index) alone.
         shape: (C, *S) or (d,) of the unknown, where ``physics.A_adjoint(y)`` cannot tell it.
@@ -105,7 +85,8 @@ def sample(
         batch: Items times samples evaluated together, or "auto".
         device: "auto" (where ``y`` is) or a device.
         dtype: Compute precision of a network prior: "auto", "float32", "bfloat16".
-        progress: True for a progress bar, or a function of each :class:`Step`; an exception it raises ends the sampling.
+        progress: True for a progress bar, or a function of each :class:`Step`; an exception it raises ends the
+            sampling.
         **params: Parameters of the method (``inverse show method NAME``).
 
     Returns:
@@ -116,21 +97,9 @@ def sample(
         InputError: a measurement that is not finite or does not fit.
         PriorError: a prior that is missing or does not fit.
     """
-    indices = _indices(samples)
-    problem = prepare(
-        y,
-        physics,
-        prior,
-        method=method,
-        steps=steps,
-        seed=seed,
-        shape=shape,
-        items=items,
-        device=device,
-        dtype=dtype,
-        params=params,
-    )
-    return draw(problem, indices, batch=batch, progress=progress)
+    request = Request(method, samples, steps, seed, shape, items, batch, device, dtype, params)
+    indices = request.indices  # a wrong number is told before the prior is opened
+    return draw(prepare(y, physics, prior, request), indices, batch=request.batch, progress=progress)
 
 
 def draw(

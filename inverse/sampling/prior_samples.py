@@ -1,7 +1,8 @@
 """Unconditional sampling: draws of the prior itself, with the kernels of the posterior samplers.
 
-``kernel`` picks the method: ``ancestral`` (DDPM), ``ddim``, ``heun`` (EDM), ``dpmpp`` (DPM-Solver++(2M)), ``corrected`` (predictor-corrector). The start is
-the prior's mean with noise of ``sigma_max``. Cost: one network evaluation a level; two, but for the last, with ``heun`` and ``corrected``.
+``kernel`` picks the method: ``ancestral`` (DDPM), ``ddim``, ``heun`` (EDM), ``dpmpp`` (DPM-Solver++(2M)),
+``corrected`` (predictor-corrector). The start is the prior's mean with noise of ``sigma_max``. Cost: one
+network evaluation a level; two, but for the last, with ``heun`` and ``corrected``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""From a measurement, a physics and a prior to the loop: checks, noise levels, start, and the batches in which pairs are run.
+"""From a measurement, a physics and a prior to the loop: checks, noise levels, start, and the batches of pairs.
 
-A pair is one posterior sample of one item. Pairs with the same noise levels are run together, ``batch`` at a time; which ones share a batch
-changes nothing but speed (noise is keyed by item and sample, every reduction is per item).
+A pair is one posterior sample of one item. Pairs with the same noise levels are run together, ``batch`` at a time;
+which ones share a batch changes nothing but speed (noise is keyed by item and sample, every reduction is per item).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,21 @@ from inverse.numerics.linalg import Vector
 from inverse.numerics.rng import Rng
 from inverse.operators.observation import Counter, Observation
 from inverse.priors.card import Card
-from inverse.priors.open import computed, is_network, open_prior
-from inverse.sampling.auto import AUTO, Admits, choose, evaluations_in
+from inverse.priors.models.callable import computed, is_network
+from inverse.priors.models.closed_form import closed_form
+from inverse.priors.open import open_prior
+from inverse.sampling.auto import Admits, choose, evaluations_in
 from inverse.sampling.denoiser import Denoise
 from inverse.sampling.infer_card import infer_card
 from inverse.sampling.loop import Context, Method, Step, run
-from inverse.sampling.method_spec import MethodSpec, method_spec, methods
+from inverse.sampling.method_spec import COMMON, MethodSpec
+from inverse.sampling.methods import AUTO, method_spec, methods
 from inverse.sampling.start import initial_mean, noise_levels
 
-__all__ = ["Problem", "bfloat16_is_fast", "open_denoiser", "peak_bytes", "prepare"]
+__all__ = ["Problem", "Request", "bfloat16_is_fast", "open_denoiser", "peak_bytes", "prepare"]
 
-PIXELS_FORWARD = 2**20
-PIXELS_GRADIENT = 2**18
+#: Pixels evaluated together with ``batch="auto"``, without and with gradients of the network.
+PIXELS_FORWARD, PIXELS_GRADIENT = 2**20, 2**18
 
 
 def bfloat16_is_fast(device: torch.device) -> bool:
@@ -54,6 +57,38 @@ def peak_bytes(device: torch.device) -> int:
         return int(torch.cuda.max_memory_allocated(device))
     unit = 1 if sys.platform == "darwin" else 1024
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a sampler beside measurement, physics and prior; fields as the arguments of `inverse.sample`."""
+
+    method: str = "diffpir"
+    samples: int | range = 4
+    steps: int | None = None
+    seed: int = 0
+    shape: Sequence[int] | None = None
+    items: Sequence[str] | None = None
+    batch: int | str = "auto"
+    device: torch.device | str = "auto"
+    dtype: torch.dtype | str = "auto"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    admits: Admits | None = None  # what ``auto`` may choose
+
+    @property
+    def indices(self) -> range:
+        """Indices of the samples.
+
+        Raises:
+            UsageError: there is none.
+        """
+        whole = isinstance(self.samples, int) and not isinstance(self.samples, bool)
+        chosen = range(self.samples) if whole else self.samples
+        if not isinstance(chosen, range) or len(chosen) < 1:
+            raise UsageError(
+                f"samples {self.samples!r}", "allowed: a whole number from 1, or a range of sample indices"
+            )
+        return chosen
 
 
 @dataclass(frozen=True)
@@ -118,11 +153,10 @@ class Problem:
         if self.spec.closed_form:
             centre = observation.empty() + self.prior_mean
         else:
-            own = sorted({item for item, _ in pairs})
-            centres = initial_mean(
-                self.observation.select(torch.tensor(own, device=index.device)), self.prior_mean, self.card
-            )
-            centre = centres[[own.index(item) for item, _ in pairs]]
+            items = sorted({item for item, _ in pairs})
+            each = self.observation.select(torch.tensor(items, device=index.device))
+            centres = initial_mean(each, self.prior_mean, self.card)
+            centre = centres[[items.index(item) for item, _ in pairs]]
         start = self.method.start(centre, levels[0], rng)
         denoise = self.denoise.for_samples(rng.samples, self.card)
         for step in run(self.method, denoise, start, levels, observation, rng):
@@ -154,7 +188,7 @@ def _check_needs(spec: MethodSpec, values: Mapping[str, Any], observation: Obser
 def _compose(spec: MethodSpec, params: Mapping[str, Any], card: Card, mean: Tensor) -> Method:
     module, function = spec.factory.split(":")
     factory: Callable[..., Method] = getattr(importlib.import_module(module), function)
-    own = {name: value for name, value in params.items() if name not in ("steps", "sigma_max", "sigma_min", "levels")}
+    own = {name: value for name, value in params.items() if name != "steps" and name not in COMMON}
     steps = 1 if spec.closed_form else int(params["steps"])
     return factory(Context(data_var=card.data_var, gain=card.gain, mean=mean, steps=steps), **own)
 
@@ -196,7 +230,7 @@ def _seconds(denoiser: Any, x: Tensor, sigma: float) -> float:
 def open_denoiser(
     prior: Any, like: Tensor, dtype: torch.dtype | str, counter: Counter
 ) -> tuple[Any, Card, Tensor, torch.dtype]:
-    """A prior ready to be called on states shaped as ``like`` (B, C, *S): the denoiser, its card, its mean and compute precision.
+    """A prior ready to be called on states shaped as ``like`` (B, C, *S): denoiser, card, mean and compute precision.
 
     Raises:
         PriorError: it is missing, or has other channels.
@@ -217,48 +251,33 @@ def open_denoiser(
     return opened, card, centre, precision
 
 
-def prepare(
-    y: Vector,
-    physics: Any,
-    prior: Any,
-    *,
-    method: str,
-    steps: int | None,
-    seed: int,
-    shape: Sequence[int] | None,
-    items: Sequence[str] | None,
-    device: torch.device | str,
-    dtype: torch.dtype | str,
-    params: Mapping[str, Any],
-    admits: Admits | None = None,
-) -> Problem:
-    """Check everything that can be checked before the first network evaluation; arguments as :func:`inverse.sample`, and what ``auto`` may choose."""
-    spec = method_spec(method)
-    values = spec.validate({**params, **({} if steps is None else {"steps": steps})})
-    if device != "auto":
-        y = y.to(device)
-        physics = physics.clone().to(device)
-    observation = Observation.create(y, physics, shape=shape)
+def prepare(y: Vector, physics: Any, prior: Any, request: Request) -> Problem:
+    """Check everything that can be checked before the first network evaluation; arguments as of `inverse.sample`."""
+    spec = method_spec(request.method)
+    values = spec.validate({**request.params, **({} if request.steps is None else {"steps": request.steps})})
+    if request.device != "auto":
+        y = y.to(request.device)
+        physics = physics.clone().to(request.device)
+    observation = Observation.create(y, physics, shape=request.shape)
     _check_needs(spec, values, observation)
-    names = tuple(str(i) for i in range(observation.batch)) if items is None else tuple(items)
+    names = tuple(map(str, range(observation.batch)) if request.items is None else request.items)
     if len(names) != observation.batch or len(set(names)) != len(names):
         raise InputError(
             f"{len(names)} item names for {observation.batch} measurements", "allowed: one name each, all different"
         )
     like = observation.empty()
-    opened, card, mean, precision = open_denoiser(prior, like, dtype, observation.counter)
+    opened, card, mean, precision = open_denoiser(prior, like, request.dtype, observation.counter)
     if spec is AUTO:
         if values["time_budget"] is not None:
             once = _seconds(opened, like[:1] + mean, card.sigma_max)
             values["max_evaluations"] = evaluations_in(float(str(values["time_budget"])), once)
-        chosen, values = choose(observation, _capabilities(observation), card.data_var, values, admits=admits)
-        spec = method_spec(chosen)
+        has = _capabilities(observation)
+        name, values = choose(observation, has, card.data_var, values, admits=request.admits)
+        spec = method_spec(name)
     if not observation.linear:
         away = Rng(0, ("",), (0,)).normal(like[:1], step=0, stream="point")
         observation = replace(observation, point=mean + card.data_var**0.5 * away)
     if spec.closed_form:
-        from inverse.priors.models.closed_form import closed_form
-
         closed_form(opened, observation.shape)
     composed = _compose(spec, values, card, mean)
     levels = (
@@ -274,6 +293,6 @@ def prepare(
         params=values,
         levels=levels,
         items=names,
-        seed=seed,
+        seed=request.seed,
         dtype=precision,
     )

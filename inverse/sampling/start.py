@@ -1,16 +1,17 @@
-r"""Where sampling starts: ``m + sigma_max n``, with ``m`` what the posterior denoiser answers as the noise level grows without bound.
+r"""Where sampling starts, and through which noise levels it goes.
 
-There the prior is its mean and covariance alone, so :math:`m = \mu + C A^T (A C A^T + \sigma_y^2)^{-1} (y - A \mu)` with :math:`C = c I`: closed form
-for decomposable physics, no network evaluation; :math:`\mu` for a nonlinear operator. Where pixels are missing and the card says that the
-images' spectrum falls, an independent prior would leave a hole of the prior's mean: at a few tenths of the data's range the noise does not
-hide a wrong mean of a large area, and the network believes it. There ``m`` is the smooth interpolation of a pyramid (pull-push, Gortler et al.
-1996, section 3.4), each level the prior of the next finer one: within 1 dB of the posterior mean under a :math:`1/k^2` spectrum, at the cost
-of two resamplings.
+The start is ``m + sigma_max n``, with ``m`` what the posterior denoiser answers as the noise level grows without bound:
+there the prior is its mean and covariance alone, so :math:`m = \mu + C A^T (A C A^T + \sigma_y^2)^{-1} (y - A \mu)`
+with :math:`C = c I`: closed form for decomposable physics, no network evaluation; :math:`\mu` for a nonlinear operator.
+Where pixels are missing and the card says that the images' spectrum falls, an independent prior would leave a hole of
+the prior's mean: at a few tenths of the data's range the noise does not hide a wrong mean of a large area, and the
+network believes it. There ``m`` is the smooth interpolation of a pyramid (pull-push, Gortler et al. 1996, section
+3.4), each level the prior of the next finer one: within 1 dB of the posterior mean under a :math:`1/k^2` spectrum, at
+the cost of two resamplings.
 
-Sequences of noise levels, from the first to zero.
-
-``karras``: :math:`\sigma_i = (\sigma_{max}^{1/\rho} + i/(N-1) (\sigma_{min}^{1/\rho} - \sigma_{max}^{1/\rho}))^\rho`,
-:math:`\rho = 7` (Karras et al. 2022, equation 5); ``log``: equal ratios. Both end with 0, so ``N`` levels are ``N`` evaluations.
+The noise levels go from the first to zero. ``karras``: :math:`\sigma_i = (\sigma_{max}^{1/\rho} + i/(N-1) (\sigma_{min}^{1/\rho} - \sigma_{max}^{1/\rho}))^\rho`,
+:math:`\rho = 7` (Karras et al. 2022, equation 5); ``log``: equal ratios. Both end with 0, so ``N`` levels are
+``N`` evaluations.
 """
 
 from __future__ import annotations

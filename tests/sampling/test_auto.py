@@ -8,14 +8,16 @@ import torch
 import inverse
 from inverse.errors import RecipeError, UsageError
 from inverse.exact.gaussian import problem
+from inverse.operators.observation import Observation
 from inverse.sampling import auto
-from inverse.sampling.method_spec import method_spec, methods
+from inverse.sampling.methods import BUDGETS, method_spec, methods
 
 ALL = frozenset({"grad", "linear", "spectral"})
 
 
 def _row(method, cost, crps, kind="mask", noise=0.1, **params):
-    return auto.Row(kind=kind, noise=noise, method=method, params=params, cost=cost, psnr=20.0, crps=crps, coverage=0.9)
+    row = {"kind": kind, "noise": noise, "method": method, "params": params, "cost": cost, "crps": crps}
+    return auto.MeasuredSetting(**row, psnr=20.0, coverage=0.9)
 
 
 @pytest.fixture
@@ -55,8 +57,6 @@ def test_a_budget_below_the_cheapest_takes_fewer_levels(table) -> None:
 
 def test_kinds_of_operators() -> None:
     kinds = {"mask": "mask", "blur": "full", "downsample": "reduced", "mri": "mask", "stacked": "mask"}
-    from inverse.operators.observation import Observation
-
     for name, kind in kinds.items():
         given = problem(f"white-{name}")
         found = auto.kind_of(Observation.create(given.y, given.physics, shape=given.shape))
@@ -95,7 +95,7 @@ def test_the_shipped_table_is_whole() -> None:
         assert row.cost == auto.cost_of(row.method, row.params), row
     for kind, has in (("mask", ALL), ("full", ALL), ("reduced", ALL), ("nonlinear", frozenset({"grad"}))):
         costs = []
-        for quality, limit in auto.BUDGETS.items():
+        for quality, limit in BUDGETS.items():
             name, params = auto.best(kind, 0.07, has, limit)
             assert name in methods(), quality
             costs.append(auto.cost_of(name, params))

@@ -5,31 +5,37 @@ r"""Type I guidance with a Gaussian model of :math:`p(x_0 | x)`, by its covarian
 
 **PiGDM** (Song et al. 2023, "Pseudoinverse-guided diffusion models", ICLR): :math:`C = r^2 I`.
 
-* ``covariance="card"``: :math:`r^2 = \sigma^2 c / (\sigma^2 + c)` with ``c`` the prior's variance in data units squared (the paper's
-  :math:`\sigma^2 / (1 + \sigma^2)` is this for unit-variance data, and wrong for others).
-* ``covariance="residual"``: :math:`r^2 = (\lVert y - A D \rVert^2 - m \sigma_y^2) / \lVert A \rVert_F^2`, each item's own, held between
-  0.1 and 1 times :math:`\sigma^2`: how wrong ``D`` is shows in the measurement. Not in the paper; it needs no constant of the prior. The lower end
-  is for stability: where the image is rough :math:`\sigma^2 J` is larger than its mean, and below it the correction overshoots
-  (at 0.01 speckles appear in single places of an inpainted photograph).
+* ``covariance="card"``: :math:`r^2 = \sigma^2 c / (\sigma^2 + c)` with ``c`` the prior's variance in data units
+  squared (the paper's :math:`\sigma^2 / (1 + \sigma^2)` is this for unit-variance data, and wrong for others).
+* ``covariance="residual"``: :math:`r^2 = (\lVert y - A D \rVert^2 - m \sigma_y^2) / \lVert A \rVert_F^2`, each item's
+  own, held between 0.1 and 1 times :math:`\sigma^2`: how wrong ``D`` is shows in the measurement. Not in the paper;
+  it needs no constant of the prior. The lower end is for stability: where the image is rough :math:`\sigma^2 J` is
+  larger than its mean, and below it the correction overshoots (at 0.01 speckles appear in single places of an inpainted
+  photograph).
 
-With ``products`` below 1 the Jacobian product is left out of the last steps: ``J`` is taken as :math:`r^2 / \sigma^2`, its own model, so that the
-correction is :math:`r^2 A^T (\ldots)^{-1} r`, the proximal step of DDS. At high noise the product carries what the prior knows of unmeasured places (without
-it an inpainted photograph loses 2 dB); below about a third of the prior's standard deviation, half of the levels, it changes 0.1 dB or less.
+With ``products`` below 1 the Jacobian product is left out of the last steps: ``J`` is taken as
+:math:`r^2 / \sigma^2`, its own model, so that the correction is :math:`r^2 A^T (\ldots)^{-1} r`, the proximal step of
+DDS. At high noise the product carries what the prior knows of unmeasured places (without it an inpainted photograph
+loses 2 dB); below about a third of the prior's standard deviation, half of the levels, it changes 0.1 dB or less.
 
-The solve is closed form for decomposable physics, else conjugate gradients. With ``card`` the correction :math:`d` is scaled to
-:math:`\min(1, \langle r, A d \rangle / \lVert A d \rVert^2)`, :math:`r = y - A D`, each item's own: with the true covariance the number is never below 1, because
-then :math:`A d = M r` with :math:`0 \le M < I`; a scalar one understates the wide directions of a long-range correlated prior, and would overshoot
-there by their ratio, at every step (a 64 x 64 field with a :math:`1/k^2` spectrum ended 10^7 standard deviations off). ``residual`` sees the overshoot in
-its next residual, and is left alone: scaled, it loses 0.4 dB on inpainted photographs. Cost: 1 F, 1 V a step (``products`` of them),
-1 A (``card``: 2), and the solve's A and A^T.
+The solve is closed form for decomposable physics, else conjugate gradients. With ``card`` the correction :math:`d` is
+scaled to :math:`\min(1, \langle r, A d \rangle / \lVert A d \rVert^2)`, :math:`r = y - A D`, each item's own: with the
+true covariance the number is never below 1, because then :math:`A d = M r` with :math:`0 \le M < I`; a scalar one
+understates the wide directions of a long-range correlated prior, and would overshoot there by their ratio, at every
+step (a 64 x 64 field with a :math:`1/k^2` spectrum ended 10^7 standard deviations off). ``residual`` sees the
+overshoot in its next residual, and is left alone: scaled, it loses 0.4 dB on inpainted photographs. Cost: 1 F, 1 V a
+step (``products`` of them), 1 A (``card``: 2), and the solve's A and A^T.
 
-**TMPD** (Boys et al. 2024, "Tweedie moment projected diffusions", TMLR): :math:`C = \sigma^2 \mathrm{diag}(J 1)`, the row sums of the covariance on its
-diagonal, kept positive. Conjugate gradients with the isotropic solve as preconditioner; the correction scaled as PiGDM's. Cost: 1 F, 2 V a step.
+**TMPD** (Boys et al. 2024, "Tweedie moment projected diffusions", TMLR): :math:`C = \sigma^2 \mathrm{diag}(J 1)`, the
+row sums of the covariance on its diagonal, kept positive. Conjugate gradients with the isotropic solve as
+preconditioner; the correction scaled as PiGDM's. Cost: 1 F, 2 V a step.
 
-**MMPS** (Rozet et al. 2024, "Learning diffusion priors from observations by expectation maximization", NeurIPS): :math:`C = \sigma^2 J`, the covariance
-itself (Tweedie's second order). Its solve takes one Jacobian product an iteration, by GMRES (a network's Jacobian is not symmetric) or
-conjugate gradients. Deviations: preconditioned by the isotropic solve of PiGDM, so that 3 iterations do what some tens did, and the products made
-in the solve are kept: :math:`J^T A^T v` is a combination of them and costs no further one. Cost: 1 F, ``iterations`` V a posterior evaluation.
+**MMPS** (Rozet et al. 2024, "Learning diffusion priors from observations by expectation maximization", NeurIPS):
+:math:`C = \sigma^2 J`, the covariance itself (Tweedie's second order). Its solve takes one Jacobian product an
+iteration, by GMRES (a network's Jacobian is not symmetric) or conjugate gradients. Deviations: preconditioned by the
+isotropic solve of PiGDM, so that 3 iterations do what some tens did, and the products made in the solve are kept:
+:math:`J^T A^T v` is a combination of them and costs no further one. Cost: 1 F, ``iterations`` V a posterior
+evaluation.
 """
 
 from __future__ import annotations
@@ -61,7 +67,8 @@ def prior_variance(sigma: float, data_var: float) -> float:
 def mean_variance(x: Tensor, mean: Tensor, sigma: float, data_var: float) -> Tensor:
     r"""Variance of ``x0`` given the noisy state, the mean over an item's values, as the denoiser's answer tells it.
 
-    :math:`E \lVert x - D \rVert^2 = d \sigma^2 - \mathrm{tr}\, \mathrm{Cov}[x_0 | x]` (Bao et al. 2022, "Analytic-DPM", ICLR), here from the one image.
+    :math:`E \lVert x - D \rVert^2 = d \sigma^2 - \mathrm{tr}\, \mathrm{Cov}[x_0 | x]` (Bao et al. 2022, "Analytic-DPM",
+    ICLR), here from the one image.
 
     Args:
         x: State (B, C, *S).
@@ -76,9 +83,10 @@ def mean_variance(x: Tensor, mean: Tensor, sigma: float, data_var: float) -> Ten
 
 
 def bounded(observation: Observation, mean: Tensor, correction: Tensor, residual: Vector) -> Tensor:
-    """``mean`` (B, C, *S), whose ``residual`` is given, with its correction scaled down where it overshoots the measurement.
+    """``mean`` (B, C, *S) and its correction, scaled down where it overshoots the measurement; ``residual`` is the mean's.
 
-    The largest share of it that does not, in closed form; of a nonlinear operator, the first of 1, 1/2, 1/4, ... that does not, in ``HALVINGS`` at most.
+    The largest share of it that does not, in closed form; of a nonlinear operator, the first of 1, 1/2, 1/4, ... that
+    does not, in ``HALVINGS`` at most.
     """
 
     def image(share: Tensor) -> tuple[Tensor, Tensor]:

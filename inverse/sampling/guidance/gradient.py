@@ -2,12 +2,15 @@ r"""DPS: the gradient of the data misfit, through the network (Chung et al. 2023
 
 With :math:`r = y - A D(x, \sigma)` and :math:`g = J^T A^T r`:
 
-* ``form="paper"``: after a DDPM step, :math:`x' \leftarrow x' - \zeta \nabla_{x_t} \lVert y - A D \rVert` (algorithm 1; plain norm, VP state on [-1, 1]
-  data). In this package's state it is :math:`-(\zeta / \gamma) \sqrt{(1 + \gamma^2\sigma^2)(1 + \gamma^2\sigma'^2)}\, \nabla_x \lVert r \rVert`, with
-  :math:`\gamma` the model units in one data unit; written as a posterior denoiser, so that any kernel runs it. The noise level never enters.
-* ``form="consistent"``: :math:`\hat x = D + \sigma^2 g / \sigma_{eff}^2`, :math:`\sigma_{eff}^2 = \sigma_y^2 + s_{max}^2 r_\sigma^2` with
-  :math:`r_\sigma^2 = \sigma^2 c / (\sigma^2 + c)`: the type I guidance with the scalar bound :math:`A C A^T \le s_{max}^2 r_\sigma^2`. No tuned constant; the
-  correction does not overshoot the measurement (:func:`inverse.sampling.guidance.covariance.bounded`).
+* ``form="paper"``: after a DDPM step, :math:`x' \leftarrow x' - \zeta \nabla_{x_t} \lVert y - A D \rVert` (algorithm
+  1; plain norm, VP state on [-1, 1] data). In this package's state it is
+  :math:`-(\zeta / \gamma) \sqrt{(1 + \gamma^2\sigma^2)(1 + \gamma^2\sigma'^2)}\, \nabla_x \lVert r \rVert`, with
+  :math:`\gamma` the model units in one data unit; written as a posterior denoiser, so that any kernel runs it. The
+  noise level never enters.
+* ``form="consistent"``: :math:`\hat x = D + \sigma^2 g / \sigma_{eff}^2`,
+  :math:`\sigma_{eff}^2 = \sigma_y^2 + s_{max}^2 r_\sigma^2` with :math:`r_\sigma^2 = \sigma^2 c / (\sigma^2 + c)`: the
+  type I guidance with the scalar bound :math:`A C A^T \le s_{max}^2 r_\sigma^2`. No tuned constant; the correction does
+  not overshoot the measurement (:func:`inverse.sampling.guidance.covariance.bounded`).
 
 Deviations from the paper's code: the norm is each item's own (upstream's couples the batch), and nothing is clamped.
 Cost: 1 F, 1 V, 1 A (consistent: 2), 1 A^T a step.

@@ -5,17 +5,21 @@ r"""Type II guidance with an isotropic model of :math:`p(x_0 | x)`: no gradient 
 .. math::
     \hat x = \arg\min_z \lVert y - A z \rVert^2 + \rho \lVert z - D \rVert^2, \quad \rho = \lambda \sigma_y^2 / \sigma^2
 
-that is :math:`D + C A^T (A C A^T + \sigma_y^2)^{-1}(y - A D)` with :math:`C = (\sigma^2 / \lambda) I`; then the zeta-mix kernel.
-Closed form for decomposable physics, else conjugate gradients of each item's own, complex and stacked physics included.
-Deviations from the paper's code: nothing is clamped to [-1, 1], and without a closed form the problem is solved, not descended by one gradient step.
+that is :math:`D + C A^T (A C A^T + \sigma_y^2)^{-1}(y - A D)` with :math:`C = (\sigma^2 / \lambda) I`; then the
+zeta-mix kernel. Closed form for decomposable physics, else conjugate gradients of each item's own, complex and stacked
+physics included. Deviations from the paper's code: nothing is clamped to [-1, 1], and without a closed form the problem
+is solved, not descended by one gradient step.
 
-**DDS** (Chung et al. 2024, "Decomposed diffusion sampler", ICLR): the same problem, :math:`(I + \gamma A^T A) z = D + \gamma A^T y`, left after a few
-conjugate gradient steps from ``D``, which keep ``z`` near the images; then DDIM. Deviations: the paper's :math:`\gamma` is a constant of the data set; here
-:math:`\gamma = r^2 / \sigma_y^2` with PiGDM's :math:`r^2`, and the inner products are each item's (upstream's run over the batch).
+**DDS** (Chung et al. 2024, "Decomposed diffusion sampler", ICLR): the same problem,
+:math:`(I + \gamma A^T A) z = D + \gamma A^T y`, left after a few conjugate gradient steps from ``D``, which keep
+``z`` near the images; then DDIM. Deviations: the paper's :math:`\gamma` is a constant of the data set; here
+:math:`\gamma = r^2 / \sigma_y^2` with PiGDM's :math:`r^2`, and the inner products are each item's (upstream's run over
+the batch).
 
-**MPGD** (He et al. 2024, "Manifold preserving guided diffusion", ICLR): one gradient step from ``D``, any differentiable operator:
-:math:`\hat x = D + w J_A^T (y - A D)`. Deviation: the paper's rate is a constant of the task; here :math:`w = r^2 / (\sigma_y^2 + s_{max}^2 r^2)`, the step
-that solves the proximal problem along the operator's largest singular value.
+**MPGD** (He et al. 2024, "Manifold preserving guided diffusion", ICLR): one gradient step from ``D``, any
+differentiable operator: :math:`\hat x = D + w J_A^T (y - A D)`. Deviation: the paper's rate is a constant of the task;
+here :math:`w = r^2 / (\sigma_y^2 + s_{max}^2 r^2)`, the step that solves the proximal problem along the operator's
+largest singular value.
 
 Cost: 1 F a step, and the solve's A and A^T.
 """

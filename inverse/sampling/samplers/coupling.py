@@ -3,15 +3,19 @@ r"""The likelihood half of the split methods: a draw of the image given the meas
 .. math::
     z \sim \exp\left(-\frac{\lVert z - m \rVert^2}{2 r^2} - \frac{\lVert A z - y \rVert^2}{2 \sigma_y^2}\right)
 
-* Decomposable operators, each coordinate: mean by `Observation.gain`, standard deviation :math:`r \sigma_y / \sqrt{\sigma_y^2 + r^2 s^2}`.
-* Other linear operators, perturb and solve (Papandreou & Yuille 2010): :math:`z_0 = m + r n`, then :math:`z = z_0 + r^2 A^T (r^2 A A^T + \sigma_y^2)^{-1}
-  (y + \sigma_y e - A z_0)`.
-* Nonlinear operators, underdamped Langevin dynamics by the BAOAB splitting (Leimkuhler & Matthews 2013), whose positions have no discretisation bias for a
-  Gaussian: step :math:`1 / \sqrt L` from the curvature :math:`L = 1/r^2 + s_{max}^2/\sigma_y^2` at the start, friction :math:`2/r`. A
-  move whose energy error is above a tenth of the dimension is not made, and the item's step halved: a guard where the curvature grows, not a correction.
-  So many moves cannot resolve noise below ``s_max r / moves``; there that is taken, which matters at high levels alone.
+* Decomposable operators, each coordinate: mean by `Observation.gain`, standard deviation
+  :math:`r \sigma_y / \sqrt{\sigma_y^2 + r^2 s^2}`.
+* Other linear operators, perturb and solve (Papandreou & Yuille 2010): :math:`z_0 = m + r n`, then
+  :math:`z = z_0 + r^2 A^T (r^2 A A^T + \sigma_y^2)^{-1} (y + \sigma_y e - A z_0)`.
+* Nonlinear operators, underdamped Langevin dynamics by the BAOAB splitting (Leimkuhler & Matthews 2013), whose
+  positions have no discretisation bias for a Gaussian: step :math:`1 / \sqrt L` from the curvature
+  :math:`L = 1/r^2 + s_{max}^2/\sigma_y^2` at the start, friction :math:`2/r`. A move whose energy error is above a
+  tenth of the dimension is not made, and the item's step halved: a guard where the curvature grows, not a correction.
+  So many moves cannot resolve noise below ``s_max r / moves``; there that is taken, which matters at high levels
+  alone.
 
-``deflate`` (B,) takes :math:`\rho^2 A A^T` from the likelihood's covariance as far as it stays positive (`inverse.sampling.samplers.pnpdm`).
+``deflate`` (B,) takes :math:`\rho^2 A A^T` from the likelihood's covariance as far as it stays positive
+(`inverse.sampling.samplers.pnpdm`).
 """
 
 from __future__ import annotations

@@ -1,24 +1,30 @@
 r"""DAPS: noise levels decoupled by a draw of the image itself.
 
-Zhang et al. 2025, "Improving diffusion inverse problem solving with decoupled noise annealing", CVPR. At each level: an estimate of the image from the state,
-a draw ``z`` of the image given estimate and measurement, and new noise, :math:`x' = z + \sigma' n`. If ``z`` is drawn from :math:`p(x_0 | x, y)` and ``x`` was
-from :math:`p(x_\sigma | y)`, then ``x'`` is from :math:`p(x_{\sigma'} | y)`, however far apart the levels are. The estimate's model, by ``covariance``:
+Zhang et al. 2025, "Improving diffusion inverse problem solving with decoupled noise annealing", CVPR. At each level: an
+estimate of the image from the state, a draw ``z`` of the image given estimate and measurement, and new noise,
+:math:`x' = z + \sigma' n`. If ``z`` is drawn from :math:`p(x_0 | x, y)` and ``x`` was from :math:`p(x_\sigma | y)`,
+then ``x'`` is from :math:`p(x_{\sigma'} | y)`, however far apart the levels are. The estimate's model, by
+``covariance``:
 
-* ``paper``: centre the end of the probability flow from ``x`` (``inner`` evaluations), variance :math:`\sigma^2`. Too wide where the measurement is
-  silent: the flow's end is already a draw, noise of the level's size comes on top, and the state is noisier than its level says. A Gaussian's
-  standard deviation is 1.5 times the exact one at 50 levels; a network meets noise that it was not told of, and leaves it in the image (the paper's
-  own dynamics hide it: their 100 small steps end near the centre).
-* ``isotropic``: centre Tweedie's mean ``D``, variance the mean of the diagonal of :math:`\sigma^2 J`, from ``x - D`` alone. Exact for a white Gaussian prior.
+* ``paper``: centre the end of the probability flow from ``x`` (``inner`` evaluations), variance :math:`\sigma^2`.
+  Too wide where the measurement is silent: the flow's end is already a draw, noise of the level's size comes on top,
+  and the state is noisier than its level says. A Gaussian's standard deviation is 1.5 times the exact one at 50 levels;
+  a network meets noise that it was not told of, and leaves it in the image (the paper's own dynamics hide it: their 100
+  small steps end near the centre).
+* ``isotropic``: centre Tweedie's mean ``D``, variance the mean of the diagonal of :math:`\sigma^2 J`, from ``x -
+  D`` alone. Exact for a white Gaussian prior.
 * ``jacobian``: centre ``D``, covariance :math:`C = \sigma^2 J`, Tweedie's second-order formula. By Matheron's rule
-  :math:`z_0 = D + C^{1/2} n`, then :math:`z = z_0 + C A^T (A C A^T + \sigma_y^2)^{-1} (y + \sigma_y e - A z_0)`: the root in a Krylov space of ``roots``
-  products, the solve by GMRES with ``iterations`` products and the isotropic solve as preconditioner; its products are kept, so that :math:`C A^T v`
-  costs none. Exact for a Gaussian prior but for the ends of the two Krylov spaces: directions in which ``C`` is small are served last, and those are
-  settled at a lower level, where ``C`` is near :math:`\sigma^2` in every direction that still moves.
+  :math:`z_0 = D + C^{1/2} n`, then :math:`z = z_0 + C A^T (A C A^T + \sigma_y^2)^{-1} (y + \sigma_y e - A z_0)`: the
+  root in a Krylov space of ``roots`` products, the solve by GMRES with ``iterations`` products and the isotropic
+  solve as preconditioner; its products are kept, so that :math:`C A^T v` costs none. Exact for a Gaussian prior but for
+  the ends of the two Krylov spaces: directions in which ``C`` is small are served last, and those are settled at a
+  lower level, where ``C`` is near :math:`\sigma^2` in every direction that still moves.
 
-The draws of the first two are those of `inverse.sampling.samplers.coupling`: exact for linear operators, Langevin for others.
-Deviations from the paper: the temperature is the true noise (its code has 0.01 where the noise is 0.05); the draw of a linear problem is exact, and the
-dynamics of others take their step from the curvature (no learning rate of the task); the flow is integrated by DPM-Solver++(2M), not Euler; 50 levels, not 200.
-Cost a level: paper ``inner`` F; isotropic 1 F; jacobian 1 F and ``roots + iterations`` V.
+The draws of the first two are those of `inverse.sampling.samplers.coupling`: exact for linear operators, Langevin for
+others. Deviations from the paper: the temperature is the true noise (its code has 0.01 where the noise is 0.05); the
+draw of a linear problem is exact, and the dynamics of others take their step from the curvature (no learning rate of
+the task); the flow is integrated by DPM-Solver++(2M), not Euler; 50 levels, not 200. Cost a level: paper ``inner`` F;
+isotropic 1 F; jacobian 1 F and ``roots + iterations`` V.
 """
 
 from __future__ import annotations

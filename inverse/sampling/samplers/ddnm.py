@@ -1,20 +1,27 @@
-r"""DDNM+: the range of the operator from the measurement, its null space from the prior (Wang et al. 2023, ICLR, section 3.3).
+r"""DDNM+: the range of the operator from the measurement, its null space from the prior.
+
+Wang et al. 2023, "Zero-shot image restoration using denoising diffusion null-space model", ICLR, section 3.3.
 
 .. math::
-    \hat x = D + \Lambda A^+ (y - A D), \qquad x' = \hat x + \Phi^{1/2} (\sqrt{1 - \eta^2}\, e + \eta z), \quad e = (x - D) / \sigma
+    \hat x = D + \Lambda A^+ (y - A D), \qquad
+    x' = \hat x + \Phi^{1/2} (\sqrt{1 - \eta^2}\, e + \eta z), \quad e = (x - D) / \sigma
 
-with :math:`\Lambda` so small that the measurement's noise fits in the next state, and :math:`\Phi` what is then missing to :math:`\sigma'^2 I`:
+with :math:`\Lambda` so small that the measurement's noise fits in the next state, and :math:`\Phi` what is then missing
+to :math:`\sigma'^2 I`:
 
 * ``form="paper"``, decomposable physics: :math:`\Lambda_i = \min(1, s_i \sigma' / \sigma_y)` in the singular basis,
-  :math:`\Phi_i = \sigma'^2 - \Lambda_i^2 \sigma_y^2 / s_i^2`: as much of the measurement as the noise allows, in every step again, so a direction
-  that the operator weakens gets no fresh noise at all and follows the measurement's.
-* ``form="filter"``, any linear operator, composed and stacked ones included, which upstream refuses: the Wiener filter
-  :math:`\Lambda A^+ \to K = \sigma'^2 A^T (\sigma'^2 A A^T + \sigma_y^2)^{-1}`, and :math:`\Phi = \sigma'^2 I - \sigma_y^2 K K^T`. Closed form in a singular
-  basis, where with :math:`t` the eigenvalue of ``K A`` it is :math:`\sigma'^2 (1 - t (1 - t))`; else drawn exactly by
-  :math:`\sigma' z_1 + K (\sigma' A (z_2 - z_1) + \sigma_y z_3)`, whose variance is :math:`\sigma'^2 ((1 - t)^2 + t^2 + t (1 - t))`: the same. Two solves by
-  conjugate gradients in one, no pseudo-inverse, so noisy deblurring works.
+  :math:`\Phi_i = \sigma'^2 - \Lambda_i^2 \sigma_y^2 / s_i^2`: as much of the measurement as the noise allows, in every
+  step again, so a direction that the operator weakens gets no fresh noise at all and follows the measurement's.
+* ``form="filter"``, any linear operator, composed and stacked ones included, which upstream refuses: the Wiener
+  filter :math:`\Lambda A^+ \to K = \sigma'^2 A^T (\sigma'^2 A A^T + \sigma_y^2)^{-1}`, and
+  :math:`\Phi = \sigma'^2 I - \sigma_y^2 K K^T`. Closed form in a singular basis, where with :math:`t` the eigenvalue of
+  ``K A`` it is :math:`\sigma'^2 (1 - t (1 - t))`; else drawn exactly by
+  :math:`\sigma' z_1 + K (\sigma' A (z_2 - z_1) + \sigma_y z_3)`, whose variance is
+  :math:`\sigma'^2 ((1 - t)^2 + t^2 + t (1 - t))`: the same. Two solves by conjugate gradients in one, no
+  pseudo-inverse, so noisy deblurring works.
 
-Deviations: no time travel; the measurement's noise level is each item's own. Cost: 1 F a step, and the solve's A and A^T.
+Deviations: no time travel; the measurement's noise level is each item's own. Cost: 1 F a step, and the solve's A and
+    A^T.
 """
 
 from __future__ import annotations

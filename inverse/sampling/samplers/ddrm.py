@@ -1,18 +1,21 @@
 r"""DDRM: one rule for each coordinate of the operator's singular basis (Kawar et al. 2022, NeurIPS, equations 7 and 8).
 
-With :math:`\bar x = V^T x`, :math:`\bar y = \Sigma^+ U^T y`, :math:`\sigma_i = \sigma_y / s_i`, :math:`c` the prior's variance, :math:`D` the denoiser's
-answer and :math:`z` white pixel noise seen in the basis:
+With :math:`\bar x = V^T x`, :math:`\bar y = \Sigma^+ U^T y`, :math:`\sigma_i = \sigma_y / s_i`, :math:`c` the prior's
+variance, :math:`D` the denoiser's answer and :math:`z` white pixel noise seen in the basis:
 
 * :math:`s_i = 0` or :math:`\sigma_i > 3 \sqrt c`:
   :math:`\bar x' = \bar D + \sqrt{1 - \eta^2}\,\sigma' (\bar x - \bar D)/\sigma + \eta \sigma' \bar z`
-* :math:`\sigma' < \sigma_i`: :math:`\bar x' = \bar D + \sqrt{1 - \eta^2}\,\sigma' (\bar y - \bar D)/\sigma_i + \eta \sigma' \bar z`
-* :math:`\sigma' \ge \sigma_i`: :math:`\bar x' = (1 - \eta_b) \bar D + \eta_b \bar y + \sqrt{\sigma'^2 - \eta_b^2 \sigma_i^2}\, \bar z`
+* :math:`\sigma' < \sigma_i`:
+  :math:`\bar x' = \bar D + \sqrt{1 - \eta^2}\,\sigma' (\bar y - \bar D)/\sigma_i + \eta \sigma' \bar z`
+* :math:`\sigma' \ge \sigma_i`:
+  :math:`\bar x' = (1 - \eta_b) \bar D + \eta_b \bar y + \sqrt{\sigma'^2 - \eta_b^2 \sigma_i^2}\, \bar z`
 
-Deviations: noise is drawn in pixels and transformed (a half-spectrum drawn as such has the wrong variance), the measurement is not
-written to, and the noise level may differ between items. A coordinate in which the measurement is far noisier than the prior is wide counts as not
-measured: the paper's second rule would make the measurement's noise, the same at every step, the noise of the state, which the denoiser
-then takes for image (means 1 to 2 standard deviations off on a blur). Under-dispersed by
-construction: the variance of ``x0`` given the state is nowhere in it. Cost: 1 F a step.
+Deviations: noise is drawn in pixels and transformed (a half-spectrum drawn as such has the wrong variance), the
+measurement is not written to, and the noise level may differ between items. A coordinate in which the measurement is
+far noisier than the prior is wide counts as not measured: the paper's second rule would make the measurement's noise,
+the same at every step, the noise of the state, which the denoiser then takes for image (means 1 to 2 standard
+deviations off on a blur). Under-dispersed by construction: the variance of ``x0`` given the state is nowhere in it.
+Cost: 1 F a step.
 """
 
 from __future__ import annotations
@@ -33,8 +36,9 @@ from inverse.sampling.loop import Context, Move, Sampler
 __all__ = ["DDRM", "ddrm"]
 
 
+#: Standard deviations of a pixel beyond which a coordinate's noise makes it unmeasured; 1 loses the coarse coordinates
+#: of an image, which vary more.
 WIDE = 3.0
-"""Standard deviations of a pixel beyond which a coordinate's noise makes it unmeasured; 1 loses the coarse coordinates of an image, which vary more."""
 
 
 @dataclass(frozen=True)

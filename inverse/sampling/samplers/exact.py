@@ -1,23 +1,27 @@
-r"""The exact posterior under a Gaussian or Gaussian-mixture prior and a linear operator: independent draws, mean and variance, no network.
+r"""The exact posterior under a Gaussian or Gaussian-mixture prior and a linear operator, in closed form, no network.
 
 For :math:`x \sim N(\mu, \Sigma)`, :math:`y = A x + \sigma_y n` and :math:`G = A \Sigma A^T + \sigma_y^2`,
 
 .. math::
     x = x_p + \Sigma A^T G^{-1} (y + \sigma_y n' - A x_p), \qquad x_p \sim N(\mu, \Sigma),
 
-is a draw of the posterior (Matheron's rule: Journel & Huijbregts 1978; Hoffman & Ribak 1991; Papandreou & Yuille 2010); without the two draws it is the mean.
-The variance is :math:`\mathrm{diag}(\Sigma - \Sigma A^T G^{-1} A \Sigma)`. Three ways to the inverse (:mod:`inverse.sampling.samplers.gram`), the first that fits:
+is a draw of the posterior (Matheron's rule: Journel & Huijbregts 1978; Hoffman & Ribak 1991; Papandreou & Yuille 2010);
+without the two draws it is the mean. The variance is :math:`\mathrm{diag}(\Sigma - \Sigma A^T G^{-1} A \Sigma)`. Three
+ways to the inverse (:mod:`inverse.sampling.samplers.gram`), the first that fits:
 
 * one basis diagonalises :math:`\Sigma` and :math:`A^T A`: all closed form, variance and evidence too;
 * up to 1,024 unknowns: the operator's matrix, variance and evidence too;
-* else preconditioned conjugate gradients to ``tolerance``, 1e-5 (the mean is then within 1e-3 of a standard deviation). The variance is then that of
-  the draws, as for any method; but for an even blur
-  whose boundary is free, the same draws under the mirrored blur, whose variance is known, are a control variate: what is left to chance is near the borders.
+* else preconditioned conjugate gradients to ``tolerance``, 1e-5 (the mean is then within 1e-3 of a standard
+  deviation). The variance is then that of the draws, as for any method; but for an even blur whose boundary is free,
+  the same draws under the mirrored blur, whose variance is known, are a control variate: what is left to chance is near
+  the borders.
 
-Mixture: :math:`p(k | y) \propto w_k N(y; A \mu_k, G_k)`; each draw picks its component, mean and variance are the mixture's. With conjugate gradients the
-determinants are by stochastic Lanczos quadrature, a few nats off where the components of photographs differ by hundreds.
+Mixture: :math:`p(k | y) \propto w_k N(y; A \mu_k, G_k)`; each draw picks its component, mean and variance are the
+mixture's. With conjugate gradients the determinants are by stochastic Lanczos quadrature, a few nats off where the
+components of photographs differ by hundreds.
 
-Exact for the model as declared: the operator as given, the prior as its card says. All in float64. Cost: 0 network evaluations.
+Exact for the model as declared: the operator as given, the prior as its card says. All in float64. Cost: 0 network
+evaluations.
 """
 
 from __future__ import annotations
@@ -37,17 +41,17 @@ from inverse.operators.observation import Observation
 from inverse.priors.models.closed_form import Gaussian, closed_form
 from inverse.sampling.denoiser import Denoise
 from inverse.sampling.loop import Context, Move, Sampler
-from inverse.sampling.samplers.gram import Diagonal, Iterative, Solver, kernel_of, solver
+from inverse.sampling.samplers.gram import GramDiagonal, GramIterative, GramSolver, kernel_of, solver
 
 __all__ = ["Exact", "exact"]
 
 CERTAIN = 1e-6
+#: Unevenness of a kernel, relative to its largest weight, that is single precision's.
 ROUNDED = 1e-5
-"""Unevenness of a kernel, relative to its largest weight, that is single precision's."""
+#: Pixels over which the correction of a known variance is averaged: it varies with the distance to the borders.
 SMOOTH = 7
-"""Pixels over which the correction of a known variance is averaged: it is the borders', and varies with the distance to them."""
+#: Smallest variance, as a share of the known one, that the correction may leave.
 LOWEST = 0.25
-"""Smallest variance, as a share of the known one, that the correction may leave."""
 
 
 def _double(observation: Observation) -> Observation:
@@ -70,11 +74,11 @@ def _take(vector: Vector, index: Tensor) -> Vector:
 
 @dataclass(frozen=True)
 class _Noise:
-    """The draws of a batch: of the prior, and of the measurement; on the unknown's grid too where the measurement is cut out of it."""
+    """The unit noise of a batch."""
 
     prior: Tensor
     measurement: Vector
-    frame: Tensor | None = None
+    frame: Tensor | None = None  # on the unknown's grid, where the measurement is cut out of it
 
     @classmethod
     def of(cls, observation: Observation, rng: Rng, index: int) -> _Noise:
@@ -99,7 +103,7 @@ class _Component:
     """One component of the prior with what its posterior needs."""
 
     part: Gaussian
-    solver: Solver
+    solver: GramSolver
 
     def correct(self, observation: Observation, x: Tensor, right: Vector) -> Tensor:
         """``x + Sigma A^T G^-1 right``."""
@@ -120,7 +124,12 @@ class _Component:
     def control(self, observation: Observation, noise: _Noise, offset: Tensor) -> Tensor | None:
         """Estimate of the variance from one draw each, ``offset`` from the mean, by a blur whose variance is known."""
         kernel = kernel_of(observation.physics)
-        if not isinstance(self.solver, Iterative) or noise.frame is None or kernel is None or self.part.basis != "dct":
+        if (
+            not isinstance(self.solver, GramIterative)
+            or noise.frame is None
+            or kernel is None
+            or self.part.basis != "dct"
+        ):
             return None
         even = 0.25 * (kernel + kernel.flip(0) + kernel.flip(1) + kernel.flip(0, 1))
         if 0 in (kernel.shape[0] % 2, kernel.shape[1] % 2) or float((kernel - even).abs().max()) > ROUNDED * float(
@@ -134,7 +143,7 @@ class _Component:
             dtype=torch.float64,
         ).to(offset.device)
         like = Observation(noise.frame, mirrored, observation.sigma, observation.shape)
-        own = _Component(self.part, Diagonal(self.part))
+        own = _Component(self.part, GramDiagonal(self.part))
         x = self.part.draw(noise.prior)
         known = own.solver.variance(like)
         assert known is not None

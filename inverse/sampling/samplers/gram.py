@@ -1,11 +1,12 @@
-r"""Solves, determinants and variances with :math:`G = A \Sigma A^T + \sigma_y^2`: what the exact posterior of a Gaussian prior is made of.
+r"""Solves, determinants and variances with :math:`G = A \Sigma A^T + \sigma_y^2`: the exact posterior of a Gaussian prior.
 
-* `Diagonal`: :math:`\Sigma` and :math:`A^T A` in one basis (white prior and decomposable operator; DCT and reflect blur or no blur; Hartley and circular blur):
-  :math:`G^{-1} = U (s^2 \lambda + \sigma_y^2)^{-1} U^T`, variance :math:`\mathrm{diag}\, \lambda \sigma_y^2 / (s^2 \lambda + \sigma_y^2)`;
-* `Dense`: :math:`A \Sigma A^T = Q\, \mathrm{diag}(d)\, Q^T` from the operator's matrix;
-* `Iterative`: conjugate gradients, preconditioned by the inverse of :math:`|k|^2 \lambda + \sigma_y^2` in the DCT of the
-  *measurement's* frame: for a blur with its kernel's transfer function, for downsampling with the coarse frequencies. Determinants by stochastic
-  Lanczos quadrature (Ubaru, Chen & Saad 2017).
+* `GramDiagonal`: :math:`\Sigma` and :math:`A^T A` in one basis (white prior and decomposable operator; DCT and reflect blur
+  or no blur; Hartley and circular blur): :math:`G^{-1} = U (s^2 \lambda + \sigma_y^2)^{-1} U^T`, variance
+  :math:`\mathrm{diag}\, \lambda \sigma_y^2 / (s^2 \lambda + \sigma_y^2)`;
+* `GramDense`: :math:`A \Sigma A^T = Q\, \mathrm{diag}(d)\, Q^T` from the operator's matrix;
+* `GramIterative`: conjugate gradients, preconditioned by the inverse of :math:`|k|^2 \lambda + \sigma_y^2` in the DCT of
+  the *measurement's* frame: for a blur with its kernel's transfer function, for downsampling with the coarse
+  frequencies. Determinants by stochastic Lanczos quadrature (Ubaru, Chen & Saad 2017).
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from inverse.operators.image.resample import BlockMean, Downsample
 from inverse.operators.observation import Observation, _per_item
 from inverse.priors.models.closed_form import Gaussian
 
-__all__ = ["DENSE_LIMIT", "Dense", "Diagonal", "Iterative", "Solver", "kernel_of", "solver"]
+__all__ = ["DENSE_LIMIT", "GramDense", "GramDiagonal", "GramIterative", "GramSolver", "kernel_of", "signs", "solver"]
 
 DENSE_LIMIT = 1024
 PROBES, PRODUCTS = 8, 20
 
 
-class Solver(Protocol):
+class GramSolver(Protocol):
     """The inverse of ``G`` for one prior and operator, whatever the items."""
 
     def solve(self, observation: Observation, right: Vector) -> Vector:
@@ -50,7 +51,7 @@ class Solver(Protocol):
 
 
 @dataclass(frozen=True)
-class Diagonal:
+class GramDiagonal:
     """One basis for both.
 
     Attributes:
@@ -70,7 +71,7 @@ class Diagonal:
         return power * self.part.values + expand(observation.sigma**2, like)
 
     def solve(self, observation: Observation, right: Vector) -> Vector:
-        """As `Solver.solve`."""
+        """As `GramSolver.solve`."""
         z = self._to(observation, right)
         total = self._total(observation, z)
         z = torch.where(total > 0, z / torch.where(total > 0, total, 1.0), 0.0)
@@ -79,12 +80,12 @@ class Diagonal:
         return observation.physics.U(self.part.unrotated(z))
 
     def log_determinant(self, observation: Observation) -> Tensor:
-        """As `Solver.log_determinant`."""
+        """As `GramSolver.log_determinant`."""
         z = self._to(observation, observation.y)
         return self._total(observation, z).expand_as(z).clamp_min(1e-300).log().flatten(1).sum(1)
 
     def variance(self, observation: Observation) -> Tensor | None:
-        """As `Solver.variance`."""
+        """As `GramSolver.variance`."""
         like = observation.empty()
         total = self._total(observation, like)
         noise = expand(observation.sigma**2, like)
@@ -101,7 +102,7 @@ class Diagonal:
 
 
 @dataclass(frozen=True)
-class Dense:
+class GramDense:
     """Small problems by their matrices.
 
     Attributes:
@@ -117,7 +118,7 @@ class Dense:
     prior_variance: Tensor
 
     @classmethod
-    def build(cls, observation: Observation, part: Gaussian) -> Dense:
+    def build(cls, observation: Observation, part: Gaussian) -> GramDense:
         """From the operator applied to every unit vector."""
         count = torch.Size(observation.shape).numel()
         units = torch.eye(count, dtype=torch.float64, device=observation.sigma.device)
@@ -136,23 +137,23 @@ class Dense:
         return torch.where(seen, 1 / torch.where(seen, total, 1.0), 0.0)
 
     def solve(self, observation: Observation, right: Vector) -> Vector:
-        """As `Solver.solve`."""
+        """As `GramSolver.solve`."""
         solved = ((_flat(right) @ self.vectors) * self._inverse(observation)) @ self.vectors.T
         return _shaped(solved, right)
 
     def log_determinant(self, observation: Observation) -> Tensor:
-        """As `Solver.log_determinant`."""
+        """As `GramSolver.log_determinant`."""
         return (self.values + observation.sigma[:, None] ** 2).clamp_min(1e-300).log().sum(1)
 
     def variance(self, observation: Observation) -> Tensor:
-        """As `Solver.variance`."""
+        """As `GramSolver.variance`."""
         seen = (self.vectors.T @ self.gain).square()
         left = self.prior_variance - self._inverse(observation) @ seen
         return left.clamp_min(0.0).reshape(-1, *observation.shape)
 
 
 @dataclass(frozen=True)
-class Iterative:
+class GramIterative:
     """Conjugate gradients.
 
     Attributes:
@@ -171,7 +172,7 @@ class Iterative:
         return scale(v, observation.sigma**2) + observation.A(self.part.covariance(observation.AT(v)))
 
     def solve(self, observation: Observation, right: Vector) -> Vector:
-        """As `Solver.solve`."""
+        """As `GramSolver.solve`."""
         precondition = self.precondition
         return conjugate_gradients(
             lambda v: self._gram(observation, v),
@@ -182,11 +183,11 @@ class Iterative:
         )
 
     def log_determinant(self, observation: Observation) -> Tensor:
-        """As `Solver.log_determinant`, estimated."""
+        """As `GramSolver.log_determinant`, estimated."""
         power = observation.sigma**2
         found = []
         for draw in range(PROBES):
-            probe = _signs(observation.y, draw)
+            probe = signs(observation.y, draw)
             logs = lanczos_log(lambda v: scale(self._gram(observation, v), 1.0 / power), probe, iterations=PRODUCTS)
             found.append(logs)
         return torch.stack(found).mean(0)
@@ -215,10 +216,11 @@ def _shaped(flat: Tensor, like: Vector) -> Vector:
     return found[0] if isinstance(like, Tensor) else type(like)(found)
 
 
-def _signs(like: Vector, draw: int) -> Vector:
+def signs(like: Vector, draw: int) -> Vector:
+    """Rademacher vectors shaped as measurements, the same for every item: probes of determinants."""
     if isinstance(like, Tensor):
         return Rng(0, ("",) * len(like), (0,) * len(like)).signs(like, step=0, stream="determinant", draw=draw)
-    return type(like)([_signs(part, draw * len(like) + i) for i, part in enumerate(like)])
+    return type(like)([signs(part, draw * len(like) + i) for i, part in enumerate(like)])
 
 
 def _one_basis(observation: Observation, part: Gaussian) -> bool:
@@ -282,24 +284,25 @@ def _preconditioner(
 
 def solver(
     observation: Observation, part: Gaussian, frame: Gaussian | None, *, how: str, tolerance: float, iterations: int
-) -> Solver:
+) -> GramSolver:
     """The cheapest exact way.
 
     Args:
         observation: The problem, in double precision.
         part: The prior on the unknown's grid.
-        frame: The same prior on the measurement's grid, where that is an image with as many channels; for the preconditioner.
+        frame: The same prior on the measurement's grid, where that is an image with as many channels; for the
+            preconditioner.
         how: ``auto``, ``dense`` or ``cg``.
         tolerance: Of the conjugate gradients.
         iterations: Of the conjugate gradients, at most.
     """
     count = torch.Size(observation.shape).numel()
-    diagonal = Diagonal(part)
+    diagonal = GramDiagonal(part)
     fits = how == "auto" and _one_basis(observation, part)
     if fits and (count > DENSE_LIMIT or diagonal.variance(observation) is not None):
         return diagonal
     if how == "dense" or (
         how == "auto" and count <= DENSE_LIMIT and not _per_item(observation.physics, observation.batch)
     ):
-        return Dense.build(observation, part)
-    return Iterative(part, _preconditioner(observation, part, frame), tolerance, iterations)
+        return GramDense.build(observation, part)
+    return GramIterative(part, _preconditioner(observation, part, frame), tolerance, iterations)

@@ -1,30 +1,35 @@
 r"""PnP-DM: split Gibbs sampling with a diffusion prior.
 
-Wu et al. 2024, "Principled probabilistic imaging using diffusion models as plug-and-play priors", NeurIPS. With a copy :math:`z = x + \rho n` of the image,
-two draws alternate while :math:`\rho` falls, then stays:
+Wu et al. 2024, "Principled probabilistic imaging using diffusion models as plug-and-play priors", NeurIPS. With a copy
+:math:`z = x + \rho n` of the image, two draws alternate while :math:`\rho` falls, then stays:
 
 * prior: :math:`x \sim p(x_0 | x_\rho = z)`, the reverse process from level :math:`\rho`;
-* likelihood: :math:`z \sim \exp(-\lVert y - A z \rVert^2 / 2 \sigma_y^2 - \lVert z - x \rVert^2 / 2 \rho^2)` (`inverse.sampling.samplers.coupling`).
+* likelihood: :math:`z \sim \exp(-\lVert y - A z \rVert^2 / 2 \sigma_y^2 - \lVert z - x \rVert^2 / 2 \rho^2)`
+  (`inverse.sampling.samplers.coupling`).
 
-**Deflated noise** (not in the paper). The chain's law is :math:`p(x)\,N(z; x, \rho^2)\,N(y; A z, N)`; its ``x`` has the likelihood
-:math:`N(y; A x, \rho^2 A A^T + N)`. So :math:`N = \sigma_y^2` leaves a bias that falls with :math:`\rho`, and :math:`N = \sigma_y^2 - \rho^2 A A^T`, a covariance
-for :math:`\rho \le \sigma_y / s_{max}`, leaves none. Hence :math:`\rho` need not fall further, and the chain keeps moving. At a larger :math:`\rho` as much is taken
-as leaves a covariance: coordinate by coordinate for a decomposable operator, else :math:`\sigma_y^2 A A^T / 2 s_{max}^2`. The ladder ends at
-0.7 :math:`\sigma_y / s_{max}`, or the last of the given levels if that is larger; for a nonlinear operator, whose noise is not deflated, at
-0.25, and starts at two standard deviations of the prior.
+**Deflated noise** (not in the paper). The chain's law is :math:`p(x)\,N(z; x, \rho^2)\,N(y; A z, N)`; its ``x`` has
+the likelihood :math:`N(y; A x, \rho^2 A A^T + N)`. So :math:`N = \sigma_y^2` leaves a bias that falls with
+:math:`\rho`, and :math:`N = \sigma_y^2 - \rho^2 A A^T`, a covariance for :math:`\rho \le \sigma_y / s_{max}`, leaves
+none. Hence :math:`\rho` need not fall further, and the chain keeps moving. At a larger :math:`\rho` as much is taken as
+leaves a covariance: coordinate by coordinate for a decomposable operator, else :math:`\sigma_y^2 A A^T / 2 s_{max}^2`.
+The ladder ends at 0.7 :math:`\sigma_y / s_{max}`, or the last of the given levels if that is larger; for a nonlinear
+operator, whose noise is not deflated, at 0.25, and starts at two standard deviations of the prior.
 
-**Prior step**. A step of the reverse process, with :math:`h = 1 - \sigma'^2 / \sigma^2`, has the mean :math:`(1 - h) x + h D` and the covariance
-:math:`h \sigma'^2 + h^2 C`, :math:`C = \mathrm{Cov}[x_0 | x]`. Without the second term (DDPM) 11 evaluations leave 0.7 of the variance, an
-error that every cycle makes.
+**Prior step**. A step of the reverse process, with :math:`h = 1 - \sigma'^2 / \sigma^2`, has the mean
+:math:`(1 - h) x + h D` and the covariance :math:`h \sigma'^2 + h^2 C`, :math:`C = \mathrm{Cov}[x_0 | x]`. Without the
+second term (DDPM) 11 evaluations leave 0.7 of the variance, an error that every cycle makes.
 
-* ``covariance="isotropic"``: :math:`C = \sigma^2 j`, :math:`j = 1 - \lVert x - D \rVert^2 / d \sigma^2`, the mean of the Jacobian's diagonal by Tweedie's formula
-  (the analytic variance of Bao et al. 2022, here from the one image), at most that of a white prior.
-* ``covariance="jacobian"``: :math:`C = \sigma^2 J` by a Krylov root of the whole covariance; exact in one step for a Gaussian prior.
+* ``covariance="isotropic"``: :math:`C = \sigma^2 j`, :math:`j = 1 - \lVert x - D \rVert^2 / d \sigma^2`, the mean of
+  the Jacobian's diagonal by Tweedie's formula (the analytic variance of Bao et al. 2022, here from the one image), at
+  most that of a white prior.
+* ``covariance="jacobian"``: :math:`C = \sigma^2 J` by a Krylov root of the whole covariance; exact in one step for a
+  Gaussian prior.
 
-Each sample is a chain of its own. The cycles after the ladder are its states; ``info`` has their mean, variance and number, from which `inverse.posterior.chains` computes
-R-hat and the effective sample size. The posterior sample is the last state.
-Deviations from the paper: the above; :math:`\rho` follows from the noise and the operator (the paper's ladder is tuned to the task); 100 cycles of 4 evaluations.
-Cost a cycle: isotropic ``inner`` F; jacobian ``inner`` F and ``inner * roots`` V.
+Each sample is a chain of its own. The cycles after the ladder are its states; ``info`` has their mean, variance and
+number, from which `inverse.posterior.chains` computes R-hat and the effective sample size. The posterior sample is the
+last state. Deviations from the paper: the above; :math:`\rho` follows from the noise and the operator (the paper's
+ladder is tuned to the task); 100 cycles of 4 evaluations. Cost a cycle: isotropic ``inner`` F; jacobian ``inner`` F
+and ``inner * roots`` V.
 """
 
 from __future__ import annotations
@@ -46,7 +51,7 @@ from inverse.sampling.loop import Context, Move, Sampler
 from inverse.sampling.samplers.coupling import draw
 from inverse.sampling.start import noise_levels
 
-__all__ = ["Chain", "PnPDM", "pnp_dm"]
+__all__ = ["ChainStatistics", "PnPDM", "pnp_dm"]
 
 LAST = 0.7  # of the ladder, in units of sigma_y / s_max: half of the noise's variance is deflated along s_max
 LAST_NONLINEAR = 0.25  # there nothing is deflated: the noise is overstated by 3 % along s_max
@@ -55,7 +60,7 @@ DEPTH = 0.3  # last level of the prior step, in units of its first or of the pri
 
 
 @dataclass(frozen=True)
-class Chain:
+class ChainStatistics:
     """Running statistics of a chain (Welford 1962).
 
     Attributes:
@@ -68,11 +73,11 @@ class Chain:
     mean: Tensor
     square: Tensor
 
-    def add(self, x: Tensor) -> Chain:
+    def add(self, x: Tensor) -> ChainStatistics:
         """With one more state."""
         delta = x - self.mean
         mean = self.mean + delta / (self.length + 1)
-        return Chain(self.length + 1, mean, self.square + delta * (x - mean))
+        return ChainStatistics(self.length + 1, mean, self.square + delta * (x - mean))
 
     def info(self) -> dict[str, Tensor]:
         """Mean and variance (``length - 1`` in its denominator) of each item (B, C, *S), and number (B,)."""
@@ -130,9 +135,9 @@ class PnPDM(Sampler):
     ) -> Move:
         """One cycle: ``x`` here is the noisy copy ``z``, in and, but for the last, out."""
         image, mean = self._image(denoise, x, sigma, rng, index)
-        chain: Chain | None = memory
+        chain: ChainStatistics | None = memory
         if sigma_next in (0.0, sigma):
-            chain = Chain(1, image, torch.zeros_like(image)) if chain is None else chain.add(image)
+            chain = ChainStatistics(1, image, torch.zeros_like(image)) if chain is None else chain.add(image)
         if sigma_next == 0 and chain is not None:
             return Move(image, mean, chain, chain.info())
         copy = draw(

@@ -1,27 +1,33 @@
 r"""Twisted sequential Monte Carlo with a moment-matched twist: exact as the number of particles grows.
 
-A population of ``P`` weighted particles for each posterior sample, targets :math:`p_\sigma(x) \psi_\sigma(x)` from the highest noise level to none:
+A population of ``P`` weighted particles for each posterior sample, targets :math:`p_\sigma(x) \psi_\sigma(x)` from
+the highest noise level to none:
 
 .. math::
     \psi(x) = N(y; A D, A C A^T + \sigma_y^2), \quad C \approx \sigma^2 J = \mathrm{Cov}[x_0 | x], \qquad
-    x' \sim q(x' | x, y), \qquad w \leftarrow w\, \frac{\psi(x')\, p(x' | x)}{\psi(x)\, q(x' | x, y)} = w\, \frac{\psi(x')}{\ell(y | x', x)}
+    x' \sim q(x' | x, y), \qquad
+    w \leftarrow w\, \frac{\psi(x')\, p(x' | x)}{\psi(x)\, q(x' | x, y)} = w\, \frac{\psi(x')}{\ell(y | x', x)}
 
-with ``p`` the Gaussian step whose mean and covariance are those of the denoiser, ``q`` that step conditioned on the measurement and
-:math:`\ell` what ``p``'s own model expects of it at ``x'`` (:mod:`inverse.sampling.samplers.twist`). Where the model is right the weights stay equal.
-An item whose effective sample size falls below ``threshold * P`` is resampled (systematic). At the last level ``x0`` is drawn with the exact likelihood, and one
-particle is returned with the probability of its weight; the product of the mean weights is an unbiased estimate of :math:`p(y)`.
+with ``p`` the Gaussian step whose mean and covariance are those of the denoiser, ``q`` that step conditioned on the
+measurement and :math:`\ell` what ``p``'s own model expects of it at ``x'``
+(:mod:`inverse.sampling.samplers.twist`). Where the model is right the weights stay equal. An item whose effective
+sample size falls below ``threshold * P`` is resampled (systematic). At the last level ``x0`` is drawn with the
+exact likelihood, and one particle is returned with the probability of its weight; the product of the mean weights is an
+unbiased estimate of :math:`p(y)`.
 
-Papers: Wu et al. 2023, "Practical and asymptotically exact conditional sampling in diffusion models" (TDS); Cardoso et al. 2024, "Monte Carlo
-guided denoising diffusion models" (MCGDiff); Doucet & Johansen 2009 for the resampling. Deviations: the twist's covariance is the
-Jacobian's, not a constant; the step carries the variance of ``x0`` given the state (the usual kernel leaves it out and comes out too
-narrow by 20 % at 20 steps, 5 % at 100); the proposal is exactly conditional on the measurement under it, covariance too; the final
-weights are used.
+Papers: Wu et al. 2023, "Practical and asymptotically exact conditional sampling in diffusion models" (TDS); Cardoso et
+al. 2024, "Monte Carlo guided denoising diffusion models" (MCGDiff); Doucet & Johansen 2009 for the resampling.
+Deviations: the twist's covariance is the Jacobian's, not a constant; the step carries the variance of ``x0`` given
+the state (the usual kernel leaves it out and comes out too narrow by 20 % at 20 steps, 5 % at 100); the proposal is
+exactly conditional on the measurement under it, covariance too; the final weights are used.
 
-Cost of a sample and level, for each of ``P`` particles: 1 F; ``spectrum`` 1 V; ``jacobian`` a V for each value of the measurement and
-``probes`` more; ``card`` none; 3 solves with the operator. ``auto`` is ``jacobian`` for real measurements of at most ``rank`` values, else ``spectrum``.
+Cost of a sample and level, for each of ``P`` particles: 1 F; ``spectrum`` 1 V; ``jacobian`` a V for each value of
+the measurement and ``probes`` more; ``card`` none; 3 solves with the operator. ``auto`` is ``jacobian`` for
+real measurements of at most ``rank`` values, else ``spectrum``.
 
-Measured: conjugate Gaussians, white and coloured, exact at 10 levels and 2 particles; the 25-mode mixture in 8, 80 and 800 dimensions at
-50 levels and 32 particles (the defaults) within 1.3 times the noise floor of the sliced distance. On photographs few particles collapse (``ess_lowest`` says so).
+Measured: conjugate Gaussians, white and coloured, exact at 10 levels and 2 particles; the 25-mode mixture in 8, 80 and
+800 dimensions at 50 levels and 32 particles (the defaults) within 1.3 times the noise floor of the sliced distance. On
+photographs few particles collapse (``ess_lowest`` says so).
 """
 
 from __future__ import annotations
@@ -36,7 +42,7 @@ from inverse.errors import RecipeError
 from inverse.numerics.linalg import Vector
 from inverse.numerics.rng import Rng
 from inverse.operators.observation import Observation
-from inverse.sampling.denoiser import Denoise, Estimate
+from inverse.sampling.denoiser import Denoise, Denoised
 from inverse.sampling.loop import Context, Move, Sampler
 from inverse.sampling.samplers.stationary import Stationary
 from inverse.sampling.samplers.twist import Bridge, Dense, LowRank, gather
@@ -47,7 +53,7 @@ Model = LowRank | Stationary
 
 
 def systematic(weights: Tensor, uniform: Tensor) -> Tensor:
-    """Systematic resampling: particle ``i`` is taken ``floor`` or ``ceil`` of ``P w_i`` times, ``P w_i`` times on average.
+    """Systematic resampling: particle ``i`` is taken ``P w_i`` times on average, and less than one more or less.
 
     Args:
         weights: (B, P), float64, each row of sum 1.
@@ -166,13 +172,14 @@ class SMC(Sampler):
         if self.twist == "jacobian" and not small:
             what = "complex or stacked" if values is None else f"{values}"
             raise RecipeError(
-                f"twist 'jacobian' takes a product for each measured value, rank = {self.rank} at most; this measurement: {what}",
+                f"twist 'jacobian' takes a product for each measured value, rank = {self.rank} at most; "
+                f"this measurement: {what}",
                 "try twist=spectrum, or a larger rank for a real measurement",
             )
         return small and self.twist in ("auto", "jacobian")
 
     def _first(self, x: Tensor, sigma: float, observation: Observation, rng: Rng) -> Population:
-        """The population at the first level: one step from the prior's mean and variance, conditioned on the measurement."""
+        """The population at the first level: one step from the prior's mean and variance, given the measurement."""
         count, data = self.particles, observation
         mean = (torch.zeros_like(x) + torch.as_tensor(self.context.mean).to(x))[:, None]
         mean = mean.expand(-1, count, *[-1] * (x.ndim - 1))
@@ -220,7 +227,7 @@ class SMC(Sampler):
         return noise, type(y)([measured(part, i) for i, part in enumerate(y)])
 
     def _model(
-        self, population: Population, estimate: Estimate, sigma: float, observation: Observation, rng: Rng, index: int
+        self, population: Population, estimate: Denoised, sigma: float, observation: Observation, rng: Rng, index: int
     ) -> Model:
         """The Gaussian model of every particle at ``sigma``."""
         mean = estimate.mean.reshape(population.x.shape)

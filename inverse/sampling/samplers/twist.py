@@ -1,18 +1,20 @@
-r"""Gaussian models of ``x0`` given a noisy state, and what twisted Monte Carlo needs of them: the likelihood they predict, the step they propose.
+r"""Gaussian models of ``x0`` given a noisy state, as twisted Monte Carlo needs them: their likelihood and their step.
 
-With :math:`x_0 | x \sim N(D, C)` and :math:`w = 1 - \sigma'^2 / \sigma^2`, the state at the next level given ``x0`` is
-:math:`x' = (1 - w) x + w x_0 + \tau n`, :math:`\tau^2 = \sigma'^2 w`, so that the kernel, its conditional on ``y``, and what is known of
-``y`` at ``x'`` are all Gaussian:
+With :math:`x_0 | x \sim N(D, C)` and :math:`w = 1 - \sigma'^2 / \sigma^2`, the state at the next level given ``x0``
+is :math:`x' = (1 - w) x + w x_0 + \tau n`, :math:`\tau^2 = \sigma'^2 w`, so that the kernel, its conditional on
+``y``, and what is known of ``y`` at ``x'`` are all Gaussian:
 
 .. math::
     p(x' | x) &= N((1 - w) x + w D,\; S), \qquad S = \tau^2 + w^2 C \\
     q(x' | x, y) &= p(x' | x)\, \ell(y | x', x) / \psi(x), \qquad \psi(x) = N(y; A D,\, A C A^T + \sigma_y^2) \\
     \ell(y | x', x) &= N(y;\; A (D + w C S^{-1} (x' - (1 - w) x - w D)),\; \tau^2 A C S^{-1} A^T + \sigma_y^2)
 
-``q`` is drawn by perturbing and solving (Matheron's rule; Papandreou & Yuille 2010): ``x0`` from the model, corrected by the measurement.
+``q`` is drawn by perturbing and solving (Matheron's rule; Papandreou & Yuille 2010): ``x0`` from the model,
+corrected by the measurement.
 
-The model here is for few measured values: :math:`C = \sigma^2 J` by products of the Jacobian with the rows of the operator and a few random vectors
-(Nystrom), the rest isotropic with the trace it leaves. The moments of ``A x0`` are exact. The one for many is :mod:`inverse.sampling.samplers.stationary`.
+The model here is for few measured values: :math:`C = \sigma^2 J` by products of the Jacobian with the rows of the
+operator and a few random vectors (Nystrom), the rest isotropic with the trace it leaves. The moments of ``A x0`` are
+exact. The one for many is :mod:`inverse.sampling.samplers.stationary`.
 """
 
 from __future__ import annotations
@@ -27,13 +29,11 @@ from torch import Tensor
 
 from inverse.operators.observation import Observation
 
-__all__ = ["Bridge", "Dense", "LowRank", "Spectral", "gather"]
+__all__ = ["Bridge", "Dense", "LowRank", "OfEigenvalues", "gather", "identity"]
 
 TINY = 1e-30
-LOWEST = 1e-6
-TOLERANCE = 1e-4
-Spectral: TypeAlias = Callable[[Tensor], Tensor]
-"""A function of the eigenvalues of C."""
+#: A function of the eigenvalues of C.
+OfEigenvalues: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
@@ -74,7 +74,8 @@ class Bridge:
         return c * self.fresh / (self.fresh + self.share**2 * c).clamp_min(TINY)
 
 
-def _identity(c: Tensor) -> Tensor:
+def identity(c: Tensor) -> Tensor:
+    """The eigenvalues themselves."""
     return c
 
 
@@ -204,12 +205,12 @@ class LowRank:
             rest=gather(self.rest, index),
         )
 
-    def _apply(self, f: Spectral, v: Tensor) -> Tensor:
+    def _apply(self, f: OfEigenvalues, v: Tensor) -> Tensor:
         rest = f(self.rest)[..., None]
         inside = (f(self.values) - rest)[..., None] * (self.basis.mT @ v[..., None])
         return rest * v + (self.basis @ inside)[..., 0]
 
-    def _gram(self, f: Spectral) -> Tensor:
+    def _gram(self, f: OfEigenvalues) -> Tensor:
         """``A f(C) A^T + sigma_y^2`` (B, P, m, m), float64."""
         seen, rest = (self.dense.rows[:, None] @ self.basis).double(), f(self.rest).double()[..., None]
         square = (self.dense.rows @ self.dense.rows.mT).double()[:, None]
@@ -217,7 +218,7 @@ class LowRank:
         inside = (seen * (f(self.values).double() - rest)[..., None, :]) @ seen.mT
         return inside + rest[..., None] * square + self.dense.noise.double().square()[:, None, None, None] * identity
 
-    def _log_normal(self, f: Spectral, x0: Tensor) -> Tensor:
+    def _log_normal(self, f: OfEigenvalues, x0: Tensor) -> Tensor:
         """``log N(y; A x0, A f(C) A^T + sigma_y^2)`` (B, P), float64."""
         residual = (self.dense.y[:, None] - self.dense.project(x0)).double()
         unseen = 0.5 * self.dense.absent.double() * torch.log(2 * math.pi * self.dense.noise.double().square())
@@ -233,14 +234,14 @@ class LowRank:
 
     def log_psi(self) -> Tensor:
         """Log-likelihood of the measurement at each particle (B, P), float64."""
-        return self._log_normal(_identity, self.mean)
+        return self._log_normal(identity, self.mean)
 
     def move(self, bridge: Bridge, x: Tensor | float, noise: tuple[Tensor, Tensor], error: Tensor) -> Tensor:
         """Draw ``x'`` given the measurement from unit noise (two of (B, P, n), and (B, P, m))."""
         x0 = self.mean + self._apply(torch.sqrt, noise[0])
         right = self.dense.y[:, None] - self.dense.project(x0) - self.dense.noise[:, None, None] * error
-        solved = torch.linalg.solve(self._gram(_identity), right.double()[..., None])[..., 0]
-        x0 = x0 + self._apply(_identity, solved.to(x0) @ self.dense.rows)
+        solved = torch.linalg.solve(self._gram(identity), right.double()[..., None])[..., 0]
+        x0 = x0 + self._apply(identity, solved.to(x0) @ self.dense.rows)
         return (1 - bridge.share) * x + bridge.share * x0 + math.sqrt(bridge.fresh) * noise[1]
 
     def predict(self, bridge: Bridge, x: Tensor | float, moved: Tensor) -> Tensor:
