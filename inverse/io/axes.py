@@ -44,7 +44,7 @@ def arranged(
 
     Args:
         array: Of 2 to 4 axes.
-        format: A key of `inverse.io.FORMATS`.
+        format: A key of `inverse.io.registry.FORMATS`.
         source: What messages call it.
         extra: What the format needs to write itself back.
         channels: Whether the last axis is channels; None: by the sizes.
@@ -87,14 +87,14 @@ def arranged(
     )
 
 
-def flattened(found: Picture | Volume) -> Array:
+def flattened(content: Picture | Volume) -> Array:
     """The array with the axes that it came in; height and width may have changed."""
-    values = found.array if isinstance(found, Picture) else stack(found)
-    front = tuple(found.extra["front"])
-    image = values if isinstance(found, Picture) else values[0]
-    if found.extra["channel_axis"] and image.ndim == 2:
+    single = isinstance(content, Picture)
+    values = content.array if isinstance(content, Picture) else stack(content)
+    front = tuple(content.extra["front"])
+    if content.extra["channel_axis"] and values.ndim == 3 - single:
         values = values[..., None]
-    if isinstance(found, Picture):
+    if single:
         return values
     if math.prod(front) != len(values):
         front = (len(values),)

@@ -1,11 +1,8 @@
-"""A picture as a file holds it, and its mapping to data units and back.
+"""The content of a file: a picture, a volume of slices or raw k-space, and what must survive until it is written.
 
-Data units: ``uint8 / 255``, ``uint16 / 65535``, floats as they are. Going back, integers are rounded and clipped, and
+A `Volume` is restored slice by slice and written as one file; of a `Scan` the images are written. Data units of
+pictures are ``uint8 / 255``, ``uint16 / 65535``, floats as they are. Going back, integers are rounded and clipped, and
 the fraction that was clipped is returned, because nothing is clamped silently.
-
-Raw k-space of a scanner file, and what must survive until the image is written.
-
-A file that holds several two-dimensional images: restored slice by slice, written as one file.
 """
 
 from __future__ import annotations
@@ -16,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from inverse.errors import InputError, InverseError, OutputError
 from inverse.io.registry import FORMATS, function
 
 __all__ = [
+    "STRETCH",
     "Array",
     "Picture",
     "Scan",
@@ -41,6 +40,12 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
+#: The values of a file that are 0 and 1 in data units: two numbers, or two for each band.
+Span = tuple[float, float] | tuple[tuple[float, ...], tuple[float, ...]]
+#: Percentiles of a scene's values that become 0 and 1 where their type's range says nothing of them (digital numbers).
+STRETCH = (0.05, 99.5)
+#: What notes say of the slices of a volume.
+SAID = "slices are treated one by one, in two dimensions"
 _TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}
 
 
@@ -50,10 +55,10 @@ class Picture:
 
     Attributes:
         array: (H, W) or (H, W, C), the file's dtype, colour channels only, EXIF orientation applied.
-        format: ``png``, ``jpeg``, ``tiff`` or ``npy``; `inverse.io.write` writes this format.
+        format: A key of `inverse.io.registry.FORMATS`; `inverse.io.write` writes this format.
         alpha: (H, W) in the array's dtype, or None.
-        valid: (H, W) or (H, W, C) bool, False where the file holds no value (nodata, a mask band); None: all of it. Those pixels are
-            unobserved; what ``array`` holds there is finite and without meaning.
+        valid: (H, W) or (H, W, C) bool, False where the file holds no value (nodata, a mask band); None: all of it.
+            Those pixels are unobserved; what ``array`` holds there is finite and without meaning.
         icc: The ICC profile.
         dpi: Pixels per inch, horizontal and vertical.
         description: Free text of the file (TIFF ImageDescription, JPEG comment).
@@ -88,12 +93,66 @@ class Picture:
         return 1 if self.array.ndim == 2 else int(self.array.shape[2])
 
 
-Span = tuple[float, float] | tuple[tuple[float, ...], tuple[float, ...]]
-"""The values of a file that are 0 and 1 in data units: two numbers, or two for each band."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Volume:
+    """The slices of one file and what must survive its round trip.
+
+    Attributes:
+        slices: Pictures of one size, dtype and number of channels, in the file's order.
+        format: A key of `inverse.io.registry.FORMATS`; `inverse.io.write_volume` writes this format.
+        extra: What the format needs to write itself back (affine, header, axes).
+        notes: What was converted on reading, and that the slices are treated one by one.
+        source: The path as it was given, for messages.
+    """
+
+    slices: tuple[Picture, ...]
+    format: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    source: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of a slice."""
+        return self.slices[0].size
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of a slice."""
+        return self.slices[0].channels
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scan:
+    """The slices of one raw-data file.
+
+    Attributes:
+        kspace: (S, coils, H, W) complex64, centred (DC at size // 2), orthonormal Fourier transform, zero where nothing
+            was sampled; with a ``trajectory`` (S, coils, n).
+        mask: (S or 1, H, W) bool, which samples were taken; None: where any coil is not zero. Unused with a trajectory.
+        trajectory: (S or 1, n, 2) float32 in cycles per pixel, rows then columns, in [-0.5, 0.5); None for Cartesian
+            data.
+        shape: (H, W) of the image.
+        noise: (coils, n) complex64 samples of noise alone; None where the file has none.
+        format: A key of `inverse.io.registry.FORMATS`; `inverse.io.write_scan` writes the images in this kind of file.
+        extra: What the format needs to write an image (header, attributes, dimensions).
+        notes: What was done on reading (oversampling removed, averages combined).
+        source: The path as it was given, for messages.
+    """
+
+    kspace: npt.NDArray[np.complex64]
+    shape: tuple[int, int]
+    format: str
+    mask: npt.NDArray[np.bool_] | None = None
+    trajectory: npt.NDArray[np.float32] | None = None
+    noise: npt.NDArray[np.complex64] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    source: str = ""
 
 
 def widths(span: Span | None) -> npt.NDArray[np.float64]:
-    """What 1 in data units is in the file's: (1, 1, 1), or (C, 1, 1) where each band has a span of its own."""
+    """The width of the span of data units in the file's units: (1, 1, 1), or (C, 1, 1) where each band has its own."""
     low, high = (np.asarray(end, np.float64).reshape(-1, 1, 1) for end in span or (0.0, 1.0))
     width: npt.NDArray[np.float64] = high - low
     return width
@@ -130,8 +189,9 @@ def from_unit(array: Array, *, like: Picture, span: Span | None = None) -> tuple
     """An array in data units as a picture of the same kind as `like`.
 
     Args:
-        array: (C, H, W) in data units; height and width may differ from those of `like`, and so may the channels, where an operator
-            measures others than its unknown has (a grey picture that gets colours: its colour profile is left out).
+        array: (C, H, W) in data units; height and width may differ from those of `like`, and so may the channels, where
+            an operator measures others than its unknown has (a grey picture that gets colours: its colour profile is
+            left out).
         like: The picture whose dtype, format and metadata are taken over. Where the size differs, alpha is resampled,
             the resolution is scaled so that the physical extent stays, and metadata that names the old size is dropped.
         span: As `to_unit` was given it.
@@ -167,8 +227,6 @@ def _resized(picture: Picture, old: tuple[int, int]) -> Picture:
     height, width = picture.size
     alpha = picture.alpha
     if alpha is not None:
-        from PIL import Image
-
         plane = Image.fromarray(alpha.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
         alpha = np.asarray(plane)
         alpha = (np.rint(alpha) if picture.array.dtype.kind == "u" else alpha).astype(picture.array.dtype)
@@ -185,7 +243,8 @@ def require(picture: Picture, *, channels: int | None = None, minimum: int = 1) 
 
     Args:
         picture: What was read.
-        channels: The prior's channels; None accepts any, and so does 3: a colour prior serves other bands group by group.
+        channels: The prior's channels; None accepts any, and so does 3: a colour prior serves other bands group by
+            group.
         minimum: The smallest allowed height and width in pixels.
     """
     height, width = picture.size
@@ -194,15 +253,15 @@ def require(picture: Picture, *, channels: int | None = None, minimum: int = 1) 
             f"{picture.source}: {width} x {height} pixels, the smaller side must be at least {minimum}",
             "crop less, or put several narrow images side by side",
         )
-    given = picture.channels
-    turned = picture.format == "npy" and picture.array.ndim == 3 and picture.array.shape[0] <= 4 < given
-    if channels is None or given == channels or (channels == 3 and not turned):
+    count = picture.channels
+    turned = picture.format == "npy" and picture.array.ndim == 3 and picture.array.shape[0] <= 4 < count
+    if channels is None or count == channels or (channels == 3 and not turned):
         return
     fits = "1 or 3 channels" if channels == 3 else f"{channels} channel{'s' * (channels != 1)}"
     hint = f"choose another prior, or keep only {channels} of the channels"
     if turned:
         hint = "arrays are (H, W, C): this one looks channel first, move that axis to the end"
-    raise InputError(f"{picture.source}: {given} channel{'s' * (given != 1)}, the prior takes {fits}", hint)
+    raise InputError(f"{picture.source}: {count} channel{'s' * (count != 1)}, the prior takes {fits}", hint)
 
 
 def to_channels(array: Array, channels: int) -> Array:
@@ -234,34 +293,6 @@ def turn(array: Array, orientation: int) -> Array:
     return turned[:, ::-1] if mirrored else turned
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Scan:
-    """The slices of one raw-data file.
-
-    Attributes:
-        kspace: (S, coils, H, W) complex64, centred (DC at size // 2), orthonormal Fourier transform, zero where nothing was sampled; with a
-            ``trajectory`` (S, coils, n).
-        mask: (S or 1, H, W) bool, which samples were taken; None: where any coil is not zero. Unused with a trajectory.
-        trajectory: (S or 1, n, 2) float32 in cycles per pixel, rows then columns, in [-0.5, 0.5); None for Cartesian data.
-        shape: (H, W) of the image.
-        noise: (coils, n) complex64 samples of noise alone; None where the file has none.
-        format: ``fastmri``, ``ismrmrd``, ``cfl`` or ``npy``; `inverse.io.write_scan` writes the images in this kind of file.
-        extra: What the format needs to write an image (header, attributes, dimensions).
-        notes: What was done on reading (oversampling removed, averages combined).
-        source: The path as it was given, for messages.
-    """
-
-    kspace: npt.NDArray[np.complex64]
-    shape: tuple[int, int]
-    format: str
-    mask: npt.NDArray[np.bool_] | None = None
-    trajectory: npt.NDArray[np.float32] | None = None
-    noise: npt.NDArray[np.complex64] | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    source: str = ""
-
-
 def checked(scan: Scan) -> Scan:
     """The scan itself.
 
@@ -278,41 +309,9 @@ def checked(scan: Scan) -> Scan:
     return scan
 
 
-SAID = "slices are treated one by one, in two dimensions"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Volume:
-    """The slices of one file and what must survive its round trip.
-
-    Attributes:
-        slices: Pictures of one size, dtype and number of channels, in the file's order.
-        format: A key of `inverse.io.FORMATS`; `inverse.io.write_volume` writes this format.
-        extra: What the format needs to write itself back (affine, header, axes).
-        notes: What was converted on reading, and that the slices are treated one by one.
-        source: The path as it was given, for messages.
-    """
-
-    slices: tuple[Picture, ...]
-    format: str
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    source: str = ""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of a slice."""
-        return self.slices[0].size
-
-    @property
-    def channels(self) -> int:
-        """Number of channels of a slice."""
-        return self.slices[0].channels
-
-
 def slices_of(array: Array, *, format: str, source: str) -> tuple[Picture, ...]:  # noqa: A002
     """(S, H, W) or (S, H, W, C) as pictures."""
-    return tuple(Picture(array=np.ascontiguousarray(part), format=format, source=source) for part in array)
+    return tuple(Picture(array=np.ascontiguousarray(plane), format=format, source=source) for plane in array)
 
 
 def stack(volume: Volume) -> Array:
@@ -325,7 +324,8 @@ def float_volume(array: Array, *, like: Volume) -> Volume:
 
     Args:
         array: (S, C, H, W) or (S, H, W), any range; height and width may differ from those of `like`.
-        like: The volume whose format and metadata are taken over, less what says how its values are stored (`Format.float_map`).
+        like: The volume whose format and metadata are taken over, less what says how its values are stored
+            (`Format.float_map`).
     """
     values = np.asarray(array, np.float32)
     values = np.moveaxis(values, 1, -1) if values.ndim == 4 else values
@@ -334,5 +334,6 @@ def float_volume(array: Array, *, like: Volume) -> Volume:
     if spec is None or not spec.float_map:
         return replace(like, slices=slices_of(values, format=like.format, source=like.source))
     make = function(spec.float_map, title=spec.title, source=like.source, error=OutputError)
-    slices = tuple(make(part, replace(one, extra=like.extra)) for part, one in zip(values, like.slices, strict=True))
+    grounds = (replace(picture, extra=like.extra) for picture in like.slices)
+    slices = tuple(make(plane, ground) for plane, ground in zip(values, grounds, strict=True))
     return replace(like, slices=slices, extra=slices[0].extra)

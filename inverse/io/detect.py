@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import os
-import struct
+import re
 import zlib
 from pathlib import Path
 
 from inverse.errors import InputError
-from inverse.io.registry import FORMATS, Format, installed
+from inverse.io.registry import FORMATS, Format, function, installed
 from inverse.storage.paths import is_store, locate
 
-__all__ = ["FORMATS", "Format", "load_bytes", "sniff"]
+__all__ = ["judge", "load_bytes", "sniff"]
 
 HEAD = 4096
-GEO_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"II*\x00", "tiff"),
-    (b"MM\x00*", "tiff"),
-    (b"II+\x00", "tiff"),
-    (b"MM\x00+", "tiff"),
-    (b"\x93NUMPY", "npy"),
-)
 _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"GIF8", "a GIF"),
     (b"BM", "a BMP"),
@@ -50,27 +39,35 @@ def sniff(path: str | os.PathLike[str], *, name: str | None = None) -> str:
 
 
 def judge(place: Path, inner: str | None, *, name: str) -> str:
-    """The format of the file at `place`, of which the array `inner` is wanted."""
-    if is_store(place):
-        return "zarr"
-    head = _read(place, HEAD, name)
-    if any(head[at:].startswith(_HDF5) for at in (0, 512, 1024, 2048)):
-        from inverse.io.formats import hdf5
+    """The format of the file at `place`, of which the array `inner` is wanted; the rest as `sniff`."""
+    folder = is_store(place)
+    head = b"" if folder else _read(place, HEAD, name)
+    of_kind = ((form, spec) for form, spec in FORMATS.items() if spec.folder == folder)
+    possible = {form: spec for form, spec in of_kind if folder or _matches(spec, head, place)}
+    for form, spec in possible.items():
+        if spec.looks and installed(spec.extra):
+            looks = function(spec.looks, title=spec.title, source=name)
+            if looks(place, inner, source=name):
+                return form
+    general = next((form for form, spec in possible.items() if not spec.looks), None)
+    if general is None:
+        raise _unknown(head, name)
+    return general
 
-        return hdf5.kind(place, inner, source=name)
-    if head.startswith(b"PK\x03\x04"):
-        from inverse.io.formats.npy import is_npz
 
-        if is_npz(place):
-            return "npz"
-    if place.suffix.lower() == ".cfl" and place.with_suffix(".hdr").is_file():
-        return "cfl"
-    form = _judge(head, name)
-    return "geotiff" if form == "tiff" and installed("geo") and _is_geotiff(place) else form
+def _matches(spec: Format, head: bytes, place: Path) -> bool:
+    if not spec.magic:
+        return place.suffix.lower() in spec.suffixes
+    if spec.packed and head.startswith(b"\x1f\x8b"):
+        try:
+            head = zlib.decompressobj(31).decompress(head, HEAD)
+        except zlib.error:
+            return False
+    return re.match(spec.magic, head, re.DOTALL) is not None
 
 
 def load_bytes(path: str | os.PathLike[str], *, name: str) -> bytes:
-    """The whole content of a file, called `name` in messages."""
+    """The whole content of a file, called `name` in messages; errors as those of `sniff`."""
     return _read(path, -1, name)
 
 
@@ -88,52 +85,16 @@ def _read(path: str | os.PathLike[str], count: int, name: str) -> bytes:
         raise InputError(f"{name!r}: is not a file name: {error}") from None
 
 
-def _judge(head: bytes, name: str) -> str:
-    for magic, form in _MAGIC:
-        if head.startswith(magic):
-            return form
-    if _is_nifti(head) or (head.startswith(b"\x1f\x8b") and _is_nifti(_inflated(head))):
-        return "nifti"
-    if head[128:132] == b"DICM":
-        return "dicom"
-    supported = f"supported: {', '.join(FORMATS)} (inverse list formats)"
+def _unknown(head: bytes, name: str) -> InputError:
+    """The error for a file that is of no format here, with a guess at what it is."""
     if not head:
-        raise InputError(f"{name}: the file is empty", "copy or export it again")
+        return InputError(f"{name}: the file is empty", "copy or export it again")
     kind = next((title for magic, title in _OTHERS if head.startswith(magic)), None)
-    if kind is None and head[8:12] == b"WEBP":
-        kind = "a WebP"
+    kind = "a WebP" if kind is None and head[8:12] == b"WEBP" else kind
     if kind is None:
-        kind = "half of a pair: a .cfl needs its .hdr" if name.lower().endswith(".cfl") else None
+        halves = (spec for spec in FORMATS.values() if spec.half)
+        kind = next((spec.half for spec in halves if name.lower().endswith(spec.suffixes)), None)
     if kind is None:
         text = all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
         kind = "text, not an image" if text else "no image format that is known here"
-    raise InputError(f"{name}: the content is {kind}", supported)
-
-
-def _is_nifti(head: bytes) -> bool:
-    """Header size 348 with ``n+1``, or 540 with ``n+2``, in either byte order."""
-    if len(head) < 348:
-        return False
-    sizes = {struct.unpack(f"{order}i", head[:4])[0] for order in "<>"}
-    return (348 in sizes and head[344:348] == b"n+1\0") or (540 in sizes and head[4:8] == b"n+2\0")
-
-
-def _is_geotiff(place: Path) -> bool:
-    """Whether a TIFF has tags of GeoTIFF or GDAL in its first directory."""
-    import tifffile
-
-    from inverse.io.formats.tiff import quiet
-
-    try:
-        with quiet(), open(place, "rb") as file, tifffile.TiffFile(file, _multifile=False) as tiff:
-            tags = tiff.pages.first.tags
-            return any(code in tags for code in GEO_TAGS)
-    except Exception:  # tifffile raises a dozen types on damaged files; the reader says what is wrong
-        return False
-
-
-def _inflated(head: bytes) -> bytes:
-    try:
-        return zlib.decompressobj(31).decompress(head, HEAD)
-    except zlib.error:
-        return b""
+    return InputError(f"{name}: the content is {kind}", f"supported: {', '.join(FORMATS)} (inverse list formats)")

@@ -1,7 +1,8 @@
-"""An HDF5 file written by windows: chunked data sets that are made as their first window comes, the file whole or not at all.
+"""An HDF5 file written by windows: data sets in chunks, made as their first window comes; whole or not at all.
 
-HDF5 ends the process where a file cannot be closed, as on a full disk: it writes through `_Disk`, which never fails and remembers the first error.
-It does so in a thread of its own, because Ctrl-C raises in the main thread, where it would go through HDF5 too.
+HDF5 ends the process where a file cannot be closed, as on a full disk: it writes through `_Disk`, which never fails and
+remembers the first error. It does so in a thread of its own, because Ctrl-C raises in the main thread, where it would
+go through HDF5 too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
 from numpy.typing import NDArray
 
 from inverse.errors import OutputError
@@ -27,7 +29,9 @@ Put = Callable[[str, NDArray[Any], tuple[int, int], Window | None], None]
 
 
 class _Disk(io.RawIOBase):
-    """A new file that takes whatever is written to it: from the first error on in memory, so that HDF5 reads back what it wrote.
+    """A new file that takes whatever is written to it.
+
+    From the first error on in memory, so that HDF5 reads back what it wrote.
 
     Attributes:
         error: The first error of the file.
@@ -118,16 +122,16 @@ def open_chunked(path: Path, attributes: Mapping[str, Mapping[str, Any]]) -> Ite
 
     Args:
         path: The file.
-        attributes: Name of a data set ("" for the file) to its attributes; read at the end, those of other data sets left out.
+        attributes: Name of a data set ("" for the file) to its attributes; read at the end, those of other data sets
+            left out.
 
     Yields:
-        ``put(name, values, size, window)``: write ``values`` (..., h, w) into a window of the data set, which has ``size`` pixels; without a window all of it.
+        ``put(name, values, size, window)``: write ``values`` (..., h, w) into a window of the data set, which has
+        ``size`` pixels; without a window all of it.
 
     Raises:
         OutputError: it cannot be written; ``put`` says so at once.
     """
-    import h5py
-
     part = part_path(path)
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,12 @@
-"""Which pixels without a value get one, and which stay without.
+"""Pixels without a value: which get one, and which stay without.
 
-A scene's border (the tilted frame of a satellite pass) is nodata that nobody wants invented; a gap inside it is. The rule, for every recipe:
+A scene's border (the tilted frame of a satellite pass) is nodata that nobody wants invented; a gap inside it is. The
+rule, for every recipe:
 
 * an operator that does not fill gaps writes nodata back wherever the input had it;
-* an operator that fills gaps (``fill: gaps``) fills what lies inside the footprint: gaps that are at most ``2 REACH`` pixels wide between observed
-  pixels (morphological closing; Landsat 7's SLC-off gaps are up to 14 wide and open into the border) and holes that observed pixels enclose;
+* an operator that fills gaps (``fill: gaps``) fills what lies inside the footprint: gaps that are at most ``2 REACH``
+  pixels wide between observed pixels (morphological closing; Landsat 7's SLC-off gaps are up to 14 wide and open into
+  the border) and holes that observed pixels enclose;
 * ``fill: all`` fills the border too.
 """
 
@@ -40,24 +42,25 @@ def footprint(valid: npt.NDArray[np.bool_], *, reach: int = REACH) -> npt.NDArra
 
 
 def closed(valid: npt.NDArray[np.bool_], *, reach: int = REACH) -> npt.NDArray[np.bool_]:
-    """Valid pixels and narrow gaps between them; arguments as `footprint`. A pixel's answer depends on ``2 reach`` pixels around it."""
+    """Valid pixels and narrow gaps between them; arguments as `footprint`.
+
+    A pixel's answer depends on ``2 reach`` pixels around it.
+    """
     padded = np.pad(valid, reach, mode="edge")
-    # Squared distances to the nearest observed pixel, then to the nearest pixel out of reach: a closing by a disc, at a cost that does not grow with it.
+    # distances to the nearest observed pixel, then to the nearest out of reach: a closing by a disc of any radius
     near = ndimage.distance_transform_edt(~padded) <= reach if padded.any() else padded
     if near.all():  # there is nothing to measure a distance to
         return np.ones_like(valid)
-    found = (
-        ndimage.distance_transform_edt(np.pad(near, reach, constant_values=True))[reach:-reach, reach:-reach] > reach
-    )
     inner = (slice(reach, -reach), slice(reach, -reach))
-    return np.asarray(found[inner] | valid)
+    deep = ndimage.distance_transform_edt(np.pad(near, reach, constant_values=True))[inner] > reach
+    return np.asarray(deep[inner] | valid)
 
 
 def filled_by(operator: Mapping[str, Any]) -> Fill:
-    """What an operator of a recipe fills: its ``fill``; of a chain the most any part does."""
+    """What an operator of a recipe fills: its ``fill``; of a chain the most any link does."""
     order = ("none", "gaps", "all")
-    parts = (operator, *operator.get("operators", ()))
-    return cast("Fill", max((str(part.get("fill", "none")) for part in parts), key=order.index))
+    links = (operator, *operator.get("operators", ()))
+    return cast("Fill", max((str(link.get("fill", "none")) for link in links), key=order.index))
 
 
 def still_valid(
@@ -77,9 +80,8 @@ def still_valid(
         return None
     kept = valid
     if fill == "gaps":
-        kept = (
-            footprint(valid) if valid.ndim == 2 else np.stack([footprint(one) for one in np.moveaxis(valid, -1, 0)], -1)
-        )
+        bands = valid[..., None] if valid.ndim == 2 else valid
+        kept = np.stack([footprint(band) for band in np.moveaxis(bands, -1, 0)], -1).reshape(valid.shape)
     if size is not None and size != valid.shape[:2]:
         rows, columns = (np.arange(new) * old // new for new, old in zip(size, valid.shape[:2], strict=True))
         kept = kept[rows[:, None], columns[None, :]]
@@ -89,7 +91,7 @@ def still_valid(
 def unobserved(
     array: npt.NDArray[Any], valid: npt.NDArray[np.bool_], *, source: str, empty: bool = False
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None, tuple[str, ...]]:
-    """What a file holds, and where that is a value.
+    """The pixels of a file with zeros where they are no value, and the mask of those that are.
 
     Args:
         array: (H, W, C).
@@ -128,7 +130,10 @@ def held(value: float, dtype: np.dtype[Any]) -> bool:
 
 
 def marked(array: npt.NDArray[Any], valid: npt.NDArray[np.bool_], nodata: float | None) -> npt.NDArray[Any]:
-    """(H, W, C) with nodata where there is no value, and only there; without a nodata value that the type has, floats get NaN, integers stay."""
+    """(H, W, C) with nodata where there is no value, and only there.
+
+    Without a nodata value that the type has, floats get NaN and integers stay.
+    """
     valid = np.broadcast_to(valid if valid.ndim == 3 else valid[..., None], array.shape)
     if nodata is None or not held(nodata, array.dtype):
         return np.where(valid, array, np.nan).astype(array.dtype) if array.dtype.kind == "f" else array

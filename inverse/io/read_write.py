@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from inverse.errors import InputError, OutputError
 from inverse.io.content import Array, Picture, Scan, Volume, float_volume
 from inverse.io.detect import judge, load_bytes
+from inverse.io.limits import reason
 from inverse.io.registry import FORMATS, function
 from inverse.storage.files import atomic_bytes
 from inverse.storage.paths import locate
@@ -24,10 +26,12 @@ __all__ = [
     "result_path",
     "save_float",
     "write",
+    "write_scan",
     "write_volume",
 ]
 
-_FLOATS = ("npy", "tiff")
+#: The format of a map where the item's own holds no floats.
+MAPS = "tiff"
 
 
 def read(path: str | os.PathLike[str], *, name: str | None = None) -> Picture | Volume | Scan:
@@ -39,8 +43,8 @@ def read(path: str | os.PathLike[str], *, name: str | None = None) -> Picture | 
             gets into its files.
 
     Raises:
-        InputError: The file is missing, empty, broken, of another kind, has no pixels, or has NaN or infinite ones; or it needs an
-            optional package that is not installed.
+        InputError: The file is missing, empty, broken, of another kind, has no pixels, or has NaN or infinite ones; or
+            it needs an optional package that is not installed.
     """
     source = os.fspath(path) if name is None else name
     place, inner = locate(path)
@@ -48,15 +52,14 @@ def read(path: str | os.PathLike[str], *, name: str | None = None) -> Picture | 
     spec = FORMATS[form]
     if inner is not None and not spec.named:
         raise InputError(f"{source}: {spec.title} holds one image, not several by name", f"leave ::{inner} away")
-    decode = function(spec.decode, title=spec.title, source=source, error=InputError)
-    content = load_bytes(place, name=source) if spec.whole else place
+    decode = function(spec.decode, title=spec.title, source=source)
+    data = load_bytes(place, name=source) if spec.whole else place
     try:
-        found: Picture | Volume | Scan = decode(content, source=source, **({"inner": inner} if spec.named else {}))
+        content: Picture | Volume | Scan = decode(data, source=source, **({"inner": inner} if spec.named else {}))
     except (ValueError, LookupError, ArithmeticError, TypeError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{source}: broken {spec.title}: {reason}", "copy or export the file again") from error
-    _check(found)
-    return found
+        raise InputError(f"{source}: broken {spec.title}: {reason(error)}", "copy or export the file again") from error
+    _check(content)
+    return content
 
 
 def read_picture(path: str | os.PathLike[str], *, name: str | None = None) -> Picture:
@@ -65,11 +68,11 @@ def read_picture(path: str | os.PathLike[str], *, name: str | None = None) -> Pi
     Raises:
         InputError: As `read`; or the file holds a volume or raw k-space.
     """
-    found = read(path, name=name)
-    if isinstance(found, Picture):
-        return found
-    kind = f"{len(found.slices)} slices" if isinstance(found, Volume) else "raw k-space"
-    raise InputError(f"{found.source}: holds {kind}, expected one image", "save each slice as a file of its own")
+    content = read(path, name=name)
+    if isinstance(content, Picture):
+        return content
+    kind = f"{len(content.slices)} slices" if isinstance(content, Volume) else "raw k-space"
+    raise InputError(f"{content.source}: holds {kind}, expected one image", "save each slice as a file of its own")
 
 
 def read_pictures(path: str | os.PathLike[str], *, name: str | None = None) -> tuple[Picture, ...]:
@@ -78,32 +81,33 @@ def read_pictures(path: str | os.PathLike[str], *, name: str | None = None) -> t
     Raises:
         InputError: As `read`; or the file holds raw k-space.
     """
-    found = read(path, name=name)
-    if isinstance(found, Scan):
-        raise InputError(f"{found.source}: holds raw k-space, expected images", "reconstruct it first")
-    return found.slices if isinstance(found, Volume) else (found,)
+    content = read(path, name=name)
+    if isinstance(content, Scan):
+        raise InputError(f"{content.source}: holds raw k-space, expected images", "reconstruct it first")
+    return content.slices if isinstance(content, Volume) else (content,)
 
 
-def _check(found: Picture | Volume | Scan) -> None:
-    if isinstance(found, Scan):
-        coils, image = found.kspace.shape[1], found.shape
-        if coils > max(image):
+def _check(content: Picture | Volume | Scan) -> None:
+    source = content.source
+    if isinstance(content, Scan):
+        coils, (height, width) = content.kspace.shape[1], content.shape
+        if coils > max(height, width):
             raise InputError(
-                f"{found.source}: k-space of {coils} coils and {image[0]} x {image[1]} points: are its axes swapped?",
+                f"{source}: k-space of {coils} coils and {height} x {width} points: are its axes swapped?",
                 "the order is (slices, coils, rows, columns)",
             )
-        _check_finite([found.kspace], found.source, "k-space")
+        _check_finite([content.kspace], source, "k-space")
         return
-    pictures = found.slices if isinstance(found, Volume) else (found,)
+    pictures = content.slices if isinstance(content, Volume) else (content,)
     for picture in pictures[:1]:
-        array, source = picture.array, found.source
+        array = picture.array
         if array.size == 0:
             height, width = picture.size
             raise InputError(f"{source}: the image is empty: {width} x {height} pixels, {picture.channels} channels")
         if array.dtype.kind != "f" and not (array.dtype.kind in "iu" and array.dtype.itemsize <= 4):
             hint = "convert it to uint8, uint16 or float32"
             raise InputError(f"{source}: pixels of type {array.dtype} have no defined range", hint)
-    _check_finite([picture.array for picture in pictures], found.source, "pixel")
+    _check_finite([picture.array for picture in pictures], source, "pixel")
 
 
 def _check_finite(arrays: Sequence[Array], source: str, kind: str) -> None:
@@ -117,7 +121,7 @@ def _check_finite(arrays: Sequence[Array], source: str, kind: str) -> None:
 
 
 def result_path(path: str | os.PathLike[str], form: str) -> Path:
-    """Where `write` and `write_volume` put an item of a format: its own name, or for one that is only read another suffix appended."""
+    """Where `write` and `write_volume` put an item: its own name, or of a format only read, another suffix appended."""
     spec, target = FORMATS[form], Path(path)
     return target if not spec.result else target.with_name(f"{target.name}{FORMATS[spec.result].suffixes[0]}")
 
@@ -165,30 +169,73 @@ def write_volume(
 
 
 def _write(
-    path: str | os.PathLike[str], found: Picture | Volume, provenance: Mapping[str, str] | None, overwrite: bool
+    path: str | os.PathLike[str], content: Picture | Volume, provenance: Mapping[str, str] | None, overwrite: bool
 ) -> Path:
-    spec = FORMATS.get(found.format)
+    spec = FORMATS.get(content.format)
     if spec is None:
-        raise OutputError(f"{path}: unknown format '{found.format}'", f"allowed: {', '.join(FORMATS)}")
-    target, stamp = result_path(path, found.format), dict(provenance or {})
+        raise OutputError(f"{path}: unknown format '{content.format}'", f"allowed: {', '.join(FORMATS)}")
+    target, stamp = result_path(path, content.format), dict(provenance or {})
     if spec.store:
         store = function(spec.store, title=spec.title, source=str(path), error=OutputError)
-        store(target, found, stamp, overwrite=overwrite)
+        store(target, content, stamp, overwrite=overwrite)
     elif spec.encode:
         encode = function(spec.encode, title=spec.title, source=str(path), error=OutputError)
-        atomic_bytes(target, encode(found, stamp), overwrite=overwrite)
+        atomic_bytes(target, encode(content, stamp), overwrite=overwrite)
     else:
         raise OutputError(f"{path}: {spec.title} is only read here", "convert the input to TIFF or HDF5 first")
     return target
 
 
+def write_scan(
+    path: str | os.PathLike[str],
+    images: npt.NDArray[np.complex64 | np.float32],
+    *,
+    like: Scan,
+    magnitude: npt.NDArray[np.float32] | None = None,
+    provenance: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write the images of raw k-space in the scan's own kind of file, whole or not at all.
+
+    Args:
+        path: The file; missing folders are made.
+        images: (S, H, W), complex, or real for an uncertainty map or a root sum of squares; in units of the k-space.
+        like: What was read: fastMRI files get a ``reconstruction``, ISMRMRD files an image group, a ``.cfl`` its
+            ``.hdr``.
+        magnitude: (S, H, W), what a fastMRI file's ``reconstruction`` is; None: that of the images.
+        provenance: Text to embed.
+        overwrite: Replace an existing file.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputError: The file exists or cannot be written, or the images are not (S, H, W).
+    """
+    if np.ndim(images) != 3 or not np.size(images):
+        raise OutputError(f"{path}: images of shape {np.shape(images)}", "allowed: (slices, H, W)")
+    spec = FORMATS.get(like.format)
+    if spec is None or not spec.scan:
+        allowed = ", ".join(name for name, spec in FORMATS.items() if spec.scan)
+        raise OutputError(f"{path}: unknown scan format '{like.format}'", f"allowed: {allowed}")
+    function(spec.scan, title=spec.title, source=str(path), error=OutputError)(
+        Path(path), images, like=like, magnitude=magnitude, provenance=dict(provenance or {}), overwrite=overwrite
+    )
+    return Path(path)
+
+
 def float_path(path: str | os.PathLike[str], *, like: Picture | Volume | None = None) -> Path:
-    """Where `save_float` puts a map for an item: names of formats that hold floats stay, others get ``.tif`` appended."""
+    """Where `save_float` puts a map for an item: names of formats that hold floats stay, others get ``.tif``."""
     target = Path(path)
-    if like is not None and like.format not in ("png", "jpeg"):
+    if like is not None and FORMATS[like.format].floats:
         return result_path(path, like.format)
-    keep = tuple(suffix for name in _FLOATS for suffix in FORMATS[name].suffixes)
-    return target if target.suffix.lower() in keep else target.with_name(f"{target.name}.tif")
+    return target if _by_suffix(target) else target.with_name(f"{target.name}{FORMATS[MAPS].suffixes[0]}")
+
+
+def _by_suffix(path: Path) -> str | None:
+    """The format of a map that has only a name."""
+    bare = (name for name, spec in FORMATS.items() if spec.bare and spec.floats)
+    return next((name for name in bare if path.suffix.lower() in FORMATS[name].suffixes), None)
 
 
 def save_float(
@@ -221,24 +268,24 @@ def save_float(
     if like is not None and FORMATS[like.format].float_map:
         picture = float_picture(values, like, source=str(path))
         return write(target, picture, provenance=provenance, overwrite=overwrite)
-    own = like is not None and like.format not in ("png", "jpeg")
-    same = like is not None and like.size == values.shape[:2]
-    form = like.format if like is not None and own else "npy" if target.suffix.lower() == ".npy" else "tiff"
-    extra = dict(like.extra) if like is not None and own else {}
-    if form == "tiff":
-        extra = {"tags": extra.get("tags", ()) if same else ()}
+    own = like if like is not None and FORMATS[like.format].floats else None
+    same = like if like is not None and like.size == values.shape[:2] else None
+    form = _by_suffix(target) or MAPS if own is None else own.format
+    keys, extra = FORMATS[form].map_keeps, {} if own is None else dict(own.extra)
+    if keys is not None:
+        extra = {key: value for key, value in extra.items() if key in keys and same}
     picture = Picture(
         array=np.ascontiguousarray(values),
         format=form,
-        valid=like.valid if like is not None and same else None,
-        dpi=like.dpi if like is not None and same else None,
+        valid=same.valid if same else None,
+        dpi=same.dpi if same else None,
         extra=extra,
     )
-    return write(path if own else target, picture, provenance=provenance, overwrite=overwrite)
+    return write(target if own is None else path, picture, provenance=provenance, overwrite=overwrite)
 
 
 def float_picture(values: Array, like: Picture, *, source: str) -> Picture:
-    """A map (H, W) or (H, W, C) as a float32 picture on the ground of one whose format keeps more than pixels (`Format.float_map`).
+    """A map (H, W) or (H, W, C) as a float32 picture of the kind of one whose format keeps more (`Format.float_map`).
 
     Raises:
         OutputError: an optional package is missing.

@@ -1,11 +1,8 @@
-"""The formats that are read and written: what they hold, what survives, where the code is, which extra it needs.
+"""The formats that are read and written: how they are known, what they hold, what survives, where the code is.
 
-Dotted paths only: nothing is imported until a file of that format is met. Conventions:
-
-* ``decode``: ``(path: Path, *, source) -> Picture | Volume | Scan``; with ``whole`` it is given the file's bytes instead of the path, with
-  ``named`` further ``inner: str | None``, the name of an array in the file.
-* ``encode``: ``(picture: Picture | Volume, provenance: Mapping[str, str]) -> bytes``.
-* ``store``: ``(path, picture: Picture | Volume, provenance, *, overwrite)``, for what is a folder; of raw k-space `inverse.io.formats.kspace.write_scan`.
+A format is a module in `inverse.io.formats` and its entry in `FORMATS`, which is all that the package knows of it by
+name. Entries are data: of code they have dotted paths ``module:name``, so that nothing is imported, and no optional
+package needed, until a file of that format is met.
 """
 
 from __future__ import annotations
@@ -13,39 +10,57 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Literal
 
-from inverse.errors import InverseError
+from inverse.errors import InputError, InverseError
 
 __all__ = ["FORMATS", "OPTIONAL", "Format", "function", "installed"]
 
+#: Extra to the packages it brings; ``pip install 'inverse-imaging[EXTRA]'``.
 OPTIONAL = {
     "geo": ("rasterio",),
     "nufft": ("finufft",),
     "medical": ("nibabel", "pydicom"),
     "zarr": ("zarr", "numcodecs"),
 }
-"""Extra to the packages it brings; ``pip install 'inverse-imaging[EXTRA]'``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
     """A format that is read, and written where it has an ``encode`` or a ``store``.
 
+    A file is of the format whose ``magic`` its content matches, and whose ``looks`` says so where there is one. Formats
+    with a ``looks`` are asked first: they are special cases of others (a GeoTIFF is a TIFF).
+
     Attributes:
         title: Its name in prose.
         suffixes: Endings by which a folder is searched, lower case; files are judged by content.
         pixels: What it may hold.
         keeps: What survives the round trip.
-        decode: Dotted path of the reader.
-        encode: Dotted path of the writer to bytes.
-        store: Dotted path of the writer to a path.
-        extra: The extra of ``inverse-imaging`` it needs; "" for none.
-        whole: The reader takes the file's bytes.
-        named: It may hold several arrays, chosen by ``FILE::NAME``.
+        magic: Regular expression of the first 4096 bytes; b"": its suffix decides, or that it is a folder.
+        packed: They may be inside a gzip file.
+        looks: Closer test, ``(path: Path, inner: str | None, *, source) -> bool``; not asked where the extra is
+            missing.
+        half: What a file of its suffix is that is none.
+        decode: Reader, ``(path: Path, *, source) -> Picture | Volume | Scan``.
+        whole: It is given the file's bytes instead of the path.
+        named: It is given ``inner: str | None`` too: a file may hold several arrays, chosen by ``FILE::NAME``.
         folder: An item is a folder.
-        float_map: Dotted path of what makes a map of floats a picture of this kind; "" where a plain one will do.
+        encode: Writer, ``(content: Picture | Volume, provenance: Mapping[str, str]) -> bytes``.
+        store: Writer to a path, of what is no file: ``(path, content, provenance, *, overwrite)``.
+        scan: Writer of the images of raw k-space, ``(path, images, *, like, magnitude, provenance, overwrite)``.
         result: The format that results are written in, where it is not this one.
+        floats: It holds floats.
+        bare: It is written of pixels alone, with nothing read from such a file.
+        float_map: What makes a map of floats a picture of this kind, ``(values, like) -> Picture``.
+        map_keeps: Else the entries of `Picture.extra` that a map of equal size takes over; None: all, of any size.
+        windows: Opens a scene to be read by windows, ``(path, *, source, inner, stack) -> Windows``.
+        writer: Writes one by windows, as `inverse.io.windows.open_writer`.
+        blocks: What makes a picture one of blocks, ``(like, *, size, side) -> Picture``.
+        facts: What `inverse info` says beside the pixels, ``(content) -> dict``.
+        subject: What its pictures are, where that says how to read their values and what may be done with them.
+        extra: The extra of ``inverse-imaging`` it needs; "" for none.
     """
 
     title: str
@@ -53,80 +68,126 @@ class Format:
     pixels: str
     keeps: str
     decode: str
-    encode: str = ""
-    store: str = ""
-    extra: str = ""
+    magic: bytes = b""
+    packed: bool = False
+    looks: str = ""
+    half: str = ""
     whole: bool = False
     named: bool = False
     folder: bool = False
-    float_map: str = ""
+    encode: str = ""
+    store: str = ""
+    scan: str = ""
     result: str = ""
+    floats: bool = True
+    bare: bool = False
+    float_map: str = ""
+    map_keeps: tuple[str, ...] | None = None
+    windows: str = ""
+    writer: str = ""
+    blocks: str = ""
+    facts: str = ""
+    subject: Literal["", "photo", "scene", "medical"] = ""
+    extra: str = ""
 
 
+_AT = "inverse.io.formats."
 FORMATS: dict[str, Format] = {
     "png": Format(
         title="PNG",
         suffixes=(".png",),
         pixels="8 and 16 bit, grey and RGB; palette and 1 bit are converted",
         keeps="alpha, ICC profile, EXIF, DPI, text",
-        decode="inverse.io.formats.raster:decode_png",
-        encode="inverse.io.formats.raster:encode_png",
+        magic=rb"\x89PNG\r\n\x1a\n",
+        decode=f"{_AT}raster:decode_png",
+        encode=f"{_AT}raster:encode_png",
         whole=True,
+        floats=False,
+        bare=True,
+        subject="photo",
     ),
     "jpeg": Format(
         title="JPEG",
         suffixes=(".jpg", ".jpeg"),
         pixels="8 bit, grey and RGB; written at quality 95, 4:4:4",
         keeps="ICC profile, EXIF (turned upright), DPI, comment",
-        decode="inverse.io.formats.raster:decode_jpeg",
-        encode="inverse.io.formats.raster:encode_jpeg",
+        magic=rb"\xff\xd8\xff",
+        decode=f"{_AT}raster:decode_jpeg",
+        encode=f"{_AT}raster:encode_jpeg",
         whole=True,
+        floats=False,
+        bare=True,
+        subject="photo",
     ),
     "tiff": Format(
         title="TIFF",
         suffixes=(".tif", ".tiff"),
-        pixels="8 to 32 bit integers and float, any number of channels; pages of OME-TIFF, ImageJ and plain stacks are slices",
-        keeps="layout, axes, OME-XML (scaled with the grid), alpha, ICC profile, description, resolution, geo tags at equal size",
-        decode="inverse.io.formats.tiff:decode",
-        encode="inverse.io.formats.tiff:encode",
+        pixels="8 to 32 bit integers and float, any number of channels; pages of OME-TIFF, ImageJ and plain stacks are "
+        "slices",
+        keeps="layout, axes, OME-XML (scaled with the grid), alpha, ICC profile, description, resolution, geo tags at "
+        "equal size",
+        magic=rb"II[*+]\0|MM\0[*+]",
+        decode=f"{_AT}tiff:decode",
+        encode=f"{_AT}tiff:encode",
+        facts=f"{_AT}tiff:facts",
+        windows=f"{_AT}geotiff_windows:open_tiff",
         whole=True,
+        bare=True,
+        map_keeps=("tags",),
     ),
     "geotiff": Format(
         title="GeoTIFF",
         suffixes=(".tif", ".tiff"),
         pixels="8 to 32 bit integers and float, any number of bands; nodata, masks and NaN are unobserved pixels",
-        keeps="CRS, transform (scaled with the grid), nodata, mask, band names, tags, colours, scale, offset, blocks, compression",
-        decode="inverse.io.formats.geotiff:decode",
-        encode="inverse.io.formats.geotiff:encode",
-        float_map="inverse.io.formats.geotiff:float_map",
+        keeps="CRS, transform (scaled with the grid), nodata, mask, band names, tags, colours, scale, offset, blocks, "
+        "compression",
+        magic=rb"II[*+]\0|MM\0[*+]",
+        looks=f"{_AT}tiff:has_geo_tags",
+        decode=f"{_AT}geotiff:decode",
+        encode=f"{_AT}geotiff:encode",
+        float_map=f"{_AT}geotiff:float_map",
+        facts=f"{_AT}geotiff:facts",
+        windows=f"{_AT}geotiff_windows:open_geotiff",
+        writer=f"{_AT}geotiff_windows:open_writer",
+        blocks=f"{_AT}geotiff_windows:in_blocks",
         extra="geo",
         whole=True,
+        subject="scene",
     ),
     "npy": Format(
         title="NumPy array",
         suffixes=(".npy",),
         pixels="(H, W) or (H, W, C), integers of up to 32 bit or float; complex (coils, H, W) is raw k-space",
         keeps="dtype and shape; of raw k-space the result is (slices, H, W) complex64",
-        decode="inverse.io.formats.npy:decode",
-        encode="inverse.io.formats.npy:encode",
+        magic=rb"\x93NUMPY",
+        decode=f"{_AT}npy:decode",
+        encode=f"{_AT}npy:encode",
+        scan=f"{_AT}npy:write_scan",
         whole=True,
+        bare=True,
     ),
     "npz": Format(
         title="NumPy archive",
         suffixes=(".npz",),
         pixels="one array, or one of several by FILE.npz::NAME; images, or stacks whose slices are restored one by one",
         keeps="dtype, shape, the array's name, compression; the archive's other arrays are not copied",
-        decode="inverse.io.formats.npy:decode_npz",
-        encode="inverse.io.formats.npy:encode_npz",
+        magic=rb"PK\x03\x04",
+        looks=f"{_AT}npy:is_npz",
+        decode=f"{_AT}npy:decode_npz",
+        encode=f"{_AT}npy:encode_npz",
+        facts=f"{_AT}npy:facts_npz",
         named=True,
     ),
     "hdf5": Format(
         title="HDF5",
         suffixes=(".h5", ".hdf5", ".hdf"),
         pixels="any data set by FILE.h5::/PATH, real, 2 to 4 axes; stacks are restored slice by slice",
-        keeps="path of the data set, dtype, shape, attributes on the way to it, compression; other data sets are not copied",
-        decode="inverse.io.formats.hdf5:decode",
-        encode="inverse.io.formats.hdf5:encode",
+        keeps="path of the data set, dtype, shape, attributes on the way to it, compression; other data sets are not "
+        "copied",
+        magic=rb"(.{512}|.{1024}|.{2048})?\x89HDF\r\n\x1a\n",
+        decode=f"{_AT}hdf5:decode",
+        encode=f"{_AT}hdf5:encode",
+        facts=f"{_AT}hdf5:facts",
         named=True,
     ),
     "nifti": Format(
@@ -134,18 +195,28 @@ FORMATS: dict[str, Format] = {
         suffixes=(".nii", ".nii.gz"),
         pixels="2-D to 4-D, real; slices along the third axis, one by one; scaled integers become float32",
         keeps="affine (scaled with the grid), qform and sform codes, zooms, intent, units, extensions, gzip",
-        decode="inverse.io.formats.nifti:decode",
-        encode="inverse.io.formats.nifti:encode",
+        # the size of the header, 348 or 540, in either byte order, and the name of the version
+        magic=rb"(\x5c\x01\0\0|\0\0\x01\x5c).{340}n\+1\0|(\x1c\x02\0\0|\0\0\x02\x1c)n\+2\0.{340}",
+        packed=True,
+        decode=f"{_AT}nifti:decode",
+        encode=f"{_AT}nifti:encode",
+        facts=f"{_AT}nifti:facts",
         extra="medical",
+        subject="medical",
     ),
     "zarr": Format(
         title="Zarr 2 and 3, OME-Zarr",
         suffixes=(".zarr",),
-        pixels="an array by STORE.zarr::/PATH, real, 2 to 4 axes; NaN and _FillValue are unobserved pixels; stacks are restored slice by slice",
-        keeps="path of the array, version, dtype, chunks, names of axes, attributes, coordinates; of resolution levels the first",
-        decode="inverse.io.formats.zarr:decode",
-        store="inverse.io.formats.zarr:store",
-        float_map="inverse.io.formats.zarr:float_map",
+        pixels="an array by STORE.zarr::/PATH, real, 2 to 4 axes; NaN and _FillValue are unobserved pixels; stacks are "
+        "restored slice by slice",
+        keeps="path of the array, version, dtype, chunks, names of axes, attributes, coordinates; of resolution levels "
+        "the first",
+        decode=f"{_AT}zarr:decode",
+        store=f"{_AT}zarr:store",
+        float_map=f"{_AT}zarr:float_map",
+        windows=f"{_AT}zarr:open_windows",
+        writer=f"{_AT}zarr:open_writer",
+        blocks=f"{_AT}zarr:in_blocks",
         extra="zarr",
         named=True,
         folder=True,
@@ -155,48 +226,58 @@ FORMATS: dict[str, Format] = {
         suffixes=(".dcm", ".dicom"),
         pixels="grey, one or several frames; read only, the result is a TIFF with .tif appended to the name",
         keeps="rescaled units, pixel spacing; nothing that identifies the patient",
-        decode="inverse.io.formats.dicom:decode",
-        encode="inverse.io.formats.tiff:encode",
+        magic=rb".{128}DICM",
+        decode=f"{_AT}dicom:decode",
+        encode=f"{_AT}tiff:encode",
+        facts=f"{_AT}tiff:facts",
         extra="medical",
         whole=True,
         result="tiff",
+        subject="medical",
     ),
     "fastmri": Format(
         title="fastMRI HDF5",
         suffixes=(".h5",),
         pixels="raw k-space, (slices, coils, H, W) or (slices, H, W), complex, with or without a mask",
-        keeps="header, attributes; written as reconstruction (slices, h, w) float32, of several coils the RSS, and reconstruction_complex",
-        decode="inverse.io.formats.fastmri:decode",
-        store="inverse.io.formats.kspace:write_scan",
+        keeps="header, attributes; written as reconstruction (slices, h, w) float32, of several coils the RSS, and "
+        "reconstruction_complex",
+        magic=rb"(.{512}|.{1024}|.{2048})?\x89HDF\r\n\x1a\n",
+        looks=f"{_AT}fastmri:looks_like",
+        decode=f"{_AT}fastmri:decode",
+        scan=f"{_AT}fastmri:write_scan",
     ),
     "ismrmrd": Format(
         title="ISMRMRD (MRD)",
         suffixes=(".h5", ".mrd"),
         pixels="raw k-space, Cartesian, with noise scans, averages and oversampling",
         keeps="header; written as an image group",
-        decode="inverse.io.formats.ismrmrd:decode",
-        store="inverse.io.formats.kspace:write_scan",
+        magic=rb"(.{512}|.{1024}|.{2048})?\x89HDF\r\n\x1a\n",
+        looks=f"{_AT}ismrmrd:looks_like",
+        decode=f"{_AT}ismrmrd:decode",
+        scan=f"{_AT}ismrmrd:write_scan",
     ),
     "cfl": Format(
         title="BART cfl",
         suffixes=(".cfl",),
         pixels="raw k-space, complex64, with its .hdr beside it: rows, columns, coils, slices",
         keeps="the dimensions of the images",
-        decode="inverse.io.formats.cfl:decode",
-        store="inverse.io.formats.kspace:write_scan",
+        looks=f"{_AT}cfl:looks_like",
+        half="half of a pair: a .cfl needs its .hdr",
+        decode=f"{_AT}cfl:decode",
+        scan=f"{_AT}cfl:write_scan",
     ),
 }
 
 
-def function(dotted: str, *, title: str, source: str, error: type[InverseError]) -> Callable[..., Any]:
-    """The function a dotted path ``module:name`` names.
+def function(dotted: str, *, title: str, source: str, error: type[InverseError] = InputError) -> Callable[..., Any]:
+    """The function that a dotted path ``module:name`` names.
 
     Raises:
         InverseError: Of the type given, naming the extra, where an optional package is missing.
     """
     module, name = dotted.split(":")
     try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        resolved: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as missing:
         package = (missing.name or "").split(".")[0]
         extra = next((extra for extra, packages in OPTIONAL.items() if package in packages), None)
@@ -206,11 +287,9 @@ def function(dotted: str, *, title: str, source: str, error: type[InverseError])
             f"{source}: {title} needs the package {package}, which is not installed",
             f"pip install 'inverse-imaging[{extra}]'",
         ) from missing
-    return found
+    return resolved
 
 
 def installed(extra: str) -> bool:
     """Whether an extra's packages can be imported; True for ""."""
-    from importlib.util import find_spec
-
     return all(find_spec(package) is not None for package in OPTIONAL.get(extra, ()))

@@ -2,7 +2,8 @@
 
 An item's id is its POSIX path relative to its argument, suffix kept:
 
-* a file: its name (of ``FILE::INNER``, one array of a file, the file's; a folder that is one item, ``.zarr``, is a file here);
+* a file: its name (of ``FILE::INNER``, one array of a file, the file's; a folder that is one item, ``.zarr``, is a file
+  here);
 * a folder: the path below it (files of a known suffix, hidden ones left out);
 * a glob: the path below the folder in front of its first wildcard;
 * ``@list.txt``: the path below the list's own folder, else the name. One path a line, ``#`` starts a comment.
@@ -13,7 +14,7 @@ Two arguments that give the same id are an error, never an overwrite.
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,23 +22,15 @@ from inverse.errors import InputError, UsageError
 from inverse.io.registry import FORMATS
 from inverse.storage.paths import is_store, locate
 
-__all__ = ["SUFFIXES", "Source", "find", "match"]
-
-SUFFIXES = frozenset(suffix for spec in FORMATS.values() for suffix in spec.suffixes)
-FOLDERS = tuple(suffix for spec in FORMATS.values() if spec.folder for suffix in spec.suffixes)
+__all__ = ["Source", "find", "match"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """An item before it is read.
+    """An item before it is read."""
 
-    Attributes:
-        item: Its id, unique in the run.
-        path: Where it is; it may be missing, which is that item's failure.
-    """
-
-    item: str
-    path: Path
+    item: str  # its id, unique in the run
+    path: Path  # it may be missing, which is that item's failure
 
 
 def find(arguments: Iterable[str | Path], *, exclude: Path | None = None) -> list[Source]:
@@ -51,29 +44,30 @@ def find(arguments: Iterable[str | Path], *, exclude: Path | None = None) -> lis
         UsageError: If two items have the same id.
         InputError: If a glob, a folder or a list gives nothing.
     """
-    found: dict[str, Source] = {}
+    items: dict[str, Source] = {}
     for argument in arguments:
         sources = [source for source in _expand(str(argument)) if not _inside(source.path, exclude)]
         if not sources:
-            allowed = ", ".join(sorted(SUFFIXES))
-            raise InputError(f"nothing to read in '{_shown(argument)}'", f"allowed: files ending in {allowed}")
+            shown, allowed = PurePosixPath(str(argument)).name or str(argument), ", ".join(sorted(set(_suffixes())))
+            raise InputError(f"nothing to read in '{shown}'", f"allowed: files ending in {allowed}")
         for source in sources:
-            other = found.get(source.item)
+            other = items.get(source.item)
             if other is not None and other.path.resolve() != source.path.resolve():
                 raise UsageError(
                     f"two inputs would be written to '{source.item}'",
                     "give the folder that holds both, or restore them into two folders",
                 )
-            found.setdefault(source.item, source)
-    for item in found:
-        parent = next((str(above) for above in PurePosixPath(item).parents if str(above) in found), None)
+            items.setdefault(source.item, source)
+    for item in items:
+        parent = next((str(above) for above in PurePosixPath(item).parents if str(above) in items), None)
         if parent is not None:
             raise UsageError(f"'{item}' lies below '{parent}', which is a file", "restore them into two folders")
-    return list(found.values())
+    return list(items.values())
 
 
-def _shown(argument: str | Path) -> str:
-    return PurePosixPath(str(argument)).name or str(argument)
+def _suffixes(*, folders: bool = False) -> tuple[str, ...]:
+    """The endings of all formats, or of those whose items are folders."""
+    return tuple(suffix for spec in FORMATS.values() if spec.folder or not folders for suffix in spec.suffixes)
 
 
 def _inside(path: Path, folder: Path | None) -> bool:
@@ -102,12 +96,13 @@ def _expand(argument: str) -> Iterator[Source]:
 
 
 def _below(root: Path, paths: Iterable[Path]) -> Iterator[Source]:
+    suffixes, folders = _suffixes(), _suffixes(folders=True)
     for path in paths:
         relative = path.relative_to(root)
         hidden = any(part.startswith(".") for part in relative.parts)
-        inside = any(part.lower().endswith(FOLDERS) for part in relative.parts[:-1]) if FOLDERS else False
-        known = path.name.lower().endswith(tuple(SUFFIXES))
-        if known and not hidden and not inside and (path.is_file() or is_store(path)):
+        inside = any(part.lower().endswith(folders) for part in relative.parts[:-1])
+        fits = path.name.lower().endswith(suffixes)
+        if fits and not hidden and not inside and (path.is_file() or is_store(path)):
             yield Source(relative.as_posix(), path)
 
 
@@ -123,8 +118,9 @@ def _listed(path: Path) -> Iterator[Source]:
             continue
         listed, _ = locate(name)
         if listed.is_absolute():
-            inside = listed.is_relative_to(path.parent.resolve())
-            yield Source(listed.relative_to(path.parent.resolve()).as_posix() if inside else listed.name, Path(name))
+            folder = path.parent.resolve()
+            inside = listed.is_relative_to(folder)
+            yield Source(listed.relative_to(folder).as_posix() if inside else listed.name, Path(name))
         else:
             inside = ".." not in listed.parts
             yield Source(listed.as_posix() if inside else listed.name, path.parent / name)
@@ -137,17 +133,20 @@ def match(items: Iterable[str], candidates: Iterable[str]) -> dict[str, str]:
     """
     items, candidates = list(items), list(candidates)
     pairs = {item: item for item in items if item in set(candidates)}
-    keys = (lambda name: str(PurePosixPath(name).with_suffix("")), lambda name: PurePosixPath(name).stem)
+    keys: tuple[Callable[[str], str], ...] = (
+        lambda name: str(PurePosixPath(name).with_suffix("")),
+        lambda name: PurePosixPath(name).stem,
+    )
     for key in keys:
         taken = set(pairs.values())
-        left = _unique((name for name in items if name not in pairs), key)
-        right = _unique((name for name in candidates if name not in taken), key)
-        pairs.update({left[name]: right[name] for name in left if name in right})
+        open_items = _unique((name for name in items if name not in pairs), key)
+        open_candidates = _unique((name for name in candidates if name not in taken), key)
+        pairs |= {item: open_candidates[stem] for stem, item in open_items.items() if stem in open_candidates}
     return pairs
 
 
-def _unique(names: Iterable[str], key: object) -> dict[str, str]:
+def _unique(names: Iterable[str], key: Callable[[str], str]) -> dict[str, str]:
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(key(name), []).append(name)  # type: ignore[operator]
+        groups.setdefault(key(name), []).append(name)
     return {stem: group[0] for stem, group in groups.items() if len(group) == 1}

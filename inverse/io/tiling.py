@@ -1,8 +1,9 @@
 r"""Tiles of a scene, and the windows they are computed from.
 
-A tile is a part of the unknown's pixels, a window the tile and its halo, clipped at the scene. Windows begin at multiples of ``align`` (the prior's stride
-and the operator's factor) and end where the rest of the scene is a multiple of it, so that a network sees the same grid in a window as in the scene,
-also turned round (:mod:`inverse.sampling.denoiser`).
+A tile is a part of the unknown's pixels, a window the tile and its halo, clipped at the scene. Windows begin at
+multiples of ``align`` (the prior's stride and the operator's factor) and end where the rest of the scene is a multiple
+of it, so that a network sees the same grid in a window as in the scene, also turned round
+(:mod:`inverse.sampling.denoiser`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ class Window:
         """Height and width."""
         return self.bottom - self.top, self.right - self.left
 
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns, as an index."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
     def inside(self, other: Window) -> tuple[slice, slice]:
         """Where it lies in an image of ``other``, which holds it."""
         rows = slice(self.top - other.top, self.bottom - other.top)
@@ -37,6 +43,10 @@ class Window:
     def divided(self, factor: int) -> Window:
         """The same on a grid of ``factor`` x ``factor`` pixels."""
         return Window(self.top // factor, self.left // factor, self.bottom // factor, self.right // factor)
+
+    def scaled(self, factor: int) -> Window:
+        """The same on a grid that is ``factor`` times as fine."""
+        return Window(factor * self.top, factor * self.left, factor * self.bottom, factor * self.right)
 
     def clipped(self, height: int, width: int) -> Window:
         """The part inside a frame that begins at the same pixel."""

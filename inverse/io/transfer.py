@@ -1,18 +1,16 @@
-r"""Between the values a file stores and the values an operator acts on.
+"""The transfer curve between the values a file stores and the values an operator acts on.
 
-``srgb``: as stored. ``linear``: files hold sRGB-encoded values (IEC 61966-2-1), the unknown and the measurement are in linear light, where a lens blurs and a
-sensor averages. The curve is continued oddly below 0, and by its power law above 1, so that noise keeps its sign and nothing is clipped or NaN.
+``srgb``: as stored. ``linear``: files hold sRGB-encoded values (IEC 61966-2-1), the unknown and the measurement are in
+linear light, where a lens blurs and a sensor averages. The curve is continued oddly below 0, and by its power law above
+1, so that noise keeps its sign and nothing is clipped or NaN.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from inverse.io.content import Picture, Span
+from inverse.io.content import Picture, Span, from_unit, to_unit
 
 __all__ = ["decode", "encode", "from_data", "to_data"]
 
@@ -35,14 +33,10 @@ def encode(values: Image) -> Image:
 
 def to_data(picture: Picture, transfer: str, span: Span | None = None) -> Image:
     """A picture as (C, H, W) float32 in data units."""
-    from inverse.io.content import to_unit
-
     values: Image = to_unit(picture, span)
     return decode(values) if transfer == "linear" else values
 
 
 def from_data(array: Image, *, like: Picture, transfer: str, span: Span | None = None) -> tuple[Picture, float]:
     """Data units (C, H, W) as a picture of the format of ``like``, and the fraction of values that was clipped."""
-    from inverse.io.content import from_unit
-
     return from_unit(encode(array) if transfer == "linear" else array, like=like, span=span)

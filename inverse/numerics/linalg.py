@@ -1,7 +1,8 @@
 """Linear algebra in which every inner product, step and stopping rule belongs to one item of the batch.
 
-A vector is a real or complex tensor (B, ...), or a ``TensorList`` of such (stacked physics). The inner product is the real one:
-complex entries count as pairs of real numbers. An item that has converged is frozen, so its result does not depend on its batch mates.
+A vector is a real or complex tensor (B, ...), or a ``TensorList`` of such (stacked physics). The inner product is the
+real one: complex entries count as pairs of real numbers. An item that has converged is frozen, so its result does not
+depend on its batch mates.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ __all__ = [
     "square_root",
 ]
 
+#: A ``Tensor``, or deepinv's ``TensorList``, which is not typed.
 Vector: TypeAlias = Any
-"""A ``Tensor``, or deepinv's ``TensorList``, which is not typed."""
 
 
 def parts(vector: Vector) -> list[Tensor]:
@@ -90,8 +91,8 @@ def conjugate_gradients(
         precondition: Symmetric positive definite approximation of the inverse.
         tolerance: Stop an item when its residual is below ``tolerance`` times its right-hand side.
         iterations: Stop after so many.
-        on_step: Called after each application of the operator with the steps (B,) along the direction it was applied to: the
-            solution is their sum.
+        on_step: Called after each application of the operator with the steps (B,) along the direction it was applied
+            to: the solution is their sum.
 
     Returns:
         Solutions, shaped as ``right``. A zero right-hand side gives exactly zero.
@@ -129,7 +130,9 @@ def gmres(
     precondition: Callable[[Vector], Vector] | None = None,
     iterations: int = 10,
 ) -> tuple[Vector, Tensor]:
-    """Smallest residual of ``operator(x) = right`` in a Krylov space, item by item; the operator need not be symmetric (Saad & Schultz 1986).
+    """Smallest residual of ``operator(x) = right`` in a Krylov space, item by item.
+
+    The operator need not be symmetric (Saad & Schultz 1986).
 
     Args:
         operator: Linear map of a batch of vectors.
@@ -138,7 +141,8 @@ def gmres(
         iterations: Applications of the operator, all of which are made.
 
     Returns:
-        Solutions, shaped as ``right``, and their coefficients (iterations, B) along the vectors the operator was applied to, in order.
+        Solutions, shaped as ``right``, and their coefficients (iterations, B) along the vectors the operator was
+        applied to, in order.
     """
     size = norm(right)
     basis = [scale(right, torch.where(size > 0, 1.0 / size.clamp_min(1e-30), 0.0))]
@@ -197,7 +201,9 @@ def largest_eigenvalue(
 
 
 def lanczos_log(operator: Callable[[Vector], Vector], start: Vector, *, iterations: int = 20) -> Tensor:
-    """``start^T log(operator) start`` of each item (B,), float64, by Gauss quadrature in a Krylov space (Golub & Meurant 1994).
+    """The number ``start^T log(operator) start`` of each item (B,), float64.
+
+    By Gauss quadrature in a Krylov space (Golub & Meurant 1994).
 
     Args:
         operator: Linear map of a batch of vectors, symmetric and positive definite.
@@ -229,11 +235,13 @@ def lanczos_log(operator: Callable[[Vector], Vector], start: Vector, *, iteratio
 
 
 def square_root(operator: Callable[[Vector], Vector], start: Vector, *, iterations: int) -> Vector:
-    """``operator^(1/2) start`` from a Krylov space, item by item: how Gaussian noise gets a covariance (Chow & Saad 2014).
+    """The vector ``operator^(1/2) start`` from a Krylov space, item by item (Chow & Saad 2014).
+
+    So Gaussian noise gets a covariance.
 
     Args:
-        operator: Linear map of a batch of vectors, symmetric positive semi-definite; of a map that is not, the symmetric part of its
-            projection counts, negative eigenvalues as 0.
+        operator: Linear map of a batch of vectors, symmetric positive semi-definite; of a map that is not, the
+            symmetric part of its projection counts, negative eigenvalues as 0.
         start: Vectors (B, ...).
         iterations: Applications of the operator, all of which are made.
 

@@ -1,9 +1,10 @@
 """Keyed random numbers: noise that is a pure function of what it is for.
 
-The normal noise of (seed, item, sample, step, stream, draw) is laid on the unknown's own grid in blocks of 64 x 64 pixels (4,096
-values for vectors), each from a counter-based generator (numpy Philox, Box-Muller) whose key is the blake2b hash of all of these and of
-the block's channel, row and column. So a result depends neither on the batch it was computed in, nor on the tile, nor on the order, nor on
-what was drawn before; and no global generator is read or moved. Blocks are drawn whole and cropped, float32 on the CPU, then cast.
+The normal noise of (seed, item, sample, step, stream, draw) is laid on the unknown's own grid in blocks of 64 x 64
+pixels (4,096 values for vectors), each from a counter-based generator (numpy Philox, Box-Muller) whose key is the
+blake2b hash of all of these and of the block's channel, row and column. So a result depends neither on the batch it was
+computed in, nor on the tile, nor on the order, nor on what was drawn before; and no global generator is read or moved.
+Blocks are drawn whole and cropped, float32 on the CPU, then cast.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ _source = _Source()
 def _blocks(
     key: hashlib.blake2b, kind: str, channel: int, row: int, columns: int, length: int, keep: int, first: int = 0
 ) -> NDArray[np.float32]:
-    """``columns`` blocks of ``length`` values beside each other from column ``first`` on, each a whole draw from its own key; the first ``keep`` of each, or all."""
+    """Noise in ``columns`` blocks of ``length`` values side by side, from column ``first`` on.
+
+    Each is a whole draw from its own key, of which the first ``keep`` values are given, or all.
+    """
     half = length // 2
     few = min(keep, half)
     out = np.empty((columns, 2, few), np.float32) if kind == "normal" else np.empty((columns, length), np.float32)
@@ -69,7 +73,10 @@ def _blocks(
 
 
 def _normal(first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Two standard normal values from each two uniform ones on [0, 1) (Box & Muller 1958); four times faster than numpy's own, drawn one by one."""
+    """Two standard normal values from each two uniform ones on [0, 1) (Box & Muller 1958).
+
+    Four times faster than numpy's own, drawn one by one.
+    """
     radius = np.sqrt(np.float32(-2.0) * np.log(np.float32(1.0) - first))
     angle = np.float32(2.0 * np.pi) * second
     return radius * np.cos(angle), radius * np.sin(angle)
@@ -77,7 +84,7 @@ def _normal(first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[ND
 
 @dataclass(frozen=True)
 class Rng:
-    """Keyed noise for a batch.
+    """Noise of a batch by the keys of its entries.
 
     Attributes:
         seed: The run's seed.
@@ -100,7 +107,7 @@ class Rng:
         return hashlib.blake2b(key.encode(), digest_size=16)
 
     def _short(self, shape: Sequence[int], step: int, stream: str, draw: int) -> NDArray[np.float32]:
-        """Normal vectors of half a block or less, of all entries at once: of a block only the uniform values they come from are drawn."""
+        """Normal vectors of half a block or less, of all entries at once, of uniform values drawn for them alone."""
         channels, length = prod(shape[:-1]), shape[-1]
         uniform = np.empty((len(self.items), channels, 2, length), np.float32)
         for entry, own in enumerate(uniform):

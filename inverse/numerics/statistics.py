@@ -1,7 +1,7 @@
 """Intervals: of a mean over images by the bootstrap, and of a prediction from a few samples.
 
-The bootstrap is the bias-corrected and accelerated one (Efron, JASA 1987) of `scipy.stats.bootstrap`, with a fixed seed:
-the same values give the same interval.
+The bootstrap is the bias-corrected and accelerated one (Efron, JASA 1987) of `scipy.stats.bootstrap`, with a fixed
+seed: the same values give the same interval.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EMPIRICAL", "interval_quantile", "mean_interval"]
 
-#: Samples from which a quantile is an order statistic: fewer cannot hold a 90 % interval (min to max of 38 is the least).
+#: Samples from which a quantile is an order statistic: fewer hold no 90 % interval (min to max of 38 is the least).
 EMPIRICAL = 39
 
 RESAMPLES = 4000
@@ -43,7 +43,7 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95, seed: int = 0
         return math.nan, math.nan
     if np.ptp(array) <= 1e-12 * float(np.abs(array).max()):
         return float(array.min()), float(array.max())
-    found = stats.bootstrap(
+    interval = stats.bootstrap(
         (array,),
         np.mean,
         confidence_level=level,
@@ -52,8 +52,8 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95, seed: int = 0
         vectorized=True,
         method="BCa",
         rng=np.random.default_rng(seed),
-    )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
 
 
 def interval_quantile(samples: Tensor, q: float) -> Tensor:
@@ -62,7 +62,7 @@ def interval_quantile(samples: Tensor, q: float) -> Tensor:
         raise UsageError(f"quantile {q:g}", "allowed: a number between 0 and 1")
     count = samples.shape[0]
     if count >= EMPIRICAL:
-        # order statistic q (K + 1), interpolated (Hyndman & Fan 1996, type 6): the one whose intervals cover what they say
+        # order statistic q (K + 1), interpolated (Hyndman & Fan 1996, type 6): its intervals cover what they say
         place = min(max(q * (count + 1) - 1, 0.0), count - 1.0)
         low, ordered = int(place), samples.sort(0).values
         return ordered[low].lerp(ordered[min(low + 1, count - 1)], place - low)

@@ -1,18 +1,17 @@
-r"""Orthonormal real transforms of images: the DCT-II and the Hartley transform, by real FFTs.
+r"""Orthonormal real transforms of images: the DCT-II and the Hartley transform by real FFTs, and mirrored borders.
 
-The DCT-II diagonalises convolution with even-symmetric kernels on images mirrored at the half-sample (Martucci 1994, IEEE TSP 42:1038):
-:math:`X_k = \sqrt{(2 - \delta_{k0})/N} \sum_n x_n \cos(\pi k (2 n + 1) / (2 N))`, by one FFT of length N (Makhoul 1980, IEEE ASSP 28:27).
+The DCT-II diagonalises convolution with even-symmetric kernels on images mirrored at the half-sample (Martucci 1994,
+IEEE TSP 42:1038): :math:`X_k = \sqrt{(2 - \delta_{k0})/N} \sum_n x_n \cos(\pi k (2 n + 1) / (2 N))`, by one FFT of
+length N (Makhoul 1980, IEEE ASSP 28:27). Such borders (``scipy.ndimage``'s ``reflect``, numpy's ``symmetric``) are made by
+`mirror`, whose transpose is `fold`; torch's own ``reflect`` mirrors at the whole sample: it does not repeat the border
+pixel. Margins are (left, right, top, bottom) in pixels, each at most the image's size.
 
-The Hartley transform :math:`H = (\mathrm{Re} F - \mathrm{Im} F)/\sqrt{N}` with :math:`F` the 2-D DFT is real, orthonormal, symmetric and its own
-inverse. It diagonalises :math:`(C^T C)^{1/2}` of every circular convolution :math:`C`, so it replaces the half-spectrum of deepinv's
-``BlurFFT``, whose real and imaginary parts are not coordinates in an orthonormal basis.
+The Hartley transform :math:`H = (\mathrm{Re} F - \mathrm{Im} F)/\sqrt{N}` with :math:`F` the 2-D DFT is real,
+orthonormal, symmetric and its own inverse. It diagonalises :math:`(C^T C)^{1/2}` of every circular convolution
+:math:`C`, so it replaces the half-spectrum of deepinv's ``BlurFFT``, whose real and imaginary parts are not coordinates
+in an orthonormal basis.
 
 Any size, any leading axes, differentiable; precision of the input. Cost: 4 (DCT) or 1 (Hartley) real FFTs' worth.
-
-Mirroring images at the half-sample (``scipy.ndimage``'s ``reflect``, numpy's ``symmetric``), and its transpose.
-
-torch's own ``reflect`` mirrors at the whole sample: it does not repeat the border pixel. Margins are (left, right, top, bottom) in
-pixels, each at most the image's size.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ __all__ = [
     "dct2",
     "dct2_filter",
     "dct2_solve",
+    "dct_matrix",
     "dct_squared",
     "fold",
     "full_from_half",
@@ -111,7 +111,7 @@ def full_from_half(spectrum: Tensor, width: int) -> Tensor:
 
 
 def half_from_full(coordinates: Tensor) -> Tensor:
-    """The inverse of `full_from_half`: the orthonormal real FFT (..., H, W // 2 + 1) of Hartley coordinates (..., H, W)."""
+    """Orthonormal real FFT (..., H, W // 2 + 1) of Hartley coordinates (..., H, W): the inverse of `full_from_half`."""
     half = coordinates.shape[-1] // 2 + 1
     opposite = coordinates.flip((-2, -1)).roll((1, 1), (-2, -1))[..., :half]
     here = coordinates[..., :half]

@@ -21,7 +21,7 @@ from PIL import Image
 import inverse.io as iio
 from inverse.errors import InputError
 from inverse.io.content import Picture
-from inverse.io.formats import png
+from inverse.io.formats import raster
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
 
@@ -33,7 +33,7 @@ def encoded(form, **options):
     elif form == "npy":
         np.save(buffer, options.pop("array", PIXELS), **options)
     elif form == "png16":
-        return png.encode(PIXELS.astype(np.uint16) * 257)
+        return raster.png_bytes(PIXELS.astype(np.uint16) * 257)
     else:
         Image.fromarray(options.pop("array", PIXELS)).save(buffer, form, **options)
     return buffer.getvalue()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from inverse.io.formats import png
+from inverse.io.formats import raster
 
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 COLOUR = {1: 0, 3: 2, 2: 4, 4: 6}
@@ -51,7 +51,7 @@ def by_hand(pixels, kinds, *, interlaced=False, extra=b""):
             stream += filtered(raw, 2 * samples, [kinds[row % len(kinds)] for row in range(len(raw))])
     header = struct.pack(">IIBBBBB", width, height, 16, COLOUR[samples], 0, 0, int(interlaced))
     body = chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(stream)) + chunk(b"IEND", b"")
-    return png.SIGNATURE + body
+    return raster.SIGNATURE + body
 
 
 shapes = st.tuples(st.integers(1, 7), st.integers(1, 7), st.sampled_from([1, 2, 3, 4]))
@@ -64,7 +64,7 @@ shapes = st.tuples(st.integers(1, 7), st.integers(1, 7), st.sampled_from([1, 2, 
     st.booleans(),
 )
 def test_every_filter_and_interlacing(pixels, kinds, interlaced):
-    colour, alpha = png.decode16(by_hand(pixels, kinds, interlaced=interlaced))
+    colour, alpha = raster.decode16(by_hand(pixels, kinds, interlaced=interlaced))
     planes = [colour.reshape(*pixels.shape[:2], -1)]
     if alpha is not None:
         planes.append(alpha[..., None])
@@ -74,7 +74,7 @@ def test_every_filter_and_interlacing(pixels, kinds, interlaced):
 def test_a_transparent_colour_becomes_alpha():
     pixels = np.arange(24, dtype=np.uint16).reshape(2, 4, 3)
     key = chunk(b"tRNS", pixels[1, 2].astype(">u2").tobytes())
-    _, alpha = png.decode16(by_hand(pixels, [4], extra=key))
+    _, alpha = raster.decode16(by_hand(pixels, [4], extra=key))
     expected = np.full((2, 4), 65535)
     expected[1, 2] = 0
     np.testing.assert_array_equal(alpha, expected)
@@ -83,10 +83,10 @@ def test_a_transparent_colour_becomes_alpha():
 def test_pillow_agrees_on_16_bit_grey(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 65536, (17, 23)).astype(np.uint16)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    colour, alpha = png.decode16((tmp_path / "a.png").read_bytes())
+    colour, alpha = raster.decode16((tmp_path / "a.png").read_bytes())
     np.testing.assert_array_equal(colour, pixels)
     assert alpha is None
-    (tmp_path / "b.png").write_bytes(png.encode(pixels[..., None]))
+    (tmp_path / "b.png").write_bytes(raster.png_bytes(pixels[..., None]))
     with Image.open(tmp_path / "b.png") as image:
         np.testing.assert_array_equal(np.asarray(image), pixels)
 
@@ -100,9 +100,11 @@ def test_damage_is_noticed(damage):
         bad = good[:-20]
     elif damage == "short":
         header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
-        bad = png.SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 40)) + chunk(b"IEND", b"")
+        bad = (
+            raster.SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 40)) + chunk(b"IEND", b"")
+        )
     else:
         header = struct.pack(">IIBBBBB", 1, 1, 16, 0, 0, 0, 0)
-        bad = png.SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\7\0\0")) + chunk(b"IEND", b"")
+        bad = raster.SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\7\0\0")) + chunk(b"IEND", b"")
     with pytest.raises((ValueError, zlib.error)):
-        png.decode16(bad)
+        raster.decode16(bad)

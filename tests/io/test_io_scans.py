@@ -14,8 +14,7 @@ from inverse.errors import InputError, OutputError
 from inverse.io.content import Scan
 from inverse.io.formats import cfl
 from inverse.io.formats.ismrmrd import _IMAGE_HEAD
-from inverse.io.formats.kspace import write_scan
-from inverse.io.read_write import read
+from inverse.io.read_write import read, write_scan
 
 RNG = np.random.default_rng(0)
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "mri"

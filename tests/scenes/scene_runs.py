@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
+
 import numpy as np
 
+from inverse.io.windows import open_windows
 from inverse.restoration.options import Options
 from inverse.runs.run import restore
 
@@ -81,3 +85,9 @@ def read(path):
 
     with rasterio.open(path) as file:
         return file.read().astype(np.float64), file.profile, file.descriptions
+
+
+def read_window(path, window):
+    """A rectangle of a scene: top row, left column, height, width."""
+    with ExitStack() as stack:
+        return open_windows(path, Path(path).name, stack).picture(*window)

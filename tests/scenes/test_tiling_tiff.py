@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scene_runs import read_window
 
 from inverse.cli.main import cli
 from inverse.errors import InputError
-from inverse.io import windows
 from inverse.io.read_write import read
 from inverse.restoration.options import Options
 from inverse.restoration.truth import Truths
@@ -113,7 +113,7 @@ def test_plain_tiff_that_gdal_reads_otherwise_is_refused(name, tmp_path):
     make, words = UNLIKE[name]
     make(tmp_path / "a.tif")
     with pytest.raises(InputError, match=words) as caught:
-        windows.read_window(tmp_path / "a.tif", (0, 0, 16, 16))
+        read_window(tmp_path / "a.tif", (0, 0, 16, 16))
     assert "--tile off" in caught.value.hint
 
 
@@ -131,7 +131,7 @@ def test_other_plain_tiff_is_the_same_picture(channels, kind, layout, tmp_path):
         planes = array if layout == "contig" else np.moveaxis(array, -1, 0)
         photometric = "rgb" if colour else "minisblack"
         saved(planes, photometric=photometric, planarconfig=layout, **extra)(tmp_path / "a.tif")
-    whole, window = read(tmp_path / "a.tif"), windows.read_window(tmp_path / "a.tif", (0, 0, *SIZE))
+    whole, window = read(tmp_path / "a.tif"), read_window(tmp_path / "a.tif", (0, 0, *SIZE))
     assert whole.format == "tiff"
     assert window.array.dtype == whole.array.dtype
     assert np.array_equal(window.array, whole.array)
@@ -147,17 +147,17 @@ def test_values_that_are_no_numbers(value, tmp_path):
     said = []
     for opening in (
         lambda: read(tmp_path / "a.tif"),
-        lambda: windows.read_window(tmp_path / "a.tif", (0, 0, *SIZE)),
+        lambda: read_window(tmp_path / "a.tif", (0, 0, *SIZE)),
     ):
         with pytest.raises(InputError, match="NaN or infinite") as caught:
             opening()
         said.append(caught.value.hint)
     assert said[0] == said[1]
-    assert windows.read_window(tmp_path / "a.tif", (0, 0, 40, 40)).valid is None
+    assert read_window(tmp_path / "a.tif", (0, 0, 40, 40)).valid is None
     array[:] = value
     saved(array)(tmp_path / "all.tif")
     with pytest.raises(InputError, match="NaN or infinite"):
-        windows.read_window(tmp_path / "all.tif", (0, 0, 8, 8))
+        read_window(tmp_path / "all.tif", (0, 0, 8, 8))
     made = restore(DENOISE, tmp_path / "a.tif", out=tmp_path / "out", options=Options(progress="off", tile=64))
     assert made.exit_code == 4
     assert "NaN or infinite" in made.failures[0].reason
@@ -166,7 +166,7 @@ def test_values_that_are_no_numbers(value, tmp_path):
     with rasterio.open(tmp_path / "geo.tif", "w", crs="EPSG:32633", transform=place, nodata=-1, **profile) as file:
         array[1:] = GREY[1:]
         file.write(array, 1)
-    assert not windows.read_window(tmp_path / "geo.tif", (0, 0, 8, 8)).valid[0].any()  # of a GeoTIFF: unobserved
+    assert not read_window(tmp_path / "geo.tif", (0, 0, 8, 8)).valid[0].any()  # of a GeoTIFF: unobserved
 
 
 def test_colours_of_a_grey_scene(tmp_path, monkeypatch):

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scene_runs import killed_after
+from scene_runs import killed_after, read_window
 
 import inverse.io as iio
 from inverse.errors import InputError
 from inverse.io.sources import find
-from inverse.io.windows import in_blocks, open_writer, read_window
+from inverse.io.windows import in_blocks, open_writer
 from inverse.runs.run import Options, restore
 from inverse.storage.files import file_hash
 
@@ -229,8 +229,8 @@ def test_a_store_is_never_read_whole(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Reader, "picture", counted)
     monkeypatch.setattr(Reader, "content", refuse)
-    for name in ("scene_file.STRIP", "scene_file.HEAD", "scene_solved.SIDE", "scene_write.FOOTPRINT"):
-        monkeypatch.setattr(f"inverse.{name}", 16 if name.endswith("STRIP") else 64)
+    for name in ("source.STRIP", "source.HEAD", "results.SIDE", "write.FOOTPRINT"):
+        monkeypatch.setattr(f"inverse.scenes.{name}", 16 if name.endswith("STRIP") else 64)
     run(GAPS, scene, tmp_path / "a", tile=64)
     assert len(seen) > 100
     assert max(seen) <= SIZE[0] * SIZE[1] // 1.5

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +9,7 @@ import numpy as np
 from inverse.cli.info.suggest import suggest
 from inverse.errors import InputError
 from inverse.io.content import Picture, Scan, Volume, to_unit
+from inverse.io.registry import FORMATS, function
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,13 +39,12 @@ def _picture(picture: Picture) -> dict[str, Any]:
         **_values([picture]),
         "noise": noise,
         "unobserved": None if picture.valid is None else float(1 - picture.valid.mean()),
-        **_ground(picture.extra.get("geo")),
         "dpi": list(picture.dpi) if picture.dpi else None,
         "icc_profile": f"{len(picture.icc)} bytes" if picture.icc else None,
         "exif": f"{len(picture.exif)} bytes" if picture.exif else None,
         "description": picture.description,
         "text": dict(picture.text),
-        **_named(picture.extra),
+        **_facts(picture),
         "notes": [*picture.notes, *_scale_note(picture)],
         "recipes": suggest(picture, noise),
     }
@@ -57,7 +54,6 @@ def _volume(volume: Volume) -> dict[str, Any]:
     height, width = volume.size
     middle = volume.slices[len(volume.slices) // 2]
     noise = noise_level(middle)
-    first = volume.extra.get("first")
     return {
         "file": volume.source,
         "format": volume.format,
@@ -67,8 +63,7 @@ def _volume(volume: Volume) -> dict[str, Any]:
         "channels": volume.channels,
         **_values(volume.slices),
         "noise": noise,
-        **(_voxels(volume.extra["header"]) if volume.format == "nifti" else {}),
-        **_named(volume.extra if first is None else first.extra),
+        **_facts(volume),
         "notes": [*volume.notes, *_scale_note(middle)],
         "recipes": suggest(middle, noise, volume=volume),
     }
@@ -152,61 +147,19 @@ def _values(pictures: Any) -> dict[str, Any]:
     }
 
 
-def _ground(geo: Any) -> dict[str, Any]:
-    """Where a scene lies."""
-    if geo is None:
+def _facts(content: Picture | Volume) -> dict[str, Any]:
+    """What the format says beside the pixels."""
+    spec = FORMATS[content.format]
+    if not spec.facts:
         return {}
-    transform, (height, width) = geo.transform, geo.size
-    corners = [transform @ (column, row) for column in (0, width) for row in (0, height)]
-    east, north = ([float(corner[axis]) for corner in corners] for axis in (0, 1))
-    return {
-        "crs": None if geo.crs is None else geo.crs.to_string(),
-        "pixel": [math.hypot(transform.a, transform.d), math.hypot(transform.b, transform.e)],
-        "extent": [min(east), min(north), max(east), max(north)],
-        "nodata": geo.nodata,
-        "bands": [band["description"] or "" for band in geo.bands]
-        if any(b["description"] for b in geo.bands)
-        else None,
-    }
-
-
-def _voxels(header: Any) -> dict[str, Any]:
-    names = {int(header["qform_code"]): "qform", int(header["sform_code"]): "sform"}
-    names.pop(0, None)
-    return {
-        "voxel": [float(size) for size in header.get_zooms()],
-        "orientation": "".join(_orientation(header.get_best_affine())),
-        "affine": "; ".join(" ".join(f"{value:.4g}" for value in row) for row in header.get_best_affine()[:3]),
-        "codes": ", ".join(f"{name} {code}" for code, name in names.items()),
-    }
-
-
-def _orientation(affine: Any) -> tuple[str, ...]:
-    from nibabel.orientations import aff2axcodes  # an optional extra
-
-    codes: Any = aff2axcodes
-    return tuple(str(code) for code in codes(affine))
-
-
-def _named(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """What containers say of the array in them."""
-    facts: dict[str, Any] = {}
-    if "path" in extra or "name" in extra:
-        facts["array"] = extra.get("path", extra.get("name"))
-    axes = extra.get("axes")
-    if axes is not None and axes.front:
-        facts["axes"] = axes.names
-    if extra.get("ome"):
-        sizes = re.findall(r'\bPhysicalSize([XYZ])="([^"]*)"', extra["ome"])
-        facts["physical_size"] = dict(sizes)
-        facts["channel_names"] = re.findall(r'<(?:\w+:)?Channel\b[^>]*?\bName="([^"]*)"', extra["ome"])
+    facts: dict[str, Any] = function(spec.facts, title=spec.title, source=content.source)(content)
     return facts
 
 
 def _scale_note(picture: Picture) -> list[str]:
     """What to add to a recipe whose prior expects values in [0, 1]."""
     kind = picture.array.dtype
-    if kind in (np.uint8, np.uint16) and picture.format != "geotiff":
+    if kind in (np.uint8, np.uint16) and FORMATS[picture.format].subject != "scene":
         return []
     low, high = float(picture.array.min()), float(picture.array.max())
     if kind.kind == "f" and low >= -0.5 and high <= 1.5:

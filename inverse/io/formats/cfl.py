@@ -1,7 +1,8 @@
 """BART's pair of files: ``NAME.cfl``, complex64 in Fortran order, and ``NAME.hdr``, text with its 16 dimensions.
 
-k-space is read from dimensions 0 (rows, the readout), 1 (columns, the phase encoding), 3 (coils) and 13 (slices); BART's Fourier transform is centred,
-as ours is. Images are written with dimensions 0, 1 and 13 (https://mrirecon.github.io/bart/, ``src/misc/mri.h``).
+k-space is read from dimensions 0 (rows, the readout), 1 (columns, the phase encoding), 3 (coils) and 13 (slices);
+BART's Fourier transform is centred, as ours is. Images are written with dimensions 0, 1 and 13
+(https://mrirecon.github.io/bart/, ``src/misc/mri.h``).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,7 @@ from inverse.errors import InputError, OutputError
 from inverse.io.content import Scan, checked
 from inverse.storage.files import atomic_bytes
 
-__all__ = ["decode", "header_of", "read_array", "write_array", "write_images"]
+__all__ = ["decode", "header_of", "looks_like", "read_array", "write_array", "write_scan"]
 
 _DIMENSIONS = 16
 _COILS, _SLICES = 3, 13
@@ -29,6 +31,11 @@ _LONGEST_HEADER = 65_536
 def header_of(path: str | os.PathLike[str]) -> Path:
     """The ``.hdr`` beside a ``.cfl``."""
     return Path(path).with_suffix(".hdr")
+
+
+def looks_like(path: Path, inner: str | None, *, source: str) -> bool:
+    """Whether a ``.cfl`` has its header beside it."""
+    return header_of(path).is_file()
 
 
 def _dimensions(path: Path, source: str) -> tuple[int, ...]:
@@ -120,14 +127,15 @@ def write_array(
     atomic_bytes(target, np.asarray(array, "<c8").tobytes(order="F"), overwrite=overwrite)
 
 
-def write_images(
-    path: str | os.PathLike[str],
+def write_scan(
+    path: Path,
     images: npt.NDArray[np.complex64],
     *,
-    provenance: Mapping[str, str] | None = None,
-    overwrite: bool = False,
+    provenance: Mapping[str, str],
+    overwrite: bool,
+    **unused: Any,
 ) -> None:
-    """Write images (S, H, W): rows, columns, and slices in dimension 13."""
+    """Write images (S, H, W) as `inverse.io.read_write.write_scan` says: rows, columns, and slices in dimension 13."""
     slices, rows, columns = images.shape
     array = images.transpose(1, 2, 0).reshape(rows, columns, *[1] * (_SLICES - 2), slices)
     write_array(path, array, provenance=provenance, overwrite=overwrite)

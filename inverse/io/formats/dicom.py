@@ -1,8 +1,9 @@
 """DICOM, read only, through pydicom, extra ``medical``: a grey image, or the frames of one file as slices.
 
-The result is a TIFF, or a multi-page TIFF, of the same name with ``.tif`` appended: float32 in rescaled units (Hounsfield units of a CT) where the file
-has a rescale slope or intercept, else the type of the file. Nothing that identifies the patient is copied; the pixel spacing is, as resolution. A series
-of files is a folder: each file is an item. To write DICOM is a matter of regulation, and left to the systems that do it.
+The result is a TIFF, or a multi-page TIFF, of the same name with ``.tif`` appended: float32 in rescaled units
+(Hounsfield units of a CT) where the file has a rescale slope or intercept, else the type of the file. Nothing that
+identifies the patient is copied; the pixel spacing is, as resolution. A series of files is a folder: each file is an
+item. To write DICOM is a matter of regulation, and left to the systems that do it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pydicom
 from inverse.errors import InputError
 from inverse.io.content import SAID, Picture, Volume
 from inverse.io.formats.tiff_axes import Axes
-from inverse.io.limits import bounded
+from inverse.io.limits import bounded, reason
 
 __all__ = ["decode"]
 
@@ -38,9 +39,9 @@ def decode(data: bytes, *, source: str) -> Picture | Volume:
     except InputError:
         raise
     except Exception as error:  # pydicom raises a dozen types on damaged files
-        reason = " ".join(str(error).split())[:140] or type(error).__name__
-        hint = "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg" if "plugin" in reason else _AGAIN
-        raise InputError(f"{source}: broken DICOM: {reason}", hint) from error
+        cause = reason(error, 140)
+        hint = "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg" if "plugin" in cause else _AGAIN
+        raise InputError(f"{source}: broken DICOM: {cause}", hint) from error
 
 
 def _content(file: Any, length: int, source: str) -> Picture | Volume:

@@ -1,12 +1,15 @@
-"""fastMRI's HDF5 files (Zbontar et al. 2018, arXiv:1811.08839; ``fastmri/data/README.md``): raw k-space in, reconstructions out.
+"""fastMRI's HDF5 files: raw k-space in, reconstructions out.
 
-Read: ``kspace``, complex, (slices, coils, H, W), or (slices, H, W) of one coil; ``mask`` (W,) in test and challenge files; ``ismrmrd_header``, XML with the
-sizes of the encoded and of the reconstructed matrix; the attributes. The columns are the phase encoding. Readout oversampling is removed where the
-header tells of it and the rows are fully sampled: the image is cropped along the rows, which halves the work and loses nothing inside.
+Zbontar et al. 2018, arXiv:1811.08839; ``fastmri/data/README.md``.
 
-Written: ``reconstruction`` (slices, h, w) float32, centre-cropped to the reconstructed matrix as fastMRI's targets are: of several coils the root sum of
-squares that full k-space would have shown (``reconstruction_rss`` is its target), of one coil or one draw the magnitude; ``reconstruction_complex``, uncropped,
-complex64; the header and the attributes.
+Read: ``kspace``, complex, (slices, coils, H, W), or (slices, H, W) of one coil; ``mask`` (W,) in test and challenge
+files; ``ismrmrd_header``, XML with the sizes of the encoded and of the reconstructed matrix; the attributes. The
+columns are the phase encoding. Readout oversampling is removed where the header tells of it and the rows are fully
+sampled: the image is cropped along the rows, which halves the work and loses nothing inside.
+
+Written: ``reconstruction`` (slices, h, w) float32, centre-cropped to the reconstructed matrix as fastMRI's targets are:
+of several coils the root sum of squares that full k-space would have shown (``reconstruction_rss`` is its target), of
+one coil or one draw the magnitude; ``reconstruction_complex``, uncropped, complex64; the header and the attributes.
 """
 
 from __future__ import annotations
@@ -24,16 +27,18 @@ from inverse.errors import InputError
 from inverse.io.content import Scan, checked
 from inverse.io.formats import hdf5
 from inverse.io.formats.ismrmrd import cropped, image_fourier, matrices, xml_text
+from inverse.storage.files import atomic_bytes
 
-__all__ = ["decode", "encode", "looks_like"]
+__all__ = ["decode", "looks_like", "write_scan"]
 
 
-def looks_like(file: h5py.File) -> bool:
-    """Whether there is a data set ``kspace`` of complex numbers at the top."""
-    if not isinstance(file.get("kspace", getlink=True), h5py.HardLink):
-        return False
-    item = file["kspace"]
-    return isinstance(item, h5py.Dataset) and item.dtype.kind == "c" and item.shape is not None and item.ndim in (3, 4)
+def looks_like(path: Path, inner: str | None, *, source: str) -> bool:
+    """Whether no data set is named, and there is one ``kspace`` of complex numbers at the top."""
+    with hdf5.unlinked(path, source) as file:
+        if inner is not None or not isinstance(file.get("kspace", getlink=True), h5py.HardLink):
+            return False
+        item = file["kspace"]
+        return isinstance(item, h5py.Dataset) and item.dtype.kind == "c" and len(item.shape or ()) in (3, 4)
 
 
 def decode(path: Path, *, source: str) -> Scan:
@@ -63,8 +68,8 @@ def decode(path: Path, *, source: str) -> Scan:
         mask = np.broadcast_to(mask, (1, rows, columns)).copy()
     encoded, wanted = matrices(header, source=source) if header else ((rows, columns), (rows, columns))
     if encoded[0] == rows and wanted[0] < rows:
-        found = (kspace != 0).any((0, 1))
-        if bool(found[:, found.any(0)].mean() > 0.999):
+        sampled = (kspace != 0).any((0, 1))
+        if bool(sampled[:, sampled.any(0)].mean() > 0.999):
             images = image_fourier(kspace, axis=2, inverse=True)
             kspace = image_fourier(cropped(images, (wanted[0], columns)), axis=2)
             mask = None if mask is None else mask[:, : wanted[0]]
@@ -81,19 +86,26 @@ def decode(path: Path, *, source: str) -> Scan:
     return checked(scan)
 
 
-def encode(
-    magnitude: npt.NDArray[np.float32],
-    images: npt.NDArray[np.complex64] | None,
+def write_scan(
+    path: Path,
+    images: npt.NDArray[np.complex64 | np.float32],
+    *,
     like: Scan,
+    magnitude: npt.NDArray[np.float32] | None,
     provenance: Mapping[str, str],
-) -> bytes:
-    """The bytes of a file with a reconstruction (S, H, W) and, where given, the complex images; they depend on nothing but the arguments."""
+    overwrite: bool,
+) -> None:
+    """Write a reconstruction (S, H, W), and complex images, as `inverse.io.read_write.write_scan` says.
+
+    The bytes depend on nothing but the arguments.
+    """
+    magnitude = np.abs(np.asarray(images, np.complex64)) if magnitude is None else np.asarray(magnitude, np.float32)
     size = tuple(min(a, b) for a, b in zip(like.extra.get("recon", like.shape), magnitude.shape[1:], strict=True))
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
         file.create_dataset("reconstruction", data=cropped(magnitude, size), track_times=False)
-        if images is not None:
-            file.create_dataset("reconstruction_complex", data=images, track_times=False)
+        if np.iscomplexobj(images):
+            file.create_dataset("reconstruction_complex", data=np.asarray(images, np.complex64), track_times=False)
         if like.extra.get("header"):
             file.create_dataset("ismrmrd_header", data=like.extra["header"], track_times=False)
         for name, value in like.extra.get("attributes", {}).items():
@@ -102,7 +114,7 @@ def encode(
         file.attrs["max"], file.attrs["norm"] = float(magnitude.max()), float(np.linalg.norm(magnitude))
         for name, text in provenance.items():
             file.attrs[name] = text
-    return buffer.getvalue()
+    atomic_bytes(path, buffer.getvalue(), overwrite=overwrite)
 
 
 def _plain(value: Any) -> Any:

@@ -1,18 +1,21 @@
 """GeoTIFF through rasterio (extra ``geo``): where a scene lies on Earth survives its restoration.
 
-Kept: CRS, affine transform (scaled where the result has another size, so the extent stays), ground control points, nodata value, mask band, alpha
-band, band descriptions, tags of file and bands (stored statistics dropped: they are of other values), colour interpretation, scale, offset and
-units, dtype, tiling and block size, compression (lossy ones become deflate), interleaving. BigTIFF where 4 GB may not do. Not kept: overviews,
-and rational polynomials where the size changes. Provenance goes into tags ``INVERSE_*``.
+Kept: CRS, affine transform (scaled where the result has another size, so the extent stays), ground control points,
+nodata value, mask band, alpha band, band descriptions, tags of file and bands (stored statistics dropped: they are of
+other values), colour interpretation, scale, offset and units, dtype, tiling and block size, compression (lossy ones
+become deflate), interleaving. BigTIFF where 4 GB may not do. Not kept: overviews, and rational polynomials where the
+size changes. Provenance goes into tags ``INVERSE_*``.
 
-Pixels without a value (nodata, mask band, alpha 0, NaN, infinities) are False in ``Picture.valid``. On writing they get the nodata value again, and a
-value that happens to be the nodata value moves to the next one, so that no pixel is lost. :mod:`inverse.io.nodata` says which were filled.
+Pixels without a value (nodata, mask band, alpha 0, NaN, infinities) are False in ``Picture.valid``. On writing they get
+the nodata value again, and a value that happens to be the nodata value moves to the next one, so that no pixel is lost.
+:mod:`inverse.io.nodata` says which were filled.
 
 Whole scenes need not be in memory: :mod:`inverse.io.windows`.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -22,18 +25,31 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+import rasterio
 import tifffile
 
 from inverse.errors import InputError, OutputError
 from inverse.io.content import Array, Picture
-from inverse.io.detect import GEO_TAGS
-from inverse.io.formats.tiff import quiet
+from inverse.io.limits import quiet
 from inverse.io.nodata import marked, unobserved
 
 __all__ = [
-    "Geo", "anywhere", "available", "banded", "decode", "describe", "encode", "float_map", "for_writing", "is_geotiff", "library", "picture_of",
-    "placed", "profile_of", "put_pixels", "reading", "scaled", "types",
-]  # fmt: skip
+    "Geo",
+    "anywhere",
+    "banded",
+    "decode",
+    "describe",
+    "encode",
+    "facts",
+    "float_map",
+    "picture_of",
+    "placed",
+    "profile_of",
+    "put_pixels",
+    "reading",
+    "scaled",
+    "types",
+]
 
 _LOSSLESS = ("deflate", "lzw", "zstd", "packbits", "lzma")
 _MOST_INFLATION = 1100  # deflate's own limit is 1032
@@ -69,39 +85,9 @@ class Geo:
     creation: Mapping[str, Any]
 
 
-def available() -> bool:
-    """Whether rasterio is installed."""
-    try:
-        import rasterio  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-def library() -> Any:
-    """The module rasterio; raises `InputError` where it is not installed."""
-    try:
-        import rasterio
-        import rasterio.windows
-    except ImportError:
-        raise InputError("GeoTIFF needs rasterio", "pip install 'inverse-imaging[geo]'") from None
-    return rasterio
-
-
-def is_geotiff(data: bytes) -> bool:
-    """Whether a TIFF file's whole content has tags of GeoTIFF or GDAL."""
-    try:
-        with tifffile.TiffFile(BytesIO(data)) as file:
-            tags = file.pages.first.tags
-            return any(code in tags for code in GEO_TAGS)
-    except Exception:  # tifffile raises a dozen types on damaged files
-        return False
-
-
 @contextmanager
 def opened(content: bytes | str | os.PathLike[str], source: str) -> Iterator[Any]:
     """A dataset opened for reading; GDAL's errors, and whatever else is raised meanwhile, as `InputError`."""
-    rasterio = library()
     with reading(source), ExitStack() as stack:
         if isinstance(content, bytes):
             memory = stack.enter_context(rasterio.MemoryFile(content))
@@ -114,7 +100,7 @@ def opened(content: bytes | str | os.PathLike[str], source: str) -> Iterator[Any
 def anywhere() -> Iterator[None]:
     """Without GDAL's warning of files that have no place on Earth."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", library().errors.NotGeoreferencedWarning)
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         yield
 
 
@@ -139,7 +125,7 @@ def decode(content: bytes | str | os.PathLike[str], *, source: str) -> Picture:
         source: What messages call it.
 
     Raises:
-        InputError: rasterio is missing, or a file that is broken, complex, a map of classes, or without any value.
+        InputError: a file that is broken, complex, a map of classes, or without any value.
     """
     length = len(content) if isinstance(content, bytes) else os.path.getsize(content)
     with opened(content, source) as dataset:
@@ -154,7 +140,7 @@ def decode(content: bytes | str | os.PathLike[str], *, source: str) -> Picture:
 
 
 def placed(dataset: Any, content: bytes | str | os.PathLike[str], source: str) -> None:
-    """Raise `InputError` where a file's coordinate system, or that of its ground control points, is promised and cannot be read."""
+    """Raise `InputError` where a file promises a coordinate system, of its own or its points, that cannot be read."""
     crs = dataset.crs or dataset.gcps[1]
     if (crs is None or not (crs.is_projected or crs.is_geographic)) and _promises_crs(content):
         raise InputError(
@@ -166,7 +152,7 @@ def placed(dataset: Any, content: bytes | str | os.PathLike[str], source: str) -
 def _promises_crs(content: bytes | str | os.PathLike[str]) -> bool:
     """Whether the geo keys say that coordinates are projected or geographic."""
     try:
-        with quiet(), tifffile.TiffFile(BytesIO(content) if isinstance(content, bytes) else content) as file:
+        with quiet("tifffile"), tifffile.TiffFile(BytesIO(content) if isinstance(content, bytes) else content) as file:
             keys = file.pages.first.tags[34735].value
     except Exception:  # tifffile raises a dozen types on damaged files
         return False
@@ -208,7 +194,7 @@ def picture_of(dataset: Any, window: Any, source: str, *, empty: bool = False) -
 
 
 def _geo(dataset: Any, bands: list[int], window: Any) -> Geo:
-    flags = library().enums.MaskFlags.per_dataset
+    flags = rasterio.enums.MaskFlags.per_dataset
     masked = all(flags in enums for enums in dataset.mask_flag_enums) and "alpha" not in [
         interp.name for interp in dataset.colorinterp
     ]
@@ -250,12 +236,13 @@ def _geo(dataset: Any, bands: list[int], window: Any) -> Geo:
 
 
 def encode(picture: Picture, provenance: Mapping[str, str]) -> bytes:
-    """The bytes of a GeoTIFF; ``picture.extra["geo"]`` says what it keeps, scaled to the picture's size and with as many bands.
+    """The bytes of a GeoTIFF.
+
+    ``picture.extra["geo"]`` says what it keeps, scaled to the picture's size and with as many bands.
 
     Raises:
-        OutputError: rasterio is missing, or GDAL refuses.
+        OutputError: GDAL refuses.
     """
-    rasterio = for_writing()
     geo, kind = banded(scaled(picture.extra["geo"], picture.size), picture.channels), picture.array.dtype
     try:
         with anywhere(), rasterio.MemoryFile() as memory:
@@ -268,16 +255,8 @@ def encode(picture: Picture, provenance: Mapping[str, str]) -> bytes:
     return data
 
 
-def for_writing() -> Any:
-    """As `library`; raises `OutputError`."""
-    try:
-        return library()
-    except InputError as error:
-        raise OutputError(str(error), "pip install 'inverse-imaging[geo]'") from None
-
-
 def scaled(geo: Geo, size: tuple[int, int]) -> Geo:
-    """The same extent in another number of pixels (height and width): transform and control points follow, polynomials are left out."""
+    """The same extent in another number of pixels (height and width): without the polynomials, which do not follow."""
     if size == geo.size:
         return geo
     down, across = geo.size[0] / size[0], geo.size[1] / size[1]
@@ -293,13 +272,15 @@ def scaled(geo: Geo, size: tuple[int, int]) -> Geo:
 
 
 def banded(geo: Geo, count: int) -> Geo:
-    """Of another number of bands: further ones have no name, three of one are red, green and blue; of fewer none is known.
+    """Of another number of bands: further ones have no name, three of one are red, green and blue.
+
+    Of fewer none is known.
 
     Scale, offset and unit are kept where all known bands have the same, for results are stored as the measurement is.
     """
     if count == len(geo.bands):
         return geo
-    colours = library().enums.ColorInterp
+    colours = rasterio.enums.ColorInterp
     new = {"description": None, "tags": {}, "unit": None, "colour": colours.gray, "scale": 1.0, "offset": 0.0}
     for key in ("unit", "scale", "offset"):
         if len({band[key] for band in geo.bands}) == 1:
@@ -334,8 +315,7 @@ def profile_of(geo: Geo, kind: np.dtype[Any], alpha: bool) -> dict[str, Any]:
 
 def describe(dataset: Any, geo: Geo, provenance: Mapping[str, str], *, alpha: bool) -> None:
     """Write what a file says beside its pixels, and provenance."""
-    enums = library().enums
-    dataset.colorinterp = [band["colour"] for band in geo.bands] + [enums.ColorInterp.alpha] * alpha
+    dataset.colorinterp = [band["colour"] for band in geo.bands] + [rasterio.enums.ColorInterp.alpha] * alpha
     if geo.gcps[0]:
         dataset.gcps = geo.gcps
     if geo.rpcs is not None:
@@ -367,7 +347,7 @@ def put_pixels(dataset: Any, picture: Picture, geo: Geo, window: Any) -> None:
         dataset.write(picture.alpha, array.shape[-1] + 1, window=window)
     if geo.masked:
         seen = np.ones(array.shape[:2], bool) if valid is None else valid.reshape(*array.shape[:2], -1).any(-1)
-        with library().Env(GDAL_TIFF_INTERNAL_MASK=True):
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
             dataset.write_mask(seen, window=window)
 
 
@@ -383,7 +363,7 @@ def float_map(values: Array, like: Picture) -> Picture:
     plain = {"scale": 1.0, "offset": 0.0}
     bands = tuple({**band, **plain} for band in geo.bands)
     if count != len(bands):
-        grey = library().enums.ColorInterp.gray
+        grey = rasterio.enums.ColorInterp.gray
         bands = ({"description": None, "tags": {}, "unit": None, "colour": grey, **plain},) * count
     extra = {"geo": replace(geo, nodata=float("nan"), masked=False, bands=bands)}
     valid = like.valid if like.size == values.shape[:2] else None
@@ -391,3 +371,19 @@ def float_map(values: Array, like: Picture) -> Picture:
         valid = np.asarray(valid.any(-1))
     pixels = np.ascontiguousarray(values, np.float32)
     return Picture(array=pixels, format="geotiff", valid=valid, extra=extra)
+
+
+def facts(picture: Picture) -> dict[str, Any]:
+    """Where a scene lies, for `inverse info`."""
+    geo: Geo = picture.extra["geo"]
+    transform, (height, width) = geo.transform, geo.size
+    corners = [transform @ (column, row) for column in (0, width) for row in (0, height)]
+    east, north = ([float(corner[axis]) for corner in corners] for axis in (0, 1))
+    names = [band["description"] or "" for band in geo.bands]
+    return {
+        "crs": None if geo.crs is None else geo.crs.to_string(),
+        "pixel": [math.hypot(transform.a, transform.d), math.hypot(transform.b, transform.e)],
+        "extent": [min(east), min(north), max(east), max(north)],
+        "nodata": geo.nodata,
+        "bands": names if any(names) else None,
+    }

@@ -1,14 +1,17 @@
-"""Any data set of an HDF5 file, in and out: ``FILE.h5::/entry/data``; the name may be left away where only one is an image.
+"""Any data set of an HDF5 file, in and out: ``FILE.h5::/entry/data``.
 
-Its axes are taken as `inverse.io.axes` says. The result is a new file with that data set alone, at the same path, with the
-attributes of the groups above it and its own (as they are: a pixel size is not scaled), compressed if it was; provenance
-is an attribute of the data set. Nothing outside the file is ever opened: external links, external storage and virtual
-data sets are refused, and so are soft links, which can be cyclic.
+The name may be left away where only one is an image.
+
+Its axes are taken as `inverse.io.axes` says. The result is a new file with that data set alone, at the same path, with
+the attributes of the groups above it and its own (as they are: a pixel size is not scaled), compressed if it was;
+provenance is an attribute of the data set. Nothing outside the file is ever opened: external links, external storage
+and virtual data sets are refused, and so are soft links, which can be cyclic.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +23,9 @@ import numpy as np
 from inverse.errors import InputError
 from inverse.io.axes import arranged, fits, flattened
 from inverse.io.content import Picture, Volume
-from inverse.io.limits import bounded
+from inverse.io.limits import bounded, reason
 
-__all__ = ["arrays_in", "check_lengths", "checked", "decode", "encode", "kind", "opened"]
+__all__ = ["arrays_in", "check_lengths", "checked", "decode", "encode", "facts", "opened", "unlinked"]
 
 _AGAIN = "copy or export the file again"
 _BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, UnicodeDecodeError, AttributeError)
@@ -36,40 +39,21 @@ def opened(path: Path, source: str) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             yield file
     except _BROKEN as error:
-        reason = " ".join(str(error).split())[:140] or type(error).__name__
-        raise InputError(f"{source}: broken HDF5: {reason}", _AGAIN) from error
+        raise InputError(f"{source}: broken HDF5: {reason(error, 140)}", _AGAIN) from error
 
 
-def kind(path: Path, inner: str | None, *, source: str) -> str:
-    """``fastmri``, ``ismrmrd`` or ``hdf5``; a data set that is named is taken as that array.
-
-    Raises:
-        InputError: The file is broken, or a link at its top leads to another file.
-    """
-    from inverse.io.registry import FORMATS, function
-
+@contextmanager
+def unlinked(path: Path, source: str) -> Iterator[h5py.File]:
+    """A file open for reading, as `opened`; raises `InputError` where a link at its top leads to another file."""
     with opened(path, source) as file:
         for group in (file, *(file[name] for name in _groups(file))):
             for name in _names(group):
                 _link(group, name, source)
-        if inner is not None:
-            return "hdf5"
-        for form, module in (("fastmri", "inverse.io.formats.fastmri"), ("ismrmrd", "inverse.io.formats.ismrmrd")):
-            if form not in FORMATS:
-                continue
-            looks_like = function(f"{module}:looks_like", title=form, source=source, error=InputError)
-            if looks_like(file):
-                return form
-    return "hdf5"
+        yield file
 
 
 def _names(group: h5py.Group) -> list[str]:
-    names = []
-    for name in group:
-        names.append(name)
-        if len(names) == _MOST:
-            break
-    return names
+    return list(itertools.islice(group, _MOST))
 
 
 def _groups(file: h5py.File) -> list[str]:
@@ -90,25 +74,26 @@ def _link(group: h5py.Group, name: str, source: str) -> None:
 
 def arrays_in(file: h5py.File) -> dict[str, h5py.Dataset]:
     """The data sets that could be images, by path; links are not followed."""
-    found: dict[str, h5py.Dataset] = {}
+    arrays: dict[str, h5py.Dataset] = {}
     seen = 0
 
     def visit(name: str, item: Any) -> bool | None:
         nonlocal seen
         seen += 1
         if isinstance(item, h5py.Dataset) and item.shape is not None and fits(item.shape, item.dtype):
-            found[f"/{name}"] = item
+            arrays[f"/{name}"] = item
         return True if seen >= _MOST else None
 
     file.visititems(visit)
-    return found
+    return arrays
 
 
 def checked(file: h5py.File, name: str, source: str) -> h5py.Dataset:
     """The data set at a path, of which nothing lies in another file and no more is declared than is stored.
 
     Raises:
-        InputError: No such data set, a link, external storage, a virtual data set, a filter that is not there, an absurd size.
+        InputError: No such data set, a link, external storage, a virtual data set, a filter that is not there, an
+            absurd size.
     """
     item: Any = file
     for part in [part for part in name.split("/") if part not in ("", ".")]:
@@ -133,7 +118,8 @@ def checked(file: h5py.File, name: str, source: str) -> h5py.Dataset:
         code, _, _, title = filters.get_filter(index)
         if not h5py.h5z.filter_avail(code):
             raise InputError(
-                f"{source}: '{name}' is compressed by filter {code} ({title.decode(errors='replace')[:40]}), not known here",
+                f"{source}: '{name}' is compressed by filter {code} ({title.decode(errors='replace')[:40]}), "
+                "not known here",
                 "h5repack -f GZIP=4 makes a copy that can be read",
             )
     stored = item.id.get_storage_size()
@@ -158,14 +144,14 @@ def check_lengths(dataset: h5py.Dataset, fields: Mapping[str, int], source: str)
     starts = {name: table.get_member_offset(table.get_member_index(name.encode())) for name in fields}
     size, whole = table.get_size(), path.stat().st_size
     if dataset.chunks is None:
-        parts = [(dataset.id.get_offset() or 0, dataset.size * size)]
+        places = [(dataset.id.get_offset() or 0, dataset.size * size)]
     else:
-        found = (dataset.id.get_chunk_info(index) for index in range(dataset.id.get_num_chunks()))
-        parts = [(chunk.byte_offset, chunk.size) for chunk in found]
+        chunks = (dataset.id.get_chunk_info(index) for index in range(dataset.id.get_num_chunks()))
+        places = [(chunk.byte_offset, chunk.size) for chunk in chunks]
     if dataset.id.get_create_plist().get_nfilters():
         return
     with path.open("rb") as file:
-        for offset, length in parts:
+        for offset, length in places:
             file.seek(offset)
             rows = np.frombuffer(file.read(length // size * size), np.uint8).reshape(-1, size)
             asked = sum(
@@ -188,15 +174,15 @@ def decode(path: Path, *, source: str, inner: str | None) -> Picture | Volume:
     """
     with opened(path, source) as file:
         if inner is None:
-            found = arrays_in(file)
-            if len(found) != 1:
-                few = ", ".join(f"{name} {item.shape}" for name, item in list(found.items())[:6])
-                example = next(iter(found), "/PATH")
+            arrays = arrays_in(file)
+            if len(arrays) != 1:
+                few = ", ".join(f"{name} {item.shape}" for name, item in list(arrays.items())[:6])
+                example = next(iter(arrays), "/PATH")
                 raise InputError(
-                    f"{source}: holds {len(found)} arrays{f': {few}' if few else ' that could be images'}",
+                    f"{source}: holds {len(arrays)} arrays{f': {few}' if few else ' that could be images'}",
                     f"name one: FILE.h5::{example}",
                 )
-            inner = next(iter(found))
+            inner = next(iter(arrays))
         dataset = checked(file, inner, source)
         if not fits(dataset.shape, dataset.dtype) and dataset.dtype.kind != "c":
             raise InputError(
@@ -215,21 +201,20 @@ def decode(path: Path, *, source: str, inner: str | None) -> Picture | Volume:
 
 def _attributes(file: h5py.File, name: str) -> dict[str, dict[str, Any]]:
     """Attributes by path, from the root to the data set; those that refer to other objects left out."""
-    found: dict[str, dict[str, Any]] = {}
+    kept: dict[str, dict[str, Any]] = {}
     parts = name.strip("/").split("/")
     for depth in range(len(parts) + 1):
         path = "/" + "/".join(parts[:depth])
         attributes = file[path].attrs
-        kept = {}
+        kept[path] = {}
         for key in list(attributes)[:_MOST]:
             try:
                 value = attributes[key]
-            except (*_BROKEN,):
+            except _BROKEN:
                 continue
             if isinstance(value, str | bytes) or (isinstance(value, np.generic | np.ndarray) and _plain(value)):
-                kept[key] = value
-        found[path] = kept
-    return found
+                kept[path][key] = value
+    return kept
 
 
 def _plain(value: Any) -> bool:
@@ -238,16 +223,21 @@ def _plain(value: Any) -> bool:
     return value.dtype.names is None
 
 
-def encode(found: Picture | Volume, provenance: Mapping[str, str]) -> bytes:
+def encode(content: Picture | Volume, provenance: Mapping[str, str]) -> bytes:
     """The bytes of an HDF5 file with one data set; they depend on nothing but the arguments."""
-    name, values = found.extra["path"], flattened(found)
+    name, values = content.extra["path"], flattened(content)
     buffer = io.BytesIO()
-    packed = {"compression": "gzip", "shuffle": True} if found.extra["compressed"] else {}
+    packed = {"compression": "gzip", "shuffle": True} if content.extra["compressed"] else {}
     with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
         file.create_dataset(name, data=values, track_times=False, **packed)
-        for path, attributes in found.extra["attributes"].items():
+        for path, attributes in content.extra["attributes"].items():
             for key, value in attributes.items():
                 file[path].attrs[key] = value
         for key, text in provenance.items():
             file[name].attrs[key] = text
     return buffer.getvalue()
+
+
+def facts(content: Picture | Volume) -> dict[str, Any]:
+    """The path of the data set, for `inverse info`."""
+    return {"array": content.extra["path"]}

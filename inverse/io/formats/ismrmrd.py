@@ -1,12 +1,13 @@
-"""ISMRMRD files (Inati et al. 2017, Magn. Reson. Med. 77:411): ``/dataset/xml`` and ``/dataset/data``, one record for each readout.
+"""ISMRMRD files: ``/dataset/xml`` and ``/dataset/data``, one record for each readout.
 
-Read with h5py: Cartesian, two-dimensional; other trajectories and a third dimension are refused with their name. Readouts go to the rows, the phase
-encoding steps to the columns (placed by the header's centre), slices stay. Averages of a readout are averaged, and the noise scan divided by the root
-of their mean number; only the first contrast, phase, repetition and set are read. Noise scans become `Scan.noise`; navigators, phase corrections,
-reference lines that the header calls separate or external, feedback and dummies are skipped. Readout oversampling is removed as the header tells. Written: an image
-group, as ISMRMRD's tools write them, with the header.
+Inati et al. 2017, Magn. Reson. Med. 77:411. Read with h5py: Cartesian, two-dimensional; other trajectories and a third
+dimension are refused with their name. Readouts go to the rows, the phase encoding steps to the columns (placed by the
+header's centre), slices stay. Averages of a readout are averaged, and the noise scan divided by the root of their mean
+number; only the first contrast, phase, repetition and set are read. Noise scans become `Scan.noise`; navigators, phase
+corrections, reference lines that the header calls separate or external, feedback and dummies are skipped. Readout
+oversampling is removed as the header tells. Written: an image group, as ISMRMRD's tools write them, with the header.
 
-What the two HDF5 formats of raw k-space share: the ISMRMRD header (XML), centre crops and the Fourier transform along one axis.
+fastMRI's files have the same header: its parsing, centre crops and the Fourier transform along one axis serve both.
 """
 
 from __future__ import annotations
@@ -25,9 +26,13 @@ from inverse.errors import InputError
 from inverse.io.content import Scan, checked
 from inverse.io.formats import hdf5
 from inverse.io.limits import bounded
+from inverse.storage.files import atomic_bytes
 
-__all__ = ["cropped", "decode", "encode", "image_fourier", "looks_like", "matrices", "parsed", "xml_text"]
+__all__ = ["cropped", "decode", "image_fourier", "looks_like", "matrices", "parsed", "write_scan", "xml_text"]
 
+Array = npt.NDArray[Any]
+_LARGEST = 100_000
+_LONGEST = 2**24
 _NOISE = 19
 _SKIPPED = {
     "navigation data": 23,
@@ -42,11 +47,43 @@ _SKIPPED = {
 _REFERENCE, _REFERENCE_AND_IMAGE, _REVERSED = 20, 21, 22
 _FIRST_ONLY = ("contrast", "phase", "repetition", "set")
 _GROUP = "dataset"
+_COMPLEX = np.dtype([("real", "<f4"), ("imag", "<f4")])
+_IMAGE_HEAD = np.dtype(
+    [
+        ("version", "<u2"),
+        ("data_type", "<u2"),
+        ("flags", "<u8"),
+        ("measurement_uid", "<u4"),
+        ("matrix_size", "<u2", (3,)),
+        ("field_of_view", "<f4", (3,)),
+        ("channels", "<u2"),
+        ("position", "<f4", (3,)),
+        ("read_dir", "<f4", (3,)),
+        ("phase_dir", "<f4", (3,)),
+        ("slice_dir", "<f4", (3,)),
+        ("patient_table_position", "<f4", (3,)),
+        ("average", "<u2"),
+        ("slice", "<u2"),
+        ("contrast", "<u2"),
+        ("phase", "<u2"),
+        ("repetition", "<u2"),
+        ("set", "<u2"),
+        ("acquisition_time_stamp", "<u4"),
+        ("physiology_time_stamp", "<u4", (3,)),
+        ("image_type", "<u2"),
+        ("image_index", "<u2"),
+        ("image_series_index", "<u2"),
+        ("user_int", "<i4", (8,)),
+        ("user_float", "<f4", (8,)),
+        ("attribute_string_len", "<u4"),
+    ]
+)
 
 
-def looks_like(file: h5py.File) -> bool:
-    """Whether a group at the top has ``xml`` and acquisitions in ``data``."""
-    return _group(file) is not None
+def looks_like(path: Path, inner: str | None, *, source: str) -> bool:
+    """Whether no data set is named, and a group at the top has ``xml`` and acquisitions in ``data``."""
+    with hdf5.unlinked(path, source) as file:
+        return inner is None and _group(file) is not None
 
 
 def _group(file: h5py.File) -> str | None:
@@ -67,7 +104,8 @@ def decode(path: Path, *, source: str) -> Scan:
     """k-space of an ISMRMRD file.
 
     Raises:
-        InputError: A broken file, data outside the file, absurd sizes, non-Cartesian or three-dimensional data, no image readouts.
+        InputError: A broken file, data outside the file, absurd sizes, non-Cartesian or three-dimensional data, no
+            image readouts.
     """
     with hdf5.opened(path, source) as file:
         name = _group(file)
@@ -169,12 +207,13 @@ def _placed(
             start = rows - start - line.shape[1]
         if not 0 <= column < columns or start < 0 or start + line.shape[1] > rows:
             raise InputError(
-                f"{source}: a readout of {line.shape[1]} samples at row {start}, column {column} of a {rows} x {columns} k-space",
+                f"{source}: a readout of {line.shape[1]} samples at row {start}, column {column} of a {rows} x "
+                f"{columns} k-space",
                 "the header's matrix or limits do not fit the data",
             )
-        where = int(record["head"]["idx"]["slice"]), slice(start, start + line.shape[1]), column
-        total[where[0], :, where[1], where[2]] += line
-        count[where] += 1
+        place, samples = int(record["head"]["idx"]["slice"]), slice(start, start + line.shape[1])
+        total[place, :, samples, column] += line
+        count[place, samples, column] += 1
     total /= np.maximum(count, 1)[:, None].astype(np.float32)
     return total, count
 
@@ -184,8 +223,16 @@ def _noise(records: npt.NDArray[Any], coils: int, averages: float, source: str) 
     return np.concatenate(lines, axis=1) / np.float32(np.sqrt(averages)) if lines else None
 
 
-def encode(images: npt.NDArray[np.complex64], like: Scan, provenance: Mapping[str, str]) -> bytes:
-    """The bytes of a file with an image group of images (S, H, W), cropped to the reconstructed matrix."""
+def write_scan(
+    path: Path,
+    images: npt.NDArray[np.complex64],
+    *,
+    like: Scan,
+    provenance: Mapping[str, str],
+    overwrite: bool,
+    **unused: Any,
+) -> None:
+    """Write images (S, H, W), cropped to the reconstructed matrix, as `inverse.io.read_write.write_scan` says."""
     wanted = tuple(min(a, b) for a, b in zip(like.extra.get("recon", like.shape), images.shape[1:], strict=True))
     data = np.ascontiguousarray(cropped(images, wanted)).astype(np.complex64)
     slices, rows, columns = data.shape
@@ -207,45 +254,7 @@ def encode(images: npt.NDArray[np.complex64], like: Scan, provenance: Mapping[st
         image.create_dataset("attributes", data=np.array([""] * slices, object), dtype=text, track_times=False)
         for name, said in provenance.items():
             file.attrs[name] = said
-    return buffer.getvalue()
-
-
-_COMPLEX = np.dtype([("real", "<f4"), ("imag", "<f4")])
-_IMAGE_HEAD = np.dtype(
-    [
-        ("version", "<u2"),
-        ("data_type", "<u2"),
-        ("flags", "<u8"),
-        ("measurement_uid", "<u4"),
-        ("matrix_size", "<u2", (3,)),
-        ("field_of_view", "<f4", (3,)),
-        ("channels", "<u2"),
-        ("position", "<f4", (3,)),
-        ("read_dir", "<f4", (3,)),
-        ("phase_dir", "<f4", (3,)),
-        ("slice_dir", "<f4", (3,)),
-        ("patient_table_position", "<f4", (3,)),
-        ("average", "<u2"),
-        ("slice", "<u2"),
-        ("contrast", "<u2"),
-        ("phase", "<u2"),
-        ("repetition", "<u2"),
-        ("set", "<u2"),
-        ("acquisition_time_stamp", "<u4"),
-        ("physiology_time_stamp", "<u4", (3,)),
-        ("image_type", "<u2"),
-        ("image_index", "<u2"),
-        ("image_series_index", "<u2"),
-        ("user_int", "<i4", (8,)),
-        ("user_float", "<f4", (8,)),
-        ("attribute_string_len", "<u4"),
-    ]
-)
-
-
-Array = npt.NDArray[Any]
-_LARGEST = 100_000
-_LONGEST = 2**24
+    atomic_bytes(path, buffer.getvalue(), overwrite=overwrite)
 
 
 def xml_text(value: Any) -> str:
@@ -283,8 +292,8 @@ def matrices(header: str, *, source: str) -> tuple[tuple[int, int], tuple[int, i
 
 
 def _matrix(root: ElementTree.Element, space: str, source: str) -> tuple[int, int]:
-    found = root.find(f"encoding/{space}/matrixSize")
-    words = [found.findtext(axis, "") if found is not None else "" for axis in "xyz"]
+    sizes = root.find(f"encoding/{space}/matrixSize")
+    words = [sizes.findtext(axis, "") if sizes is not None else "" for axis in "xyz"]
     if not all(word.strip().isdecimal() and 0 < int(word) <= _LARGEST for word in words):
         raise InputError(f"{source}: the header's {space} has a matrix of {' x '.join(words)[:60]}", "export it again")
     return int(words[0]), int(words[1])

@@ -1,9 +1,9 @@
 """NIfTI-1 and NIfTI-2 through nibabel: slices along the third axis, shown upright for a file in RAS order.
 
-Slice k of voxels (i, j, k) is the picture with ``picture[H - 1 - j, i]``: columns run along the first axis, rows against
-the second. A fourth axis (time, echoes) gives further slices, the third axis running fastest. Integers of up to 32 bits and
-floats keep their type; wider ones and scaled values become float32, and the result is written so. On a finer grid the
-affine is scaled so that the extent stays: new voxel i' lies at ``(i' + 1/2) n / n' - 1/2``.
+Slice k of voxels (i, j, k) is the picture with ``picture[H - 1 - j, i]``: columns run along the first axis, rows
+against the second. A fourth axis (time, echoes) gives further slices, the third axis running fastest. Integers of up to
+32 bits and floats keep their type; wider ones and scaled values become float32, and the result is written so. On a
+finer grid the affine is scaled so that the extent stays: new voxel i' lies at ``(i' + 1/2) n / n' - 1/2``.
 
 Provenance: ``descrip`` (79 bytes) and, whole, a header extension of type comment.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import logging
 import math
 import zlib
 from collections.abc import Mapping
@@ -21,12 +20,13 @@ from typing import Any, BinaryIO, cast
 
 import nibabel
 import numpy as np
+from nibabel.orientations import aff2axcodes
 
 from inverse.errors import InputError, OutputError
 from inverse.io.content import SAID, Array, Volume, slices_of, stack
-from inverse.io.limits import bounded
+from inverse.io.limits import bounded, quiet, reason
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "facts"]
 
 _AGAIN = "copy or export the file again"
 _EXPANSION = 1032  # deflate's limit
@@ -44,7 +44,7 @@ def decode(path: Path, *, source: str) -> Volume:
         with gzip.open(path, "rb") if packed else path.open("rb") as file:
             return _volume(cast(BinaryIO, file), path.stat().st_size, packed, source)
     except (EOFError, zlib.error, OSError, gzip.BadGzipFile) as error:
-        raise InputError(f"{source}: truncated or damaged NIfTI: {_reason(error)}", _AGAIN) from error
+        raise InputError(f"{source}: truncated or damaged NIfTI: {reason(error)}", _AGAIN) from error
 
 
 def _volume(file: BinaryIO, length: int, packed: bool, source: str) -> Volume:
@@ -83,19 +83,15 @@ def _header(file: BinaryIO, source: str) -> tuple[Any, tuple[int, ...]]:
     file.seek(0)
     second = 540 in (int.from_bytes(start, "little"), int.from_bytes(start, "big"))
     kind: Any = nibabel.Nifti2Header if second else nibabel.Nifti1Header
-    level = nibabel.imageglobals.logger.level
-    nibabel.imageglobals.logger.setLevel(logging.CRITICAL)
+    broken = (ValueError, TypeError, LookupError, ArithmeticError, nibabel.spatialimages.HeaderDataError)
     try:
-        header = kind.from_fileobj(file)
-        shape = tuple(int(size) for size in header.get_data_shape())
-        header.get_best_affine()
-        header.get_slope_inter()
-    except (ValueError, TypeError, KeyError, OverflowError, IndexError, ArithmeticError) as error:
-        raise InputError(f"{source}: broken NIfTI header: {_reason(error)}", _AGAIN) from error
-    except nibabel.spatialimages.HeaderDataError as error:
-        raise InputError(f"{source}: broken NIfTI header: {_reason(error)}", _AGAIN) from error
-    finally:
-        nibabel.imageglobals.logger.setLevel(level)
+        with quiet(nibabel.imageglobals.logger.name):
+            header = kind.from_fileobj(file)
+            shape = tuple(int(size) for size in header.get_data_shape())
+            header.get_best_affine()
+            header.get_slope_inter()
+    except broken as error:
+        raise InputError(f"{source}: broken NIfTI header: {reason(error)}", _AGAIN) from error
     if len(shape) < 2 or math.prod(shape[4:]) != 1:
         raise InputError(f"{source}: {len(shape)} axes of sizes {shape}, expected 2 to 4", "save one channel a file")
     if min(shape) < 1:
@@ -176,5 +172,14 @@ def _ours(extension: Any, provenance: Mapping[str, str]) -> bool:
     return extension.get_code() == 6 and content.startswith(tuple(f"{key}=".encode() for key in provenance))
 
 
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
+def facts(volume: Volume) -> dict[str, Any]:
+    """Sizes of voxels and how they lie in the body, for `inverse info`."""
+    header = volume.extra["header"]
+    affine, names = header.get_best_affine(), {int(header["qform_code"]): "qform", int(header["sform_code"]): "sform"}
+    names.pop(0, None)
+    return {
+        "voxel": [float(size) for size in header.get_zooms()],
+        "orientation": "".join(str(code) for code in cast(Any, aff2axcodes)(affine)),
+        "affine": "; ".join(" ".join(f"{value:.4g}" for value in row) for row in affine[:3]),
+        "codes": ", ".join(f"{name} {code}" for code, name in names.items()),
+    }

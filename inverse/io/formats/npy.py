@@ -1,10 +1,10 @@
 """NumPy ``.npy`` and ``.npz``: uint8, uint16, other integers of up to 32 bits, or float; never pickled objects.
 
-A npy file holds one image, (H, W) or (H, W, C); a complex one of 3 or 4 axes is raw k-space, (coils, H, W) or (slices, coils, H, W),
-centred, zero where nothing was measured. A npz archive holds one array, or several of which ``FILE.npz::NAME``
-names one; its axes are taken as `inverse.io.axes` says. The result holds that array alone, under its name. Headers are
-checked against the bytes that are there before anything is allocated, and no more of an archive is unpacked than its
-header declares.
+A npy file holds one image, (H, W) or (H, W, C); a complex one of 3 or 4 axes is raw k-space, (coils, H, W) or
+(slices, coils, H, W), centred, zero where nothing was measured. A npz archive holds one array, or several of which
+``FILE.npz::NAME`` names one; its axes are taken as `inverse.io.axes` says. The result holds that array alone, under its
+name. Headers are checked against the bytes that are there before anything is allocated, and no more of an archive is
+unpacked than its header declares.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from inverse.errors import InputError
 from inverse.io.axes import arranged, flattened
 from inverse.io.content import Array, Picture, Scan, Volume, checked
-from inverse.io.limits import bounded
+from inverse.io.limits import bounded, reason
+from inverse.storage.files import atomic_bytes
 
-__all__ = ["decode", "decode_npz", "encode", "encode_npz", "encode_scan", "is_npz"]
+__all__ = ["decode", "decode_npz", "encode", "encode_npz", "facts_npz", "is_npz", "write_scan"]
 
 _AGAIN = "save the array again"
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
@@ -72,8 +74,7 @@ def _array(data: bytes, source: str) -> Array:
                 raise ValueError(f"version {version[0]}.{version[1]} of the format")
             shape, fortran, dtype = readers[version](buffer)
     except Exception as error:  # numpy hands the header to tokenize and ast, which raise what they like
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{source}: broken npy: {reason}", _AGAIN) from error
+        raise InputError(f"{source}: broken npy: {reason(error)}", _AGAIN) from error
     if dtype.hasobject:
         raise InputError(f"{source}: holds Python objects, which are never loaded", "save a plain array")
     start, size = buffer.tell(), bounded(shape, dtype.itemsize, len(data), source=source)
@@ -93,9 +94,9 @@ def encode(picture: Picture, provenance: Mapping[str, str]) -> bytes:
     return _bytes(array)
 
 
-def encode_scan(images: Array) -> bytes:
-    """The bytes of a npy file of the images of raw k-space, (S, H, W) complex64."""
-    return _bytes(np.ascontiguousarray(images, np.complex64))
+def write_scan(path: Path, images: Array, *, overwrite: bool, **unused: Any) -> None:
+    """Write the images of raw k-space, (S, H, W) complex64, as `inverse.io.read_write.write_scan` says."""
+    atomic_bytes(path, _bytes(np.ascontiguousarray(images, np.complex64)), overwrite=overwrite)
 
 
 def _bytes(array: Array) -> bytes:
@@ -104,8 +105,8 @@ def _bytes(array: Array) -> bytes:
     return buffer.getvalue()
 
 
-def is_npz(path: Path) -> bool:
-    """Whether a zip archive's members are npy files."""
+def is_npz(path: Path, inner: str | None, *, source: str) -> bool:
+    """Whether a zip archive's members are npy files; of a broken one its suffix decides."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -118,7 +119,8 @@ def decode_npz(path: Path, *, source: str, inner: str | None) -> Picture | Volum
     """An array of a npz archive as a `Picture` or a `Volume`.
 
     Raises:
-        InputError: The archive or the array is broken, encrypted or made to exhaust memory; or several arrays and none is named.
+        InputError: The archive or the array is broken, encrypted or made to exhaust memory; or several arrays and none
+            is named.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -129,8 +131,7 @@ def decode_npz(path: Path, *, source: str, inner: str | None) -> Picture | Volum
             with archive.open(member) as file:
                 data = file.read(member.file_size)
     except _BROKEN_ZIP as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{source}: broken npz: {reason}", _AGAIN) from error
+        raise InputError(f"{source}: broken npz: {reason(error)}", _AGAIN) from error
     extra = {"name": name, "compressed": member.compress_type != zipfile.ZIP_STORED}
     return arranged(_array(data, source), format="npz", source=source, extra=extra)
 
@@ -150,10 +151,15 @@ def _chosen(names: tuple[str, ...], inner: str | None, source: str) -> str:
     return inner
 
 
-def encode_npz(found: Picture | Volume, provenance: Mapping[str, str]) -> bytes:
+def encode_npz(content: Picture | Volume, provenance: Mapping[str, str]) -> bytes:
     """The bytes of a npz archive of one array. It has no place for provenance."""
-    buffer = io.BytesIO()
-    kind = zipfile.ZIP_DEFLATED if found.extra["compressed"] else zipfile.ZIP_STORED
+    buffer, extra = io.BytesIO(), content.extra
+    kind = zipfile.ZIP_DEFLATED if extra["compressed"] else zipfile.ZIP_STORED
     with zipfile.ZipFile(buffer, "w", kind) as archive:
-        archive.writestr(zipfile.ZipInfo(f"{found.extra['name']}.npy"), _bytes(flattened(found)), compress_type=kind)
+        archive.writestr(zipfile.ZipInfo(f"{extra['name']}.npy"), _bytes(flattened(content)), compress_type=kind)
     return buffer.getvalue()
+
+
+def facts_npz(content: Picture | Volume) -> dict[str, Any]:
+    """The name of the array, for `inverse info`."""
+    return {"array": content.extra["name"]}

@@ -1,7 +1,8 @@
-"""PNG and JPEG through Pillow, with 16-bit PNG through `inverse.io.formats.png`.
+"""PNG and JPEG through Pillow, and 16-bit PNG, of which Pillow makes 8 bit, through imagecodecs.
 
 EXIF orientation is applied on reading and removed from the block that is written back. JPEG is written at quality 95
-without chroma subsampling: 8-bit rounding of a restored picture is lossy enough.
+without chroma subsampling: 8-bit rounding of a restored picture is lossy enough. PNG (ISO/IEC 15948) is written by
+imagecodecs with the chunks that it does not know (iCCP, pHYs, eXIf, text) put between.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import imagecodecs
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 
 from inverse.errors import InputError, OutputError
 from inverse.io.content import Array, Picture, stamped, turn
-from inverse.io.formats import png
-from inverse.io.limits import bounded
+from inverse.io.limits import bounded, quiet, reason
 
-__all__ = ["decode_jpeg", "decode_png", "encode_jpeg", "encode_png"]
+__all__ = ["decode16", "decode_jpeg", "decode_png", "encode_jpeg", "encode_png", "png_bytes"]
 
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
 _ORIENTATION = 0x0112
 
@@ -57,19 +60,18 @@ def _decode(data: bytes, form: str, source: str) -> Picture:
     except UnidentifiedImageError:
         raise InputError(f"{source}: broken {title}: the header is damaged", "copy or export the file again") from None
     except _BROKEN as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{source}: broken {title}: {reason}", "copy or export the file again") from error
+        raise InputError(f"{source}: broken {title}: {reason(error)}", "copy or export the file again") from error
 
 
 def _picture(image: Image.Image, data: bytes, form: str, source: str) -> Picture:
-    sixteen = form == "png" and png.bit_depth(data) == 16
+    sixteen = form == "png" and data[12:16] == b"IHDR" and data[24:25] == b"\x10"
     mode = image.mode
     if mode not in ("1", "L", "LA", "P", "RGB", "RGBA") and not sixteen:
         raise InputError(f"{source}: colour mode {mode} is not supported", "convert it to RGB or grey first")
     notes: tuple[str, ...] = ()
     bounded((image.height, image.width, len(image.getbands())), 2 if sixteen else 1, len(data), source=source)
     if sixteen:
-        array, alpha = png.decode16(data)
+        array, alpha = decode16(data)
     else:
         if mode == "1":
             notes = ("1 bit, converted to 8-bit grey",)
@@ -108,13 +110,16 @@ def _picture(image: Image.Image, data: bytes, form: str, source: str) -> Picture
 
 
 def _compression(image: Image.Image) -> dict[str, Any]:
-    """What a JPEG file says of its own rounding: the quantisation tables by rows, luma then chroma, and the sampling of the colour planes."""
+    """What a JPEG file says of its own rounding: quantisation tables by rows, luma then chroma.
+
+    Sampling of the colours.
+    """
     tables = getattr(image, "quantization", None)
     if not tables or not 1 <= len(tables) <= 2 or any(len(table) != 64 for table in tables.values()):
         return {}
     sampling = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}.get(JpegImagePlugin.get_sampling(image))
-    found = tuple(tuple(int(step) for step in tables[key]) for key in sorted(tables))
-    return {"quantisation": found} | ({"subsampling": sampling} if sampling else {})
+    rows = tuple(tuple(int(step) for step in tables[key]) for key in sorted(tables))
+    return {"quantisation": rows} | ({"subsampling": sampling} if sampling else {})
 
 
 def _pixels(image: Image.Image) -> tuple[Array, Array | None]:
@@ -138,7 +143,92 @@ def encode_png(picture: Picture, provenance: Mapping[str, str]) -> bytes:
         planes.append(picture.alpha[..., None])
     pixels = np.concatenate(planes, -1)
     text = {**picture.text, **provenance}
-    return png.encode(pixels, icc=picture.icc, dpi=picture.dpi, exif=picture.exif, text=text)
+    return png_bytes(pixels, icc=picture.icc, dpi=picture.dpi, exif=picture.exif, text=text)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and body of each chunk of a PNG; raises `ValueError` where one is cut or damaged."""
+    position = len(SIGNATURE)
+    while True:
+        if position + 12 > len(data):
+            raise ValueError("the file ends before its IEND chunk")
+        (length,) = struct.unpack_from(">I", data, position)
+        name, body = data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
+        position += 12 + length
+        if position > len(data):
+            raise ValueError("the file ends inside a chunk")
+        if zlib.crc32(name + body) != int.from_bytes(data[position - 4 : position], "big"):
+            raise ValueError(f"wrong checksum in chunk {name.decode('latin-1')}")
+        yield name, body
+        if name == b"IEND":
+            return
+
+
+def decode16(data: bytes) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16] | None]:
+    """The pixels of a PNG of bit depth 16.
+
+    Returns:
+        Colour (H, W) or (H, W, 3), and alpha (H, W) or None; a transparent colour (tRNS) becomes alpha.
+
+    Raises:
+        ValueError: The file is broken.
+    """
+    for _ in _chunks(data):
+        pass  # every checksum: imagecodecs looks at those of the pixels alone
+    try:
+        with quiet("imagecodecs"):
+            values = imagecodecs.png_decode(data)
+    except imagecodecs.PngError as error:
+        raise ValueError(str(error)) from error
+    samples = 1 if values.ndim == 2 else values.shape[2]
+    if samples in (1, 3):
+        return values, None
+    return (values[..., 0] if samples == 2 else values[..., :3]), values[..., -1]
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def _text(key: str, value: str) -> bytes:
+    name = key.encode("latin-1", "replace")
+    if value.isascii() and not key.startswith("XML:"):
+        return _chunk(b"tEXt", name + b"\0" + value.encode())
+    return _chunk(b"iTXt", name + b"\0\0\0\0\0" + value.encode())
+
+
+def png_bytes(
+    pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
+    *,
+    icc: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
+    exif: bytes | None = None,
+    text: Mapping[str, str] | None = None,
+) -> bytes:
+    """A PNG of (H, W, samples) pixels, uint8 or uint16; samples 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA.
+
+    libpng chooses the filter of each row (none, sub, up or average); Python's zlib compresses, because imagecodecs may
+    be built with another one, whose bytes differ.
+    """
+    filters = imagecodecs.PNG.FILTER
+    plain = bytes(
+        imagecodecs.png_encode(
+            pixels[..., 0] if pixels.shape[-1] == 1 else pixels,
+            level=1,
+            filter=filters.NONE | filters.SUB | filters.UP | filters.AVG,
+        )
+    )
+    chunks = list(_chunks(plain))
+    rows = zlib.decompress(b"".join(body for name, body in chunks if name == b"IDAT"))
+    parts = [SIGNATURE, _chunk(*chunks[0])]
+    if icc:
+        parts.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
+    if dpi:
+        parts.append(_chunk(b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in dpi), 1)))
+    if exif:
+        parts.append(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    parts += [_text(key, value) for key, value in (text or {}).items()]
+    return b"".join([*parts, _chunk(b"IDAT", zlib.compress(rows, 6)), _chunk(b"IEND", b"")])
 
 
 def encode_jpeg(picture: Picture, provenance: Mapping[str, str]) -> bytes:

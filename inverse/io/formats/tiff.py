@@ -1,19 +1,20 @@
 """TIFF, OME-TIFF, ImageJ hyperstacks and multi-page TIFF through tifffile: 8, 16, 32 bit and float.
 
-A file with one image is a `Picture`, its channels interleaved, planar or one a page; pages that are no channels (Z, T, or without a
-name) make it a `Volume`. Kept: layout and axes, alpha, ICC profile, description, resolution, and at equal size the geo tags; OME-XML as
-`inverse.io.formats.tiff_axes` says. Any compression is written as deflate. Provenance is appended to the description, or goes into the Software tag
-where the description is machine-readable. An OME-TIFF whose pages lie in other files is refused.
+A file with one image is a `Picture`, its channels interleaved, planar or one a page; pages that are no channels (Z, T,
+or without a name) make it a `Volume`. Kept: layout and axes, alpha, ICC profile, description, resolution, and at equal
+size the geo tags; OME-XML as `inverse.io.formats.tiff_axes` says. Any compression is written as deflate. Provenance is
+appended to the description, or goes into the Software tag where the description is machine-readable. An OME-TIFF whose
+pages lie in other files is refused.
 """
 
 from __future__ import annotations
 
 import io
-import logging
+import re
 import struct
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,25 +23,23 @@ import tifffile
 from inverse.errors import InputError, OutputError
 from inverse.io.content import SAID, Array, Picture, Volume, stack, stamped, turn
 from inverse.io.formats.tiff_axes import Axes, described, parsed
-from inverse.io.limits import bounded
+from inverse.io.limits import bounded, quiet, reason
 
-__all__ = ["decode", "encode", "quiet"]
+__all__ = ["decode", "encode", "facts", "has_geo_tags"]
 
+_GEO_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
 _KEPT_TAGS = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 _ALPHA = {1: "assocalpha", 2: "unassalpha"}
 _PER_INCH = {2: 1.0, 3: 2.54}
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Tifffile's complaints of damaged files kept off the terminal; what matters is raised."""
-    logger = logging.getLogger("tifffile")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+def has_geo_tags(path: Path, inner: str | None, *, source: str) -> bool:
+    """Whether a TIFF has tags of GeoTIFF or GDAL in its first directory; the test needs no rasterio."""
     try:
-        yield
-    finally:
-        logger.setLevel(level)
+        with quiet("tifffile"), open(path, "rb") as file, tifffile.TiffFile(file, _multifile=False) as tiff:
+            return any(code in tiff.pages.first.tags for code in _GEO_TAGS)
+    except Exception:  # tifffile raises a dozen types on damaged files; the reader says what is wrong
+        return False
 
 
 def decode(data: bytes, *, source: str) -> Picture | Volume:
@@ -50,16 +49,16 @@ def decode(data: bytes, *, source: str) -> Picture | Volume:
         InputError: The file is broken or truncated, holds several images, or pixels of an unsupported kind.
     """
     try:
-        with quiet(), tifffile.TiffFile(io.BytesIO(data), _multifile=False) as file:
+        with quiet("tifffile"), tifffile.TiffFile(io.BytesIO(data), _multifile=False) as file:
             return _content(file, len(data), source)
     except InputError:
         raise
     except Exception as error:  # tifffile raises a dozen types on damaged files
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        if "imagecodecs" in reason:
+        cause = reason(error, 160)
+        if "imagecodecs" in cause:
             hint = "pip install imagecodecs, or save it uncompressed or with deflate"
-            raise InputError(f"{source}: this TIFF compression needs a package: {reason}", hint) from error
-        raise InputError(f"{source}: broken TIFF: {reason}", "copy or export the file again") from error
+            raise InputError(f"{source}: this TIFF compression needs a package: {cause}", hint) from error
+        raise InputError(f"{source}: broken TIFF: {cause}", "copy or export the file again") from error
 
 
 def _content(file: tifffile.TiffFile, length: int, source: str) -> Picture | Volume:
@@ -252,3 +251,13 @@ def _encoded(array: Array, alpha: Array | None, like: Picture, provenance: Mappi
         **options,
     )
     return buffer.getvalue()
+
+
+def facts(content: Picture | Volume) -> dict[str, Any]:
+    """Axes, pixel sizes and names of channels, for `inverse info`."""
+    extra = content.extra["first"].extra if isinstance(content, Volume) else content.extra
+    stated: dict[str, Any] = {"axes": extra["axes"].names} if extra["axes"].front else {}
+    if extra.get("ome"):
+        stated["physical_size"] = dict(re.findall(r'\bPhysicalSize([XYZ])="([^"]*)"', extra["ome"]))
+        stated["channel_names"] = re.findall(r'<(?:\w+:)?Channel\b[^>]*?\bName="([^"]*)"', extra["ome"])
+    return stated

@@ -1,8 +1,8 @@
 """Axes of TIFF files with several pages, and the descriptions that name them: OME-XML, ImageJ, tifffile's own.
 
-Rows and columns are Y and X, channels S (samples of a pixel) or else C; every other axis (Z, T, pages) is one of slices, the last running
-fastest. OME-XML is edited in place, so that channel names, objectives and annotations stay: SizeX, SizeY, the type, PhysicalSizeX and Y
-(scaled, the extent stays), one TiffData for all pages, no UUID.
+Rows and columns are Y and X, channels S (samples of a pixel) or else C; every other axis (Z, T, pages) is one of
+slices, the last running fastest. OME-XML is edited in place, so that channel names, objectives and annotations stay:
+SizeX, SizeY, the type, PhysicalSizeX and Y (scaled, the extent stays), one TiffData for all pages, no UUID.
 """
 
 from __future__ import annotations

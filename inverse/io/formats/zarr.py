@@ -1,11 +1,15 @@
-"""Zarr (versions 2 and 3) through the zarr package, extra ``zarr``: a folder that is one item, ``SCENE.zarr`` or ``SCENE.zarr::/0``.
+"""Zarr (versions 2 and 3) through the zarr package, extra ``zarr``.
 
-A group with OME-Zarr ``multiscales`` is its first level; the result has that level alone. Axes that are named (``dimension_names``, xarray's
-``_ARRAY_DIMENSIONS``, OME-Zarr) are taken by their names, others as `inverse.io.axes` says. Pixels without a value are NaN, infinite, or ``_FillValue``.
+A folder that is one item, ``SCENE.zarr`` or ``SCENE.zarr::/0``.
 
-Kept: the array's path, version, dtype, chunk sizes, names of axes, fill value, attributes of the groups above and its own, and arrays of one or no axis beside
-it (coordinates, ``spatial_ref``); written with zstd. Where the result has another size, coordinates and OME-Zarr's scales follow. Provenance is an attribute of the
-array. `inverse.io.formats.zarr_metadata` says what is refused.
+A group with OME-Zarr ``multiscales`` is its first level; the result has that level alone. Axes that are named
+(``dimension_names``, xarray's ``_ARRAY_DIMENSIONS``, OME-Zarr) are taken by their names, others as `inverse.io.axes`
+says. Pixels without a value are NaN, infinite, or ``_FillValue``.
+
+Kept: the array's path, version, dtype, chunk sizes, names of axes, fill value, attributes of the groups above and its
+own, and arrays of one or no axis beside it (coordinates, ``spatial_ref``); written with zstd. Where the result has
+another size, coordinates and OME-Zarr's scales follow. Provenance is an attribute of the array.
+`inverse.io.formats.zarr_metadata` says what is refused.
 
 Whole scenes need not be in memory: :mod:`inverse.io.windows`.
 """
@@ -15,7 +19,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +35,7 @@ from inverse.io.formats.zarr_metadata import Kept, chosen, kept, located, readin
 from inverse.io.nodata import held, marked, still_valid, unobserved
 from inverse.storage.files import part_path
 
-__all__ = ["Reader", "decode", "float_map", "store", "writer"]
+__all__ = ["Reader", "decode", "float_map", "in_blocks", "open_windows", "open_writer", "store"]
 
 PACKED = ("_FillValue", "missing_value", "scale_factor", "add_offset", "valid_min", "valid_max", "valid_range")
 """Attributes that say how values are stored, which those of a map are not."""
@@ -138,7 +142,10 @@ def decode(path: Path, *, source: str, inner: str | None) -> Picture | Volume:
 
 
 def float_map(values: Array, like: Picture) -> Picture:
-    """A map (H, W) or (H, W, C) as a float32 picture of the kind of `like`, which may have another size; without a value it is NaN."""
+    """A map (H, W) or (H, W, C) as a float32 picture of the kind of `like`, which may have another size.
+
+    Without a value it is NaN.
+    """
     extra = {**like.extra, "zarr": _unpacked(like.extra["zarr"])}
     valid = like.valid if like.size == values.shape[:2] else None
     valid = _of_channels(valid, 1 if values.ndim == 2 else values.shape[-1])
@@ -177,8 +184,22 @@ def store(
         array[...] = values.transpose(np.argsort(order))
 
 
+def open_windows(path: Path, *, source: str, inner: str | None, stack: ExitStack) -> Reader:
+    """A store as `inverse.io.windows.open_windows` has it; there is nothing to close."""
+    return Reader(path, source=source, inner=inner)
+
+
+def in_blocks(like: Picture, *, size: tuple[int, int], side: int) -> Picture:
+    """As `inverse.io.windows.in_blocks`: chunks are kept where they are not larger than ``side``."""
+    own: Kept = like.extra["zarr"]
+    chunks, rows = list(own.chunks), len(own.order) - own.channels - 2
+    for axis in own.order[rows : rows + 2]:
+        chunks[axis] = min(chunks[axis], side)
+    return replace(like, extra={**like.extra, "zarr": replace(own, chunks=tuple(chunks))})
+
+
 @contextmanager
-def writer(
+def open_writer(
     path: str | os.PathLike[str],
     like: Picture,
     *,

@@ -1,4 +1,4 @@
-"""What lies beside an image in a Zarr store and follows its grid: coordinates of its axes, ``spatial_ref``, the pixel sizes of OME-Zarr."""
+"""Coordinates beside an image in a Zarr store, which follow its grid: of axes, ``spatial_ref``, OME-Zarr's scales."""
 
 from __future__ import annotations
 
@@ -113,7 +113,9 @@ def beside(root: Path, image: Kept, source: str) -> tuple[Beside, ...]:
 
 
 def attributes_of(image: Kept, size: tuple[int, int], *, fits: bool = True) -> dict[str, dict[str, Any]]:
-    """Attributes of the groups and the array of an image of another height and width: the pixel sizes of OME-Zarr follow.
+    """Attributes of the groups and the array of an image of another height and width.
+
+    The pixel sizes of OME-Zarr follow.
 
     Args:
         image: What is known of it.
@@ -155,7 +157,10 @@ def _rescaled(scales: Any, ratios: Mapping[int, float]) -> Any:
 
 
 def _finer(moves: list[Any], ratios: Mapping[int, float]) -> list[Any]:
-    """Transformations of pixels of another size over the same extent: the first scale, and translations after it, which place the first pixel's centre."""
+    """Transformations of pixels of another size over the same extent.
+
+    The first scale changes, and translations after it, which place the first pixel's centre.
+    """
     made: list[Any] = []
     shift: list[float] | None = None
     for move in moves:

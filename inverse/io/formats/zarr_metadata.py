@@ -167,7 +167,9 @@ def _arrays(root: Path, source: str) -> dict[str, int]:
 
 
 def chosen(root: Path, inner: str | None, source: str) -> str:
-    """Path of the array in a store that is meant: the one that is named, the first level of a pyramid, or the only one of two axes or more.
+    """Path of the array in a store that is meant.
+
+    The one that is named, the first level of a pyramid, or the only one of two axes or more.
 
     Raises:
         InputError: there is none, or several and none is named.
@@ -268,7 +270,8 @@ def _names(
 def _order(shape: tuple[int, ...], names: tuple[str | None, ...] | None) -> tuple[tuple[int, ...], bool]:
     """The axes as they are read, and whether the last of them is channels.
 
-    Rows, columns and channels are taken by their names, wherever they are; a named axis of more than `MOST_CHANNELS` channels, and any other, is slices.
+    Rows, columns and channels are taken by their names, wherever they are; a named axis of more than `MOST_CHANNELS`
+    channels, and any other, is slices.
     """
     axes = tuple(range(len(shape)))
     if names is None or None in names:
@@ -288,7 +291,9 @@ def _order(shape: tuple[int, ...], names: tuple[str | None, ...] | None) -> tupl
 def _missing(
     found: Mapping[str, Any], own: Mapping[str, Any], version: int, dtype: np.dtype[Any], source: str
 ) -> float | None:
-    """The value of pixels without one: ``_FillValue`` of the CF conventions, which xarray keeps as ``fill_value`` in version 2.
+    """The value of pixels without one.
+
+    ``_FillValue`` of the CF conventions, which xarray keeps as ``fill_value`` in version 2.
 
     xarray writes that of floats in version 3 as the base64 of a double. A value that the type does not have is none.
     """
