@@ -1,6 +1,6 @@
 from .cells import Bench as Bench
-from .cells import Estimate as Estimate
 from .cells import PeerError as PeerError
+from .cells import Reconstruction as Reconstruction
 from .cells import Result as Result
 from .cells import results as results
 from .cells import thumbnail as thumbnail
@@ -9,7 +9,6 @@ from .images import load_truth as load_truth
 from .page import benchmark_suite as benchmark_suite
 from .page import to_html as to_html
 from .problems import measure_problem as measure_problem
-from .problems import problem_names as problem_names
 from .run import Cell as Cell
 from .run import Done as Done
 from .run import Keys as Keys
@@ -20,21 +19,23 @@ from .run import kept as kept
 from .run import run_suite as run_suite
 from .run import truth_of as truth_of
 from .suite import FIXTURES as FIXTURES
-from .suite import Row as Row
+from .suite import MethodRow as MethodRow
 from .suite import Suite as Suite
-from .suite import Task as Task
+from .suite import SuiteTask as SuiteTask
 from .suite import load_suite as load_suite
+from .suite import problem_names as problem_names
 from .suite import shipped_suites as shipped_suites
 from .table import COLUMNS as COLUMNS
 from .table import Column as Column
 from .table import Line as Line
-from .table import Table as Table
+from .table import SuiteTable as SuiteTable
 from .table import make_table as make_table
 from .table import to_csv as to_csv
 from .table import to_json as to_json
 from .table import to_markdown as to_markdown
+from .table import used_columns as used_columns
 from .verdicts import FEWEST as FEWEST
-from .verdicts import Verdict as Verdict
+from .verdicts import TaskVerdict as TaskVerdict
 
 __all__ = [
     "COLUMNS",
@@ -44,17 +45,17 @@ __all__ = [
     "Cell",
     "Column",
     "Done",
-    "Estimate",
     "Keys",
     "Line",
+    "MethodRow",
     "PeerError",
+    "Reconstruction",
     "Result",
-    "Row",
     "Suite",
     "SuiteEstimate",
-    "Table",
-    "Task",
-    "Verdict",
+    "SuiteTable",
+    "SuiteTask",
+    "TaskVerdict",
     "benchmark_suite",
     "cells_of",
     "estimate_suite",
@@ -74,4 +75,5 @@ __all__ = [
     "to_json",
     "to_markdown",
     "truth_of",
+    "used_columns",
 ]

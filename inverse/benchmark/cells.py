@@ -1,13 +1,11 @@
 """One cell of a suite: one method on one task on one image, measured.
 
-A measurement is simulated with noise keyed by (seed, image), so all rows of a task see the same one. Operator and noise level are given to all. All use the
-prior in the same precision.
+A measurement is simulated with noise keyed by (seed, image), so all rows of a task see the same one. Operator and noise
+level are given to all. All use the prior in the same precision.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 import time
 import warnings
@@ -17,22 +15,29 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-import inverse
 from inverse.benchmark.peers.registry import Peer
 from inverse.benchmark.peers.setting import Counted, Setting
-from inverse.benchmark.suite import Row
+from inverse.benchmark.suite import MethodRow
 from inverse.errors import RecipeError
-from inverse.metrics.registry import psnr, ssim
+from inverse.io.pages import image_url
+from inverse.metrics.pixels import psnr
 from inverse.metrics.samples import crps
+from inverse.metrics.windows import ssim
+from inverse.numerics.statistics import interval_quantile
 from inverse.operators.build import build_operator
 from inverse.operators.observation import Observation
 from inverse.recipes.recipe import Recipe
-from inverse.restoration.case import fit_prior, method_kind, open_recipe_prior, resolve_dtype
-from inverse.sampling.method_spec import method_spec
+from inverse.restoration.case import Case
+from inverse.restoration.item import solve
+from inverse.restoration.plan import Compute
+from inverse.restoration.prior import fit_prior, open_recipe_prior, resolve_dtype
+from inverse.sampling.methods import method_spec
+from inverse.sampling.posterior_samples import simulate
 
-__all__ = ["Bench", "Estimate", "PeerError", "Result", "results", "thumbnail"]
+__all__ = ["Bench", "PeerError", "Reconstruction", "Result", "results", "thumbnail"]
 
 Clock = Callable[[], float]
 THUMBNAIL = 128
@@ -47,51 +52,34 @@ class PeerError(Exception):
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What a method gave for one image.
+class Reconstruction:
+    """The estimate and the samples that a method gave for one image."""
 
-    Attributes:
-        mean: (1, C, H, W).
-        samples: (K, 1, C, H, W), or None of a point estimate.
-        interval: Ends of the 90 % intervals, (1, C, H, W) each, or None.
-        forward: Network evaluations.
-        vjp: Vector-Jacobian products.
-        option: What was chosen with the truth, or nothing.
-    """
-
-    mean: Tensor
-    samples: Tensor | None
-    interval: tuple[Tensor, Tensor] | None
-    forward: float
-    vjp: float
-    option: str = ""
+    mean: Tensor  # (1, C, H, W)
+    samples: Tensor | None  # (K, 1, C, H, W), or None of a point estimate
+    interval: tuple[Tensor, Tensor] | None  # ends of the 90 % intervals, (1, C, H, W) each
+    forward: float  # network evaluations
+    vjp: float  # vector-Jacobian products
+    option: str = ""  # what was chosen with the truth
 
 
 @dataclass(frozen=True)
 class Result:
-    """One of a peer's results.
+    """One of a peer's results."""
 
-    Attributes:
-        option: What it was made with, where there are several.
-        samples: (K, C, H, W) on [0, 1], finite; of a point estimate one.
-        forward: Network evaluations.
-        vjp: Vector-Jacobian products.
-        seconds: Wall time of this one.
-        cpu: Processor seconds of this one.
-    """
-
-    option: str
-    samples: Tensor
-    forward: int
-    vjp: int
-    seconds: float
-    cpu: float
+    option: str  # what it was made with, where there are several
+    samples: Tensor  # (K, C, H, W) on [0, 1], finite; of a point estimate one
+    forward: int  # network evaluations
+    vjp: int  # vector-Jacobian products
+    seconds: float  # wall time of this one
+    cpu: float  # processor seconds of this one
 
 
 def results(peer: Peer, setting: Setting, clock: Clock, cpu: Clock) -> list[Result]:
     """All results of a peer, those that are not finite left out.
 
-    Peers draw from torch's global generator, and nothing else can be given to them: it is seeded here, and left as it was.
+    Peers draw from torch's global generator, and nothing else can be given to them: it is seeded here, and left as it
+    was.
 
     Raises:
         PeerError: it raised.
@@ -103,8 +91,8 @@ def results(peer: Peer, setting: Setting, clock: Clock, cpu: Clock) -> list[Resu
         torch.default_generator.manual_seed(setting.seed)
         try:
             before = clock(), cpu(), counted.forward_count, counted.vjp
-            found = peer.load()(setting)
-            for option, value in [("", found)] if isinstance(found, Tensor) else found:
+            given = peer.load()(setting)
+            for option, value in [("", given)] if isinstance(given, Tensor) else given:
                 after = clock(), cpu(), counted.forward_count, counted.vjp
                 seconds, busy, forward, vjp = (b - a for a, b in zip(before, after, strict=True))
                 samples = value.detach().float()
@@ -154,9 +142,9 @@ class Bench:
         physics = build_operator(recipe.located()["operator"], shape=tuple(truth.shape[1:]), noise=sigma)
         if not hasattr(physics, "A_adjoint"):
             raise RecipeError("an operator that is not linear", "suites are for linear ones")
-        return physics, inverse.simulate(truth, physics, seed=recipe.run.seed, items=[name])
+        return physics, simulate(truth, physics, seed=recipe.run.seed, items=[name])
 
-    def cell(self, row: Row, truth: Tensor, name: str, *, picture: bool) -> dict[str, Any]:
+    def cell(self, row: MethodRow, truth: Tensor, name: str, *, picture: bool) -> dict[str, Any]:
         """The numbers of one method on one image, and its picture.
 
         Raises:
@@ -169,24 +157,24 @@ class Bench:
         width = row.recipe.data.range[1] - row.recipe.data.range[0]
         if row.peer is None:
             began, busy = self.clock(), self.cpu()
-            found, misfit = self._ours(row.recipe, physics, y, tuple(truth.shape[1:]), name, crop)
+            made, misfit = self._ours(row.recipe, physics, y, tuple(truth.shape[1:]), name, crop)
             seconds, busy = self.clock() - began, self.cpu() - busy
         else:
-            found, misfit, seconds, busy = self._best(row, physics, y, truth, crop)
+            made, misfit, seconds, busy = self._best(row, physics, y, truth, crop)
         return {
-            **_scores(found, shown, width),
+            **_scores(made, shown, width),
             "misfit": misfit,
-            "F": found.forward,
-            "V": found.vjp,
+            "F": made.forward,
+            "V": made.vjp,
             "seconds": seconds,
             "cpu": busy,
-            "samples": 0 if found.samples is None else len(found.samples),
-            **({"option": found.option} if found.option else {}),
-            **({"picture": thumbnail(found.mean, row.recipe.data.range)} if picture else {}),
+            "samples": 0 if made.samples is None else len(made.samples),
+            **({"option": made.option} if made.option else {}),
+            **({"picture": thumbnail(made.mean, row.recipe.data.range)} if picture else {}),
         }
 
-    def pictures(self, row: Row, truth: Tensor, name: str) -> dict[str, str]:
-        """Of the truth, and of the measurement where it is an image, else of its adjoint's."""
+    def pictures(self, row: MethodRow, truth: Tensor, name: str) -> dict[str, str]:
+        """Thumbnails of the truth, and of the measurement where it is an image, else of its adjoint's."""
         physics, y = self.measurement(row.recipe, truth, name)
         seen = physics.A_adjoint(y) if y.is_complex() or y.shape[1] != truth.shape[1] else y
         limits, crop = row.recipe.data.range, getattr(physics, "output_crop", None)
@@ -194,27 +182,25 @@ class Bench:
 
     def _ours(
         self, recipe: Recipe, physics: Any, y: Any, shape: tuple[int, ...], name: str, crop: Any
-    ) -> tuple[Estimate, float]:
+    ) -> tuple[Reconstruction, float]:
         prior, dtype = self.fitted(recipe, shape[0])
-        post = inverse.sample(
-            y, physics, prior, method=method_kind(recipe), samples=recipe.run.samples, seed=recipe.run.seed, shape=shape,
-            items=[name], dtype=dtype, batch=recipe.run.batch,
-            **{key: value for key, value in recipe.params.items() if value is not None},
-        )  # fmt: skip
-        post = replace(post, crop=crop)
-        point = method_spec(method_kind(recipe)).point_estimate
+        case = Case(y, physics, shape, sigma=float(recipe.noise.model_dump()["sigma"]), estimated=False)
+        post = solve(case, prior, recipe, Compute(dtype, "cpu"), items=[name], batch=recipe.run.batch)
+        point = method_spec(recipe.method_kind).point_estimate
         spread = not point and (len(post.samples) > 1 or post.knows_spread)
         interval = (post.quantile(0.05), post.quantile(0.95)) if spread else None
-        found = Estimate(post.mean, None if point else post.samples, interval, post.cost.forward, post.cost.vjp)
-        return found, float(post.misfit.mean())
+        made = Reconstruction(post.mean, None if point else post.samples, interval, post.cost.forward, post.cost.vjp)
+        return made, float(post.misfit.mean())
 
-    def _best(self, row: Row, physics: Any, y: Any, truth: Tensor, crop: Any) -> tuple[Estimate, float, float, float]:
-        """The best of a peer's results by the truth, with the time that this one took."""
-        best: tuple[float, Estimate, float, float, float] | None = None
+    def _best(
+        self, row: MethodRow, physics: Any, y: Any, truth: Tensor, crop: Any
+    ) -> tuple[Reconstruction, float, float, float]:
+        """The best of a peer's results by the truth, its misfit, and the seconds that this one took."""
+        best: tuple[float, Reconstruction, float, float, float] | None = None
         observation = Observation.create(y, physics, shape=tuple(truth.shape[1:]))
         assert row.peer is not None
         kind = str(row.recipe.operator.model_dump()["kind"])
-        if reason := row.peer.missing or row.peer.refuses(kind):
+        if reason := row.peer.refuses(kind) or row.peer.missing:
             raise PeerError(reason)
         setting, low, width = self._setting(row, physics, y, tuple(truth.shape[1:]))
         for result in results(row.peer, setting, self.clock, self.cpu):
@@ -223,32 +209,27 @@ class Bench:
                 raise PeerError("gives {} pixels, the unknown has {}".format(*sizes))
             samples = low + width * result.samples
             mean, drawn = samples.mean(0, keepdim=True), samples[:, None] if row.peer.samples else None
-            found, seconds, busy = (
-                Estimate(mean, drawn, None, result.forward, result.vjp, result.option),
-                result.seconds,
-                result.cpu,
+            misfits = [observation.misfit(image) for image in (mean[None] if drawn is None else drawn)]
+            made = Reconstruction(
+                _framed(mean, crop),
+                None if drawn is None else _framed(drawn, crop),
+                None,
+                result.forward,
+                result.vjp,
+                result.option,
             )
-            whole = found.mean[None] if found.samples is None else found.samples
-            misfit = float(torch.stack([observation.misfit(one) for one in whole]).mean())
-            framed = replace(
-                found,
-                mean=_framed(found.mean, crop),
-                samples=None if found.samples is None else _framed(found.samples, crop),
-            )
-            score = float(psnr(_visible(framed.mean), _visible(_framed(truth, crop)))[0])
+            score = float(psnr(_visible(made.mean), _visible(_framed(truth, crop)))[0])
             if best is None or score > best[0]:
-                best = score, framed, misfit, seconds, busy
+                best = score, made, float(torch.stack(misfits).mean()), result.seconds, result.cpu
         if best is None:
             raise PeerError("no result that is finite")
-        _, found, misfit, seconds, busy = best
-        if found.samples is not None and len(found.samples) > 1:
-            from inverse.numerics.statistics import interval_quantile
+        _, made, misfit, seconds, busy = best
+        if made.samples is not None and len(made.samples) > 1:
+            ends = interval_quantile(made.samples, 0.05), interval_quantile(made.samples, 0.95)
+            made = replace(made, interval=ends)
+        return made, misfit, seconds, busy
 
-            ends = interval_quantile(found.samples, 0.05), interval_quantile(found.samples, 0.95)
-            found = replace(found, interval=ends)
-        return found, misfit, seconds, busy
-
-    def _setting(self, row: Row, physics: Any, y: Any, shape: tuple[int, ...]) -> tuple[Setting, float, float]:
+    def _setting(self, row: MethodRow, physics: Any, y: Any, shape: tuple[int, ...]) -> tuple[Setting, float, float]:
         """What a peer gets, on [0, 1], and the two numbers that lead back."""
         peer, recipe = row.peer, row.recipe
         assert peer is not None
@@ -265,7 +246,7 @@ class Bench:
             y = (y - low * physics.A(torch.ones(1, *shape))) / width
         theirs = build_operator(recipe.located()["operator"], shape=shape, noise=sigma)
         if peer.package == "deepinv" and peer.samples:
-            from inverse.benchmark.peers.deepinv import own_physics
+            from inverse.benchmark.peers.deepinv import own_physics  # its samplers come and go with deepinv's versions
 
             theirs = own_physics(recipe.located()["operator"], theirs, shape, sigma)
         mean = 0.5 if card is None else (float(card.mean) - low) / width
@@ -296,30 +277,26 @@ def _visible(image: Tensor) -> Tensor:
     return image.square().sum(-3, keepdim=True).sqrt() if image.shape[-3] == 2 else image
 
 
-def _scores(found: Estimate, truth: Tensor, width: float) -> dict[str, float]:
-    mean, target = _visible(found.mean), _visible(truth)
+def _scores(made: Reconstruction, truth: Tensor, width: float) -> dict[str, float]:
+    mean, target = _visible(made.mean), _visible(truth)
     scores = {
         "psnr": float(psnr(mean, target, data_range=width)[0]),
         "ssim": float(ssim(mean, target, data_range=width)[0]),
-        "crps": float((found.mean - truth).abs().mean()),
+        "crps": float((made.mean - truth).abs().mean()),
     }
-    if found.samples is not None and len(found.samples) > 1:
-        scores["crps"] = float(crps(found.samples, truth)[0])
-    if found.interval is not None:
-        low, high = found.interval
+    if made.samples is not None and len(made.samples) > 1:
+        scores["crps"] = float(crps(made.samples, truth)[0])
+    if made.interval is not None:
+        low, high = made.interval
         scores["coverage90"] = float(((low <= truth) & (truth <= high)).float().mean())
     return scores
 
 
 def thumbnail(image: Tensor, limits: tuple[float, float]) -> str:
-    """A JPEG of an image (1, C, H, W) for a page, base64."""
-    from PIL import Image
-
+    """A JPEG of an image (1, C, H, W) for a page: the base64 of its data URL, which is what a cell's file holds."""
     low, high = limits
     array = ((_visible(image)[0].clamp(low, high) - low) / (high - low) * 255).round().byte().numpy()
     array = np.moveaxis(array[:3] if len(array) >= 3 else array[:1], 0, -1)
     picture = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
     picture.thumbnail((THUMBNAIL, THUMBNAIL))
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=88)
-    return base64.b64encode(stream.getvalue()).decode()
+    return image_url(picture, "jpeg", quality=88).partition(",")[2]

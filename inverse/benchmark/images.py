@@ -1,7 +1,8 @@
 r"""The images of a suite: files, folders, those in scikit-image's wheel, and those that come with this package.
 
-An image is cropped to its middle. Where the unknown is complex, a magnitude image gets a smooth phase keyed by its name, a sum of the lowest
-2-D cosines, as coils and off-resonance give; fully sampled raw k-space of several coils is combined by its own ESPIRiT maps, its phase kept.
+An image is cropped to its middle. Where the unknown is complex, a magnitude image gets a smooth phase keyed by its
+name, a sum of the lowest 2-D cosines, as coils and off-resonance give; fully sampled raw k-space of several coils is
+combined by its own ESPIRiT maps, its phase kept.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ import math
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from inverse.benchmark.suite import FIXTURES
 from inverse.errors import InputError, did_you_mean
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from inverse.recipes.sections import Data
+from inverse.io.content import Scan
+from inverse.io.read_write import read
+from inverse.io.sources import find
+from inverse.operators.mri.cartesian import fourier, to_pair
+from inverse.operators.mri.coils import centre, espirit
+from inverse.recipes.sections import Data
+from inverse.restoration.frame import MINIMUM_SIDE, frame
 
 __all__ = ["find_images", "load_truth"]
 
@@ -39,20 +46,17 @@ def find_images(given: Sequence[str], folder: Path) -> dict[str, Path]:
     Raises:
         InputError: There is none of that name.
     """
-    from inverse.io.sources import find
-
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for entry in given:
         if entry.startswith((_SKIMAGE, FIXTURES)):
             name = entry.partition(":")[2]
-            found[name] = _in(_bundled(entry), name, entry)
+            paths[name] = _in(_bundled(entry), name, entry)
         else:
-            path = folder / Path(entry).expanduser()
-            found |= {source.item: source.path for source in find([path])}
-    for name, path in found.items():
+            paths |= {source.item: source.path for source in find([folder / Path(entry).expanduser()])}
+    for name, path in paths.items():
         if not path.is_file():
             raise InputError(f"no image at '{name}'", "give a file, a folder, skimage:NAME or fixture:NAME")
-    return found
+    return paths
 
 
 def _bundled(entry: str) -> Path:
@@ -84,10 +88,6 @@ def load_truth(path: Path, data: Data, *, crop: int, complex_image: bool, name: 
     Raises:
         InputError: It cannot be read, or is too small.
     """
-    from inverse.io.content import Scan
-    from inverse.io.read_write import read
-    from inverse.restoration.frame import frame
-
     content = read(path)
     if isinstance(content, Scan):
         return _cropped(_combined(content.kspace[0]), crop, path.name)
@@ -96,8 +96,6 @@ def load_truth(path: Path, data: Data, *, crop: int, complex_image: bool, name: 
 
 
 def _cropped(x: Tensor, crop: int, name: str) -> Tensor:
-    from inverse.restoration.case import MINIMUM_SIDE
-
     height, width = x.shape[-2:]
     if min(height, width) < max(crop, MINIMUM_SIDE):
         raise InputError(f"{name}: {height} x {width} pixels, the suite crops {crop or MINIMUM_SIDE}", "crop less")
@@ -107,11 +105,6 @@ def _cropped(x: Tensor, crop: int, name: str) -> Tensor:
 
 
 def _combined(kspace: Any) -> Tensor:
-    import torch
-
-    from inverse.operators.mri.cartesian import fourier, to_pair
-    from inverse.operators.mri.coils import centre, espirit
-
     coils = torch.from_numpy(kspace)
     maps = espirit(centre(coils, (24, 24)), (coils.shape[1], coils.shape[2]))[0]
     image = (maps.conj() * fourier(coils, inverse=True)).sum(0)
@@ -119,9 +112,6 @@ def _combined(kspace: Any) -> Tensor:
 
 
 def _phased(x: Tensor, name: str) -> Tensor:
-    import numpy as np
-    import torch
-
     rng = np.random.default_rng(int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big"))
     v, u = (torch.linspace(0, 1, n) for n in x.shape[-2:])
     phase = torch.full(x.shape[-2:], float(rng.uniform(0, 2 * math.pi)))

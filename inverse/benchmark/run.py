@@ -1,13 +1,14 @@
-"""A suite carried out: cells in order, each kept as it is done, so that it can be killed anywhere and goes on where it stopped.
+"""A suite carried out or estimated: cells in order, each kept as it is done, so that it can be killed and goes on.
 
     DIR/cells/<task>/<row>/<image>.json   one cell: its numbers, and the hash of all that it was made from
     DIR/table.md  table.csv  table.json   the tables
     DIR/page.html                         the same with pictures, self-contained
 
-A cell counts as done if its hash is that of the method, the operator, the prior, the image, the seed and this version. A cell that failed is kept with its
-reason, but for a peer that is not installed: it is asked again.
+A cell counts as done if its hash is that of the method, the operator, the prior, the image, the seed and this version.
+A cell that failed is kept with its reason, but for a peer that is not installed: it is asked again.
 
-What a suite would take: its cells, and about how many minutes from one timed forward pass of each prior. Nothing is written.
+An estimate counts the cells that are left, and says about how many minutes they take, from one timed forward pass of
+each prior; it writes nothing.
 """
 
 from __future__ import annotations
@@ -20,50 +21,46 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from inverse.benchmark.cells import Bench
+from torch import Tensor
+
+from inverse import __version__
+from inverse.benchmark.cells import Bench, PeerError
 from inverse.benchmark.images import find_images, load_truth
-from inverse.benchmark.suite import Row, Suite, Task
+from inverse.benchmark.problems import measure_problem
+from inverse.benchmark.suite import MethodRow, Suite, SuiteTask
 from inverse.errors import InverseError, RecipeError
-from inverse.restoration.case import forward_seconds, method_kind
-from inverse.runs.dryrun import VJP_COST
-from inverse.sampling.method_spec import method_spec
+from inverse.operators.catalog import operator_spec
+from inverse.restoration.plan import Compute
+from inverse.restoration.prior import forward_seconds
+from inverse.sampling.method_spec import VJP_SECONDS
+from inverse.sampling.methods import method_spec
 from inverse.storage.files import file_hash, read_json, write_json
 from inverse.storage.locks import run_lock
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from inverse.benchmark.cells import Bench
 
 __all__ = ["Cell", "Done", "Keys", "SuiteEstimate", "cells_of", "estimate_suite", "kept", "run_suite", "truth_of"]
 
 LOGGER = logging.getLogger("inverse")
 
+#: Of a cell's file; raised when its numbers come to mean something else.
 FORMAT = 1
-"""Of a cell's file; raised when its numbers come to mean something else."""
-
+#: Seconds of one reconstruction without our prior, for a million values: amid those measured.
+CLASSICAL = 5.0
+#: Seconds of an evaluation of a closed-form prior for one sample: likewise.
+PROBLEM = 1e-3
 MISSING = "not installed"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One method on one task on one image.
+    """One method on one task on one image."""
 
-    Attributes:
-        task: The task.
-        row: The method.
-        image: Name of the image; of a problem "exact".
-        path: Its file; None of a problem.
-        first: Whether the image is the first of its task, whose pictures are shown.
-    """
-
-    task: Task
-    row: Row
-    image: str
-    path: Path | None
-    first: bool
+    task: SuiteTask
+    row: MethodRow
+    image: str  # its name; of a problem "exact"
+    path: Path | None  # its file; None of a problem
+    first: bool  # the image is the first of its task, whose pictures are shown
 
     @property
     def uses_prior(self) -> bool:
@@ -71,13 +68,11 @@ class Cell:
         return self.row.peer is None or self.row.peer.prior
 
     def file(self, out: Path) -> Path:
-        """Where it is kept."""
+        """The file that keeps it."""
         return out / "cells" / _slug(self.task.name) / _slug(self.row.name) / f"{_slug(self.image)}.json"
 
     def key(self, prior: str, image: str) -> str:
         """The hash of all it is made from, given those of the prior and the image."""
-        from inverse import __version__
-
         row = self.row
         parts = {
             "format": FORMAT,
@@ -97,19 +92,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Done:
-    """A cell with what came of it.
-
-    Attributes:
-        cell: The cell.
-        numbers: What was measured; empty where it failed.
-        failed: Why it failed, or nothing.
-        defect: Whether ours failed, not a peer, and not because the method is not for the operator.
-    """
+    """A cell with what came of it."""
 
     cell: Cell
-    numbers: Mapping[str, Any]
-    failed: str = ""
-    defect: bool = False
+    numbers: Mapping[str, Any]  # what was measured; empty where it failed
+    failed: str = ""  # why
+    defect: bool = False  # ours failed, not a peer, and not because the method is not for the operator
 
 
 def cells_of(suite: Suite, *, limit: int | None = None) -> list[Cell]:
@@ -122,12 +110,12 @@ def cells_of(suite: Suite, *, limit: int | None = None) -> list[Cell]:
     Raises:
         InputError: An image is missing.
     """
-    found = []
+    cells = []
     for task in suite.tasks:
         files: Mapping[str, Path | None] = {"exact": None} if task.problem else find_images(task.images, suite.folder)
         for index, (name, path) in enumerate(list(files.items())[:limit]):
-            found += [Cell(task, row, name, path, index == 0) for row in task.rows]
-    return found
+            cells += [Cell(task, row, name, path, index == 0) for row in task.rows]
+    return cells
 
 
 def run_suite(suite: Suite, out: Path, *, limit: int | None = None, bench: Bench | None = None) -> list[Done]:
@@ -146,14 +134,12 @@ def run_suite(suite: Suite, out: Path, *, limit: int | None = None, bench: Bench
         InputError: An image is missing or too small.
         OutputError: The folder cannot be written, or another process writes it.
     """
-    from inverse.benchmark.cells import Bench
-
     cells, bench = cells_of(suite, limit=limit), bench or Bench()
-    done = []
+    done: list[Done] = []
     with run_lock(out / ".inverse"):
-        for number, found in enumerate(_measured(cells, out, bench), 1):
-            done.append(found)
-            LOGGER.info("[%d/%d] %s", number, len(cells), _line(found))
+        for cell in _measured(cells, out, bench):
+            done.append(cell)
+            LOGGER.info("[%d/%d] %s", len(done), len(cells), _line(cell))
     return done
 
 
@@ -167,22 +153,18 @@ def _measured(cells: list[Cell], out: Path, bench: Bench) -> Iterator[Done]:
             continue
         if cell.path is not None and place != (cell.task.name, cell.path):
             place, truth = (cell.task.name, cell.path), truth_of(cell)
-        found = _measure(cell, truth, bench)
+        done = _measure(cell, truth, bench)
         content: dict[str, Any] = {"key": key, "task": cell.task.name, "row": cell.row.name, "image": cell.image}
-        content |= {"failed": found.failed, "defect": found.defect} if found.failed else {"numbers": found.numbers}
+        content |= {"failed": done.failed, "defect": done.defect} if done.failed else {"numbers": done.numbers}
         write_json(cell.file(out), content)
-        yield found
+        yield done
 
 
 @dataclass
 class Keys:
-    """Hashes of cells; each image is read once.
+    """Hashes of cells; each image is read once."""
 
-    Attributes:
-        bench: It opens the priors.
-    """
-
-    bench: Bench
+    bench: Bench  # it opens the priors
     _images: dict[Path, str] = field(default_factory=dict)
 
     def of(self, cell: Cell) -> str:
@@ -199,10 +181,10 @@ class Keys:
 
 def kept(cell: Cell, out: Path, key: str) -> Done | None:
     """A cell that is done, or None."""
-    found = read_json(cell.file(out))
-    if found is None or found.get("key") != key or str(found.get("failed", "")).startswith(MISSING):
+    content = read_json(cell.file(out))
+    if content is None or content.get("key") != key or str(content.get("failed", "")).startswith(MISSING):
         return None
-    return Done(cell, found.get("numbers", {}), found.get("failed", ""), bool(found.get("defect")))
+    return Done(cell, content.get("numbers", {}), content.get("failed", ""), bool(content.get("defect")))
 
 
 def truth_of(cell: Cell) -> Tensor:
@@ -211,8 +193,6 @@ def truth_of(cell: Cell) -> Tensor:
     Raises:
         InputError: It cannot be read, or is too small.
     """
-    from inverse.operators.catalog import operator_spec
-
     assert cell.path is not None
     recipe = cell.row.recipe
     two = operator_spec(str(recipe.operator.model_dump()["kind"])).channels == 2
@@ -220,9 +200,6 @@ def truth_of(cell: Cell) -> Tensor:
 
 
 def _measure(cell: Cell, truth: Any, bench: Bench) -> Done:
-    from inverse.benchmark.cells import PeerError
-    from inverse.benchmark.problems import measure_problem
-
     try:
         if cell.task.problem:
             numbers = measure_problem(cell.task.problem, cell.row, clock=bench.clock, cpu=bench.cpu)
@@ -251,36 +228,23 @@ def _flat(text: str) -> str:
     return " ".join(text.split())[:160]
 
 
-def _line(found: Done) -> str:
-    cell, numbers = found.cell, found.numbers
+def _line(done: Done) -> str:
+    cell, numbers = done.cell, done.numbers
     label = f"{cell.task.name}, {cell.row.name}, {cell.image}"
-    if found.failed:
-        return f"{label}: {found.failed}"
+    if done.failed:
+        return f"{label}: {done.failed}"
     first = f"PSNR {numbers['psnr']:.2f}, " if "psnr" in numbers else ""
     return f"{label}: {first}{numbers['seconds']:.1f} s"
 
 
-_CLASSICAL = 5.0
-"""Seconds of one reconstruction without our prior, for a million values: amid those measured."""
-_PROBLEM = 1e-3
-"""Seconds of an evaluation of a closed-form prior for one sample: likewise."""
-
-
 @dataclass(frozen=True)
 class SuiteEstimate:
-    """What a suite would take.
+    """The cells and the minutes that a suite would take."""
 
-    Attributes:
-        rows: Task, method, cells left and seconds they take; what cannot run here has a reason.
-        cells: How many there are.
-        done: How many of them are done.
-        minutes: About, for the others.
-    """
-
-    rows: tuple[dict[str, Any], ...]
+    rows: tuple[dict[str, Any], ...]  # task, method, cells left and seconds; what cannot run here has a reason
     cells: int
-    done: int
-    minutes: float
+    done: int  # how many of them are
+    minutes: float  # about, for the others
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -289,12 +253,12 @@ class SuiteEstimate:
     def lines(self) -> list[str]:
         """For a person."""
         wide = max(len(f"{row['task']}, {row['method']}") for row in self.rows)
-        found = []
+        lines = []
         for row in self.rows:
-            told = row["reason"] or f"{row['left']:3d} cells left, {row['seconds'] / 60:6.1f} min"
-            found.append(f"{row['task'] + ', ' + row['method']:{wide}}  {told}")
+            text = row["reason"] or f"{row['left']:3d} cells left, {row['seconds'] / 60:6.1f} min"
+            lines.append(f"{row['task'] + ', ' + row['method']:{wide}}  {text}")
         total = f"{self.cells} cells, {self.done} of them done, about {self.minutes:.0f} minutes for the others"
-        return [*found, total, "nothing was written"]
+        return [*lines, total, "nothing was written"]
 
 
 def estimate_suite(suite: Suite, out: Path, *, limit: int | None = None) -> SuiteEstimate:
@@ -326,7 +290,7 @@ def estimate_suite(suite: Suite, out: Path, *, limit: int | None = None) -> Suit
 
 def _reason(cell: Cell) -> str:
     peer = cell.row.peer
-    return "" if peer is None else peer.missing or peer.refuses(str(cell.row.recipe.operator.model_dump()["kind"]))
+    return "" if peer is None else peer.refuses(str(cell.row.recipe.operator.model_dump()["kind"])) or peer.missing
 
 
 def _seconds(
@@ -334,14 +298,14 @@ def _seconds(
 ) -> float:
     recipe, peer = cell.row.recipe, cell.row.peer
     if cell.task.problem:
-        return _PROBLEM * recipe.run.samples * _passes(cell)
+        return PROBLEM * recipe.run.samples * _passes(cell)
     if not cell.uses_prior:
         assert peer is not None
-        return _CLASSICAL * peer.chosen * math.prod(shape) / 1e6
+        return CLASSICAL * peer.chosen * math.prod(shape) / 1e6
     key = (str(recipe.prior), shape)
     if key not in passes:
         prior, dtype = bench.fitted(recipe, shape[0])
-        passes[key] = forward_seconds(prior, shape, dtype=dtype, device="cpu")
+        passes[key] = forward_seconds(prior, shape, Compute(dtype, "cpu"))
     return passes[key] * _passes(cell) * (recipe.run.samples if peer is None or peer.samples else 1)
 
 
@@ -349,6 +313,6 @@ def _passes(cell: Cell) -> float:
     """Forward passes of a sample, those that are as expensive counted in."""
     recipe, peer = cell.row.recipe, cell.row.peer
     if peer is None:
-        forward, vjp = method_spec(method_kind(recipe)).cost(recipe.params)
-        return forward + VJP_COST * vjp
-    return (cell.row.evaluations or peer.default) * (1 + VJP_COST * peer.gradient) * peer.chosen
+        forward, vjp = method_spec(recipe.method_kind).cost(recipe.params)
+        return forward + VJP_SECONDS * vjp
+    return (cell.row.evaluations or peer.default) * (1 + VJP_SECONDS * peer.gradient) * peer.chosen

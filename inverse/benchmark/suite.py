@@ -1,7 +1,7 @@
 """Suites: methods x operators x priors x images as data, one YAML file.
 
-A task of a suite and one of its methods make a recipe: sections are written as in recipes, checked by the same models, and a mistake is reported with the
-same words and the line of the suite's file. Nothing here imports torch or deepinv.
+A task of a suite and one of its methods make a recipe: sections are written as in recipes, checked by the same models,
+and a mistake is reported with the same words and the line of the suite's file. Nothing here imports torch or deepinv.
 """
 
 from __future__ import annotations
@@ -23,11 +23,17 @@ from inverse.recipes.recipe import Recipe, load_layer
 from inverse.recipes.sections import Section
 from inverse.recipes.yaml_layers import Layer, Origin, Where, parse_mapping, spelled_out
 
-__all__ = ["FIXTURES", "Row", "Suite", "Task", "load_suite", "shipped_suites"]
+__all__ = ["FIXTURES", "MethodRow", "Suite", "SuiteTask", "load_suite", "problem_names", "shipped_suites"]
 
+#: Prefix of the images that come with the package.
 FIXTURES = "fixture:"
-"""Prefix of the images that come with the package."""
+#: How the names of problems of the mixture begin.
+MIXTURE = "mixture"
 
+_PRIORS = ("white", "coloured")
+_OPERATORS = (
+    "mask", "blur", "downsample", "free-blur", "mri", "multicoil-mri", "stacked", "composed", "composed-mask",
+)  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,()+=-]{0,59}")
 _SECTIONS = ("operator", "noise", "prior", "method", "data", "run")
 
@@ -85,39 +91,24 @@ class SuiteModel(Section):
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of a table: one of our methods, or a peer.
-
-    Attributes:
-        name: Of the row.
-        recipe: What is solved and, for ours, how.
-        peer: The peer, or None for ours.
-        evaluations: Network evaluations of one of a peer's samples.
-    """
+class MethodRow:
+    """A row of a table: one of our methods, or a peer."""
 
     name: str
-    recipe: Recipe
+    recipe: Recipe  # what is solved and, for ours, how
     peer: Peer | None = None
-    evaluations: int | None = None
+    evaluations: int | None = None  # network evaluations of one of a peer's samples
 
 
 @dataclass(frozen=True)
-class Task:
-    """One table of a suite.
+class SuiteTask:
+    """One table of a suite."""
 
-    Attributes:
-        name: Its title.
-        rows: Methods, ours first.
-        images: As given.
-        crop: Side of the square that is used; 0: all.
-        problem: Name of a problem with an exact posterior, in place of images.
-    """
-
-    name: str
-    rows: tuple[Row, ...]
-    images: tuple[str, ...] = ()
-    crop: int = 0
-    problem: str = ""
+    name: str  # its title
+    rows: tuple[MethodRow, ...]  # ours first
+    images: tuple[str, ...] = ()  # as given
+    crop: int = 0  # side of the square that is used; 0: all
+    problem: str = ""  # name of a problem with an exact posterior, in place of images
 
 
 @dataclass(frozen=True)
@@ -133,15 +124,21 @@ class Suite:
 
     name: str
     title: str
-    tasks: tuple[Task, ...]
+    tasks: tuple[SuiteTask, ...]
     folder: Path
 
 
 def shipped_suites() -> dict[str, str]:
     """The shipped suites: name to text."""
     folder = resources.files("inverse.benchmark") / "suites"
-    found = (entry for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    return dict(sorted((entry.name.removesuffix(".yaml"), entry.read_text("utf-8")) for entry in found))
+    files = (file for file in folder.iterdir() if file.name.endswith(".yaml"))
+    return dict(sorted((file.name.removesuffix(".yaml"), file.read_text("utf-8")) for file in files))
+
+
+def problem_names() -> tuple[str, ...]:
+    """Problems with exact posteriors: Gaussian ones by prior and operator, mixtures by their numbers of values."""
+    mixtures = (f"{MIXTURE}-{d}-{measured}" for d in (8, 80, 800) for measured in (1, 2, 4))
+    return (*(f"{prior}-{operator}" for prior in _PRIORS for operator in _OPERATORS), *mixtures)
 
 
 def load_suite(suite: str | os.PathLike[str]) -> Suite:
@@ -187,7 +184,7 @@ def _text(given: str) -> tuple[str, str, Path]:
         raise RecipeError(f"{given}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _tasks(model: SuiteModel, layer: Layer) -> Iterator[Task]:
+def _tasks(model: SuiteModel, layer: Layer) -> Iterator[SuiteTask]:
     for name, task in model.tasks.items():
         images = model.images if task.images is None else task.images
         if not images:
@@ -200,45 +197,43 @@ def _tasks(model: SuiteModel, layer: Layer) -> Iterator[Task]:
             methods |= {row: ("tasks", name, "methods", row) for row in task.methods}
             base = _recipe(layer, shared, name)
             _known_noise(base, layer, ("tasks", name, "noise"))
-            rows = [Row(row, _recipe(layer, shared | {"method": where}, name)) for row, where in methods.items()]
+            rows = [MethodRow(row, _recipe(layer, shared | {"method": where}, name)) for row, where in methods.items()]
             where: Where = ("peers",) if task.peers is None else ("tasks", name, "peers")
             entries = model.peers if task.peers is None else task.peers
             rows += [_peer_row(entry, base, model, layer, (*where, k)) for k, entry in enumerate(entries)]
             title = name if len(model.priors) == 1 else f"{name}, {_prior_name(prior)}"
             _require_rows(rows, layer, ("tasks", name))
             crop = model.crop if task.crop is None else task.crop
-            yield Task(title, tuple(rows), tuple(images), crop)
+            yield SuiteTask(title, tuple(rows), tuple(images), crop)
 
 
-def _problems(model: SuiteModel, layer: Layer) -> Iterator[Task]:
-    from inverse.benchmark.problems import problem_names
-
+def _problems(model: SuiteModel, layer: Layer) -> Iterator[SuiteTask]:
     for index, name in enumerate(model.problems):
         where: Where = ("problems", index)
         if name not in problem_names():
             raise RecipeError(f"{layer.at(where).label}: no problem '{name}'", did_you_mean(name, problem_names()))
         shared: dict[str, Where] = {"run": ("run",)}
+        fixed = {"operator": {"kind": "denoise"}}
         rows = [
-            Row(row, _recipe(layer, shared | {"method": ("methods", row)}, name, {"operator": {"kind": "denoise"}}))
-            for row in model.methods
+            MethodRow(row, _recipe(layer, shared | {"method": ("methods", row)}, name, fixed)) for row in model.methods
         ]
-        base = _recipe(layer, shared, name, {"operator": {"kind": "denoise"}})
+        base = _recipe(layer, shared, name, fixed)
         rows += [_peer_row(entry, base, model, layer, ("peers", k)) for k, entry in enumerate(model.peers)]
         _require_rows(rows, layer, where)
-        yield Task(name, tuple(rows), problem=name)
+        yield SuiteTask(name, tuple(rows), problem=name)
 
 
-def _peer_row(entry: PeerEntry, base: Recipe, model: SuiteModel, layer: Layer, where: Where) -> Row:
+def _peer_row(entry: PeerEntry, base: Recipe, model: SuiteModel, layer: Layer, where: Where) -> MethodRow:
     try:
-        found = peer(entry.name)
+        known = peer(entry.name)
     except RecipeError as error:
         raise RecipeError(f"{layer.at(where).label}: {error.message}", error.hint) from None
-    evaluations = entry.evaluations or model.evaluations or found.default
-    title = found.title + (f", {entry.evaluations} evaluations" if entry.evaluations else "")
-    return Row(title, base, found, evaluations if found.prior else None)
+    evaluations = entry.evaluations or model.evaluations or known.default
+    title = known.title + (f", {entry.evaluations} evaluations" if entry.evaluations else "")
+    return MethodRow(title, base, known, evaluations if known.prior else None)
 
 
-def _require_rows(rows: list[Row], layer: Layer, where: Where) -> None:
+def _require_rows(rows: list[MethodRow], layer: Layer, where: Where) -> None:
     names = [row.name for row in rows]
     twice = next((name for name in names if names.count(name) > 1), None)
     if not rows or twice:

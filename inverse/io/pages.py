@@ -17,7 +17,7 @@ __all__ = ["image_url", "template"]
 
 @cache
 def template(package: str, path: str) -> Template:
-    """The template at a path inside a package; it escapes every value that `markupsafe.Markup` does not mark as HTML."""
+    """The template at a path inside a package; it escapes all values that `markupsafe.Markup` does not mark as HTML."""
     from jinja2 import Environment, StrictUndefined  # takes longer to load than a small picture to restore
 
     environment = Environment(

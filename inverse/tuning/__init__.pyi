@@ -1,8 +1,10 @@
-from .bench import Bench as Bench
+from .bench import TuningBench as TuningBench
 from .search import SEARCHES as SEARCHES
+from .search import Axis as Axis
 from .search import Choice as Choice
 from .search import Range as Range
-from .search import Trial as Trial
+from .search import ScoredSetting as ScoredSetting
+from .search import best_of as best_of
 from .search import parse as parse
 from .search import propose as propose
 from .search import value_of as value_of
@@ -12,11 +14,13 @@ from .tuner import tune as tune
 
 __all__ = [
     "SEARCHES",
-    "Bench",
+    "Axis",
     "Choice",
     "Range",
-    "Trial",
+    "ScoredSetting",
     "Tuned",
+    "TuningBench",
+    "best_of",
     "parse",
     "propose",
     "split",

@@ -1,27 +1,34 @@
-"""A setting of a recipe scored on images with a truth, each with noise keyed by its own name: the same for all settings."""
+"""A setting of a recipe scored on images with a truth; noise is keyed by the image's name, alike for all settings."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from inverse.errors import InputError
-from inverse.metrics.registry import Metric
+from inverse.io.read_write import read
+from inverse.io.transfer import encode
+from inverse.metrics.registry import Metric, measure
 from inverse.recipes.recipe import Recipe, load
-from inverse.restoration.case import MINIMUM_SIDE, fit_prior, method_kind, open_case, open_recipe_prior, resolve_dtype
+from inverse.restoration.case import open_case
+from inverse.restoration.frame import MINIMUM_SIDE, frame
+from inverse.restoration.item import solve
 from inverse.restoration.options import Options
+from inverse.restoration.prior import open_recipe_prior
 from inverse.restoration.truth import load_image
 from inverse.tuning.search import value_of
 
-__all__ = ["Bench"]
+__all__ = ["TuningBench"]
 
 
 @dataclass
-class Bench:
+class TuningBench:
     """Scores settings of a recipe on images with a truth.
 
     Attributes:
@@ -52,39 +59,23 @@ class Bench:
             InverseError: one of them cannot be restored, or has no score.
         """
         recipe = self.with_values(values)
-        device = self.options.resolved_device()
         key = (recipe.prior, recipe.data.range)
         if key not in self._priors:
             self._priors.clear()
             self._priors[key] = open_recipe_prior(recipe)
-        found = {item: self._one(recipe, self._priors[key], item, device) for item in items}
+        found = {item: self._one(recipe, self._priors[key], item) for item in items}
         bad = [item for item, value in found.items() if not math.isfinite(value)]
         if bad:
             raise InputError(f"{bad[0]}: {self.metric.name} is not finite")
         return found
 
-    def _one(self, recipe: Recipe, prior: Any, item: str, device: str) -> float:
-        import torch
-
-        from inverse.io.read_write import read
-        from inverse.io.transfer import encode
-        from inverse.metrics.registry import measure
-        from inverse.restoration.frame import frame
-        from inverse.sampling.posterior_samples import sample
-
+    def _one(self, recipe: Recipe, prior: Any, item: str) -> float:
         measured, truth_path = self.pairs[item]
-        card = prior.card
+        card, compute = prior.card, self.options.compute(recipe, prior)
         opened = frame(read(measured), 0, recipe.data, channels=card.channels if card else None, minimum=MINIMUM_SIDE)
-        case = open_case(recipe, opened, device=device)
-        dtype = resolve_dtype(recipe.run.dtype if self.options.dtype == "auto" else self.options.dtype, prior, device)
-        post = sample(
-            case.y, case.physics, fit_prior(prior, case.shape[0], dtype=dtype, device=device), method=method_kind(recipe),
-            samples=recipe.run.samples, seed=recipe.run.seed, shape=case.shape, items=[item], dtype=dtype,
-            batch=self.options.block(recipe) or "auto",
-            **{name: value for name, value in recipe.params.items() if value is not None},
-        )  # fmt: skip
-        samples = replace(post, crop=case.crop).samples[:, 0].float().cpu()
-        mean = replace(post, crop=case.crop).mean[0].float().cpu()
+        case = open_case(recipe, opened, device=compute.device)
+        post = solve(case, prior, recipe, compute, items=[item], batch=self.options.block(recipe) or "auto")
+        samples, mean = post.samples[:, 0].float().cpu(), post.mean[0].float().cpu()
         if recipe.data.transfer == "linear":
             samples, mean = (torch.from_numpy(encode(values.numpy())) for values in (samples, mean))
         truth = load_image(truth_path, span=opened.span)

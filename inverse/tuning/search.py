@@ -1,8 +1,10 @@
-"""What a search may set, and which values it tries next: pure functions of the trials so far, so that a search resumes as if it had not stopped.
+"""The values that a search may set, and those it tries next.
 
-Two searches. ``plain``: the first points are Halton's (1960; scrambled, by the seed), spread evenly whatever their number; from the fifth on, every second
-one lies near the best so far, in a box that shrinks by a fifth each time. ``tpe``: optuna's tree-structured Parzen estimator (Bergstra et al. 2011),
-asked again for what it was told.
+Both are pure functions of the trials so far, so that a search resumes as if it had not stopped.
+
+Two searches. ``plain``: the first points are Halton's (1960; scrambled, by the seed), spread evenly whatever their
+number; from the fifth on, every second one lies near the best so far, in a box that shrinks by a fifth each time.
+``tpe``: optuna's tree-structured Parzen estimator (Bergstra et al. 2011), asked again for what it was told.
 """
 
 from __future__ import annotations
@@ -14,35 +16,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from scipy.stats import qmc
+
 from inverse.errors import RecipeError, UsageError, did_you_mean
 from inverse.recipes.recipe import Recipe, load
 
-__all__ = ["SEARCHES", "Choice", "Range", "Trial", "parse", "propose", "value_of"]
+__all__ = ["SEARCHES", "Axis", "Choice", "Range", "ScoredSetting", "best_of", "parse", "propose", "value_of"]
 
 SEARCHES = ("auto", "tpe", "plain")
+#: Where a bare name is looked for, in this order.
 SECTIONS = ("method", "operator", "noise", "data")
-"""Where a bare name is looked for, in this order."""
 SPREAD, WIDTH, SHRINK = 4, 0.25, 0.8
 FIXED = ("run.seed", "metrics", "output", "calibration")
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers between two ends.
+    """Numbers between two ends."""
 
-    Attributes:
-        key: Of the recipe, as ``method.lam``.
-        low: Smallest.
-        high: Largest.
-        log: Whether their logarithm is spread evenly.
-        whole: Whether they are whole.
-    """
-
-    key: str
+    key: str  # of the recipe, as method.lam
     low: float
     high: float
-    log: bool
+    log: bool  # their logarithm is spread evenly
     whole: bool
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.low:g}:{self.high:g}{':log' if self.log else ''}"
 
     def at(self, place: float) -> float:
         """The value at a place from 0 to 1; four significant digits, so that a recipe says all of it."""
@@ -64,15 +63,13 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several values.
+    """One of several values."""
 
-    Attributes:
-        key: Of the recipe.
-        values: As their texts are read in a recipe.
-    """
+    key: str  # of the recipe
+    values: tuple[Any, ...]  # as their texts are read in a recipe
 
-    key: str
-    values: tuple[Any, ...]
+    def __str__(self) -> str:
+        return f"{self.key}={','.join(map(str, self.values))}"
 
     def at(self, place: float) -> Any:
         """The value at a place from 0 to 1."""
@@ -83,21 +80,26 @@ class Choice:
         return (self.values.index(value) + 0.5) / len(self.values) if value in self.values else 0.5
 
 
+Axis = Range | Choice
+
+
 @dataclass(frozen=True)
-class Trial:
-    """One setting and what it scored.
+class ScoredSetting:
+    """One setting and its score."""
 
-    Attributes:
-        values: By key.
-        loss: Smaller is better; NaN where it failed.
-    """
-
-    values: Mapping[str, Any]
-    loss: float
+    values: Mapping[str, Any]  # by key
+    loss: float  # smaller is better; NaN where it failed
 
 
-def parse(text: str, recipe: Recipe) -> Range | Choice:
-    """``name=lo:hi``, ``name=lo:hi:log`` or ``name=a,b,c``; a name without a dot is the method's, the operator's, the noise's or the data's.
+def best_of(trials: Sequence[ScoredSetting]) -> ScoredSetting | None:
+    """The best setting, of equal ones the first; None where all failed."""
+    return min((trial for trial in trials if math.isfinite(trial.loss)), key=lambda trial: trial.loss, default=None)
+
+
+def parse(text: str, recipe: Recipe) -> Axis:
+    """The axis that ``name=lo:hi``, ``name=lo:hi:log`` or ``name=a,b,c`` stands for.
+
+    A name without a dot is the method's, the operator's, the noise's or the data's.
 
     Raises:
         UsageError: it is not of that form.
@@ -107,7 +109,7 @@ def parse(text: str, recipe: Recipe) -> Range | Choice:
     if not equals or not given.strip():
         raise UsageError(f"--param {text}", "allowed: name=lo:hi, name=lo:hi:log, name=a,b,c")
     key = _key(name.strip(), recipe)
-    found: Range | Choice
+    axis: Axis
     if ":" in given and "," not in given:
         match = re.fullmatch(r"([^:]+):([^:]+)(:log)?", given.strip())
         try:
@@ -122,25 +124,25 @@ def parse(text: str, recipe: Recipe) -> Range | Choice:
         whole = _whole(recipe, key)
         if whole and (low % 1 or high % 1):
             raise UsageError(f"--param {text}: {key} is a whole number", "give whole ends")
-        found = Range(key, int(low) if whole else low, int(high) if whole else high, log, whole)
-        ends: tuple[Any, ...] = (found.low, found.high)
+        axis = Range(key, int(low) if whole else low, int(high) if whole else high, log, whole)
+        ends: tuple[Any, ...] = (axis.low, axis.high)
     else:
         texts = [part.strip() for part in given.split(",") if part.strip()]
         if len(set(texts)) < 2:
             raise UsageError(f"--param {text}: one value leaves nothing to choose", "give two or more: name=a,b,c")
         ends = tuple(value_of(load(recipe, [f"{key}={part}"]), key) for part in texts)
-        found = Choice(key, ends)
+        axis = Choice(key, ends)
     for end in ends:
         load(recipe, [f"{key}={end}"])
-    return found
+    return axis
 
 
 def value_of(recipe: Recipe, key: str) -> Any:
     """The value of a recipe at a key."""
-    found: Any = recipe.resolved()
+    value: Any = recipe.resolved()
     for step in key.split("."):
-        found = found[int(step)] if isinstance(found, list) else found[step]
-    return found
+        value = value[int(step)] if isinstance(value, list) else value[step]
+    return value
 
 
 def _key(name: str, recipe: Recipe) -> str:
@@ -193,7 +195,7 @@ def _kinds(annotation: Any) -> set[Any]:
     return {annotation}
 
 
-def propose(axes: Sequence[Range | Choice], trials: Sequence[Trial], *, search: str, seed: int) -> dict[str, Any]:
+def propose(axes: Sequence[Axis], trials: Sequence[ScoredSetting], *, search: str, seed: int) -> dict[str, Any]:
     """The values to try next.
 
     Args:
@@ -203,35 +205,29 @@ def propose(axes: Sequence[Range | Choice], trials: Sequence[Trial], *, search: 
         seed: Of the search.
     """
     places = _tpe(axes, trials, seed) if search == "tpe" else _plain(axes, trials, seed)
-    return {one.key: one.at(place) for one, place in zip(axes, places, strict=True)}
+    return {axis.key: axis.at(place) for axis, place in zip(axes, places, strict=True)}
 
 
-def _plain(axes: Sequence[Range | Choice], trials: Sequence[Trial], seed: int) -> list[float]:
-    from scipy.stats import qmc
-
+def _plain(axes: Sequence[Axis], trials: Sequence[ScoredSetting], seed: int) -> list[float]:
     number = len(trials) - 1
     local = number - SPREAD + 1 if number >= SPREAD else 0
     rounds = (local + 1) // 2
     even = [float(place) for place in qmc.Halton(len(axes), rng=seed).random(number + 1)[number]]
-    known = [trial for trial in trials if math.isfinite(trial.loss)]
-    if not known or local % 2 == 0:
+    best = best_of(trials)
+    if best is None or local % 2 == 0:
         return even
-    best = min(known, key=lambda trial: trial.loss)
     width = WIDTH * SHRINK ** (rounds - 1)
     near = []
-    for one, place in zip(axes, even, strict=True):
-        centre = one.place(best.values[one.key])
-        near.append(
-            min(max(centre + width * (2 * place - 1), 0.0), 1.0)
-            if isinstance(one, Range)
-            else centre
-            if place < 1 - width
-            else place
-        )
+    for axis, place in zip(axes, even, strict=True):
+        centre = axis.place(best.values[axis.key])
+        if isinstance(axis, Range):
+            near.append(min(max(centre + width * (2 * place - 1), 0.0), 1.0))
+        else:
+            near.append(centre if place < 1 - width else place)
     return near
 
 
-def _tpe(axes: Sequence[Range | Choice], trials: Sequence[Trial], seed: int) -> list[float]:
+def _tpe(axes: Sequence[Axis], trials: Sequence[ScoredSetting], seed: int) -> list[float]:
     try:
         import optuna
     except ImportError:
@@ -243,20 +239,20 @@ def _tpe(axes: Sequence[Range | Choice], trials: Sequence[Trial], seed: int) -> 
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space: dict[str, BaseDistribution] = {
-        one.key: FloatDistribution(0.0, 1.0)
-        if isinstance(one, Range)
-        else CategoricalDistribution(list(range(len(one.values))))
-        for one in axes
+        axis.key: FloatDistribution(0.0, 1.0)
+        if isinstance(axis, Range)
+        else CategoricalDistribution(list(range(len(axis.values))))
+        for axis in axes
     }
     sampler = optuna.samplers.TPESampler(seed=seed + len(trials), n_startup_trials=SPREAD, multivariate=False)
     study = optuna.create_study(direction="minimize", sampler=sampler)
     for trial in trials:
         inside = {
-            one.key: one.place(trial.values[one.key])
-            if isinstance(one, Range)
-            else one.values.index(trial.values[one.key])
-            for one in axes
-            if isinstance(one, Range) or trial.values[one.key] in one.values
+            axis.key: axis.place(trial.values[axis.key])
+            if isinstance(axis, Range)
+            else axis.values.index(trial.values[axis.key])
+            for axis in axes
+            if isinstance(axis, Range) or trial.values[axis.key] in axis.values
         }
         if math.isfinite(trial.loss) and len(inside) == len(axes):
             study.add_trial(
@@ -264,6 +260,6 @@ def _tpe(axes: Sequence[Range | Choice], trials: Sequence[Trial], seed: int) -> 
             )
     asked = study.ask(space)
     return [
-        asked.params[one.key] if isinstance(one, Range) else (asked.params[one.key] + 0.5) / len(one.values)
-        for one in axes
+        asked.params[axis.key] if isinstance(axis, Range) else (asked.params[axis.key] + 0.5) / len(axis.values)
+        for axis in axes
     ]

@@ -1,10 +1,11 @@
 """Find a recipe's parameters on pictures with a known truth, and say whether the gain holds on others.
 
-The images are split by file: settings are compared on one half, and the best is held against the recipe's own on the other, which no trial has seen. All
-settings see the same measurements and the same noise (common random numbers), so that what differs between two scores is the setting.
+The images are split by file: settings are compared on one half, and the best is held against the recipe's own on the
+other, which no trial has seen. All settings see the same measurements and the same noise (common random numbers), so
+that what differs between two scores is the setting.
 
-The default score is the CRPS in its fair form: it is proper, so the best expectation belongs to the honest posterior, whereas PSNR of the mean
-says nothing of the spread, and coverage alone is met by any posterior that is wide enough.
+The default score is the CRPS in its fair form: it is proper, so the best expectation belongs to the honest posterior,
+whereas PSNR of the mean says nothing of the spread, and coverage alone is met by any posterior that is wide enough.
 
     OUT/simulated/    measurements and truths, where none were given
     OUT/trials.csv    one setting a line: values, score, seconds; running the same command again goes on after the last
@@ -36,21 +37,22 @@ from inverse.numerics.statistics import mean_interval
 from inverse.recipes.recipe import Recipe, load, recipe_text
 from inverse.recipes.yaml_layers import dump, parse_mapping
 from inverse.restoration.options import Options
+from inverse.restoration.simulate import simulate_files
 from inverse.restoration.truth import Truths
-from inverse.storage.files import file_hash, read_json, write_bytes, write_json
-from inverse.tuning.bench import Bench
-from inverse.tuning.search import SEARCHES, Choice, Range, Trial, parse, propose, value_of
+from inverse.storage.files import csv_bytes, file_hash, read_json, write_bytes, write_json
+from inverse.tuning.bench import TuningBench
+from inverse.tuning.search import SEARCHES, Axis, ScoredSetting, best_of, parse, propose, value_of
 
 __all__ = ["Tuned", "split", "tune"]
 
 LOGGER = logging.getLogger("inverse")
-FEWEST = 4
-FEW = 6
+#: Images below which no split says anything, and below which an interval over half of them is called rough.
+FEWEST, FEW = 4, 6
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
         out: The folder.
@@ -60,7 +62,7 @@ class Tuned:
         trials: Number of settings tried.
         tuning: Mean score on the tuning set: the recipe's own, and the best.
         evaluation: The same on the evaluation set.
-        gain: Mean gain on the evaluation set, positive where the best values are better, and the ends of its 95 % interval.
+        gain: Mean gain on the evaluation set, positive where the best values are better, and its 95 % interval.
         says: All of it in sentences.
     """
 
@@ -81,7 +83,7 @@ class Tuned:
 
 
 def split(items: Sequence[str], *, seed: int = 0) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Items to tune on and items to evaluate on: halves by the hash of their names, so that a folder's order says nothing.
+    """Items to tune on and items to evaluate on: halves by the hash of their names, whatever the folder's order.
 
     Raises:
         InputError: fewer than four, of which no two halves can be made that say anything.
@@ -126,60 +128,63 @@ def tune(
         InputError: fewer than four images.
         RecipeError: a parameter that the recipe does not have, or a folder that holds another search.
     """
-    if search not in SEARCHES:
-        raise UsageError(f"--search {search}", did_you_mean(search, SEARCHES))
-    search = ("tpe" if find_spec("optuna") else "plain") if search == "auto" else search
+    search = _search(search)
     if trials < 1 or not params:
         raise UsageError("nothing to try", "give --param name=lo:hi and --trials 1 or more")
     base, folder, scored = load(recipe, overrides), Path(out), _metric(metric)
     if scored.kind == "samples" and base.run.samples < 2:
         raise UsageError(f"{metric} is a score of samples, the recipe draws one", "use --samples 4 or more")
-    axes = [parse(text, base) for text in params]
-    twice = {one.key for one in axes if [other.key for other in axes].count(one.key) > 1}
-    if twice:
-        raise UsageError(f"--param {', '.join(sorted(twice))} is given twice", "give each once")
+    axes = _axes(params, base)
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: cannot be written: it is a file", "choose another folder with -o")
     pairs = _pairs(base, truth, measured, folder)
     tuning, evaluation = split(list(pairs), seed=base.run.seed)
     state = {
-        "schema": 1, "recipe_hash": base.hash, "params": [_described(one) for one in axes], "metric": metric, "search": search, "seed": base.run.seed,
-        "tuning": list(tuning), "evaluation": list(evaluation),
+        "schema": 1, "recipe_hash": base.hash, "params": [str(axis) for axis in axes], "metric": metric,
+        "search": search, "seed": base.run.seed, "tuning": list(tuning), "evaluation": list(evaluation),
         "inputs": {item: [file_hash(path) for path in pairs[item]] for item in pairs},
     }  # fmt: skip
     _claim(folder, state)
     LOGGER.info("%d images to tune on, %d to evaluate on", len(tuning), len(evaluation))
-    bench = Bench(base, pairs, scored, options or Options())
+    bench = TuningBench(base, pairs, scored, options or Options())
     sign = -1.0 if scored.higher_is_better else 1.0
     done = _searched(bench, axes, tuning, folder, trials=trials, search=search, sign=sign)
-    known = [trial for trial in done if math.isfinite(trial.loss)]
-    if not math.isfinite(done[0].loss):
+    best = best_of(done)
+    if best is None or not math.isfinite(done[0].loss):
         raise RecipeError("the recipe's own values give no score", "see the lines above; does it restore these images?")
-    best = min(known, key=lambda trial: trial.loss)
-    own, found = (bench.score(trial.values, evaluation) for trial in (done[0], best))
-    gains = [sign * (own[item] - found[item]) for item in evaluation]
+    images = {name: bench.score(trial.values, evaluation) for name, trial in (("own", done[0]), ("best", best))}
+    gains = [sign * (images["own"][item] - images["best"][item]) for item in evaluation]
     gain = fmean(gains), *(mean_interval(gains) if best is not done[0] else (0.0, 0.0))
-    scores = (sign * done[0].loss, sign * best.loss), (fmean(own.values()), fmean(found.values()))
+    means = fmean(images["own"].values()), fmean(images["best"].values())
+    scores = (sign * done[0].loss, sign * best.loss), means
     says = _said(scored, done, best, *scores, gain, len(tuning), len(evaluation))
-    path = folder / "recipe.yaml"
-    write_bytes(path, _recipe(recipe, base, overrides, best, done[0], folder, says).encode())
+    write_bytes(folder / "recipe.yaml", _recipe(recipe, base, overrides, best, done[0], folder, says).encode())
     result = Tuned(folder, metric, done[0].values, best.values, len(done) - 1, *scores, gain, says)
-    images = {"own": own, "best": found}
     write_json(folder / "tune.json", {**state, "result": {**result.as_dict(), "per_image": images}})
     return result
 
 
+def _search(name: str) -> str:
+    """The search of that name; of ``auto`` the first that is installed."""
+    if name not in SEARCHES:
+        raise UsageError(f"--search {name}", did_you_mean(name, SEARCHES))
+    return ("tpe" if find_spec("optuna") else "plain") if name == "auto" else name
+
+
+def _axes(params: Sequence[str], recipe: Recipe) -> list[Axis]:
+    axes = [parse(text, recipe) for text in params]
+    keys = [axis.key for axis in axes]
+    if twice := {key for key in keys if keys.count(key) > 1}:
+        raise UsageError(f"--param {', '.join(sorted(twice))} is given twice", "give each once")
+    return axes
+
+
 def _metric(name: str) -> Metric:
-    usable = {key: one for key, one in metrics(of=("image", "samples")).items() if one.higher_is_better is not None}
+    every = metrics(of=("image", "samples"))
+    usable = {key: metric for key, metric in every.items() if metric.higher_is_better is not None}
     if name not in usable:
         raise UsageError(f"--metric {name} cannot be optimised", did_you_mean(name, usable))
     return usable[name]
-
-
-def _described(one: Range | Choice) -> str:
-    if isinstance(one, Choice):
-        return f"{one.key}={','.join(map(str, one.values))}"
-    return f"{one.key}={one.low:g}:{one.high:g}{':log' if one.log else ''}"
 
 
 def _pairs(
@@ -193,8 +198,6 @@ def _pairs(
         if alone:
             LOGGER.warning("%d without a truth: %s", len(alone), ", ".join(alone))
         return {source.item: (source.path, truths[source.item]) for source in sources if source.item in truths}
-    from inverse.restoration.simulate import simulate_files
-
     split([source.item for source in find([truth], exclude=folder)])
     made = simulate_files(recipe, truth, out=folder / "simulated", overwrite=True)
     for line in made.notes:
@@ -222,19 +225,19 @@ def _claim(folder: Path, state: Mapping[str, Any]) -> None:
 
 
 def _searched(
-    bench: Bench,
-    axes: Sequence[Range | Choice],
+    bench: TuningBench,
+    axes: Sequence[Axis],
     items: Sequence[str],
     folder: Path,
     *,
     trials: int,
     search: str,
     sign: float,
-) -> list[Trial]:
+) -> list[ScoredSetting]:
     """All trials, the recipe's own values first; those of the folder are taken over."""
-    keys = [one.key for one in axes]
+    keys = [axis.key for axis in axes]
     rows = _read(folder / "trials.csv", keys)
-    done = [Trial({key: json.loads(row[key]) for key in keys}, sign * float(row["score"])) for row in rows]
+    done = [ScoredSetting({key: json.loads(row[key]) for key in keys}, sign * float(row["score"])) for row in rows]
     if rows:
         LOGGER.info("%d trials are done already", len(rows) - 1)
     while len(done) <= trials:
@@ -248,15 +251,20 @@ def _searched(
                 loss = sign * fmean(bench.score(values, items).values())
             except InverseError as error:
                 loss, note = math.nan, error.message
-        done.append(Trial(values, loss))
-        row = {"trial": len(done) - 1, **{key: json.dumps(values[key]) for key in keys}, "score": sign * loss,
-               "seconds": round(time.perf_counter() - began, 2), "note": note}  # fmt: skip
+        done.append(ScoredSetting(values, loss))
+        row = {
+            "trial": len(done) - 1,
+            **{key: json.dumps(values[key]) for key in keys},
+            "score": sign * loss,
+            "seconds": round(time.perf_counter() - began, 2),
+            "note": note,
+        }
         rows.append({key: str(value) for key, value in row.items()})
-        _write(folder / "trials.csv", rows)
-        best = min((trial.loss for trial in done if math.isfinite(trial.loss)), default=math.nan)
+        write_bytes(folder / "trials.csv", csv_bytes(rows, list(rows[0])))
+        best = best_of(done)
         shown = ", ".join(f"{key.partition('.')[2]} {value}" for key, value in values.items())
-        LOGGER.info("%d/%d  %s: %s %.5g (best %.5g)%s", len(done) - 1, trials, shown, bench.metric.name, sign * loss,
-                    sign * best, f"  {note}" if note else "")  # fmt: skip
+        score = f"{bench.metric.name} {sign * loss:.5g} (best {sign * best.loss if best else math.nan:.5g})"
+        LOGGER.info("%d/%d  %s: %s%s", len(done) - 1, trials, shown, score, f"  {note}" if note else "")
     return done[: trials + 1]
 
 
@@ -268,29 +276,21 @@ def _read(path: Path, keys: Sequence[str]) -> list[dict[str, str]]:
     return [row for row in rows if all(row.get(key) for key in (*keys, "score"))]
 
 
-def _write(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(path, stream.getvalue().encode())
-
-
 def _said(
     metric: Metric,
-    done: Sequence[Trial],
-    best: Trial,
+    done: Sequence[ScoredSetting],
+    best: ScoredSetting,
     tuning: tuple[float, float],
     evaluation: tuple[float, float],
     gain: tuple[float, float, float],
     tuned_on: int,
     evaluated_on: int,
 ) -> tuple[str, ...]:
-    better = "larger" if metric.higher_is_better else "smaller"
+    better = f"{metric.name} ({'larger' if metric.higher_is_better else 'smaller'} is better)"
     if best is done[0]:
         return (
             f"none of {len(done) - 1} settings was better than the recipe's own on the {tuned_on} tuning images",
-            f"{metric.name} ({better} is better) on the tuning set: {tuning[0]:.5g}; on the evaluation set: {evaluation[0]:.5g}",
+            f"{better} on the tuning set: {tuning[0]:.5g}; on the evaluation set: {evaluation[0]:.5g}",
         )
     mean, low, high = gain
     verdict = (
@@ -303,7 +303,8 @@ def _said(
     shown = ", ".join(f"{key} {value} (was {done[0].values[key]})" for key, value in best.values.items())
     lines = [
         f"best of {len(done) - 1} settings: {shown}",
-        f"{metric.name} ({better} is better) on {tuned_on} tuning images: {tuning[0]:.5g} -> {tuning[1]:.5g}, chosen as the best there, so too good",
+        f"{better} on {tuned_on} tuning images: {tuning[0]:.5g} -> {tuning[1]:.5g}, "
+        "chosen as the best there, so too good",
         f"{metric.name} on {evaluated_on} evaluation images: {evaluation[0]:.5g} -> {evaluation[1]:.5g}",
         f"gain {mean:.3g}, 95 % interval {low:.3g} to {high:.3g} (bootstrap over images): {verdict}",
     ]
@@ -316,15 +317,15 @@ def _recipe(
     given: Any,
     base: Recipe,
     overrides: Sequence[str],
-    best: Trial,
-    own: Trial,
+    best: ScoredSetting,
+    own: ScoredSetting,
     folder: Path,
     says: Sequence[str],
 ) -> str:
     """A recipe that extends the given one, where it can be extended; else all of it."""
     values = best.values if best is not own else {}
-    given_up = ["calibration=none"] if values and base.calibration is not None else []  # it is of the old values
-    changed = load(base, [*(f"{key}={json.dumps(value)}" for key, value in values.items()), *given_up])
+    dropped = {"calibration": "none"} if values and base.calibration is not None else {}  # it is of the old values
+    changed = load(base, [f"{key}={json.dumps(value)}" for key, value in {**values, **dropped}.items()])
     comment = "".join(f"# {line}\n" for line in ("made by inverse tune", *says))
     plain = changed.resolved()
     for key, path in changed.files.items():
@@ -336,14 +337,13 @@ def _recipe(
             layer: dict[str, Any] = {"extends": name}
             for key in values:
                 _put(layer, key, value_of(changed, key))
-            layer |= {"calibration": "none"} if given_up else {}
-            return comment + dump(layer)
+            return comment + dump(layer | dropped)
     return comment + dump(plain)
 
 
 def _put(plain: dict[str, Any], key: str, value: Any) -> None:
     *above, last = key.split(".")
-    found: Any = plain
+    place: Any = plain
     for step in above:
-        found = found[int(step)] if isinstance(found, list) else found.setdefault(step, {})
-    found[int(last) if isinstance(found, list) else last] = value
+        place = place[int(step)] if isinstance(place, list) else place.setdefault(step, {})
+    place[int(last) if isinstance(place, list) else last] = value

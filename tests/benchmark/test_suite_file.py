@@ -110,7 +110,7 @@ def test_the_images_of_the_shipped_suites_are_there():
 
 
 def test_names_of_problems_and_peers_are_those_that_exist():
-    from inverse.benchmark.problems import problem_names
+    from inverse.benchmark.suite import problem_names
     from inverse.exact.gaussian import PROBLEMS
     from inverse.exact.mixture import CELLS
 

@@ -16,7 +16,7 @@ from PIL import Image
 from inverse.cli.main import cli
 from inverse.errors import InputError, RecipeError, UsageError
 from inverse.recipes.recipe import load
-from inverse.tuning.search import Choice, Range, Trial, parse, propose
+from inverse.tuning.search import Choice, Range, ScoredSetting, parse, propose
 from inverse.tuning.tuner import split, tune
 
 RECIPE: dict[str, Any] = {
@@ -92,16 +92,16 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_stopped(
     tune(RECIPE, truths, params=params, out=tmp_path / "parts", trials=2, search="plain")
     parts = tmp_path / "parts/trials.csv"
     parts.write_text(parts.read_text() + "3,0.5")  # killed while it wrote
-    from inverse.tuning.bench import Bench
+    from inverse.tuning.bench import TuningBench
 
     scored: list[tuple[str, ...]] = []
-    before = Bench.score
+    before = TuningBench.score
 
-    def counted(self: Bench, values: Any, items: Any) -> Any:
+    def counted(self: TuningBench, values: Any, items: Any) -> Any:
         scored.append(tuple(items))
         return before(self, values, items)
 
-    monkeypatch.setattr(Bench, "score", counted)
+    monkeypatch.setattr(TuningBench, "score", counted)
     again = tune(RECIPE, truths, params=params, out=tmp_path / "parts", trials=6, search="plain")
     assert len(scored) == 4 + 2  # the four that were missing, and twice the evaluation set
     assert again.best == whole.best
@@ -207,12 +207,12 @@ def test_the_search_finds_a_minimum(search: str) -> None:
         Range("y", 0, 1, False, False),
         Choice("z", ("a", "b", "c")),
     ]
-    trials = [Trial({"x": 50.0, "y": 0.9, "z": "a"}, 14.0)]
+    trials = [ScoredSetting({"x": 50.0, "y": 0.9, "z": "a"}, 14.0)]
     for _ in range(40):
         values = propose(axes, trials, search=search, seed=1)
         assert values == propose(axes, trials, search=search, seed=1)
         loss = math.log(values["x"] / 2) ** 2 + (values["y"] - 0.3) ** 2 + (values["z"] != "b")
-        trials.append(Trial(values, math.nan if len(trials) == 3 else loss))
+        trials.append(ScoredSetting(values, math.nan if len(trials) == 3 else loss))
     assert min(trial.loss for trial in trials if math.isfinite(trial.loss)) < 0.3
     assert len({json.dumps(dict(trial.values)) for trial in trials}) > 25
 

@@ -1,10 +1,11 @@
 r"""Azula's samplers with our prior, each in its own conventions.
 
-Data on [-1, 1] (its schedules assume about unit scale), ``x = alpha u + sigma n``, so :math:`E[u | x] = 2 D((x / \alpha + 1) / 2, \sigma / 2 \alpha) - 1`; the
-operator is ``u -> A((u + 1) / 2)`` and ``y``, ``sigma_y`` stay as they are. Unknowns and measurements are vectors (K, n), which its solvers ask for.
+Data on [-1, 1] (its schedules assume about unit scale), ``x = alpha u + sigma n``, so
+:math:`E[u | x] = 2 D((x / \alpha + 1) / 2, \sigma / 2 \alpha) - 1`; the operator is ``u -> A((u + 1) / 2)`` and ``y``,
+``sigma_y`` stay as they are. Unknowns and measurements are vectors (K, n), which its solvers ask for.
 
-Choices it leaves to the user: ``A_inv`` is the pseudo-inverse that its interface asks for, the twist the exact Gaussian ``N(y; A x, sigma_y^2 + c A A^T)``, and DPS
-is run sample by sample (its residual norm is taken over the batch).
+Choices it leaves to the user: ``A_inv`` is the pseudo-inverse that its interface asks for, the twist the exact Gaussian
+``N(y; A x, sigma_y^2 + c A A^T)``, and DPS is run sample by sample (its residual norm is taken over the batch).
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def _problem(setting: Setting) -> tuple[_AzulaPrior, Callable[[Tensor], Tensor],
     options = {"silent": True, **({"steps": setting.evaluations} if setting.evaluations else {})}
 
     def operator(u: Tensor) -> Tensor:
-        found: Tensor = setting.physics.A((u + 1).reshape(-1, *setting.shape) / 2).flatten(1)
-        return found
+        y: Tensor = setting.physics.A((u + 1).reshape(-1, *setting.shape) / 2).flatten(1)
+        return y
 
     return _AzulaPrior(setting), operator, setting.many.flatten(1), options
 
@@ -56,8 +57,8 @@ def _back(setting: Setting, u: Tensor) -> Tensor:
 
 
 def _start(sampler: Any, setting: Setting, count: int | None = None) -> Tensor:
-    found: Tensor = sampler.init((count or setting.samples, torch.Size(setting.shape).numel()))
-    return found
+    start: Tensor = sampler.init((count or setting.samples, torch.Size(setting.shape).numel()))
+    return start
 
 
 def _dps(setting: Setting) -> Tensor:
@@ -70,8 +71,8 @@ def _pigdm(setting: Setting, *, eta: float) -> Tensor:
     prior, operator, y, options = _problem(setting)
 
     def inverse(v: Tensor) -> Tensor:
-        found: Tensor = 2 * setting.physics.A_dagger(v.reshape(-1, *setting.y.shape[1:])).flatten(1) - 1
-        return found
+        u: Tensor = 2 * setting.physics.A_dagger(v.reshape(-1, *setting.y.shape[1:])).flatten(1) - 1
+        return u
 
     sampler = PGDMSampler(prior, y, operator, inverse, eta=eta, **options)
     return _back(setting, sampler(_start(sampler, setting)))
@@ -106,14 +107,15 @@ def _tds(setting: Setting) -> Tensor:
     left, s = setting.spectrum
 
     def twist(u: Tensor, level: Tensor) -> Tensor:
-        own = (level / 2) ** 2
-        variance = setting.sigma**2 + s**2 * own * setting.data_var / (own + setting.data_var)
+        noise = (level / 2) ** 2
+        variance = setting.sigma**2 + s**2 * noise * setting.data_var / (noise + setting.data_var)
         return -0.5 * (((y - operator(u)) @ left) ** 2 / variance).sum(1) - 0.5 * variance.log().sum()
 
     sampler = TDSSampler(prior, twist, **options)
     return _back(setting, sampler(_start(sampler, setting)))
 
 
+#: Name to sampler: a `Setting` to samples (K, C, H, W) on [0, 1] data.
 SAMPLERS: Mapping[str, Callable[[Setting], Tensor]] = {
     "azula DPS": _dps,
     "azula PiGDM": lambda setting: _pigdm(setting, eta=0.0),
@@ -123,4 +125,3 @@ SAMPLERS: Mapping[str, Callable[[Setting], Tensor]] = {
     "azula MMPS 3 iterations": lambda setting: _mmps(setting, iterations=3),
     "azula TDS": _tds,
 }
-"""Name to sampler: a `Setting` to samples (K, C, H, W) on [0, 1] data."""

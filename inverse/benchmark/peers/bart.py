@@ -1,7 +1,8 @@
 """BART's `pics` for MRI: SENSE, l1-wavelets and total variation with the true coil maps, each in several strengths.
 
-BART (Uecker et al.) is a program of its own; it gets the same k-space and the same maps as we do. Its transform differs from ours by signs that are
-one constant for a whole image: the image is multiplied by the phase that explains k-space best.
+BART (Uecker et al.) is a program of its own; it gets the same k-space and the same maps as we do. Its transform differs
+from ours by signs that are one constant for a whole image: the image is multiplied by the phase that explains k-space
+best.
 """
 
 from __future__ import annotations

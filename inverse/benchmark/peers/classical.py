@@ -1,8 +1,8 @@
-"""Classical reconstructions of scikit-image, and BM3D: each gets the true operator, and its best parameter by the truth where it has one.
+"""Classical reconstructions of scikit-image, and BM3D: each with the true operator and its best parameter by the truth.
 
-Every function takes a `Setting` and yields ``(option, estimate (1, C, H, W))``. Images are on [0, 1], nothing is clipped. Blur has circular
-boundaries here, which is what Wiener filters assume; Richardson-Lucy gets an image continued round its edges.
-BM3D is the authors' package bm3d, free for non-commercial use only; it is told the true noise level.
+Every function takes a `Setting` and yields ``(option, estimate (1, C, H, W))``. Images are on [0, 1], nothing is
+clipped. Blur has circular boundaries here, which is what Wiener filters assume; Richardson-Lucy gets an image continued
+round its edges. BM3D is the authors' package bm3d, free for non-commercial use only; it is told the true noise level.
 """
 
 from __future__ import annotations
@@ -13,18 +13,21 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
+from skimage import restoration
+from skimage.transform import resize
 from torch import Tensor
 
 from inverse.benchmark.peers.setting import Setting
 from inverse.operators.blur.kernels import gaussian_kernel, line_kernel
 
 __all__ = [
-    "bicubic", "biharmonic", "bm3d_blur", "bm3d_noise", "measured", "non_local_means", "richardson_lucy", "total_variation",
-    "unsupervised_wiener", "wavelets", "wiener",
+    "bicubic", "biharmonic", "bm3d_blur", "bm3d_noise", "measured", "non_local_means", "richardson_lucy",
+    "total_variation", "unsupervised_wiener", "wavelets", "wiener",
 ]  # fmt: skip
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Found = Iterator[tuple[str, Tensor]]
+Estimates = Iterator[tuple[str, Tensor]]
 
 
 def _planes(image: Array, function: Callable[[Array], Array]) -> Tensor:
@@ -47,91 +50,82 @@ def _kernel(setting: Setting) -> Array:
     return gaussian_kernel(operator["sigma"])
 
 
-def measured(setting: Setting) -> Found:
+def measured(setting: Setting) -> Estimates:
     """What anyone has without a method: the adjoint's image, of a blur and of noise the measurement itself."""
     same = setting.y.shape[1:] == setting.shape and not setting.y.is_complex()
     yield "", setting.y if same else setting.physics.A_adjoint(setting.y)
 
 
-def wiener(setting: Setting) -> Found:
+def wiener(setting: Setting) -> Estimates:
     """`skimage.restoration.wiener`, its Laplacian regularisation in 25 strengths."""
-    from skimage.restoration import wiener as filtered
-
     y, kernel = _array(setting), _kernel(setting)
     for balance in np.logspace(-4, 0, 25):
-        found = np.stack([filtered(plane, kernel, balance, clip=False) for plane in y])
-        yield f"balance {balance:.2g}", _tensor(found)
+        planes = [restoration.wiener(plane, kernel, balance, clip=False) for plane in y]
+        yield f"balance {balance:.2g}", _tensor(np.stack(planes))
 
 
-def unsupervised_wiener(setting: Setting) -> Found:
+def unsupervised_wiener(setting: Setting) -> Estimates:
     """`skimage.restoration.unsupervised_wiener` (Orieux et al. 2010): it finds its own regularisation."""
-    from skimage.restoration import unsupervised_wiener as filtered
-
     y, kernel = _array(setting), _kernel(setting)
-    yield "", _planes(y, lambda plane: filtered(plane, kernel, clip=False, rng=np.random.default_rng(setting.seed))[0])
+
+    def filtered(plane: Array) -> Array:
+        image: Array = restoration.unsupervised_wiener(
+            plane, kernel, clip=False, rng=np.random.default_rng(setting.seed)
+        )[0]
+        return image
+
+    yield "", _planes(y, filtered)
 
 
-def richardson_lucy(setting: Setting) -> Found:
+def richardson_lucy(setting: Setting) -> Estimates:
     """`skimage.restoration.richardson_lucy`, nine numbers of iterations."""
-    from skimage.restoration import richardson_lucy as deconvolved
-
     kernel = _kernel(setting)
     margin = kernel.shape[0]
     wrapped = np.pad(np.clip(_array(setting), 1e-3, None), ((0, 0), (margin, margin), (margin, margin)), mode="wrap")
     inner = np.s_[margin:-margin, margin:-margin]
     for count in (2, 3, 5, 7, 10, 15, 20, 30, 50):
-        found = np.stack([deconvolved(plane, kernel, num_iter=count, clip=False)[inner] for plane in wrapped])
-        yield f"{count} iterations", _tensor(found)
+        planes = [restoration.richardson_lucy(plane, kernel, num_iter=count, clip=False)[inner] for plane in wrapped]
+        yield f"{count} iterations", _tensor(np.stack(planes))
 
 
-def total_variation(setting: Setting) -> Found:
+def total_variation(setting: Setting) -> Estimates:
     """`skimage.restoration.denoise_tv_chambolle`, six weights."""
-    from skimage.restoration import denoise_tv_chambolle
-
     y = np.moveaxis(_array(setting), 0, -1)
     for factor in (0.4, 0.7, 1.0, 1.4, 2.0, 3.0):
-        found = denoise_tv_chambolle(y, factor * setting.sigma, max_num_iter=300, channel_axis=-1)
-        yield f"weight {factor:g} sigma", _tensor(np.moveaxis(found, -1, 0))
+        image = restoration.denoise_tv_chambolle(y, factor * setting.sigma, max_num_iter=300, channel_axis=-1)
+        yield f"weight {factor:g} sigma", _tensor(np.moveaxis(image, -1, 0))
 
 
-def non_local_means(setting: Setting) -> Found:
+def non_local_means(setting: Setting) -> Estimates:
     """`skimage.restoration.denoise_nl_means` told the noise level, four strengths."""
-    from skimage.restoration import denoise_nl_means
-
     y = np.moveaxis(_array(setting), 0, -1)
     for factor in (0.4, 0.6, 0.8, 1.0):
-        found = denoise_nl_means(y, 5, 6, h=factor * setting.sigma, sigma=setting.sigma, channel_axis=-1)
-        yield f"h {factor:g} sigma", _tensor(np.moveaxis(found, -1, 0))
+        image = restoration.denoise_nl_means(y, 5, 6, h=factor * setting.sigma, sigma=setting.sigma, channel_axis=-1)
+        yield f"h {factor:g} sigma", _tensor(np.moveaxis(image, -1, 0))
 
 
-def wavelets(setting: Setting) -> Found:
+def wavelets(setting: Setting) -> Estimates:
     """`skimage.restoration.denoise_wavelet` (BayesShrink), in luma and chroma where the image is one of colour."""
-    from skimage.restoration import denoise_wavelet
-
     y = _array(setting)
     if len(y) == 3:
-        found = denoise_wavelet(
+        image = restoration.denoise_wavelet(
             np.moveaxis(y, 0, -1), setting.sigma, convert2ycbcr=True, channel_axis=-1, rescale_sigma=True
         )
-        yield "", _tensor(np.moveaxis(found, -1, 0))
+        yield "", _tensor(np.moveaxis(image, -1, 0))
     else:
-        yield "", _planes(y, lambda plane: denoise_wavelet(plane, setting.sigma, rescale_sigma=True))
+        yield "", _planes(y, lambda plane: restoration.denoise_wavelet(plane, setting.sigma, rescale_sigma=True))
 
 
-def biharmonic(setting: Setting) -> Found:
+def biharmonic(setting: Setting) -> Estimates:
     """`skimage.restoration.inpaint_biharmonic`; what was measured is kept as it is."""
-    from skimage.restoration import inpaint_biharmonic
-
     mask = setting.physics.mask.expand(1, *setting.shape)[0].numpy() < 0.5
     y = _array(setting)
-    yield "", _tensor(np.stack([inpaint_biharmonic(plane, hole) for plane, hole in zip(y, mask, strict=True)]))
+    planes = [restoration.inpaint_biharmonic(plane, hole) for plane, hole in zip(y, mask, strict=True)]
+    yield "", _tensor(np.stack(planes))
 
 
-def bicubic(setting: Setting) -> Found:
-    """`skimage.transform.resize`, cubic, aligned by area; smoothed first by four widths of a Gaussian, none among them."""
-    from scipy.ndimage import gaussian_filter
-    from skimage.transform import resize
-
+def bicubic(setting: Setting) -> Estimates:
+    """`skimage.transform.resize`, cubic, aligned by area; smoothed first by four widths of a Gaussian, 0 among them."""
     y, size = _array(setting), setting.shape[-2:]
     for width in (0.0, 0.3, 0.5, 0.7):
         smooth = y if not width else np.stack([gaussian_filter(plane, width) for plane in y])
@@ -141,7 +135,7 @@ def bicubic(setting: Setting) -> Found:
         )
 
 
-def bm3d_noise(setting: Setting) -> Found:
+def bm3d_noise(setting: Setting) -> Estimates:
     """CBM3D, of other images BM3D band by band (Dabov et al. 2007, Mäkinen et al. 2020)."""
     import bm3d
 
@@ -152,7 +146,7 @@ def bm3d_noise(setting: Setting) -> Found:
         yield "", _planes(y, lambda plane: bm3d.bm3d(plane, setting.sigma))
 
 
-def bm3d_blur(setting: Setting) -> Found:
+def bm3d_blur(setting: Setting) -> Estimates:
     """BM3D deblurring (Dabov et al. 2008): regularised inverse, then BM3D for its coloured noise; band by band."""
     import bm3d
 
@@ -161,7 +155,7 @@ def bm3d_blur(setting: Setting) -> Found:
     def restored(plane: Array) -> Array:
         # bm3d 4.0.3 takes one band with a last axis here and no more, and calls np.trapz, which numpy 2.4 renamed
         with patch.object(np, "trapz", np.trapezoid, create=True):
-            found: Array = bm3d.bm3d_deblurring(plane[..., None], setting.sigma, kernel)
-        return found
+            image: Array = bm3d.bm3d_deblurring(plane[..., None], setting.sigma, kernel)
+        return image
 
     yield "", _planes(_array(setting), restored)

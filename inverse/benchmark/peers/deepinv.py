@@ -1,8 +1,9 @@
 """deepinv's samplers and plug-and-play reconstructions, each in its own conventions, with our prior.
 
-Its samplers take a denoiser of [0, 1] images, map to [-1, 1] themselves, and take ``y`` and the physics in [0, 1] units. Where it leaves a choice to the user,
-the choice that suits the problem best was made: ancestral kernels (posterior samples, not a mode). What has constants without a default that fits all
-problems yields several results, each with its option: the best is chosen with the truth.
+Its samplers take a denoiser of [0, 1] images, map to [-1, 1] themselves, and take ``y`` and the physics in units of
+[0, 1]. Where it leaves a choice to the user, the choice that suits the problem best was made: ancestral kernels
+(posterior samples, not a mode). What has constants without a default that fits all problems yields several results,
+each with its option: the best is chosen with the truth.
 """
 
 from __future__ import annotations
@@ -21,30 +22,29 @@ from inverse.operators.blur.kernels import gaussian_kernel
 
 __all__ = ["SAMPLERS", "diffpir", "dpir", "own_physics", "total_variation"]
 
-
+#: Where DPIR's noise levels start (Zhang et al. 2021).
 _FIRST_LEVEL = 49 / 255
-"""Where DPIR's noise levels start (Zhang et al. 2021)."""
 
 
 def _dps(setting: Setting, **options: Any) -> Tensor:
     if setting.evaluations:
         options["num_steps"] = setting.evaluations + 1
     model = DPS(setting.denoise, **options)
-    found: Tensor = model(setting.many, setting.physics, x_init=(setting.samples, *setting.shape))
-    return found
+    samples: Tensor = model(setting.many, setting.physics, x_init=(setting.samples, *setting.shape))
+    return samples
 
 
 def _ddrm(setting: Setting) -> Tensor:
     levels = torch.linspace(1, 0, setting.evaluations).tolist() if setting.evaluations else None
-    found: Tensor = DDRM(setting.denoise, sigmas=levels)(setting.many, setting.physics)
-    return found
+    samples: Tensor = DDRM(setting.denoise, sigmas=levels)(setting.many, setting.physics)
+    return samples
 
 
 def _diffpir(setting: Setting, **options: Any) -> Tensor:
     options |= {"max_iter": setting.evaluations} if setting.evaluations else {}
     model = DiffPIR(setting.denoise, deepinv.optim.L2(), sigma=setting.sigma, **options)
-    found: Tensor = model(setting.many, setting.physics)
-    return found
+    samples: Tensor = model(setting.many, setting.physics)
+    return samples
 
 
 def _ancestral(
@@ -61,8 +61,8 @@ def _ancestral(
     sde = schedule(alpha=1.0, minus_one_one=minus_one_one)
     solver = deepinv.sampling.DDPMSolver(timesteps=torch.linspace(1, 0, steps + 1, dtype=torch.float64))
     model = PosteriorDiffusion(fidelity, denoise, sde, solver, minus_one_one=minus_one_one)
-    found: Tensor = model(y, physics, x_init=(setting.samples, *setting.shape))
-    return found
+    samples: Tensor = model(y, physics, x_init=(setting.samples, *setting.shape))
+    return samples
 
 
 def _pigdm(setting: Setting) -> Tensor:
@@ -70,7 +70,7 @@ def _pigdm(setting: Setting) -> Tensor:
 
 
 def _exploding(setting: Setting, fidelity: Any) -> Tensor:
-    """On the variance-exploding schedule, whose levels are spaced in log sigma: better than the other where steps are few."""
+    """On the variance-exploding schedule, whose levels are spaced in log sigma: the better one where steps are few."""
     schedule = deepinv.sampling.VarianceExplodingDiffusion
     return _ancestral(setting, fidelity, setting.denoise, setting.many, setting.physics, schedule=schedule)
 
@@ -88,8 +88,8 @@ def _pigdm_standardised(setting: Setting) -> Tensor:
 
     class Standardised(torch.nn.Module):
         def forward(self, x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
-            found: Tensor = (setting.denoise(mean + scale * x, scale * torch.as_tensor(sigma)) - mean) / scale
-            return found
+            clean: Tensor = (setting.denoise(mean + scale * x, scale * torch.as_tensor(sigma)) - mean) / scale
+            return clean
 
     drawn = _ancestral(setting, PiGDMDataFidelity(), Standardised(), y, physics, minus_one_one=False)
     shifted: Tensor = mean + scale * drawn
@@ -97,7 +97,7 @@ def _pigdm_standardised(setting: Setting) -> Tensor:
 
 
 def diffpir(setting: Setting) -> Iterator[tuple[str, Tensor]]:
-    """DiffPIR with four choices of its constants, the weight of the data and the share of fresh noise; its own first."""
+    """DiffPIR with four choices of its constants, weight of the data and share of fresh noise; its own first."""
     for weight, fresh in ((7.0, 0.1), (7.0, 1.0), (1.0, 1.0), (30.0, 1.0)):
         yield f"lambda {weight:g}, zeta {fresh:g}", _diffpir(setting, lambda_=weight, zeta=fresh)
 
@@ -105,8 +105,8 @@ def diffpir(setting: Setting) -> Iterator[tuple[str, Tensor]]:
 def dpir(setting: Setting) -> Iterator[tuple[str, Tensor]]:
     """DPIR (Zhang et al. 2021): half-quadratic splitting with our denoiser in place of its own.
 
-    Its noise levels start at 49 / 255 and the data weigh 4.3, which is the first choice here; holes ask for higher levels to start from, and other weights
-    are better for other operators.
+    Its noise levels start at 49 / 255 and the data weigh 4.3, which is the first choice here; holes ask for higher
+    levels to start from, and other weights are better for other operators.
     """
     count, lowest = setting.evaluations or 8, max(setting.sigma, 1e-3)
     prior = deepinv.optim.PnP(denoiser=setting.denoise)
@@ -140,6 +140,7 @@ def total_variation(setting: Setting) -> Iterator[tuple[str, Tensor]]:
         yield f"weight {weight:g} sigma", model(setting.y, setting.physics)
 
 
+#: Name to sampler: a `Setting` to samples (K, C, H, W) on [0, 1] data.
 SAMPLERS: Mapping[str, Callable[[Setting], Tensor]] = {
     "deepinv DPS": _dps,
     "deepinv DPS annealed": lambda setting: _dps(setting, guidance="annealed"),
@@ -151,11 +152,13 @@ SAMPLERS: Mapping[str, Callable[[Setting], Tensor]] = {
     "deepinv DiffPIR": _diffpir,
     "deepinv DDRM": _ddrm,
 }
-"""Name to sampler: a `Setting` to samples (K, C, H, W) on [0, 1] data."""
 
 
 def own_physics(operator: Mapping[str, Any], ours: Any, shape: tuple[int, ...], sigma: float) -> Any:
-    """Deepinv's physics of the same operator where it has one, for its samplers that ask for singular values in its own layout; else ours."""
+    """Deepinv's physics of the same operator where it has one, else ours.
+
+    Some of its samplers ask for singular values in its own layout.
+    """
     noise = deepinv.physics.GaussianNoise(sigma)
     if operator["kind"] == "random-mask":
         return deepinv.physics.Inpainting(shape, mask=ours.mask.expand(1, *shape).clone(), noise_model=noise)

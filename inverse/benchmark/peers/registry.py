@@ -1,8 +1,9 @@
 """The peers that a suite may name: what they need, and where they are. Nothing here imports one, or torch.
 
-Fairness: a peer gets the measurement, the true operator and noise level, and where it takes a prior, ours; never the truth. One whose result depends on a
-constant without a good default gives several results, and the best by PSNR is taken, chosen with the truth for each image, which no user has: such
-rows say so. Ours get the constants of the suite, the same for all images.
+Fairness: a peer gets the measurement, the true operator and noise level, and where it takes a prior, ours; never the
+truth. One whose result depends on a constant without a good default gives several results, and the best by PSNR is
+taken, chosen with the truth for each image, which no user has: such rows say so. Ours get the constants of the suite,
+the same for all images.
 """
 
 from __future__ import annotations
@@ -24,39 +25,25 @@ _MASK = frozenset({"random-mask", "box-mask", "file-mask", "gap-mask"})
 
 @dataclass(frozen=True)
 class Peer:
-    """A method of another package.
+    """A method of another package."""
 
-    Attributes:
-        name: As suites spell it.
-        title: As tables do.
-        package: What must be importable; a program for BART.
-        install: How to get it.
-        target: ``module:name``, or ``module:TABLE:key``; a function of a `Setting`.
-        kinds: The operator kinds that it is for; empty means all linear ones.
-        samples: Whether it draws posterior samples; else it gives a point estimate.
-        prior: Whether it uses our prior, and so needs a number of network evaluations.
-        chosen: How many results the best is chosen from with the truth; 1: none is chosen.
-        default: Network evaluations of a sample that it ships with.
-        gradient: Whether it differentiates the network.
-    """
-
-    name: str
-    title: str
-    package: str
-    install: str
-    target: str
-    kinds: frozenset[str] = frozenset()
-    samples: bool = False
-    prior: bool = False
-    chosen: int = 1
-    default: int = 0
-    gradient: bool = False
+    name: str  # as suites spell it
+    title: str  # as tables do
+    package: str  # what must be importable; a program for BART
+    install: str  # how to get it
+    target: str  # module:name, or module:TABLE:key; a function of a `Setting`
+    kinds: frozenset[str] = frozenset()  # the operator kinds that it is for; empty: all linear ones
+    samples: bool = False  # it draws posterior samples; else it gives a point estimate
+    prior: bool = False  # it uses our prior, and so needs a number of network evaluations
+    chosen: int = 1  # how many results the best is chosen from with the truth; 1: none is chosen
+    default: int = 0  # network evaluations of a sample that it ships with
+    gradient: bool = False  # it differentiates the network
 
     @property
     def missing(self) -> str:
         """Why it cannot run here, or nothing."""
-        found = shutil.which("bart") if self.package == "bart" else importlib.util.find_spec(self.package)
-        return f"not installed: {self.install}" if found is None else ""
+        place = shutil.which("bart") if self.package == "bart" else importlib.util.find_spec(self.package)
+        return f"not installed: {self.install}" if place is None else ""
 
     def refuses(self, kind: str) -> str:
         """Why it is not for an operator kind, or nothing."""
@@ -67,8 +54,8 @@ class Peer:
     def load(self) -> Callable[[Any], Any]:
         """The function."""
         module, name, *key = self.target.split(":")
-        found = getattr(importlib.import_module(module), name)
-        function: Callable[[Any], Any] = found[key[0]] if key else found
+        member = getattr(importlib.import_module(module), name)
+        function: Callable[[Any], Any] = member[key[0]] if key else member
         return function
 
 
@@ -95,7 +82,7 @@ def _bart(name: str, title: str, function: str, chosen: int) -> Peer:
 
 
 def _sampler(library: str, key: str, default: int, *, gradient: bool) -> Peer:
-    target = f"inverse.suite_peers_{library}:SAMPLERS:{key}"
+    target = f"inverse.benchmark.peers.{library}:SAMPLERS:{key}"
     name = key.lower().replace(" ", "-")
     install = f"pip install '{'inverse-imaging[azula]' if library == 'azula' else 'deepinv'}'"
     return Peer(name, key, library, install, target, samples=True, prior=True, default=default, gradient=gradient)

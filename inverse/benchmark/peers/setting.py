@@ -1,7 +1,8 @@
-r"""What a peer is given, whatever its library: one measurement, the physics, and our prior as a denoiser whose evaluations are counted.
+r"""The setting of a peer, whatever its library: one measurement, the physics, and our prior, its evaluations counted.
 
-The unknown is on [0, 1] here, as the peers' libraries take it: of a prior with another range, low to low + w, it is :math:`u = (x - low) / w`,
-with :math:`y_u = (y - low\, A 1) / w`, :math:`\sigma_u = \sigma_y / w` and :math:`D_u(u, s) = (D(low + w u, w s) - low) / w`.
+The unknown is on [0, 1] here, as the peers' libraries take it: of a prior with another range, low to low + w, it is
+:math:`u = (x - low) / w`, with :math:`y_u = (y - low\, A 1) / w`, :math:`\sigma_u = \sigma_y / w` and
+:math:`D_u(u, s) = (D(low + w u, w s) - low) / w`.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ class _Tally(torch.autograd.Function):
 class Counted(torch.nn.Module):
     """``D(x, sigma)`` with its evaluations and vector-Jacobian products counted, once for each batch entry.
 
-    Peers ask for levels a network has not been trained on, up to 75 and down to 0. Below the lowest it gets the lowest; above the highest, where the
-    answer depends on the state through ``x / sigma`` alone, the state is moved to the highest. Without this Azula's DPS loses 12 dB on photographs and
-    deepinv's DDRM ends in nan.
+    Peers ask for levels a network has not been trained on, up to 75 and down to 0. Below the lowest it gets the lowest;
+    above the highest, where the answer depends on the state through ``x / sigma`` alone, the state is moved to the
+    highest. Without this Azula's DPS loses 12 dB on photographs and deepinv's DDRM ends in nan.
 
     Args:
         denoise: The denoiser, [0, 1] data.
@@ -66,41 +67,28 @@ class Counted(torch.nn.Module):
         if float(level.max()) > self.highest:
             shrink = (self.highest / level).clamp_max(1).reshape(-1, *[1] * (x.ndim - 1))
             x = self.mean + (x - self.mean) * shrink
-        found: Tensor = _Tally.apply(self.denoise(x, level.clamp(self.lowest, self.highest)), self)
-        return found
+        clean: Tensor = _Tally.apply(self.denoise(x, level.clamp(self.lowest, self.highest)), self)
+        return clean
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One measurement to sample from.
+    """One measurement to sample from."""
 
-    Attributes:
-        y: (1, ...), data units.
-        physics: A deepinv physics.
-        shape: (C, H, W) of the unknown.
-        sigma: Noise level.
-        denoise: The counted prior, [0, 1] data.
-        mean: Prior mean, and
-        data_var: prior variance of a pixel, for the peers that take them.
-        samples: K.
-        evaluations: Network evaluations a sample; None for the peer's default.
-        spectrum: ``(U^T, s)`` of the operator's matrix (m, n), for the twist; None where it is too large.
-        operator: The operator's section of the recipe, for peers that ask for a kernel or a factor instead of a physics.
-        seed: Of the peers whose random numbers are numpy's; torch's are seeded around the call.
-    """
-
-    y: Tensor
-    physics: Any
-    shape: tuple[int, ...]
-    sigma: float
-    denoise: Counted
-    mean: float
-    data_var: float
-    samples: int
-    evaluations: int | None
+    y: Tensor  # (1, ...), data units
+    physics: Any  # a deepinv physics
+    shape: tuple[int, ...]  # (C, H, W) of the unknown
+    sigma: float  # noise level
+    denoise: Counted  # the prior, [0, 1] data
+    mean: float  # of the prior, and
+    data_var: float  # variance of a pixel, for the peers that take them
+    samples: int  # K
+    evaluations: int | None  # network evaluations a sample; None for the peer's default
+    #: ``(U^T, s)`` of the operator's matrix (m, n), for the twist; None where it is too large.
     spectrum: tuple[Tensor, Tensor] | None = field(default=None, repr=False)
+    #: The operator's section of the recipe, for peers that ask for a kernel or a factor instead of a physics.
     operator: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
+    seed: int = 0  # of the peers whose random numbers are numpy's; torch's are seeded around the call
 
     @property
     def many(self) -> Tensor:
