@@ -1,21 +1,20 @@
 from .blend import ALIGN as ALIGN
 from .blend import Axis as Axis
+from .blend import Blocks as Blocks
 from .blend import axis as axis
 from .blend import overlap_of as overlap_of
 from .blocks import require_local as require_local
 from .blocks import restore_blocks as restore_blocks
-from .blocks_xarray import restore_labelled as restore_labelled
-from .coupled import HEAD as HEAD
-from .coupled import METHODS as METHODS
-from .coupled import Layout as Layout
-from .coupled import Scene as Scene
-from .coupled import ScenePosterior as ScenePosterior
+from .blocks_xarray import dimensions as dimensions
+from .blocks_xarray import labelled as labelled
+from .blocks_xarray import nodata_of as nodata_of
 from .coupled import lay_out as lay_out
 from .coupled import require_tiles as require_tiles
 from .coupled import sample_scene as sample_scene
+from .coupled import scene_steps as scene_steps
 from .coupled import solve_scene as solve_scene
 from .independent import Independent as Independent
-from .independent import axes as axes
+from .independent import blocks_of as blocks_of
 from .independent import solve_blocks as solve_blocks
 from .job import SceneJob as SceneJob
 from .job import discard as discard
@@ -23,6 +22,7 @@ from .job import state_folder as state_folder
 from .job import sweep as sweep
 from .passes import BLOCK as BLOCK
 from .passes import HALO as HALO
+from .passes import Layout as Layout
 from .passes import Pyramid as Pyramid
 from .passes import Report as Report
 from .passes import SceneSteps as SceneSteps
@@ -30,9 +30,11 @@ from .passes import holes as holes
 from .passes import weighted as weighted
 from .results import ON_MEASUREMENT as ON_MEASUREMENT
 from .results import Arrays as Arrays
-from .results import Coupled as Coupled
-from .results import Solved as Solved
+from .results import ScenePosterior as ScenePosterior
+from .source import HEAD as HEAD
 from .source import FileScene as FileScene
+from .source import Scene as Scene
+from .source import Source as Source
 from .source import grids as grids
 from .source import open_scene as open_scene
 from .state import Numbers as Numbers
@@ -40,7 +42,6 @@ from .state import Raster as Raster
 from .state import State as State
 from .tile_size import LEAST as LEAST
 from .tile_size import Tiles as Tiles
-from .tile_size import Wanted as Wanted
 from .tile_size import free_bytes as free_bytes
 from .windowed import PROBE as PROBE
 from .windowed import Local as Local
@@ -48,6 +49,7 @@ from .windowed import cut as cut
 from .windowed import local as local
 from .windowed import part as part
 from .windowed import support as support
+from .write import Solved as Solved
 from .write import Written as Written
 from .write import write_scene as write_scene
 
@@ -57,12 +59,11 @@ __all__ = [
     "HALO",
     "HEAD",
     "LEAST",
-    "METHODS",
     "ON_MEASUREMENT",
     "PROBE",
     "Arrays",
     "Axis",
-    "Coupled",
+    "Blocks",
     "FileScene",
     "Independent",
     "Layout",
@@ -76,27 +77,30 @@ __all__ = [
     "ScenePosterior",
     "SceneSteps",
     "Solved",
+    "Source",
     "State",
     "Tiles",
-    "Wanted",
     "Written",
-    "axes",
     "axis",
+    "blocks_of",
     "cut",
+    "dimensions",
     "discard",
     "free_bytes",
     "grids",
     "holes",
+    "labelled",
     "lay_out",
     "local",
+    "nodata_of",
     "open_scene",
     "overlap_of",
     "part",
     "require_local",
     "require_tiles",
     "restore_blocks",
-    "restore_labelled",
     "sample_scene",
+    "scene_steps",
     "solve_blocks",
     "solve_scene",
     "state_folder",

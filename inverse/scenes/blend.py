@@ -1,8 +1,9 @@
 r"""Blocks of a scene that overlap, and their blend: where they lie is a function of the scene's size alone.
 
-Along an axis blocks start at multiples of a step and cover ``block`` pixels, the last one up to half more; where two overlap, the weight of one falls
-linearly as that of the other rises: :math:`\sum_j w_j = 1` at each pixel. At most two overlap along an axis, so a cell, from one start to the next, is
-the blend of at most four blocks, and can be computed from them alone.
+Along an axis blocks start at multiples of a step and cover ``block`` pixels, the last one up to half more; where two
+overlap, the weight of one falls linearly as that of the other rises: :math:`\sum_j w_j = 1` at each pixel. At most two
+overlap along an axis, so a cell, from one start to the next, is the blend of at most four blocks, and can be computed
+from them alone.
 """
 
 from __future__ import annotations
@@ -14,28 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inverse.errors import UsageError
+from inverse.io.tiling import Window
 
-__all__ = ["ALIGN", "Axis", "axis", "blend", "overlap_of"]
+__all__ = ["ALIGN", "Axis", "Blocks", "axis", "blend", "overlap_of"]
 
+#: Blocks start at multiples of it, so that colour filter arrays and JPEG blocks are cut alike.
 ALIGN = 8
-"""Blocks start at multiples of it, so that colour filter arrays and JPEG blocks are cut alike."""
-
 SMALLEST = 32
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The blocks along one axis.
+    """The blocks along one axis."""
 
-    Attributes:
-        size: Pixels.
-        starts: First pixel of each block.
-        stops: One past its last.
-    """
-
-    size: int
-    starts: tuple[int, ...]
-    stops: tuple[int, ...]
+    size: int  # pixels
+    starts: tuple[int, ...]  # first pixel of each block
+    stops: tuple[int, ...]  # one past its last
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -65,6 +60,39 @@ def _rise(places: NDArray[np.int64], low: int, high: int) -> NDArray[np.float64]
     return risen
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """The blocks of a scene, each named by its row and column."""
+
+    rows: Axis
+    columns: Axis
+
+    @classmethod
+    def of(cls, size: tuple[int, int], block: int, overlap: int) -> Blocks:
+        """The blocks of a scene of a height and width."""
+        return cls(axis(size[0], block, overlap), axis(size[1], block, overlap))
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return ((row, column) for row in range(len(self.rows)) for column in range(len(self.columns)))
+
+    def window(self, row: int, column: int) -> Window:
+        """Where a block lies."""
+        rows, columns = self.rows, self.columns
+        return Window(rows.starts[row], columns.starts[column], rows.stops[row], columns.stops[column])
+
+    def cell(self, row: int, column: int) -> Window:
+        """From a block's start to the next one's."""
+        (top, bottom), (left, right) = self.rows.cell(row), self.columns.cell(column)
+        return Window(top, left, bottom, right)
+
+    def over(self, row: int, column: int) -> list[tuple[int, int]]:
+        """The blocks that cover a part of a cell."""
+        return [(i, j) for i in self.rows.over(row) for j in self.columns.over(column)]
+
+
 def overlap_of(block: int, overlap: int | str) -> int:
     """The overlap in pixels; "auto" is a quarter of a block.
 
@@ -73,12 +101,12 @@ def overlap_of(block: int, overlap: int | str) -> int:
     """
     if not isinstance(block, int) or isinstance(block, bool) or block < SMALLEST or block % ALIGN:
         raise UsageError(f"block {block!r}", f"allowed: a multiple of {ALIGN} from {SMALLEST}, such as 256")
-    found = block // 4 // ALIGN * ALIGN if overlap == "auto" else overlap
-    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= block // 2 or found % ALIGN:
+    pixels = block // 4 // ALIGN * ALIGN if overlap == "auto" else overlap
+    if not isinstance(pixels, int) or isinstance(pixels, bool) or not 0 <= pixels <= block // 2 or pixels % ALIGN:
         raise UsageError(
             f"overlap {overlap!r}", f"allowed: 'auto', or a multiple of {ALIGN} up to half a block ({block // 2})"
         )
-    return found
+    return pixels
 
 
 def axis(size: int, block: int, overlap: int) -> Axis:
@@ -91,10 +119,6 @@ def axis(size: int, block: int, overlap: int) -> Axis:
         starts.pop()
     stops = [start + block for start in starts[:-1]] + [size]
     return Axis(size, tuple(starts), tuple(stops))
-
-
-def _pairs(rows: Axis, columns: Axis, cell: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    return ((i, j) for i in rows.over(cell[0]) for j in columns.over(cell[1]))
 
 
 def blend(
@@ -111,32 +135,28 @@ def blend(
         rows: The blocks down.
         columns: The blocks across.
         cell: Row and column of the cell.
-        blocks: (..., H, W, C) of at least the blocks that cover it; NaN where a block has no value, which weighs nothing.
+        blocks: (..., H, W, C) of at least the blocks that cover it; NaN, which weighs nothing, where one has no value.
         factor: Pixels of the result for one of the scene, along each axis.
 
     Returns:
         (..., h, w, C); NaN where no block has a value.
     """
-    (top, bottom), (left, right) = rows.cell(cell[0]), columns.cell(cell[1])
-    down, across = (np.arange(factor * low, factor * high) for low, high in ((top, bottom), (left, right)))
+    grid = Blocks(rows, columns)
+    place = grid.cell(*cell).scaled(factor)
+    down, across = np.arange(place.top, place.bottom), np.arange(place.left, place.right)
     total: NDArray[np.float32] | None = None
-    for i, j in _pairs(rows, columns, cell):
-        height, width = (min(high, factor * axis.stops[k]) for high, axis, k in (
-            (factor * bottom, rows, i), (factor * right, columns, j)))  # fmt: skip
-        offset = factor * rows.starts[i], factor * columns.starts[j]
-        part = blocks[i, j][
-            ..., factor * top - offset[0] : height - offset[0], factor * left - offset[1] : width - offset[1], :
-        ]
-        weight = np.outer(rows.weight(i, down, factor), columns.weight(j, across, factor))[..., None]
-        weight = weight[: part.shape[-3], : part.shape[-2]]
+    for i, j in grid.over(*cell):
+        window = grid.window(i, j).scaled(factor)
+        values = blocks[i, j][(..., *place.clipped(window.bottom, window.right).inside(window), slice(None))]
+        height, width, channels = values.shape[-3:]
+        weight = np.outer(rows.weight(i, down, factor), columns.weight(j, across, factor))[:height, :width, None]
         if total is None:
-            shape = (*part.shape[:-3], len(down), len(across), part.shape[-1])
-            total, given = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        known = ~np.isnan(part)
-        place = (..., slice(0, part.shape[-3]), slice(0, part.shape[-2]), slice(None))
-        total[place] += np.where(known, weight * np.nan_to_num(part), 0)
-        given[place] += np.where(known, weight, 0)
+            shape = (*values.shape[:-3], len(down), len(across), channels)
+            total, weights = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        has_value = ~np.isnan(values)
+        total[..., :height, :width, :] += np.where(has_value, weight * np.nan_to_num(values), 0)
+        weights[..., :height, :width, :] += np.where(has_value, weight, 0)
     assert total is not None
     with np.errstate(invalid="ignore", divide="ignore"):
-        blended: NDArray[np.float32] = np.where(given > 0, total / given, np.float32(np.nan)).astype(np.float32)
+        blended: NDArray[np.float32] = np.where(weights > 0, total / weights, np.float32(np.nan)).astype(np.float32)
     return blended

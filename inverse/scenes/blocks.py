@@ -1,31 +1,39 @@
 """Arrays too large for one call, block by block: numpy at once, dask and xarray lazily.
 
-The blocks are ours (`inverse.scenes.blend`): their places, and the names that key their noise, depend on the scene's size, ``block`` and ``overlap`` alone,
-never on the chunks of a dask array, nor on its scheduler. Each block is a posterior of its own, and where two overlap their results are blended: an
-approximation of the whole scene's posterior. Blended standard deviations are an upper bound of the blend's (the triangle inequality).
+The blocks are ours (`inverse.scenes.blend`): their places, and the names that key their noise, depend on the scene's
+size, ``block`` and ``overlap`` alone, never on the chunks of a dask array, nor on its scheduler. Each block is a
+posterior of its own, and where two overlap their results are blended: an approximation of the whole scene's posterior.
+Blended standard deviations are an upper bound of the blend's (the triangle inequality).
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inverse.errors import InputError, RecipeError, UsageError, did_you_mean
-from inverse.scenes.blend import Axis, axis, blend, overlap_of
-
-if TYPE_CHECKING:
-    from inverse.recipes.recipe import Recipe
-    from inverse.restoration.options import Options
+from inverse.io.nodata import filled_by, still_valid
+from inverse.io.tiling import Window
+from inverse.operators.build import result_shape
+from inverse.recipes.recipe import Recipe, load
+from inverse.restoration.arrays import restore_array
+from inverse.restoration.options import Options
+from inverse.restoration.prior import open_recipe_prior
+from inverse.scenes.blend import Blocks, blend, overlap_of
+from inverse.scenes.blocks_xarray import dimensions, labelled, nodata_of
 
 __all__ = ["require_local", "restore_blocks"]
 
 OUTPUTS = ("mean", "std", "data_share", "invented")
+
+#: Pixels of what the operator's factor is read off.
+SIDE = 64
 LOCAL = frozenset(
     {
         "denoise",
@@ -68,8 +76,9 @@ def restore_blocks(
         array: numpy; a dask array, whose result is lazy; or an ``xarray.DataArray`` of either.
         block: Side of a block in pixels of the measurement, a multiple of 8.
         overlap: Pixels that neighbours share, a multiple of 8 up to half a block; "auto" is a quarter of a block.
-        dims: Rows, columns and channels: names of an xarray's dimensions (default y, x and band, or their usual names), or axes of an array
-            (default (0, 1) of two, else the last three). Leave the third away where there are no channels. All others are looped over.
+        dims: Rows, columns and channels: names of an xarray's dimensions (default y, x and band, or their usual names),
+            or axes of an array (default (0, 1) of two, else the last three). Leave the third away where there are no
+            channels. All others are looped over.
         output: ``mean``, ``std``, ``data_share``, ``invented``, or several of them.
         samples: Posterior draws of each block; default the recipe's.
         seed: Seed; default the recipe's.
@@ -78,19 +87,16 @@ def restore_blocks(
         options: Device, precision and batch of each block.
 
     Returns:
-        An array of the same kind, float32, in the array's own units, its axes in the same order; a tuple of them for several outputs. NaN where
-        nothing was observed and the recipe fills no gaps.
+        An array of the same kind, float32, in the array's own units, its axes in the same order; a tuple of them for
+        several outputs. NaN where nothing was observed and the recipe fills no gaps.
 
     Raises:
         UsageError: blocks, dimensions or outputs that do not fit.
         RecipeError: an operator or a scale that would be another in each block.
     """
-    from inverse.recipes.recipe import load
-    from inverse.restoration.options import Options
-
-    chosen = [*overrides]
-    chosen += [f"run.samples={samples}"] if samples is not None else []
-    chosen += [f"run.seed={seed}"] if seed is not None else []
+    changes = [*overrides]
+    changes += [f"run.samples={samples}"] if samples is not None else []
+    changes += [f"run.seed={seed}"] if seed is not None else []
     names = (output,) if isinstance(output, str) else tuple(output)
     for name in names:
         if name not in OUTPUTS:
@@ -98,16 +104,17 @@ def restore_blocks(
     if not names:
         raise UsageError("no output asked for", f"allowed: {', '.join(OUTPUTS)}")
     shared = overlap_of(block, overlap)
-    loaded = load(recipe, chosen)
+    loaded = load(recipe, changes)
     require_local(loaded)
     _require_one_scale(loaded)
     work = _Work(loaded, loaded.hash, names, options or Options(), nodata)
     if _is(array, "xarray"):
-        from inverse.scenes.blocks_xarray import restore_labelled
-
-        results = restore_labelled(work, array, block, shared, dims)
+        chosen = dimensions(array, dims)
+        work = replace(work, nodata=nodata_of(array)) if nodata is None else work
+        planes = _restored(work, array.data, block, shared, tuple(array.dims.index(name) for name in chosen))
+        results = tuple(labelled(array, values, chosen, name) for values, name in zip(planes, names, strict=True))
     else:
-        results = restore_planes(work, array, block, shared, _axes(array, dims))
+        results = _restored(work, array, block, shared, _axes(array, dims))
     return results[0] if isinstance(output, str) else results
 
 
@@ -150,39 +157,29 @@ def _require_one_scale(recipe: Recipe) -> None:
 def _axes(array: Any, dims: Sequence[Any] | None) -> tuple[int, ...]:
     """Rows, columns, and channels where there are any, as axes from 0."""
     count = np.ndim(array)
-    given = tuple(dims) if dims is not None else (0, 1) if count == 2 else (count - 3, count - 2, count - 1)
-    whole = len(given) in (2, 3) and all(isinstance(one, int) and -count <= one < count for one in given)
-    found = tuple(one % count for one in given) if whole else ()
-    if count < 2 or not whole or len(set(found)) != len(found):
+    asked = tuple(dims) if dims is not None else (0, 1) if count == 2 else (count - 3, count - 2, count - 1)
+    fits = len(asked) in (2, 3) and all(isinstance(axis, int) and -count <= axis < count for axis in asked)
+    axes = tuple(axis % count for axis in asked) if fits else ()
+    if count < 2 or not fits or len(set(axes)) != len(axes):
         raise UsageError(
-            f"dims {given} of an array of shape {np.shape(array)}",
+            f"dims {asked} of an array of shape {np.shape(array)}",
             "allowed: axes of rows, columns and, if any, channels",
         )
-    return found
+    return axes
 
 
 @dataclass(frozen=True)
 class _Work:
-    """What is done to a block; it crosses processes.
-
-    Attributes:
-        recipe: As loaded.
-        key: Its hash, which names its prior in a process.
-        names: Outputs.
-        options: Of each block.
-        nodata: Value of unobserved pixels, besides NaN.
-    """
+    """The restoration of a block; it crosses processes."""
 
     recipe: Recipe
-    key: str
-    names: tuple[str, ...]
+    key: str  # its hash, which names its prior in a process
+    names: tuple[str, ...]  # of the outputs
     options: Options
-    nodata: float | None
+    nodata: float | None  # value of unobserved pixels, besides NaN
 
     def result_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
         """(H, W, C) of a result of so many pixels and channels."""
-        from inverse.operators.build import result_shape
-
         channels, height, width = result_shape(self.recipe.located()["operator"], (shape[2], *shape[:2]))
         return height, width, channels
 
@@ -195,9 +192,6 @@ class _Work:
 
     def __call__(self, values: NDArray[Any], item: str) -> NDArray[np.float32]:
         """A block (H, W, C) to its results (outputs, H', W', C'), NaN where there is no value."""
-        from inverse.io.nodata import filled_by, still_valid
-        from inverse.restoration.arrays import restore_array
-
         valid: Any = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
         if self.nodata is not None and not np.isnan(self.nodata):
             valid &= values != self.nodata
@@ -208,22 +202,15 @@ class _Work:
             self.recipe, np.ma.masked_array(values, ~valid), self.options, items=[item], prior=_prior(self)
         )
         made = np.stack([post.to_numpy(name)[0].astype(np.float32) for name in self.names])
-        own = valid if shape[2] == valid.shape[2] else valid.any(-1)
-        kept = still_valid(
-            None if valid.all() else own, fill=filled_by(self.recipe.located()["operator"]), size=shape[:2]
-        )
+        valid_result = None if valid.all() else valid if shape[2] == valid.shape[2] else valid.any(-1)
+        kept = still_valid(valid_result, fill=filled_by(self.recipe.located()["operator"]), size=shape[:2])
         if kept is None:
             return made
         return np.where(kept if kept.ndim == 3 else kept[..., None], made, np.float32(np.nan))
 
 
-SIDE = 64
-
-
 def _prior(work: _Work) -> Any:
     """The recipe's prior, opened once a process."""
-    from inverse.restoration.case import open_recipe_prior
-
     with _LOCK:
         if work.key not in _PRIORS:
             _PRIORS.clear()
@@ -231,7 +218,7 @@ def _prior(work: _Work) -> Any:
         return _PRIORS[work.key]
 
 
-def restore_planes(work: _Work, array: Any, block: int, overlap: int, axes: tuple[int, ...]) -> tuple[Any, ...]:
+def _restored(work: _Work, array: Any, block: int, overlap: int, axes: tuple[int, ...]) -> tuple[Any, ...]:
     """The outputs of a numpy or a dask array, its axes in the same order.
 
     Raises:
@@ -242,29 +229,28 @@ def restore_planes(work: _Work, array: Any, block: int, overlap: int, axes: tupl
     if source.dtype.kind == "c":
         raise InputError("complex values: k-space has no blocks", "restore it slice by slice: inverse.restore")
     coloured = len(axes) == 3
-    others = [one for one in range(source.ndim) if one not in axes]
-    planes = source.transpose([*others, *axes])
+    others = [axis for axis in range(source.ndim) if axis not in axes]
+    order = [*others, *axes]
+    planes = source.transpose(order)
     planes = planes if coloured else planes[..., None]
     lead = planes.shape[: len(others)]
     height, width, channels = planes.shape[len(others) :]
-    rows, columns = axis(height, block, overlap), axis(width, block, overlap)
+    blocks = Blocks.of((height, width), block, overlap)
     factor, count = work.factor(channels)
-    one = _lazy_scene if lazy else _scene
-    scenes = {at: one(work, planes[at], rows, columns, factor, count, _label(at)) for at in np.ndindex(*lead)}
-    order = [*others, *axes]
-    back = tuple(order.index(one) for one in range(source.ndim))
+    scene = _lazy_scene if lazy else _scene
+    scenes = [
+        scene(work, planes[index], blocks, factor, count, "".join(f"{place}/" for place in index))
+        for index in np.ndindex(*lead)
+    ]
+    back = tuple(order.index(axis) for axis in range(source.ndim))
     results = []
-    for index in range(len(work.names)):
-        stacked = _stack([scenes[at][index] for at in np.ndindex(*lead)], lead, lazy)
+    for output in range(len(work.names)):
+        stacked = _stack([arrays[output] for arrays in scenes], lead, lazy)
         if coloured or count == 1:
             results.append((stacked if coloured else stacked[..., 0]).transpose(back))
         else:
             results.append(stacked.transpose((*back, stacked.ndim - 1)))
     return tuple(results)
-
-
-def _label(at: tuple[int, ...]) -> str:
-    return "".join(f"{one}/" for one in at)
 
 
 def _stack(scenes: list[Any], lead: tuple[int, ...], lazy: bool) -> Any:
@@ -277,50 +263,44 @@ def _stack(scenes: list[Any], lead: tuple[int, ...], lazy: bool) -> Any:
     return np.stack(scenes).reshape((*lead, *scenes[0].shape))
 
 
-def _item(label: str, rows: Axis, columns: Axis, i: int, j: int) -> str:
+def _item(label: str, window: Window) -> str:
     """What names a block, and so keys its noise: where it lies in the scene."""
-    return f"{label}{rows.starts[i]}:{columns.starts[j]}"
+    return f"{label}{window.top}:{window.left}"
 
 
 def _scene(
-    work: _Work, planes: NDArray[Any], rows: Axis, columns: Axis, factor: int, count: int, label: str
+    work: _Work, planes: NDArray[Any], blocks: Blocks, factor: int, count: int, label: str
 ) -> NDArray[np.float32]:
     """(outputs, H, W, C), two rows of blocks at a time."""
+    rows, columns = blocks.rows, blocks.columns
     result = np.empty((len(work.names), factor * rows.size, factor * columns.size, count), np.float32)
-    blocks: dict[tuple[int, int], NDArray[np.float32]] = {}
+    solved: dict[tuple[int, int], NDArray[np.float32]] = {}
     for i in range(len(rows)):
         for j in range(len(columns)):
-            part = planes[rows.starts[i] : rows.stops[i], columns.starts[j] : columns.stops[j]]
-            blocks[i, j] = work(np.ascontiguousarray(part), _item(label, rows, columns, i, j))
+            window = blocks.window(i, j)
+            solved[i, j] = work(np.ascontiguousarray(planes[window.slices]), _item(label, window))
         for j in range(len(columns)):
-            (top, bottom), (left, right) = ([factor * end for end in a.cell(k)] for a, k in ((rows, i), (columns, j)))
-            result[:, top:bottom, left:right] = blend(rows, columns, (i, j), blocks, factor=factor)
-        blocks = {place: values for place, values in blocks.items() if place[0] == i}
+            place = blocks.cell(i, j).scaled(factor).slices
+            result[(slice(None), *place)] = blend(rows, columns, (i, j), solved, factor=factor)
+        solved = {place: values for place, values in solved.items() if place[0] == i}
     return result
 
 
-def _lazy_scene(work: _Work, planes: Any, rows: Axis, columns: Axis, factor: int, count: int, label: str) -> list[Any]:
+def _lazy_scene(work: _Work, planes: Any, blocks: Blocks, factor: int, count: int, label: str) -> list[Any]:
     """One lazy array (H, W, C) an output."""
     import dask
     import dask.array as da
 
     solve, join = dask.delayed(work, pure=True), dask.delayed(blend, pure=True)
-    blocks = {
-        (i, j): solve(
-            planes[rows.starts[i] : rows.stops[i], columns.starts[j] : columns.stops[j]],
-            _item(label, rows, columns, i, j),
-        )
-        for i in range(len(rows))
-        for j in range(len(columns))
-    }
-    cells = []
-    for i in range(len(rows)):
-        line = []
-        for j in range(len(columns)):
-            needed = {(a, b): blocks[a, b] for a in rows.over(i) for b in columns.over(j)}
-            (top, bottom), (left, right) = rows.cell(i), columns.cell(j)
-            shape = (len(work.names), factor * (bottom - top), factor * (right - left), count)
-            line.append(da.from_delayed(join(rows, columns, (i, j), needed, factor=factor), shape, dtype=np.float32))
-        cells.append(da.concatenate(line, axis=2))
-    whole = da.concatenate(cells, axis=1)
+    windows = {place: blocks.window(*place) for place in blocks}
+    solved = {place: solve(planes[window.slices], _item(label, window)) for place, window in windows.items()}
+
+    def cell(i: int, j: int) -> Any:
+        needed = {place: solved[place] for place in blocks.over(i, j)}
+        shape = (len(work.names), *blocks.cell(i, j).scaled(factor).size, count)
+        joined = join(blocks.rows, blocks.columns, (i, j), needed, factor=factor)
+        return da.from_delayed(joined, shape, dtype=np.float32)
+
+    lines = [[cell(i, j) for j in range(len(blocks.columns))] for i in range(len(blocks.rows))]
+    whole = da.concatenate([da.concatenate(line, axis=2) for line in lines], axis=1)
     return [whole[index] for index in range(len(work.names))]

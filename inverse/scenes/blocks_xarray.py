@@ -1,16 +1,20 @@
-"""Block by block over an ``xarray.DataArray``: dimensions by name, coordinates, attributes and name kept."""
+"""The labels of an ``xarray.DataArray`` that is restored block by block (`inverse.scenes.blocks`).
+
+What its attributes or its encoding name as nodata is unobserved, and NaN in the result, which is float32 and has no
+such attribute. Coordinates of a finer result are interpolated; those along channels that the operator changed are
+left out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from inverse.errors import UsageError
 
-__all__ = ["restore_labelled"]
+__all__ = ["dimensions", "labelled", "nodata_of"]
 
 ROWS = ("y", "lat", "latitude", "row", "rows", "northing")
 COLUMNS = ("x", "lon", "longitude", "column", "columns", "col", "easting")
@@ -18,49 +22,44 @@ CHANNELS = ("band", "bands", "channel", "channels", "c", "rgb", "wavelength")
 NODATA = ("_FillValue", "missing_value", "nodata")
 
 
-def restore_labelled(work: Any, array: Any, block: int, overlap: int, dims: Sequence[str] | None) -> tuple[Any, ...]:
-    """As `inverse.scenes.blocks.restore_blocks`, for a DataArray.
-
-    What its attributes or its encoding name as nodata is unobserved, and NaN in the result, which is float32 and has no such attribute. Coordinates of a
-    finer result are interpolated; those along channels that the operator changed are left out.
+def dimensions(array: Any, dims: Sequence[str] | None) -> tuple[str, ...]:
+    """The dimensions of rows, columns and, if any, channels: those asked for, else those with a usual name.
 
     Raises:
         UsageError: another xarray object, or dimensions that are not found.
     """
-    from inverse.scenes.blocks import restore_planes
-
     if type(array).__name__ != "DataArray":
         raise UsageError(f"an xarray {type(array).__name__}", "give one of its variables: data['name']")
-    chosen = _dims(array, dims)
-    if work.nodata is None:
-        work = replace(work, nodata=_nodata(array))
-    axes = tuple(array.dims.index(name) for name in chosen)
-    results = restore_planes(work, array.data, block, overlap, axes)
-    return tuple(_labelled(array, values, chosen, name) for values, name in zip(results, work.names, strict=True))
-
-
-def _dims(array: Any, dims: Sequence[str] | None) -> tuple[str, ...]:
     present = [str(name) for name in array.dims]
     if dims is not None:
         missing = [name for name in dims if name not in present]
         if missing or len(dims) not in (2, 3) or len(set(dims)) != len(dims):
             raise UsageError(f"dims {list(dims)}: the array has {present}", "give rows, columns and, if any, channels")
         return tuple(dims)
-    found = [next((name for name in present if name.lower() in known), None) for known in (ROWS, COLUMNS, CHANNELS)]
+    found = [next((name for name in present if name.lower() in usual), None) for usual in (ROWS, COLUMNS, CHANNELS)]
     if found[0] is None or found[1] is None:
         raise UsageError(f"which dimensions of {present} are rows and columns?", "give dims=('y', 'x', 'band')")
     return tuple(name for name in found if name is not None)
 
 
-def _nodata(array: Any) -> float | None:
-    for place in (array.attrs, array.encoding):
+def nodata_of(array: Any) -> float | None:
+    """The value of its unobserved pixels besides NaN, or None."""
+    for attributes in (array.attrs, array.encoding):
         for name in NODATA:
-            if place.get(name) is not None and np.ndim(place[name]) == 0:
-                return float(place[name])
+            if attributes.get(name) is not None and np.ndim(attributes[name]) == 0:
+                return float(attributes[name])
     return None
 
 
-def _labelled(array: Any, values: Any, chosen: tuple[str, ...], output: str) -> Any:
+def labelled(array: Any, values: Any, chosen: tuple[str, ...], output: str) -> Any:
+    """The result with the labels of what it was made from.
+
+    Args:
+        array: What was restored.
+        values: The result, its axes in the same order, with one more where the operator adds channels.
+        chosen: As of `dimensions`.
+        output: Name of what was computed.
+    """
     import xarray
 
     sizes = [values.shape[array.dims.index(name)] for name in array.dims]

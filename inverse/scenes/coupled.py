@@ -1,132 +1,42 @@
 r"""Coupled tiles: one state of a scene, every step of a method taken tile by tile, all tiles of a step before the next.
 
-A step on a window (tile and halo) is the same code as on the scene; only the tile is kept. The halo is the radius beyond which the prior does not see, twice it
-where its Jacobian is taken, and what a deconvolution takes. Noise is keyed by where it lies in the scene. So the tiles are the untiled result cut up, not
-posteriors of their own that are blended. What belongs to the whole is the scene's: levels, orientation, the start's interpolation, and PiGDM's residual
+A step on a window (tile and halo) is the same code as on the scene; only the tile is kept. The halo is the radius
+beyond which the prior does not see, twice it where its Jacobian is taken, and what a deconvolution takes. Noise is
+keyed by where it lies in the scene. So the tiles are the untiled result cut up, not posteriors of their own that are
+blended. What belongs to the whole is the scene's: levels, orientation, the start's interpolation, and PiGDM's residual
 variance, summed over all tiles in a pass before each step (one evaluation more where the Jacobian follows).
 
-Methods: `METHODS`. Others take inner products over the scene inside their solve (mmps, tmpd, dps), or hold more than one state (daps, pnp-dm, smc).
+Methods: those whose `MethodSpec.tiles` says so. Others take inner products over the scene inside their solve (mmps,
+tmpd, dps), or hold more than one state (daps, pnp-dm, smc).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from inverse.errors import PriorError, RecipeError, UsageError
 from inverse.io.tiling import Tiling, Window
+from inverse.operators.image.masks import Restricted
 from inverse.operators.observation import Observation
 from inverse.posterior.posterior import Cost
-from inverse.sampling.problem import Problem, peak_bytes, prepare
-from inverse.scenes.passes import BLOCK, Report, SceneSteps, Source
+from inverse.sampling.methods import method_spec
+from inverse.sampling.problem import Problem, Request, peak_bytes, prepare
+from inverse.scenes.passes import BLOCK, Layout, Report, SceneSteps
+from inverse.scenes.results import ScenePosterior
+from inverse.scenes.source import HEAD, Scene, Source
 from inverse.scenes.state import State
-from inverse.scenes.windowed import PROBE, Local, cut, local, part, support
+from inverse.scenes.windowed import PROBE, Local, local, support
 
-__all__ = [
-    "HEAD",
-    "METHODS",
-    "Layout",
-    "Scene",
-    "ScenePosterior",
-    "Source",
-    "lay_out",
-    "require_tiles",
-    "sample_scene",
-    "solve_scene",
-]
+__all__ = ["lay_out", "require_tiles", "sample_scene", "scene_steps", "solve_scene"]
 
-METHODS = ("diffpir", "ddnm", "ddrm", "dds", "mpgd", "pigdm")
-HEAD = 1024
 TILE, TILE_GRADIENT = 512, 256
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A measurement in memory, as a `Source`."""
-
-    y: Tensor
-    physics: Any
-    lies: Local
-
-    def observe(self, window: Window, *, alone: bool = False) -> tuple[Tensor, Any]:
-        """Cut both."""
-        from inverse.operators.image.masks import restricted
-
-        y, physics = part(self.y, self.lies.measured(window)), cut(self.physics, self.lies, window)
-        seen = None if alone else self.lies.seen(window, y)
-        return (
-            (y, physics) if seen is None else (y * seen, restricted(physics, seen, (self.lies.shape[0], *window.size)))
-        )
-
-
-@dataclass(frozen=True)
-class ScenePosterior:
-    """Samples of a scene's posterior, on disk.
-
-    Attributes:
-        state: Where they are.
-        samples: How many.
-        misfit: ``chi^2 / m`` of each.
-        method: The method and its parameters.
-        levels: The noise levels.
-        cost: Evaluations of the whole scene; seconds and memory of this process.
-        layout: How it was solved.
-        kept: Whether each sample is there, not just their mean and spread.
-    """
-
-    state: State
-    samples: int
-    misfit: NDArray[np.float64]
-    method: dict[str, object]
-    levels: tuple[float, ...]
-    cost: Cost
-    layout: Layout
-    kept: bool = False
-
-    def _whole(self, window: Window | None) -> Window:
-        return Window(0, 0, *self.state.shape[-2:]) if window is None else window
-
-    def mean(self, window: Window | None = None) -> NDArray[np.float32]:
-        """Mean of the samples (C, h, w) in a window, or all of it."""
-        if self.kept:
-            return np.asarray(np.mean(self._samples(window), 0, dtype=np.float64), np.float32)
-        return self.state.raster(f"mean{self.samples % 2}").read(self._whole(window))
-
-    def std(self, window: Window | None = None) -> NDArray[np.float32]:
-        """Their standard deviation, ``K - 1`` in its denominator.
-
-        Raises:
-            UsageError: there is one sample only.
-        """
-        if self.samples < 2:
-            raise UsageError("a standard deviation needs at least 2 samples, there is 1", "use samples=4 or more")
-        if self.kept:
-            return np.asarray(np.std(self._samples(window), 0, ddof=1, dtype=np.float64), np.float32)
-        square = self.state.raster(f"square{self.samples % 2}").read(self._whole(window))
-        return np.asarray(np.sqrt(square / (self.samples - 1)), np.float32)
-
-    def _samples(self, window: Window | None) -> NDArray[np.float32]:
-        return np.stack([self.sample(index, window) for index in range(self.samples)])
-
-    def sample(self, index: int, window: Window | None = None) -> NDArray[np.float32]:
-        """A sample, where they were kept; the last one is always there.
-
-        Raises:
-            UsageError: it was not kept.
-        """
-        if (self.state.folder / f"sample{index}.f32").exists():
-            return self.state.raster(f"sample{index}").read(self._whole(window))
-        if index == self.samples - 1:
-            return self.state.raster(f"x{(len(self.levels) - 1) % 2}").read(self._whole(window))
-        raise UsageError(f"sample {index} was not kept", "use keep_samples=True")
 
 
 def sample_scene(
@@ -156,7 +66,7 @@ def sample_scene(
         folder: The state; a run that was interrupted is gone on with there.
         tile: Side in pixels of the unknown, or "auto": 512, and 256 where the method takes gradients.
         halo: Pixels around a tile, or "auto", by the card and the operator.
-        method: One of `METHODS`, or "auto".
+        method: One with coupled tiles (`MethodSpec.tiles`), or "auto".
         samples: How many.
         steps: Noise levels; default the method's.
         seed: Seed.
@@ -180,28 +90,6 @@ def sample_scene(
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How a scene is solved.
-
-    Attributes:
-        problem: What is solved, on the part of the scene that decides the method.
-        tiling: The tiles.
-        halo: Pixels around a tile.
-        solve: How many of them the solve with the operator takes.
-    """
-
-    problem: Problem
-    tiling: Tiling
-    halo: int
-    solve: int
-
-    def pixels(self) -> int:
-        """Pixels of all windows together: of one evaluation of the scene."""
-        sizes = (self.tiling.window(tile, self.halo).size for tile in self.tiling.tiles())
-        return sum(height * width for height, width in sizes)
-
-
 def lay_out(
     source: Source, prior: Any, *, tile: int | str, halo: int | str, item: str, head: Window | None = None, **given: Any
 ) -> Layout:
@@ -216,10 +104,8 @@ def lay_out(
     first = head or Window(0, 0, HEAD, HEAD).clipped(*lies.shape[-2:])
     y, physics = source.observe(first, alone=True)
     shape = (lies.shape[0], *first.size)
-    problem = prepare(
-        y, physics, prior, shape=shape, items=[item], device="auto",
-        admits=lambda name, values: _chosen(name, values, lies), **given,
-    )  # fmt: skip
+    request = Request(shape=shape, items=[item], admits=lambda name, values: _chosen(name, values, lies), **given)
+    problem = prepare(y, physics, prior, request)
     require_tiles(problem.spec.name, problem.params, lies)
     if problem.prior_mean.numel() != 1:
         raise PriorError(f"prior '{problem.card.name}' has a mean that varies over the image: no coupled tiles")
@@ -234,7 +120,7 @@ def lay_out(
     return Layout(problem, Tiling(lies.shape[-2:], side, align), reach, solve)
 
 
-def passes(
+def scene_steps(
     source: Source,
     layout: Layout,
     folder: Path,
@@ -248,13 +134,14 @@ def passes(
     """The passes over a scene, on its state in a folder; arguments as of `solve_scene`."""
     problem, tiling, lies = layout.problem, layout.tiling, source.lies
     about = {
-        "shape": list(lies.shape), "tile": tiling.side, "halo": layout.halo, "samples": samples, "item": item, "seed": problem.seed,
-        "keep_samples": keep_samples, "method": problem.spec.name, "params": {name: str(value) for name, value in problem.params.items()},
-        "levels": list(problem.levels[0]), "dtype": str(problem.dtype), "prior": problem.card.sha256 or problem.card.name,
+        "shape": list(lies.shape), "tile": tiling.side, "halo": layout.halo, "samples": samples, "item": item,
+        "seed": problem.seed, "keep_samples": keep_samples, "method": problem.spec.name,
+        "params": {name: str(value) for name, value in problem.params.items()}, "levels": list(problem.levels[0]),
+        "dtype": str(problem.dtype), "prior": problem.card.sha256 or problem.card.name,
         "noise": float(problem.observation.sigma[0]), **(key or {}),
     }  # fmt: skip
     state = State(folder, lies.shape, tiling, about)
-    return SceneSteps(source, problem, state, tiling, layout.halo, layout.solve, item, keep_samples, progress, samples)
+    return SceneSteps(source, layout, state, item, samples, keep_samples, progress)
 
 
 def solve_scene(
@@ -272,27 +159,28 @@ def solve_scene(
     key: Mapping[str, Any] | None = None,
     **given: Any,
 ) -> ScenePosterior:
-    """As `sample_scene`, for any `Source`; ``head`` is the part that decides the method, ``key`` what else the state depends on."""
+    """As `sample_scene`, for any `Source`.
+
+    ``head`` is the part that decides the method, ``key`` what else the state depends on.
+    """
     layout = lay_out(source, prior, tile=tile, halo=halo, item=item, head=head, **given)
     problem, tiling = layout.problem, layout.tiling
-    run = passes(
+    steps = scene_steps(
         source, layout, folder, samples=samples, item=item, keep_samples=keep_samples, progress=progress, key=key
     )
-    state = run.state
     for index in range(samples):
-        run.sample(index)
+        steps.sample(index)
+    state = steps.state
     chi2 = state.numbers("chi2", samples * len(tiling), 2).get().reshape(samples, -1, 2).sum(1)
     forward, vjp = problem.spec.cost(problem.params)
-    extra = run.products if run.two_phase else 0
+    extra = steps.products if steps.two_phase else 0
     cost = Cost(
         forward=float(samples * (forward + extra)), vjp=float(samples * vjp), a=float(problem.observation.counter.a),
         at=float(problem.observation.counter.at), seconds=float(state.numbers("seconds", len(tiling)).get().sum()),
         peak_bytes=peak_bytes(problem.observation.sigma.device),
     )  # fmt: skip
-    return ScenePosterior(
-        state, samples, chi2[:, 0] / np.maximum(chi2[:, 1], 1), {"kind": problem.spec.name, **problem.params},
-        problem.levels[0], cost, layout, keep_samples,
-    )  # fmt: skip
+    misfit = chi2[:, 0] / np.maximum(chi2[:, 1], 1)
+    return ScenePosterior(source, layout, state, item, samples, misfit, cost, keep_samples)
 
 
 def require_tiles(name: str, params: Mapping[str, Any], lies: Local) -> None:
@@ -307,33 +195,24 @@ def require_tiles(name: str, params: Mapping[str, Any], lies: Local) -> None:
         RecipeError: it takes numbers of the whole scene in each step.
     """
     instead = "with tiles: diffpir (any local operator), ddnm, pigdm with covariance=residual"
-    if name not in METHODS:
+    tiles = method_spec(name).tiles
+    if tiles is False:
         raise RecipeError(
             f"method '{name}' takes numbers of the whole scene in each step; it has no coupled tiles", instead
         )
     if params.get("kernel", "ancestral") in ("heun", "dpmpp", "corrected"):
         raise RecipeError(f"kernel '{params['kernel']}' has no coupled tiles", "allowed: ddim, ancestral, renoise")
-    if name == "pigdm" and (params["covariance"] != "residual" or not lies.diagonal):
-        raise RecipeError(
-            "pigdm has coupled tiles with covariance=residual, for noise, masks and area means alone", instead
-        )
-    if name == "dds" and not lies.diagonal:
-        raise RecipeError(
-            "dds stops its solve early, which couples the whole scene: no coupled tiles for a blur or a sensor", instead
-        )
+    if callable(tiles) and (reason := tiles(params, lies.diagonal)):
+        raise RecipeError(reason, instead)
 
 
 def _chosen(name: str, params: Mapping[str, Any], lies: Local) -> bool:
-    """Whether ``auto`` may choose a method; arguments as of `require_tiles`.
-
-    Not mpgd, which stands beside ddnm and diffpir in the table of ``auto``, but falls behind below the noise levels that it was measured at: CRPS 0.0078, 0.0067
-    and 0.0066 of a scene at twice its resolution, noise 0.005.
-    """
+    """Whether ``auto`` may choose a method; arguments as of `require_tiles`."""
     try:
         require_tiles(name, params, lies)
     except RecipeError:
         return False
-    return name != "mpgd"
+    return method_spec(name).tiles_auto
 
 
 def _radius(problem: Problem) -> int:
@@ -344,13 +223,14 @@ def _radius(problem: Problem) -> int:
         raise PriorError(
             f"the card of prior '{card.name}' does not say how far it sees", "pass halo=, or restore the whole"
         )
-    return (2 if problem.spec.name == "pigdm" and problem.params["products"] > 0 else 1) * radius
+    return problem.spec.reach_for(problem.params) * radius
 
 
 def _support(problem: Problem, source: Source) -> int:
-    """How far the solve with the operator sees: not at all where it is diagonal; where values are missing no further (interlacing eigenvalues)."""
-    from inverse.operators.image.masks import Restricted
+    """How far the solve with the operator sees: not at all where it is diagonal.
 
+    Where values are missing it sees no further (interlacing eigenvalues).
+    """
     lies = source.lies
     if lies.diagonal:
         return 0

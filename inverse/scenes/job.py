@@ -1,35 +1,37 @@
-"""An item of a run that is solved by tiles: opened by windows, sampled in a state on disk, written by windows (`inverse.runs.unit` marks it)."""
+"""An item of a run that is solved by tiles: read by windows, sampled in a state on disk, written by windows.
+
+The unit of work marks it as done (`inverse.runs.unit`).
+"""
 
 from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from inverse.calibration.recalibration import Map
+from inverse.io.transfer import encode
 from inverse.io.windows import open_windows
 from inverse.operators.measurement import Measurement
-from inverse.priors.mismatch import foreign
-from inverse.recipes.recipe import Recipe
-from inverse.restoration.case import doubt
+from inverse.restoration.case import assumed_blur
 from inverse.restoration.figure import Panels, draw
+from inverse.restoration.item import arguments
 from inverse.restoration.memory import halved
-from inverse.restoration.plan import Item, Terms, item_name
-from inverse.restoration.provenance import stamp
+from inverse.restoration.plan import Item, Job, item_name
+from inverse.restoration.result import ItemResult
 from inverse.restoration.write_item import facts
+from inverse.scenes.coupled import solve_scene
 from inverse.scenes.independent import SAID, Independent, solve_blocks
-from inverse.scenes.results import Coupled, Solved
+from inverse.scenes.results import ScenePosterior
 from inverse.scenes.source import FileScene, open_scene
 from inverse.scenes.tile_size import LEAST
-from inverse.scenes.write import Written, write_scene
+from inverse.scenes.write import Solved, Written, write_scene
 from inverse.storage.files import read_json, write_bytes, write_json
 from inverse.storage.locks import claim
-
-if TYPE_CHECKING:
-    from inverse.recipes.calibration_file import CalibrationFile
 
 __all__ = ["SceneJob", "discard", "state_folder", "sweep"]
 
@@ -59,47 +61,32 @@ def sweep(out: Path, done: Iterable[str]) -> None:
 
 @dataclass
 class SceneJob:
-    """A scene of a run.
+    """A scene of a run: `read`, `solve`, `write`."""
 
-    Attributes:
-        out: The run folder.
-        item: The item, planned with tiles.
-        path: Its file.
-        recipe: What was measured, and how.
-        prior: The opened prior.
-        terms: Of the run.
-        calibration: Of standard deviations and quantiles.
-        arguments: Of sampling an unknown of a shape, as for an item in memory.
-        say: Takes lines for the terminal.
-        advance: Takes samples, or parts of one, as they are made.
-        doubt: What is to be said of the operator, once the scene was read.
-    """
-
-    out: Path
-    item: Item
-    path: Path
-    recipe: Recipe
-    prior: Any
-    terms: Terms
-    calibration: CalibrationFile | None
-    arguments: Callable[[tuple[int, ...]], dict[str, Any]]
-    say: Callable[[str], None]
-    advance: Callable[[float], None]
-    doubt: str = ""
+    job: Job  # the run
+    item: Item  # planned with tiles
+    path: Path  # its file
+    prior: Any  # the run's, in its precision
+    say: Callable[[str], None]  # takes lines for the terminal
+    advance: Callable[[float], None]  # takes samples, or parts of one, as they are made
+    doubt: str = ""  # what is to be said of the operator, once the scene was read
 
     def read(self, stack: ExitStack, *, say: bool = True) -> FileScene:
         """The scene, open as long as ``stack``; of those that share it, the first says what was found."""
-        name, card = self.item.item, self.prior.card
-        opened = open_windows(self.path, name, stack)
-        channels, coupled = card.channels if card else None, not self.item.independent
+        name, recipe, card = self.item.item, self.job.recipe, self.prior.card
         scene = open_scene(
-            opened, self.recipe, source=name, channels=channels, device=self.terms.device, coupled=coupled
+            open_windows(self.path, name, stack),
+            recipe,
+            source=name,
+            channels=card.channels if card else None,
+            device=self.job.terms.device,
+            coupled=not self.item.independent,
         )
         if scene.estimated and say:
             self.say(f"{name}: noise level estimated from the measurement: {scene.sigma:.4g}")
         if scene.head is not None:
             y, _ = scene.measured(scene.lies.measured(scene.head))
-            self.doubt = doubt(self.recipe, Measurement(y))
+            self.doubt = assumed_blur(recipe, Measurement(y))
         return scene
 
     def solve(self, scene: FileScene, *, alone: bool = True) -> Solved:
@@ -107,13 +94,15 @@ class SceneJob:
 
         Args:
             scene: The scene.
-            alone: Whether nobody else is at it, so that its state can be made anew with smaller tiles where memory does not suffice.
+            alone: Whether nobody else is at it, so that its state can be made anew with smaller tiles where memory does
+                not suffice.
 
         Raises:
             MemoryLimitError: Memory does not suffice.
         """
-        folder, name = state_folder(self.out, self.item.item), self.item.item
-        with claim(self.out / ".inverse" / "claims" / f"{item_name(name)}-state"):
+        out, name = self.job.out, self.item.item
+        folder = state_folder(out, name)
+        with claim(out / ".inverse" / "claims" / f"{item_name(name)}-state"):
             begun = read_json(folder / "scene.json") or {}
             if begun and (
                 begun.get("input") != self.item.sha256
@@ -133,81 +122,82 @@ class SceneJob:
 
         least = math.lcm(LEAST, scene.lies.factor) if alone else side
         return halved(
-            sample, side, lambda smaller: self.say(f"{name}: out of memory, tiles of {smaller}; coupled tiles agree to 1e-4 whatever their size"),
-            least=least, failed=f"out of memory with tiles of {least} pixels",
-        )  # fmt: skip
+            sample,
+            side,
+            lambda smaller: self.say(
+                f"{name}: out of memory, tiles of {smaller}; coupled tiles agree to 1e-4 whatever their size"
+            ),
+            least=least,
+            failed=f"out of memory with tiles of {least} pixels",
+        )
 
-    def given(self, scene: FileScene) -> dict[str, Any]:
-        """Arguments of `inverse.scenes.coupled.lay_out`."""
-        params = self.arguments(scene.lies.shape)
-        known = {key: params.pop(key) for key in ("prior", "method", "seed", "dtype")}
-        del params["shape"], params["items"]
-        return {**known, "steps": params.pop("steps", None), "params": params}
+    def arguments(self, scene: FileScene) -> dict[str, Any]:
+        """What `inverse.scenes.coupled.lay_out` is told beside the tiles."""
+        return arguments(self.job.recipe, self.prior, scene.lies.shape[0], self.job.terms.compute)
 
-    def _coupled(self, scene: FileScene, folder: Path, side: int) -> Coupled:
-        from inverse.scenes.coupled import solve_scene
-
-        name, samples = self.item.item, self.terms.samples
+    def _coupled(self, scene: FileScene, folder: Path, side: int) -> ScenePosterior:
+        samples = self.job.terms.samples
         post = solve_scene(
-            scene, folder=folder, tile=side, halo="auto", samples=samples, item=name, keep_samples=True,
+            scene, folder=folder, tile=side, halo="auto", samples=samples, item=self.item.item, keep_samples=True,
             progress=lambda done, total: self.advance(samples / total), head=scene.head,
-            key={"recipe": self.terms.recipe, "input": self.item.sha256}, **self.given(scene),
+            key={"recipe": self.job.terms.recipe, "input": self.item.sha256}, **self.arguments(scene),
         )  # fmt: skip
-        return Coupled(scene, post, name, None if self.calibration is None else self.calibration.map)
+        return replace(post, calibration=self._map)
+
+    @property
+    def _map(self) -> Map | None:
+        return None if self.job.calibration is None else self.job.calibration.map
 
     def _blocks(self, scene: FileScene, folder: Path, side: int) -> Independent:
-        about = {"tile": side, "input": self.item.sha256, "independent": True}
-        write_json(folder / "scene.json", about)
+        write_json(folder / "scene.json", {"tile": side, "input": self.item.sha256, "independent": True})
         return solve_blocks(
-            scene, folder=folder, side=side, item=self.item.item, samples=self.terms.samples, keep=self.terms.keep,
-            calibration=None if self.calibration is None else self.calibration.map, arguments=self.arguments, advance=self.advance,
+            scene, self.prior, self.job.terms, folder=folder, side=side, item=self.item.item,
+            calibration=self._map, advance=self.advance,
         )  # fmt: skip
 
-    def write(self, scene: FileScene, solved: Solved) -> tuple[dict[str, Any], dict[str, str]]:
-        """Write its files: the row of ``items.csv``, and the files' hashes."""
-        from inverse.sampling.method_spec import in_words
+    def write(
+        self, scene: FileScene, solved: Solved, *, notes: Sequence[str] = ()
+    ) -> tuple[ItemResult, dict[str, str]]:
+        """Write its files.
 
-        used, recipe, terms, name = self.calibration, self.recipe, self.terms, self.item.item
-        calibrated = used is not None and terms.samples > 1
+        Args:
+            scene: The scene.
+            solved: What was sampled.
+            notes: What else is to be said of it.
+
+        Returns:
+            What is known of it, and the sha256 of each file.
+        """
+        job, name = self.job, self.item.item
+        recipe, terms, calibration = job.recipe, job.terms, job.calibration
+        used = calibration if terms.samples > 1 else None
         written = write_scene(
-            self.out, name, scene, solved, keep=terms.keep, stamp=stamp(terms.recipe, self.prior.card, recipe.run.seed),
+            job.out, name, scene, solved, keep=terms.keep, stamp=job.stamp,
             attributes={
-                "sigma": scene.sigma, "seed": recipe.run.seed, "scale": 1.0, "span": scene.span or (0.0, 1.0), "levels": solved.levels,
-                "complex": False, "transfer": recipe.data.transfer, **(used.attributes() if used is not None and calibrated else {}),
+                "sigma": scene.sigma, "seed": recipe.run.seed, "scale": 1.0, "span": scene.span or (0.0, 1.0),
+                "levels": solved.levels, "complex": False, "transfer": recipe.data.transfer,
+                **(used.attributes() if used is not None else {}),
             },
         )  # fmt: skip
-        channels, height, width = self.item.shape
-        row: dict[str, Any] = {
-            "height": height, "width": width, "channels": channels, "samples": terms.samples, "method": in_words(str(solved.method["kind"]), solved.method),
-            "noise_sigma": scene.sigma, "noise_estimated": scene.estimated, "calibrated": calibrated, "misfit": float(solved.misfit.mean()),
-            "data_share": written.share, **solved.cost.as_dict(), **solved.told(), "tiles": solved.tiled,
-        }  # fmt: skip
-        card = self.prior.card
-        if card is not None:
-            said = foreign(card, channels=channels, low=written.low, high=written.high, outside=written.outside)
-            row |= {"mismatch": said} if said else {}
-        beyond = used.outside(scene.sigma) if used else ""
-        notes = [sentence for sentence in (self.doubt, beyond, solved.approximate) if sentence]
-        for sentence in notes:
+        beyond = calibration.outside(scene.sigma) if calibration else ""
+        doubts = [sentence for sentence in (self.doubt, beyond, solved.approximate) if sentence]
+        for sentence in doubts:
             self.say(f"{name}: {sentence}")
+        result = ItemResult.of(
+            name, solved, shape=self.item.shape, samples=terms.samples, noise=(scene.sigma, scene.estimated),
+            calibrated=used is not None, misfit=float(solved.misfit.mean()), data_share=written.share,
+            card=self.prior.card, values=written.values, notes=(*doubts, *notes), tiles=solved.tiled, **solved.told(),
+        ).written(written.made)  # fmt: skip
         files = dict(written.made.files)
         if "figure" in terms.keep:
             path = f"items/{name}/figure.png"
-            files[path] = write_bytes(self.out / path, draw(self._panels(written, row)))
-        if written.made.clipped > 0.01:
-            self.say(f"{name}: {100 * written.made.clipped:.1f} % of the values were clipped at the write")
-        row |= {
-            "restored": written.made.restored,
-            "sha256": files[written.made.restored],
-            "clipped": written.made.clipped,
-            "note": "; ".join(notes),
-        }
-        return row, files
+            files[path] = write_bytes(job.out / path, draw(self._panels(written, result)))
+        if result.clipped > 0.01:
+            self.say(f"{name}: {100 * result.clipped:.1f} % of the values were clipped at the write")
+        return result, files
 
-    def _panels(self, written: Written, row: dict[str, Any]) -> Panels:
-        from inverse.io.transfer import encode
-
-        shown, recipe = written.shown, self.recipe
+    def _panels(self, written: Written, result: ItemResult) -> Panels:
+        shown, recipe = written.shown, self.job.recipe
         linear = recipe.data.transfer == "linear"
         images = {name: encode(shown[name]) if linear else shown[name] for name in ("measurement", "mean")}
         return Panels(
@@ -220,6 +210,6 @@ class SceneJob:
             invented=shown["invented"],
             truth=None,
             data_range=recipe.data.range,
-            facts=facts(recipe, row, self.prior.card),
-            misfit=row["misfit"],
+            facts=facts(recipe, result, self.prior.card),
+            misfit=result.misfit,
         )

@@ -1,9 +1,9 @@
-r"""The passes over a scene that draw its samples (:mod:`inverse.scenes.coupled`): start, steps tile by tile, misfit, mean and spread.
+r"""Passes over a scene that draw its samples (:mod:`inverse.scenes.coupled`): start, steps, misfit, mean and spread.
 
-The interpolation where a scene's sampling starts (:mod:`inverse.sampling.start`), by windows.
-
-The pyramid is cut at level 6: averages of 64 x 64 pixels, of which a scene of 10,000 x 10,000 has 157 x 157. They are summed window by window and
-interpolated at once; the six levels below need one coarser pixel on each side, 64 + 32 + ... + 2 = 126 pixels of halo. The result is the whole scene's.
+A pass takes the scene tile by tile. Where pixels are missing, sampling starts from an interpolation
+(:mod:`inverse.sampling.start`), by windows: its pyramid is cut at level 6, averages of 64 x 64 pixels, of which a scene
+of 10,000 x 10,000 has 157 x 157. They are summed window by window and interpolated at once; the six levels below need
+one coarser pixel on each side, 64 + 32 + ... + 2 = 126 pixels of halo. The result is the whole scene's.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,40 +25,67 @@ from inverse.errors import UsageError
 from inverse.io.tiling import Tiling, Window
 from inverse.numerics.linalg import inner
 from inverse.numerics.rng import Rng
-from inverse.operators.observation import Counter, Observation, observed
-from inverse.sampling.denoiser import Denoise, Estimate
-from inverse.sampling.loop import Method
+from inverse.operators.observation import Observation, observed
+from inverse.sampling.denoiser import Denoise, Denoised
 from inverse.sampling.problem import Problem
 from inverse.sampling.start import COARSE, initial_mean, interpolated
+from inverse.scenes.source import Source
 from inverse.scenes.state import State
-from inverse.scenes.windowed import Local
 
-__all__ = ["BLOCK", "HALO", "Pyramid", "Report", "SceneSteps", "Source", "holes", "weighted"]
+__all__ = ["BLOCK", "HALO", "Layout", "Pyramid", "Report", "SceneSteps", "holes", "weighted"]
 
+#: Takes how many tiles of how many are done.
 Report = Callable[[int, int], object]
+Work = Callable[[int, Window], None]
+
+LEVELS = 6
+BLOCK = 2**LEVELS
+HALO = 2 * BLOCK
 
 
-class Source(Protocol):
-    """A measured scene."""
+@dataclass(frozen=True)
+class Layout:
+    """The problem that is solved on each window of a scene, and the windows."""
 
-    @property
-    def lies(self) -> Local:
-        """How its grids lie."""
-        ...
+    problem: Problem  # on the part of the scene that decides the method
+    tiling: Tiling
+    halo: int  # pixels around a tile
+    solve: int  # how many of them the solve with the operator takes
 
-    def observe(self, window: Window, *, alone: bool = False) -> tuple[Tensor, Any]:
-        """The measurement (1, C, h, w) that a window of the unknown explains, and its physics with its noise; ``alone``: as if the scene ended there."""
-        ...
+    def pixels(self) -> int:
+        """Pixels of all windows together: of one evaluation of the scene."""
+        sizes = (self.tiling.window(tile, self.halo).size for tile in self.tiling.tiles())
+        return sum(height * width for height, width in sizes)
 
 
-class _Excess(Observation):
-    """A window's observation that knows what the residual of the whole scene shows."""
+@dataclass(frozen=True)
+class _WindowObservation(Observation):
+    """A window's observation, with what is known of the whole scene."""
+
+    scene_excess: Tensor | None = None
+    scene_s_max: Tensor | None = None
 
     def excess(self, residual: Any) -> Tensor:
-        """The scene's."""
-        del residual
-        found: Tensor = self.__dict__["_scene_excess"]
-        return found
+        """What the residual of the scene shows, where that is known."""
+        return super().excess(residual) if self.scene_excess is None else self.scene_excess
+
+    @property
+    def s_max(self) -> Tensor:
+        """The scene's, where that is known."""
+        return super().s_max if self.scene_s_max is None else self.scene_s_max
+
+
+@dataclass(frozen=True)
+class _Known(Denoise):
+    """A denoiser whose answer is on disk."""
+
+    mean: Tensor = field(kw_only=True)
+
+    def estimate(self, x: Tensor, sigma: float, *, grad: bool = False) -> Denoised:
+        """As it was."""
+        del x, sigma
+        assert not grad
+        return Denoised(self.mean, lambda v, *, keep=False: v)
 
 
 @dataclass
@@ -65,71 +93,71 @@ class SceneSteps:
     """One scene, pass by pass; a pass ends when all tiles have done it."""
 
     source: Source
-    problem: Problem
+    layout: Layout
     state: State
-    tiling: Tiling
-    halo: int
-    solve: int
-    item: str
-    keep: bool
-    progress: Report | None
+    item: str  # which keys the noise
     samples: int
+    keep: bool  # each sample, not just their mean and spread
+    progress: Report | None
     _pyramid: Pyramid | None = None
+
+    @property
+    def problem(self) -> Problem:
+        """What is solved."""
+        return self.layout.problem
+
+    @property
+    def tiling(self) -> Tiling:
+        """The tiles."""
+        return self.layout.tiling
 
     @property
     def two_phase(self) -> bool:
         """Whether a step needs a number of the scene."""
-        return self.problem.spec.name == "pigdm"
+        return self.problem.spec.totals
 
     @property
     def products(self) -> int:
         """Steps that take the Jacobian."""
-        params = self.problem.params
-        return math.ceil(params["products"] * int(params["steps"])) if self.two_phase else 0
+        return self.problem.spec.cost(self.problem.params)[1] if self.two_phase else 0
 
     def sample(self, index: int) -> None:
         """Draw a sample, as far as it is not done."""
-        levels = self.problem.levels[0]
-        count = len(levels) - 1
-        each = 2 if self.two_phase else 1
-        turn = index * (2 + each * count)
-        self._pass(turn, lambda number, tile: self._start(index, tile))
-        for step in range(count):
-            if self.two_phase:
-                turn += 1
-                self._pass(turn, lambda number, tile, step=step: self._totals(index, step, number, tile))  # type: ignore[misc]
-            turn += 1
-            self._pass(turn, lambda number, tile, step=step: self._step(index, step, tile))  # type: ignore[misc]
-        self._pass(turn + 1, lambda number, tile: self._end(index, count, number, tile))
+        works = self._works(index)
+        for turn, work in enumerate(works, index * len(works)):
+            self._pass(turn, self.samples * len(works), work)
+
+    def _works(self, sample: int) -> list[Work]:
+        """What the passes of a sample do with a tile, and its number."""
+        works: list[Work] = [lambda _, tile: self._start(sample, tile)]
+        for step in range(len(self.problem.levels[0]) - 1):
+            works += [partial(self._totals, sample, step)] if self.two_phase else []
+            works.append(partial(self._step, sample, step))
+        return [*works, partial(self._end, sample)]
 
     def timed(self) -> float:
-        """Seconds that a sample takes, by its first and its last step on the largest window; what they write is not counted as done."""
-        tiles = list(self.tiling.tiles())
-        areas = [math.prod(self.tiling.window(tile, self.halo).size) for tile in tiles]
-        number = areas.index(max(areas))
-        tile, count = tiles[number], len(self.problem.levels[0]) - 1
-        both = [0, count - 1]
-        works: list[Callable[[], object]] = [lambda: self._start(0, tile)]
-        for step in both:
-            if self.two_phase:
-                works.append(lambda step=step: self._totals(0, step, number, tile))  # type: ignore[misc]
-            works.append(lambda step=step: self._step(0, step, tile))  # type: ignore[misc]
-        works.append(lambda: self._end(0, count, number, tile))
-        self._start(0, tile)  # the scene's interpolation is made once
-        self._totals(0, count - 1, number, tile) if self.two_phase else self._step(0, count - 1, tile)
-        spent = []
-        for work in works:
-            began = time.perf_counter()
-            work()
-            spent.append(time.perf_counter() - began)
-        middle = spent[1:-1]
-        half = len(middle) // 2
-        wide = self.products / count if self.two_phase else 0.5
-        each = wide * sum(middle[:half]) + (1 - wide) * sum(middle[half:])
-        return (spent[0] + spent[-1] + count * each) * sum(areas) / max(areas)
+        """Seconds of a sample, by its first and its last step on the largest window.
 
-    def _pass(self, turn: int, work: Callable[[int, Window], None]) -> None:
-        passes = self.samples * (2 + (2 if self.two_phase else 1) * (len(self.problem.levels[0]) - 1))
+        What they write is not counted as done.
+        """
+        tiles = list(self.tiling.tiles())
+        areas = [math.prod(self.tiling.window(tile, self.layout.halo).size) for tile in tiles]
+        number = areas.index(max(areas))
+        works, each, count = self._works(0), 2 if self.two_phase else 1, len(self.problem.levels[0]) - 1
+
+        def seconds(work: Work) -> float:
+            began = time.perf_counter()
+            work(number, tiles[number])
+            return time.perf_counter() - began
+
+        seconds(works[0])  # the scene's interpolation is made once
+        seconds(works[-1 - each])
+        start, *steps, end = map(seconds, (works[0], *works[1 : 1 + each], *works[-1 - each :]))
+        wide = self.products / count if self.two_phase else 0.5
+        step = wide * sum(steps[:each]) + (1 - wide) * sum(steps[each:])
+        return (start + end + count * step) * sum(areas) / max(areas)
+
+    def _pass(self, turn: int, passes: int, work: Work) -> None:
         if self.state.turn > turn:
             return
         spent = self.state.numbers("seconds", len(self.tiling))
@@ -143,13 +171,10 @@ class SceneSteps:
     def _observe(self, window: Window, *, excess: Tensor | None = None) -> Observation:
         y, physics = self.source.observe(window)
         head, lies = self.problem.observation, self.source.lies
-        shape = (lies.shape[0], *window.size)
-        made = _Excess if excess is not None else Observation
-        observation = made(y, physics, head.sigma, shape, Counter(), None, lies.factor)
-        observation.__dict__["_scene_excess"] = excess
-        if not head.spectral:
-            observation.__dict__["_s_max"] = head.s_max
-        return observation
+        return _WindowObservation(
+            y, physics, head.sigma, (lies.shape[0], *window.size), factor=lies.factor,
+            scene_excess=excess, scene_s_max=None if head.spectral else head.s_max,
+        )  # fmt: skip
 
     def _rng(self, sample: int, window: Window) -> Rng:
         return Rng(self.problem.seed, [self.item], [sample], (window.top, window.left))
@@ -170,8 +195,9 @@ class SceneSteps:
         mean, card, method = self.problem.prior_mean, self.problem.card, self.problem.method
         pyramid = self._interpolation()
         if pyramid is None:
-            window = self.tiling.window(tile, self.solve)
-            centre = initial_mean(self._observe(window), mean, _without_spectrum(card))
+            window = self.tiling.window(tile, self.layout.solve)
+            plain = card.model_copy(update={"spectrum_exponent": None})  # of a start without interpolation
+            centre = initial_mean(self._observe(window), mean, plain)
         else:
             window = pyramid.around(tile)
             observation = self._observe(window)
@@ -191,18 +217,18 @@ class SceneSteps:
         if max(shape[-2:]) <= 2 * BLOCK:
             raise UsageError(f"a scene of {shape[-1]} x {shape[-2]} pixels", "it needs no tiles")
         pyramid = Pyramid(shape[0], shape[-2:], self.problem.observation.sigma, card.data_var)
-        found = False
+        missing = False
         for tile in self.tiling.tiles():
             observation = self._observe(tile)
-            found = found or holes(observation)
+            missing = missing or holes(observation)
             pyramid.add(tile, *weighted(observation, observation.empty() + self.problem.prior_mean))
-        self._pyramid = pyramid if found else None
+        self._pyramid = pyramid if missing else None
         return self._pyramid
 
     def _totals(self, sample: int, step: int, number: int, tile: Window) -> None:
         """What the residual of a tile adds to the scene's."""
         sigma = self.problem.levels[0][step]
-        window = self.tiling.window(tile, self.halo)
+        window = self.tiling.window(tile, self.layout.halo)
         x = self._read(f"x{step % 2}", window)
         mean = self._denoise(sample, step).estimate(x, sigma).mean
         own = mean[(..., *tile.inside(window))]
@@ -214,29 +240,29 @@ class SceneSteps:
         total = torch.stack([inner(residual, residual) - power, observation.row_power], 1)[0]
         self.state.numbers("totals", len(self.tiling), 2).put(number, total.double().cpu().numpy())
 
-    def _step(self, sample: int, step: int, tile: Window) -> None:
+    def _step(self, sample: int, step: int, _: int, tile: Window) -> None:
         levels, method = self.problem.levels[0], self.problem.method
-        excess, denoise, halo = None, self._denoise(sample, step), self.halo
+        excess, denoise, halo = None, self._denoise(sample, step), self.layout.halo
         if self.two_phase:
             total = self.state.numbers("totals", len(self.tiling), 2).get().sum(0)
             excess = torch.full_like(self.problem.observation.sigma, total[0] / total[1])
             halo = halo if step < self.products else 0
         window = self.tiling.window(tile, halo)
         if self.two_phase and step >= self.products:
-            denoise = _Known(denoise, self._read("denoised", window))
+            denoise = _Known(denoise.prior, denoise.counter, mean=self._read("denoised", window))
         x = self._read(f"x{step % 2}", window)
         observation = self._observe(window, excess=excess)
-        move = _one(method, denoise, x, (levels[step], levels[step + 1]), observation, self._rng(sample, window), step)
-        self._write(f"x{(step + 1) % 2}", tile, window, move)
+        rng = self._rng(sample, window)
+        move = method.step(denoise, x, levels[step], levels[step + 1], observation, rng, step, None)
+        assert move.memory is None
+        self._write(f"x{(step + 1) % 2}", tile, window, move.x)
 
-    def _end(self, sample: int, count: int, number: int, tile: Window) -> None:
-        """Misfit of a sample, and the sample, or its part in mean and spread (Welford 1962), each in another file than before."""
-        lies = self.source.lies
-        window = self.tiling.window(tile, lies.spill)
-        x = self._read(f"x{count % 2}", window)
-        self.state.numbers("chi2", self.samples * len(self.tiling), 2).put(
-            sample * len(self.tiling) + number, self._misfit(x, window, tile)
-        )
+    def _end(self, sample: int, number: int, tile: Window) -> None:
+        """Misfit of a sample, and the sample, or its part in mean and spread (Welford 1962), each in another file."""
+        window = self.tiling.window(tile, self.source.lies.spill)
+        x = self._read(f"x{(len(self.problem.levels[0]) - 1) % 2}", window)
+        chi2 = self.state.numbers("chi2", self.samples * len(self.tiling), 2)
+        chi2.put(sample * len(self.tiling) + number, self._misfit(x, window, tile))
         own = x[0][(slice(None), *tile.inside(window))].cpu().numpy().astype(np.float64)
         if self.keep:
             self.state.raster(f"sample{sample}").write(tile, own)
@@ -261,48 +287,6 @@ class SceneSteps:
         return np.array([chi2, values])
 
 
-class _Known(Denoise):
-    """A denoiser whose answer is on disk."""
-
-    def __init__(self, like: Denoise, mean: Tensor) -> None:
-        super().__init__(like.prior, like.counter)
-        object.__setattr__(self, "mean", mean)
-
-    def estimate(self, x: Tensor, sigma: float, *, grad: bool = False) -> Estimate:
-        """As it was."""
-        del x, sigma
-        assert not grad
-        mean: Tensor = self.__dict__["mean"]
-        return replace(_NOTHING, mean=mean)
-
-
-_NOTHING = Estimate(torch.zeros(()), lambda v, *, keep=False: v)
-
-
-def _one(
-    method: Method,
-    denoise: Denoise,
-    x: Tensor,
-    levels: tuple[float, float],
-    observation: Observation,
-    rng: Rng,
-    step: int,
-) -> Tensor:
-    move = method.step(denoise, x, *levels, observation, rng, step, None)
-    assert move.memory is None
-    return move.x
-
-
-def _without_spectrum(card: Any) -> Any:
-    """The card for a start without interpolation."""
-    return card.model_copy(update={"spectrum_exponent": None})
-
-
-LEVELS = 6
-BLOCK = 2**LEVELS
-HALO = 2 * BLOCK
-
-
 class Pyramid:
     """The coarse part of the interpolation of weighted values.
 
@@ -324,10 +308,10 @@ class Pyramid:
     def add(self, window: Window, value: Tensor, weight: Tensor) -> None:
         """Take note of a window that begins and ends at multiples of 64, or at the scene's end: (1, C, h, w) both."""
         place = window.top // BLOCK, window.left // BLOCK
-        for total, part in ((self._value, value), (self._weight, weight)):
+        for total, coarse in ((self._value, value), (self._weight, weight)):
             for _ in range(LEVELS):
-                part = _halved(part)
-            total[..., place[0] : place[0] + part.shape[-2], place[1] : place[1] + part.shape[-1]] = part
+                coarse = _halved(coarse)
+            total[..., place[0] : place[0] + coarse.shape[-2], place[1] : place[1] + coarse.shape[-1]] = coarse
 
     def around(self, tile: Window) -> Window:
         """A window as `at` takes it, right all over a tile."""
@@ -347,12 +331,12 @@ class Pyramid:
             slice(start // BLOCK, -(-stop // BLOCK))
             for start, stop in ((window.top, window.bottom), (window.left, window.right))
         )
-        found = self._top[..., rows, columns]
+        values = self._top[..., rows, columns]
         for value, weight in reversed(levels):
             height, width = value.shape[-2:]
-            above = interpolate(found, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
-            found = (value + self._coarse * above) / (weight + self._coarse)
-        return found
+            above = interpolate(values, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
+            values = (value + self._coarse * above) / (weight + self._coarse)
+        return values
 
 
 def holes(observation: Observation) -> bool:

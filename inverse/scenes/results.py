@@ -1,219 +1,205 @@
-"""What a solved scene says, tile by tile of its result: by coupled tiles, the same `inverse.restoration.case.statistics` as of an item in memory, taken on windows."""
+"""What a scene solved by coupled tiles says: its samples on disk, and statistics of them tile by tile.
+
+They are the `inverse.restoration.item.statistics` of an item in memory, taken on windows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from inverse.calibration.recalibration import Map
+from inverse.errors import UsageError
 from inverse.io.tiling import Tiling, Window
+from inverse.operators.observation import Observation
 from inverse.posterior.evidence import Lags, averaged, standardised
+from inverse.posterior.posterior import Cost, Posterior
+from inverse.restoration.case import Case
+from inverse.restoration.item import statistics
+from inverse.scenes.passes import Layout
+from inverse.scenes.source import Source
+from inverse.scenes.state import State
 
-if TYPE_CHECKING:
-    from inverse.calibration.recalibration import Map
-    from inverse.posterior.posterior import Cost, Posterior
-    from inverse.restoration.case import Case
-    from inverse.scenes.coupled import ScenePosterior
-    from inverse.scenes.source import FileScene
-
-__all__ = ["ON_MEASUREMENT", "Arrays", "Coupled", "Solved"]
+__all__ = ["ON_MEASUREMENT", "Arrays", "ScenePosterior"]
 
 Arrays = dict[str, NDArray[np.float32]]
 ON_MEASUREMENT = ("measurement", "observed", "residual")
 SIDE = 512
+
+#: Pixels that the smoothing of an estimated data share takes.
 SMOOTHED = 8
-"""Pixels that the smoothing of an estimated data share takes."""
 
 
-class Solved(Protocol):
-    """A scene that was solved."""
+@dataclass(frozen=True)
+class ScenePosterior:
+    """Samples of a scene's posterior, on disk.
+
+    Attributes:
+        source: What was measured.
+        layout: How it was solved.
+        state: Where they are.
+        item: Name that keyed the noise.
+        samples: How many.
+        misfit: ``chi^2 / m`` of each.
+        cost: Evaluations of the whole scene; seconds and memory of this process.
+        kept: Whether each sample is there, not just their mean and spread.
+        calibration: Of standard deviations and quantiles, by `arrays` alone.
+    """
+
+    source: Source
+    layout: Layout
+    state: State
+    item: str
+    samples: int
+    misfit: NDArray[np.float64]
+    cost: Cost
+    kept: bool = False
+    calibration: Map | None = None
+    _lags: dict[int, Lags] = field(default_factory=dict, init=False, repr=False)
+    _squares: list[float] = field(default_factory=list, init=False, repr=False)
+
+    #: Why it is not what would be restored in memory: it is.
+    approximate: ClassVar[str] = ""
 
     @property
     def method(self) -> dict[str, object]:
         """The method and its parameters."""
-        ...
+        return {"kind": self.layout.problem.spec.name, **self.layout.problem.params}
 
     @property
     def levels(self) -> tuple[float, ...]:
         """The noise levels."""
-        ...
-
-    @property
-    def cost(self) -> Cost:
-        """What it took."""
-        ...
-
-    @property
-    def misfit(self) -> NDArray[np.float64]:
-        """Of each sample."""
-        ...
-
-    @property
-    def share_error(self) -> float:
-        """Standard error of the data share, of what was asked for so far."""
-        ...
+        return self.layout.problem.levels[0]
 
     @property
     def tiled(self) -> str:
         """How, in words."""
-        ...
+        return f"coupled, {self.layout.tiling.side}"
 
-    @property
-    def approximate(self) -> str:
-        """Why it is not what would be restored in memory; empty where it is."""
-        ...
+    def mean(self, window: Window | None = None) -> NDArray[np.float32]:
+        """Mean of the samples (C, h, w) in a window, or all of it."""
+        if self.kept:
+            return np.asarray(np.mean(self._samples(window), 0, dtype=np.float64), np.float32)
+        return self._read(f"mean{self.samples % 2}", window)
+
+    def std(self, window: Window | None = None) -> NDArray[np.float32]:
+        """Their standard deviation, ``K - 1`` in its denominator.
+
+        Raises:
+            UsageError: there is one sample only.
+        """
+        if self.samples < 2:
+            raise UsageError("a standard deviation needs at least 2 samples, there is 1", "use samples=4 or more")
+        if self.kept:
+            return np.asarray(np.std(self._samples(window), 0, ddof=1, dtype=np.float64), np.float32)
+        square = self._read(f"square{self.samples % 2}", window)
+        return np.asarray(np.sqrt(square / (self.samples - 1)), np.float32)
+
+    def sample(self, index: int, window: Window | None = None) -> NDArray[np.float32]:
+        """A sample, where they were kept; the last one is always there.
+
+        Raises:
+            UsageError: it was not kept.
+        """
+        if (self.state.folder / f"sample{index}.f32").exists():
+            return self._read(f"sample{index}", window)
+        if index == self.samples - 1:
+            return self._read(f"x{(len(self.levels) - 1) % 2}", window)
+        raise UsageError(f"sample {index} was not kept", "use keep_samples=True")
+
+    def _samples(self, window: Window | None) -> NDArray[np.float32]:
+        return np.stack([self.sample(index, window) for index in range(self.samples)])
+
+    def _read(self, name: str, window: Window | None) -> NDArray[np.float32]:
+        return self.state.raster(name).read(Window(0, 0, *self.state.shape[-2:]) if window is None else window)
 
     def tiles(self) -> Iterator[Window]:
-        """The parts of the measurement that results are asked for by."""
-        ...
+        """Squares of the measurement, which results are asked for by."""
+        return Tiling(self.source.size, SIDE, 1).tiles()
 
     def arrays(self, tile: Window) -> Arrays:
-        """What is known of a tile, by the names of ``posterior.h5``: on the grid of the result, or of the measurement (`ON_MEASUREMENT`)."""
-        ...
+        """What is known of a tile, by the names of ``posterior.h5``: the statistics of a window around it, cut to it.
+
+        They are on the grid of the result, or of the measurement (`ON_MEASUREMENT`).
+        """
+        lies, unknown = self.source.lies, self._unknown(tile)
+        window = self._around(unknown)
+        post, case = self._posterior(window, self._map)
+        images = {name: values for name, values in statistics(post, case).items() if values.ndim >= 3}
+        self._squares.append(post.data_share_error)
+        on_measurement = tile.inside(lies.measured(window))
+        self._listen(post, on_measurement)
+        down, across = case.crop[:2] if case.crop else (0, 0)
+        result = unknown.inside(Window(window.top + down, window.left + across, window.bottom, window.right))
+        return {
+            name: values[(..., *(on_measurement if name in ON_MEASUREMENT else result))].numpy()
+            for name, values in images.items()
+        }
+
+    @property
+    def share_error(self) -> float:
+        """Standard error of the data share: root mean square over the tiles that were asked for so far."""
+        return float(np.sqrt(np.mean(np.square(self._squares)))) if self._squares else 0.0
 
     def told(self) -> dict[str, float]:
         """What the residuals of all tiles say (`inverse.posterior.evidence.of_samples`), once all were asked for."""
-        ...
-
-    def close(self) -> None:
-        """Close what is open."""
-        ...
-
-
-@dataclass
-class Coupled:
-    """A scene solved by coupled tiles.
-
-    Attributes:
-        scene: What was measured.
-        post: Its samples, all of them kept.
-        item: Id.
-        calibration: Of standard deviations and quantiles.
-    """
-
-    scene: FileScene
-    post: ScenePosterior
-    item: str
-    calibration: Map | None
-    _lags: dict[int, Lags] = field(default_factory=dict)
-    _squares: list[float] = field(default_factory=list)
-    approximate: str = ""
-
-    @property
-    def method(self) -> dict[str, object]:
-        """The method and its parameters."""
-        return self.post.method
-
-    @property
-    def levels(self) -> tuple[float, ...]:
-        """The noise levels."""
-        return self.post.levels
-
-    @property
-    def cost(self) -> Cost:
-        """What it took."""
-        return self.post.cost
-
-    @property
-    def misfit(self) -> NDArray[np.float64]:
-        """Of each sample."""
-        return self.post.misfit
-
-    @property
-    def share_error(self) -> float:
-        """Root mean square over the tiles."""
-        return float(np.sqrt(np.mean(np.square(self._squares)))) if self._squares else 0.0
-
-    @property
-    def tiled(self) -> str:
-        """How, in words."""
-        return f"coupled, {self.post.state.tiling.side}"
-
-    def tiles(self) -> Iterator[Window]:
-        """Squares."""
-        return Tiling(self.scene.size, SIDE, 1).tiles()
-
-    def arrays(self, tile: Window) -> Arrays:
-        """The statistics of a window around a tile, cut to it."""
-        from inverse.restoration.case import statistics
-
-        lies, own = self.scene.lies, self._unknown(tile)
-        window = self._around(own)
-        post, case = self._posterior(window, self._map)
-        found = statistics(post, case)
-        self._squares.append(post.data_share_error)
-        measured = lies.measured(window)
-        self._listen(post, tile.inside(measured))
-        down, across = case.crop[:2] if case.crop else (0, 0)
-        result = own.inside(Window(window.top + down, window.left + across, window.bottom, window.right))
-        cut = {}
-        for name, values in found.items():
-            if values.ndim < 3:
-                continue
-            place = tile.inside(measured) if name in ON_MEASUREMENT else result
-            cut[name] = values[(..., *place)].numpy()
-        return cut
-
-    @cached_property
-    def _map(self) -> Map | None:
-        """The calibration of parts of this scene; its factor of an image is by the scene's mean data share, which is a pass over all tiles."""
-        if self.calibration is None or self.calibration.power == 0:
-            return self.calibration
-        total = count = 0.0
-        for tile in self.tiles():
-            own = self._unknown(tile)
-            window = self._around(own)
-            post, _ = self._posterior(window, None)
-            share = post.data_share[(..., *own.inside(window))]
-            total, count = total + float(share.double().sum()), count + share.numel()
-        return self.calibration.of_image(total / count)
-
-    def _around(self, own: Window) -> Window:
-        """A window that knows all of a part of the unknown."""
-        lies = self.scene.lies
-        halo = lies.spill if lies.diagonal else self.post.layout.solve + lies.spill + SMOOTHED
-        return self.post.state.tiling.window(own, halo)
-
-    def told(self) -> dict[str, float]:
-        """What the residuals say."""
         return averaged([lags.told() for lags in self._lags.values()])
 
     def close(self) -> None:
         """Close the state's files."""
-        self.post.state.close()
+        self.state.close()
+
+    @cached_property
+    def _map(self) -> Map | None:
+        """The calibration of parts of this scene.
+
+        Its factor of an image is by the scene's mean data share, which is a pass over all tiles.
+        """
+        if self.calibration is None or self.calibration.power == 0:
+            return self.calibration
+        total = count = 0.0
+        for tile in self.tiles():
+            unknown = self._unknown(tile)
+            window = self._around(unknown)
+            post, _ = self._posterior(window, None)
+            share = post.data_share[(..., *unknown.inside(window))]
+            total, count = total + float(share.double().sum()), count + share.numel()
+        return self.calibration.of_image(total / count)
+
+    def _around(self, unknown: Window) -> Window:
+        """A window that knows all of a part of the unknown."""
+        lies = self.source.lies
+        halo = lies.spill if lies.diagonal else self.layout.solve + lies.spill + SMOOTHED
+        return self.layout.tiling.window(unknown, halo)
 
     def _unknown(self, tile: Window) -> Window:
         """Where a tile of the measurement lies in the unknown."""
-        factor, margin = self.scene.lies.factor, self.scene.lies.margin
-        down, across = (count - (count + 1) // 2 for count in margin)
-        top, left, bottom, right = (factor * end for end in (tile.top, tile.left, tile.bottom, tile.right))
-        return Window(top + down, left + across, bottom + down, right + across)
+        down, across = (count - (count + 1) // 2 for count in self.source.lies.margin)
+        place = tile.scaled(self.source.lies.factor)
+        return Window(place.top + down, place.left + across, place.bottom + down, place.right + across)
 
     def _posterior(self, window: Window, calibration: Map | None) -> tuple[Posterior, Case]:
-        from inverse.operators.observation import Observation
-        from inverse.posterior.posterior import Posterior
-        from inverse.restoration.case import Case
-
-        problem = self.post.layout.problem
-        y, physics = self.scene.observe(window)
-        shape = (self.scene.lies.shape[0], *window.size)
+        problem = self.layout.problem
+        y, physics = self.source.observe(window)
+        shape = (self.source.lies.shape[0], *window.size)
         sigma = problem.observation.sigma
-        states = np.stack([self.post.sample(index, window) for index in range(self.post.samples)])[:, None]
+        states = torch.from_numpy(self._samples(window)[:, None]).to(sigma)
         post = Posterior(
-            states=torch.from_numpy(states).to(sigma), observation=Observation(y, physics, sigma, shape), prior_mean=problem.prior_mean,
-            data_var=problem.card.data_var, cost=self.cost, items=(self.item,), method=self.method, levels=problem.levels,
-            calibration=calibration,
+            states=states, observation=Observation(y, physics, sigma, shape), prior_mean=problem.prior_mean,
+            data_var=problem.card.data_var, cost=self.cost, items=(self.item,), method=self.method,
+            levels=problem.levels, calibration=calibration,
         )  # fmt: skip
-        return post, Case(y, physics, shape, self.scene.sigma, self.scene.estimated)
+        return post, Case(y, physics, shape, float(sigma[0]), estimated=False)
 
     def _listen(self, post: Posterior, place: tuple[slice, slice]) -> None:
         for index, sample in enumerate(post.states):
-            found = standardised(post.observation, sample)
-            if found is not None:
-                z, weight = (value[0][(..., *place)] for value in found)
+            values = standardised(post.observation, sample)
+            if values is not None:
+                z, weight = (value[0][(..., *place)] for value in values)
                 self._lags.setdefault(index, Lags()).add(z, weight)

@@ -1,8 +1,9 @@
-"""A scene in a file, GeoTIFF, TIFF or Zarr, as a `inverse.scenes.coupled.Source`: read by windows, never whole.
+"""A measured scene: in memory (`Scene`), or in a file (GeoTIFF, TIFF, Zarr) that is read by windows (`FileScene`).
 
-What belongs to the whole scene is found in one pass over it, in strips: the percentiles of ``data.scale`` (of the same sample of values as of a scene in
-memory), whether pixels are missing, the range of the values. The noise level ``auto`` is the median over up to nine parts of 1024 x 1024 pixels: of a scene
-that is one part what is estimated in memory. A mask that is not the file's own (``operator.file``, simulated gaps) is one of the whole scene: it is made at
+What belongs to the whole scene of a file is found in one pass over it, in strips: the percentiles of ``data.scale`` (of
+the same sample of values as of a scene in memory), whether pixels are missing, the range of the values. The noise level
+``auto`` is the median over up to nine parts of 1024 x 1024 pixels: of a scene that is one part what is estimated in
+memory. A mask that is not the file's own (``operator.file``, simulated gaps) is one of the whole scene: it is made at
 once, and kept as a byte a pixel.
 """
 
@@ -10,61 +11,78 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from inverse.errors import InputError, RecipeError
-from inverse.io.content import Picture, Span
+from inverse.io.content import STRETCH, Picture, Span, require
 from inverse.io.tiling import Tiling, Window
-from inverse.restoration.frame import SAMPLED, STRETCH, Frame
-from inverse.scenes.coupled import HEAD
-from inverse.scenes.windowed import Local, local
+from inverse.io.windows import Windows
+from inverse.operators.build import located, operator_for, result_shape
+from inverse.operators.image.masks import Mask, Restricted, restricted
+from inverse.operators.image.matrix import Denoise
+from inverse.operators.noise.fit import fit_noise
+from inverse.recipes.recipe import Recipe
+from inverse.restoration.frame import MINIMUM_SIDE, SAMPLED, Frame
+from inverse.scenes.blocks import require_local
+from inverse.scenes.windowed import Local, cut, local, part
 
-if TYPE_CHECKING:
-    from inverse.io.windows import Windows
-    from inverse.recipes.recipe import Recipe
+__all__ = ["HEAD", "FileScene", "Scene", "Source", "grids", "open_scene"]
 
-__all__ = ["FileScene", "grids", "open_scene"]
-
+#: Side of the part of a scene that decides the method, and of the parts that noise is estimated on.
+HEAD = 1024
 STRIP = 256
 PARTS = 9
 MASKS = ("gap-mask", "file-mask", "box-mask", "random-mask")
 
 
 @dataclass(frozen=True)
-class FileScene:
-    """A measured scene in an open file.
+class Scene:
+    """A measured scene in memory."""
 
-    Attributes:
-        opened: Read by windows.
-        source: What messages call it.
-        recipe: What was measured, and how.
-        lies: How its grids lie.
-        span: The file's values that are 0 and 1 in data units.
-        sigma: Noise level, data units.
-        estimated: Whether it was estimated.
-        gaps: Whether pixels have no value in the file.
-        each: Whether bands miss different pixels.
-        mask: (H, W), False where the operator hides a pixel; None: nowhere.
-        head: The part of the unknown that decides the method.
-        device: Where windows are computed.
-    """
+    y: Tensor  # (1, C, h, w)
+    physics: Any
+    lies: Local
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the measurement."""
+        return self.y.shape[-2], self.y.shape[-1]
+
+    def observe(self, window: Window, *, alone: bool = False) -> tuple[Tensor, Any]:
+        """The measurement (1, C, h, w) that a window of the unknown explains, and its physics with its noise.
+
+        Args:
+            window: Of the unknown.
+            alone: As if the scene ended there.
+        """
+        y, physics = part(self.y, self.lies.measured(window)), cut(self.physics, self.lies, window)
+        seen = None if alone else self.lies.seen(window, y)
+        if seen is None:
+            return y, physics
+        return y * seen, restricted(physics, seen, (self.lies.shape[0], *window.size))
+
+
+@dataclass(frozen=True)
+class FileScene:
+    """A measured scene in an open file."""
 
     opened: Windows
-    source: str
+    source: str  # what messages call it
     recipe: Recipe
     lies: Local
-    span: Span | None
-    sigma: float = 0.0
-    estimated: bool = False
-    gaps: bool = False
-    each: bool = False
-    mask: NDArray[np.bool_] | None = None
-    head: Window | None = None
-    device: str = "cpu"
+    span: Span | None  # the file's values that are 0 and 1 in data units
+    sigma: float = 0.0  # noise level, data units
+    estimated: bool = False  # whether it was estimated
+    gaps: bool = False  # whether pixels have no value in the file
+    each: bool = False  # whether bands miss different pixels
+    mask: NDArray[np.bool_] | None = None  # (H, W), False where the operator hides a pixel; None: nowhere
+    head: Window | None = None  # the part of the unknown that decides the method
+    device: str = "cpu"  # where windows are computed
 
     @property
     def size(self) -> tuple[int, int]:
@@ -73,50 +91,43 @@ class FileScene:
 
     def picture(self, window: Window) -> Picture:
         """A window of the measurement, which may hold no value at all."""
-        found = self.opened.picture(window.top, window.left, *window.size, empty=True)
-        if self.each and found.valid is not None and found.valid.ndim == 2:
-            return replace(found, valid=np.broadcast_to(found.valid[..., None], found.array.shape))
-        return found
+        picture = self.opened.picture(window.top, window.left, *window.size, empty=True)
+        if self.each and picture.valid is not None and picture.valid.ndim == 2:
+            return replace(picture, valid=np.broadcast_to(picture.valid[..., None], picture.array.shape))
+        return picture
 
     def measured(self, window: Window) -> tuple[Tensor, Tensor | None]:
-        """A window of the measurement (1, C, h, w) in data units, zero where there is no value, and 1 where there is one; None: everywhere."""
-        found = Frame(self.picture(window), 0, self.span).measurement(self.recipe.data.transfer, device=self.device)
-        y, valid = found.y, found.valid
+        """A window of the measurement, and where it has a value.
+
+        Returns:
+            (1, C, h, w) in data units, zero where there is no value; and 1 where there is one; None: everywhere.
+        """
+        measurement = Frame(self.picture(window), 0, self.span).measurement(
+            self.recipe.data.transfer, device=self.device
+        )
+        y, valid = measurement.y, measurement.valid
         if self.mask is not None:
-            own = self._mask(window, y)
-            y, valid = y * own, own if valid is None else valid * own
+            shown = torch.from_numpy(np.ascontiguousarray(self.mask[window.slices]))[None, None].to(y)
+            y, valid = y * shown, shown if valid is None else valid * shown
         return y, valid
 
-    def _mask(self, window: Window, like: Tensor) -> Tensor:
-        import torch
-
-        assert self.mask is not None
-        cut = self.mask[window.top : window.bottom, window.left : window.right]
-        return torch.from_numpy(np.ascontiguousarray(cut))[None, None].to(like)
-
     def observe(self, window: Window, *, alone: bool = False) -> tuple[Tensor, Any]:
-        """What a window of the unknown explains; ``alone``: as if the scene ended there."""
+        """As `Scene.observe`."""
         y, valid = self.measured(self.lies.measured(window))
         seen = None if alone else self.lies.seen(window, y)
         if seen is not None:
             y, valid = y * seen, seen if valid is None else valid * seen
-        physics = _physics(self.recipe, tuple(y.shape[1:]), self.sigma, masked=self.mask is not None)
+        spec = {"kind": "denoise"} if self.mask is not None else self.recipe.located()["operator"]
+        physics = operator_for(spec, tuple(y.shape[1:]), noise=self.sigma)[0]  # the mask is laid over it
         shape = (self.lies.shape[0], *window.size)
         return y, (physics if valid is None else _seen(physics, valid, shape)).to(y.device)
 
 
-def _physics(recipe: Recipe, shape: tuple[int, ...], sigma: float, *, masked: bool = False) -> Any:
-    """The operator of a part of the measurement (C, h, w); a mask of the whole scene is laid over it by `_seen`."""
-    from inverse.operators.build import operator_for
-
-    return operator_for({"kind": "denoise"} if masked else recipe.located()["operator"], shape, noise=sigma)[0]
+Source = Scene | FileScene
 
 
 def _seen(physics: Any, valid: Tensor, shape: tuple[int, ...]) -> Any:
     """`inverse.operators.image.masks.restricted`, for a part that may hold no value."""
-    from inverse.operators.image.masks import Mask, Restricted
-    from inverse.operators.image.matrix import Denoise
-
     if isinstance(physics, Mask | Denoise):
         mask = physics.mask * valid if isinstance(physics, Mask) else valid
         return Mask(mask, shape=shape, noise_model=physics.noise_model)
@@ -140,10 +151,6 @@ def open_scene(
         RecipeError: an operator, or noise, that is not the same everywhere.
         InputError: a scene without values.
     """
-    from inverse.io.content import require
-    from inverse.operators.build import located
-    from inverse.restoration.case import MINIMUM_SIDE
-
     height, width = opened.size
     first = FileScene(opened, source, recipe, Local((1, height, width)), None, device=device)
     small = first.picture(Window(0, 0, STRIP, STRIP).clipped(height, width))
@@ -178,9 +185,6 @@ def grids(recipe: Recipe, shape: tuple[int, int, int]) -> tuple[Local, NDArray[n
     Raises:
         RecipeError: it is not local, or noise that is not the same everywhere.
     """
-    from inverse.operators.build import operator_for
-    from inverse.scenes.blocks import require_local
-
     operator, noise = recipe.located()["operator"], recipe.noise
     if noise.kind != "gaussian" or isinstance(noise.sigma, tuple):
         raise RecipeError(
@@ -191,8 +195,8 @@ def grids(recipe: Recipe, shape: tuple[int, int, int]) -> tuple[Local, NDArray[n
     if operator["kind"] in MASKS and not plain:
         whole = operator_for(operator, shape)[0].mask[0, 0].numpy() > 0
         return Local(shape), whole
-    part = (shape[0], *(min(STRIP, side) for side in shape[1:]))
-    near = local(operator_for(operator, part)[0])
+    corner = (shape[0], *(min(STRIP, side) for side in shape[1:]))
+    near = local(operator_for(operator, corner)[0])
     require_local(recipe)
     return near, None
 
@@ -203,9 +207,6 @@ def _blocks(recipe: Recipe, shape: tuple[int, int, int]) -> Local:
     Raises:
         RecipeError: an operator that is another in each part of a scene.
     """
-    from inverse.operators.build import result_shape
-    from inverse.scenes.blocks import require_local
-
     require_local(recipe)
     channels, height, width = result_shape(recipe.located()["operator"], shape)
     factor = height // shape[1]
@@ -227,16 +228,16 @@ def _surveyed(scene: FileScene, bands: int) -> tuple[Span | None, bool, bool]:
     step = max(1, scene.size[0] * scene.size[1] * bands // SAMPLED)
     taken: list[list[NDArray[Any]]] = [[] for _ in range(bands if scale == "bands" else 1)]
     passed, gaps, each, seen = [0] * len(taken), False, False, False
-    for one in _strips(scene):
-        planes = one.array.reshape(*one.size, -1)
+    for strip in _strips(scene):
+        planes = strip.array.reshape(*strip.size, -1)
         valid = np.ones(planes.shape, bool)
-        if one.valid is not None:
-            valid = np.broadcast_to(one.valid.reshape(*one.size, -1), planes.shape)
-            gaps, each = gaps or not one.valid.all(), each or one.valid.ndim == 3
+        if strip.valid is not None:
+            valid = np.broadcast_to(strip.valid.reshape(*strip.size, -1), planes.shape)
+            gaps, each = gaps or not strip.valid.all(), each or strip.valid.ndim == 3
         seen = seen or bool(valid.any())
         for index, chosen in enumerate(taken if wanted else []):
-            own = (..., index) if scale == "bands" else (...,)
-            values = planes[own][valid[own]]
+            band = (..., index) if scale == "bands" else (...,)
+            values = planes[band][valid[band]]
             chosen.append(values[-passed[index] % step :: step])
             passed[index] += len(values)
     if not seen:
@@ -270,28 +271,26 @@ def _head(scene: FileScene) -> Window:
     for place in _places(scene):
         _, valid = scene.measured(place)
         share = 1.0 if valid is None else float(valid.mean())
-        own = Window(place.top * factor, place.left * factor, place.bottom * factor, place.right * factor)
-        own = Window(own.top, own.left, own.bottom + rows, own.right + columns).clipped(*scene.lies.shape[-2:])
-        fallback = own if fallback is None and share > 0 else fallback
+        head = place.scaled(factor)
+        head = Window(head.top, head.left, head.bottom + rows, head.right + columns).clipped(*scene.lies.shape[-2:])
+        fallback = head if fallback is None and share > 0 else fallback
         if share > 0.5 and gaps == (share < 1):
-            return own
+            return head
     assert fallback is not None
     return fallback
 
 
 def _level(scene: FileScene) -> float:
     """The noise level, estimated."""
-    from inverse.operators.noise.fit import fit_noise
-
-    found = []
+    levels = []
     places = _places(scene)
     for place in places[:: -(-len(places) // PARTS)]:
         y, valid = scene.measured(place)
         if len(places) == 1 or (min(y.shape[-2:]) >= STRIP and (valid is None or float(valid.mean()) > 0.5)):
             seen = None if valid is None else valid.expand(y.shape)
-            found.append(fit_noise(scene.recipe.noise, y, observed=seen).sigma)
-    if not found:
+            levels.append(fit_noise(scene.recipe.noise, y, observed=seen).sigma)
+    if not levels:
         raise InputError(
             f"{scene.source}: too few observed pixels to estimate the noise", "give it: -s noise.sigma=0.01"
         )
-    return float(np.median(found))
+    return float(np.median(levels))

@@ -1,7 +1,7 @@
 """The state of a scene on disk: rasters read and written by windows, and how far each tile is.
 
-Nothing is mapped: pages of a mapped file count as resident memory. A tile's counter is written after its pixels, so a tile whose process was killed is
-computed again from what it was computed from before, byte for byte.
+Nothing is mapped: pages of a mapped file count as resident memory. A tile's counter is written after its pixels, so a
+tile whose process was killed is computed again from what it was computed from before, byte for byte.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from inverse.storage.locks import hold
 
 __all__ = ["Numbers", "Raster", "State"]
 
+#: Seconds between looks at what others are doing: a step of a tile takes a hundred times as long.
 WAIT = 0.005
-"""Seconds between looks at what others are doing: a step of a tile takes a hundred times as long."""
 
 
 class _File:
@@ -49,13 +49,13 @@ class _File:
 
     def get(self, length: int, offset: int) -> bytes:
         with self._named("read"):
-            found = os.pread(self.fd, length, offset)
-        if len(found) != length:
+            content = os.pread(self.fd, length, offset)
+        if len(content) != length:
             raise OutputError(
                 f"{self.path}: this part of the state of a scene is shorter than it was made",
                 f"remove {self.path.parent} and start again",
             )
-        return found
+        return content
 
     def put(self, data: Any, offset: int) -> None:
         view = memoryview(data).cast("B")
@@ -153,22 +153,18 @@ class State:
     def __init__(self, folder: Path, shape: tuple[int, int, int], tiling: Tiling, key: dict[str, Any]) -> None:
         self.folder, self.shape, self.tiling = folder, shape, tiling
         with hold(folder / "scene.lock"):
-            self._agree(key)
+            begun = read_json(folder / "scene.json")
+            if begun is None:
+                write_json(folder / "scene.json", key)
+            elif begun != key:
+                changed = next((name for name in key if begun.get(name) != key[name]), "version")
+                raise RecipeError(
+                    f"{folder.name} holds the state of another scene or setting ({changed} differs)",
+                    "choose another folder, or empty it",
+                )
         self._rasters: dict[str, Raster] = {}
         self._numbers: dict[str, Numbers] = {}
         self._done = _File(folder / "tiles.u4", 4 * len(tiling))
-
-    def _agree(self, key: dict[str, Any]) -> None:
-        """Say what it is computed from, or find that it is the same."""
-        found = read_json(self.folder / "scene.json")
-        if found is not None and found != key:
-            changed = next((name for name in key if found.get(name) != key[name]), "version")
-            raise RecipeError(
-                f"{self.folder.name} holds the state of another scene or setting ({changed} differs)",
-                "choose another folder, or empty it",
-            )
-        if found is None:
-            write_json(self.folder / "scene.json", key)
 
     def raster(self, name: str) -> Raster:
         """The image of that name."""
@@ -185,12 +181,12 @@ class State:
     def todo(self, turn: int) -> Iterator[tuple[int, Window]]:
         """The tiles that have not yet finished pass ``turn``; each counts as finished once the next one is asked for.
 
-        Processes that go through a pass together never get the same tile, and all end once the last one is finished: the tiles of one that dies are
-        taken by the others.
+        Processes that go through a pass together never get the same tile, and all end once the last one is finished:
+        the tiles of one that dies are taken by the others.
         """
-        while (left := np.flatnonzero(self._counts() <= turn)).size:
+        while (unfinished := np.flatnonzero(self._counts() <= turn)).size:
             taken = False
-            for number in left.tolist():
+            for number in unfinished.tolist():
                 if not self._done.take(4, 4 * number):
                     continue
                 try:

@@ -1,7 +1,8 @@
 """Which items are solved by tiles, and how large these are, from the file's header and the memory that is free.
 
-An item is solved in memory where it fits. Memory of an evaluation is taken as proportional to its pixels (`BYTES`, measured with the embedded priors on one core:
-700 to 900 bytes in float32, 560 in bfloat16, 3,600 and 1,900 with the gradient).
+An item is solved in memory where it fits. Memory of an evaluation is taken as proportional to its pixels (`BYTES`,
+measured with the embedded priors on one core: 700 to 900 bytes in float32, 560 in bfloat16, 3,600 and 1,900 with the
+gradient).
 """
 
 from __future__ import annotations
@@ -10,63 +11,47 @@ import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
 
 from inverse.errors import InputError, InverseError, RecipeError
+from inverse.io.windows import open_windows
+from inverse.operators.build import result_shape
+from inverse.recipes.recipe import Recipe
+from inverse.restoration.options import Options
+from inverse.restoration.plan import Item
+from inverse.sampling.methods import method_spec
+from inverse.scenes.coupled import require_tiles
+from inverse.scenes.source import grids
 
-if TYPE_CHECKING:
-    from inverse.recipes.recipe import Recipe
-    from inverse.restoration.options import Options
-    from inverse.restoration.plan import Item
-
-__all__ = ["LEAST", "Tiles", "Wanted", "free_bytes"]
+__all__ = ["LEAST", "Tiles", "free_bytes"]
 
 BYTES = {"float32": 900, "bfloat16": 600}
 GRADIENT = 4
+
+#: Bytes of one evaluation that tiles are made for, however much is free.
 BUDGET = 3 * 2**30
-"""Bytes of one evaluation that tiles are made for, however much is free."""
 CAP, LEAST = 512, 64
+
+#: Side of a scene below which there is nothing to cut.
 SMALLEST = 128
-"""Side of a scene below which there is nothing to cut."""
+
+#: Images of the unknown that are in memory beside the network, and the samples.
 STATE = 12
-"""Images of the unknown that are in memory beside the network, and the samples."""
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """How an item is cut.
+    """What a run was told of tiles, and what decides where it was told nothing."""
 
-    Attributes:
-        side: Of a tile.
-        shape: (C, H, W) of the result.
-        independent: Whether each tile is a run of its own.
-    """
-
-    side: int
-    shape: tuple[int, ...]
-    independent: bool
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a run was told of tiles, and what decides where it was told nothing.
-
-    Attributes:
-        tile: ``auto``, ``off``, ``independent``, or a side.
-        recipe: The recipe.
-        samples: Of an item evaluated together, at most.
-        dtype: Precision of the network.
-        device: Where it runs.
-    """
-
-    tile: int | str
+    tile: int | str  # "auto", "off", "independent", or a side
     recipe: Recipe
-    samples: int
-    dtype: str
+    samples: int  # of an item evaluated together, at most
+    dtype: str  # precision of the network
     device: str
 
     @classmethod
-    def of(cls, options: Options, recipe: Recipe, *, dtype: str, device: str) -> Wanted:
+    def of(cls, options: Options, recipe: Recipe, *, dtype: str, device: str) -> Tiles:
         """By the flags, else by the recipe."""
         tile = recipe.run.tile if options.tile == "auto" else options.tile
         block = options.block(recipe)
@@ -80,35 +65,37 @@ class Wanted:
             return item.tile == 0
         if item.tile == 0:  # in memory, as what is small is whatever is asked for
             return max(item.shape[-2:], default=0) <= max(SMALLEST, self.tile if isinstance(self.tile, int) else 0)
-        return item.independent if self.tile == "independent" else item.tile == self.tile and not item.independent
+        return item.independent if self.independent else item.tile == self.tile and not item.independent
 
-    def tiles(self, path: Path) -> Tiles | None:
-        """How a file is cut; None: not at all, or it is not read by windows."""
+    @property
+    def independent(self) -> bool:
+        """Whether each tile is a run of its own."""
+        return self.tile == "independent"
+
+    def cut(self, path: Path) -> tuple[int, tuple[int, ...]] | None:
+        """The side of a file's tiles, and (C, H, W) of its result; None: it is not cut, or not read by windows."""
         if self.tile == "off":
             return None
         try:
             shape, factor = self._shape(path)
         except InverseError:
             return None
-        side, independent = self.tile, self.tile == "independent"
+        side = self.tile
         if not isinstance(side, int):
-            if not independent and self._fits(shape):
+            if not self.independent and self._fits(shape):
                 return None
             side = self._largest(math.lcm(LEAST, factor))
-        if not independent and self.tile == "auto" and self._refused(shape):
+        if self.tile == "auto" and self._refused(shape):
             return None
-        return None if max(shape[-2:]) <= max(side, SMALLEST) else Tiles(side, shape, independent)
+        return None if max(shape[-2:]) <= max(side, SMALLEST) else (side, shape)
 
     def missed(self, shape: tuple[int, ...]) -> int:
-        """The side of the tiles that were asked for, where an image of a file that is not read by windows has more pixels; else 0."""
-        side = self.tile if isinstance(self.tile, int) else CAP if self.tile == "independent" else 0
+        """The side of the tiles asked for, where an image of a file not read by windows has more pixels; else 0."""
+        side = self.tile if isinstance(self.tile, int) else CAP if self.independent else 0
         return side if side and len(shape) == 3 and max(shape[-2:]) > max(side, SMALLEST) else 0
 
     def _shape(self, path: Path) -> tuple[tuple[int, ...], int]:
         """(C, H, W) of the result, and how many of its pixels are one of the file's, along each axis."""
-        from inverse.io.windows import open_windows
-        from inverse.operators.build import result_shape
-
         with ExitStack() as stack:
             scene = open_windows(path, path.name, stack)
             measured = (scene.channels, *scene.size)
@@ -118,10 +105,7 @@ class Wanted:
     @property
     def _each(self) -> int:
         """Bytes of an evaluation for each pixel."""
-        from inverse.restoration.case import method_kind
-        from inverse.sampling.method_spec import method_spec
-
-        spec = method_spec(method_kind(self.recipe))
+        spec = method_spec(self.recipe.method_kind)
         values = spec.validate({name: value for name, value in self.recipe.params.items() if value is not None})
         return BYTES.get(self.dtype, BYTES["float32"]) * (GRADIENT if "grad" in spec.needs_for(values) else 1)
 
@@ -139,12 +123,7 @@ class Wanted:
 
     def _refused(self, shape: tuple[int, ...]) -> bool:
         """Whether there are no coupled tiles, so that it is tried in memory."""
-        from inverse.restoration.case import method_kind
-        from inverse.sampling.method_spec import method_spec
-        from inverse.scenes.coupled import require_tiles
-        from inverse.scenes.source import grids
-
-        kind = method_kind(self.recipe)
+        kind = self.recipe.method_kind
         try:
             lies, _ = grids(self.recipe, (shape[0], SMALLEST, SMALLEST))
             if kind != "auto":
@@ -156,13 +135,10 @@ class Wanted:
 
 
 def free_bytes(device: str) -> int:
-    """Memory that is free for a run: of an accelerator, or of this machine, and of the control group that the process is in."""
-    import torch
-
+    """Memory that is free for a run: of an accelerator, or of this machine and the process's control group."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
-    found = [number for number in (_available(), _group()) if number is not None]
-    return min(found, default=BUDGET)
+    return min((number for number in (_available(), _group()) if number is not None), default=BUDGET)
 
 
 def _available() -> int | None:

@@ -1,59 +1,56 @@
-"""The files of a scene, written by windows: what is restored, its standard deviations, ``posterior.h5``, and what a figure shows, thinned."""
+"""The files of a scene, written by windows.
+
+They are the restored image, its standard deviations and ``posterior.h5``; what a figure shows is kept, thinned.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from inverse.io.content import Picture, widths
 from inverse.io.hdf5_windows import Put, open_chunked
 from inverse.io.nodata import REACH, closed, filled_by, still_valid
+from inverse.io.read_write import float_picture
 from inverse.io.tiling import Tiling, Window
-from inverse.restoration.case import INTERVAL
+from inverse.io.transfer import from_data
+from inverse.io.windows import in_blocks, open_writer
 from inverse.restoration.figure import LIMIT
-from inverse.restoration.write_item import DATASETS, Made
-from inverse.scenes.results import ON_MEASUREMENT, Arrays, Solved
+from inverse.restoration.item import INTERVAL
+from inverse.restoration.result import Made
+from inverse.restoration.write_item import DATASETS
+from inverse.scenes.independent import Independent
+from inverse.scenes.results import ON_MEASUREMENT, Arrays, ScenePosterior
+from inverse.scenes.source import FileScene
 from inverse.storage.files import file_hash
 
-if TYPE_CHECKING:
-    from inverse.io.content import Picture
-    from inverse.scenes.source import FileScene
+__all__ = ["Solved", "Written", "write_scene"]
 
-__all__ = ["Written", "write_scene"]
+Solved = ScenePosterior | Independent
 
 BLOCK = 512
 FOOTPRINT = 1024
 SHOWN = ("measurement", "mean", "std", "data_share", "invented", "observed")
 Valid = NDArray[np.bool_] | None
-_Put = Callable[[int, int, "Picture"], None]
+_Put = Callable[[int, int, Picture], None]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Written:
-    """What was written of a scene, and found on the way.
-
-    Attributes:
-        made: The files.
-        share: Mean data share.
-        low: Smallest measured value, data units.
-        high: Largest.
-        outside: Share of them clearly outside the data's range.
-        shown: What a figure shows, thinned.
-    """
+    """The files of a scene, and what is known of it once they are written."""
 
     made: Made
-    share: float = 0.0
-    low: float = np.inf
-    high: float = -np.inf
-    outside: float = 0.0
-    shown: Arrays = field(default_factory=dict)
+    share: float  # mean data share
+    values: tuple[float, float, float]  # as of `inverse.restoration.case.Case.values`
+    shown: Arrays  # what a figure shows, thinned
 
 
 def write_scene(
@@ -113,7 +110,8 @@ class _Writer:
         self.files = [self.restored, self.arrays]
         self.factor = scene.lies.factor
         self.size = (self.factor * scene.size[0], self.factor * scene.size[1])
-        self.found = Written(Made({}, self.restored, 0.0))
+        self.shown: Arrays = {}
+        self.low, self.high = np.inf, -np.inf
         self.sums: defaultdict[str, float] = defaultdict(float)
         self._valid = _kept(scene)
         self._like = _tiled(scene, self.tiles[0])
@@ -122,47 +120,39 @@ class _Writer:
         self._put_std: _Put | None = None
 
     def _opened(self, path: str, like: Picture, said: Mapping[str, str]) -> _Put:
-        from inverse.io.windows import open_writer
-
         provenance = {**self._provenance, **said}
         writer = open_writer(self.out / path, like, size=self.size, provenance=provenance, overwrite=True)
         return self.stack.enter_context(writer)
 
     def tile(self, tile: Window, put: Put) -> None:
         """Write all of a tile."""
-        factor, scene = self.factor, self.scene
-        place = Window(factor * tile.top, factor * tile.left, factor * tile.bottom, factor * tile.right)
+        scene, place = self.scene, tile.scaled(self.factor)
         y, observed = scene.measured(tile)
         arrays = self.solved.arrays(tile) | {"measurement": y[0].cpu().numpy()}
         if scene.gaps or scene.mask is not None:
             seen = np.ones((len(y[0]) if scene.each else 1, *tile.size), np.float32)
             arrays["observed"] = seen if observed is None else seen * observed[0].cpu().numpy()
         self._pictures(tile, place, arrays)
+        grids = {name: (scene.size, tile) if name in ON_MEASUREMENT else (self.size, place) for name in arrays}
         for name in DATASETS:
             if name in self.keep and name in arrays:
-                on = (scene.size, tile) if name in ON_MEASUREMENT else (self.size, place)
-                put(name, arrays[name], *on)
-        if "figure" in self.keep:
-            for name in SHOWN:
-                if name in arrays:
-                    self._show(
-                        name, arrays[name], *((scene.size, tile) if name in ON_MEASUREMENT else (self.size, place))
-                    )
+                put(name, arrays[name], *grids[name])
+        for name in SHOWN if "figure" in self.keep else ():
+            if name in arrays:
+                self._show(name, arrays[name], *grids[name])
         self._measured(arrays)
 
     def _pictures(self, tile: Window, place: Window, arrays: Arrays) -> None:
-        from inverse.io.content import widths
-        from inverse.io.read_write import float_picture
-        from inverse.io.transfer import from_data
-
-        own, recipe, span = self.scene.picture(tile), self.scene.recipe, self.scene.span
+        measured, recipe, span = self.scene.picture(tile), self.scene.recipe, self.scene.span
         image = arrays["mean"] if recipe.output == "mean" else arrays["samples"][0]
-        known = np.isfinite(image)
-        made, clipped = from_data(np.where(known, image, 0), like=own, transfer=recipe.data.transfer, span=span)
-        valid = None if self._valid is None else _scaled(self._valid(tile, own), self.factor)
-        if not known.all():
-            given = np.asarray(known.all(0))
-            valid = given if valid is None else given & (valid if valid.ndim == 2 else valid.any(-1))
+        finite = np.isfinite(image)
+        made, clipped = from_data(np.where(finite, image, 0), like=measured, transfer=recipe.data.transfer, span=span)
+        valid = None if self._valid is None else self._valid(tile, measured)
+        if valid is not None and self.factor > 1:
+            valid = valid.repeat(self.factor, 0).repeat(self.factor, 1)
+        if not finite.all():
+            everywhere = np.asarray(finite.all(0))
+            valid = everywhere if valid is None else everywhere & (valid if valid.ndim == 2 else valid.any(-1))
         made = replace(made, valid=valid)
         self._put(place.top, place.left, made)
         self._add(clipped=clipped * image.size, values=image.size, share=float(np.nansum(arrays["data_share"])))
@@ -173,29 +163,30 @@ class _Writer:
             ground = float_picture(np.zeros((*self._like.size, len(image)), np.float32), self._like, source=self.std)
             self._put_std = self._opened(self.std, ground, light)
             self.files.insert(1, self.std)
-        values = np.moveaxis(widths(span) * np.where(known, arrays["std"], 0), 0, -1)
+        values = np.moveaxis(widths(span) * np.where(finite, arrays["std"], 0), 0, -1)
         self._put_std(place.top, place.left, replace(float_picture(values, made, source=self.std), valid=valid))
 
     def _show(self, name: str, values: NDArray[np.float32], size: tuple[int, int], window: Window) -> None:
         """Every n-th pixel of a tile into what a figure shows."""
         step = -(-max(size) // LIMIT)
-        whole = self.found.shown.setdefault(
-            name, np.zeros((len(values), *(-(-side // step) for side in size)), np.float32)
-        )
+        whole = self.shown.setdefault(name, np.zeros((len(values), *(-(-side // step) for side in size)), np.float32))
         top, left = -window.top % step, -window.left % step
         thin = np.nan_to_num(values[:, top::step, left::step])
         row, column = (window.top + top) // step, (window.left + left) // step
         whole[:, row : row + thin.shape[1], column : column + thin.shape[2]] = thin
 
     def _measured(self, arrays: Arrays) -> None:
-        """Range of the observed values, and how many are outside that of the data, as `inverse.restoration.case.span` says."""
+        """Range of the observed values, and how many are outside that of the data.
+
+        As `inverse.restoration.case.Case.values` says.
+        """
         y, slack = arrays["measurement"], 4 * self.scene.sigma
         if "observed" in arrays:
             y = y[np.broadcast_to(arrays["observed"], y.shape) > 0]
         if not y.size:
             return
         low, high = self.scene.recipe.data.range
-        self.found.low, self.found.high = min(self.found.low, float(y.min())), max(self.found.high, float(y.max()))
+        self.low, self.high = min(self.low, float(y.min())), max(self.high, float(y.max()))
         self._add(outside=int(((y < low - slack) | (y > high + slack)).sum()), measured=y.size)
 
     def _add(self, **values: float) -> None:
@@ -203,18 +194,16 @@ class _Writer:
             self.sums[name] += value
 
     def written(self) -> Written:
-        """What was found, once all files are closed."""
+        """What was written, once all files are closed."""
         hashes = {path: file_hash(self.out / path) for path in self.files}
-        values, found = max(self.sums["values"], 1), self.found
-        found.made = Made(hashes, self.restored, self.sums["clipped"] / values)
-        found.share, found.outside = self.sums["share"] / values, self.sums["outside"] / max(self.sums["measured"], 1)
-        return found
+        sums, count = self.sums, max(self.sums["values"], 1)
+        made = Made(hashes, self.restored, sums["clipped"] / count)
+        values = (self.low, self.high, sums["outside"] / max(sums["measured"], 1))
+        return Written(made, sums["share"] / count, values, self.shown)
 
 
 def _tiled(scene: FileScene, tile: Window) -> Picture:
-    """A picture of the scene's kind with as many channels as the result, to be written in blocks (`inverse.io.windows.in_blocks`)."""
-    from inverse.io.windows import in_blocks
-
+    """A picture of the scene's kind with as many channels as the result, to be written in blocks (`in_blocks`)."""
     picture = scene.picture(Window(0, 0, 16, 16).clipped(*scene.size))
     channels = scene.lies.shape[0]
     if channels != picture.channels:
@@ -223,23 +212,22 @@ def _tiled(scene: FileScene, tile: Window) -> Picture:
     return in_blocks(picture, size=scene.size, side=min(BLOCK, max(tile.size) * scene.lies.factor))
 
 
-def _scaled(valid: Valid, factor: int) -> Valid:
-    return valid if valid is None or factor == 1 else valid.repeat(factor, 0).repeat(factor, 1)
-
-
 def _kept(scene: FileScene) -> Callable[[Window, Picture], Valid] | None:
     """Which pixels of a tile get a value; None where all do."""
     fill = filled_by(scene.recipe.located()["operator"])
     if not scene.gaps or fill == "all":
         return None
     if fill == "none":
-        return lambda tile, own: still_valid(own.valid, fill="none", size=own.size)
+        return lambda tile, picture: still_valid(picture.valid, fill="none", size=picture.size)
     inside = _footprint(scene)
-    return lambda tile, own: inside[tile.top : tile.bottom, tile.left : tile.right]
+    return lambda tile, picture: inside[tile.slices]
 
 
 def _footprint(scene: FileScene) -> NDArray[np.bool_]:
-    """`inverse.io.nodata.footprint` of the scene (H, W), or (H, W, C): its closing by windows, its holes at once, a byte a pixel."""
+    """`inverse.io.nodata.footprint` of the scene (H, W), or (H, W, C), a byte a pixel.
+
+    Its closing is taken by windows, its holes at once.
+    """
     bands = scene.lies.shape[0] if scene.each else 1
     inside = np.zeros((*scene.size, bands), bool)
     tiling = Tiling(scene.size, FOOTPRINT, 1)
@@ -248,8 +236,8 @@ def _footprint(scene: FileScene) -> NDArray[np.bool_]:
         valid = scene.picture(window).valid
         whole = np.ones((*window.size, 1), bool) if valid is None else valid.reshape(*window.size, -1)
         for band in range(bands):
-            found = closed(whole[..., min(band, whole.shape[-1] - 1)])
-            inside[tile.top : tile.bottom, tile.left : tile.right, band] = found[tile.inside(window)]
+            values = closed(whole[..., min(band, whole.shape[-1] - 1)])
+            inside[(*tile.slices, band)] = values[tile.inside(window)]
     for band in range(bands):
         inside[..., band] = ndimage.binary_fill_holes(inside[..., band])
     return inside if scene.each else inside[..., 0]

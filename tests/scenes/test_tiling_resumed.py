@@ -51,7 +51,7 @@ def test_tiles_after_memory_did_not_suffice(scene, tmp_path, monkeypatch):
     def never(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("inverse.sampling.posterior_samples.sample", never)
+    monkeypatch.setattr("inverse.restoration.item.draw", never)
     made = restore(RECIPE, scene, out=tmp_path / "a", options=Options(progress="off"))
     assert made.exit_code == MemoryLimitError.exit_code
     assert "--tile" in made.failures[0].hint
