@@ -10,44 +10,17 @@ The networks take colour in [0, 1]: values are divided by the data range and cli
 
 from __future__ import annotations
 
-import os
+import importlib
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
-__all__ = ["dists", "fid", "kid", "lpips", "missing"]
-
-ALEXNET = "alexnet-owt-7be5be79.pth"
-VGG = "vgg16-397923af.pth"
-INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
-_NEEDS = {
-    "lpips": ("torchvision", ALEXNET, f"https://download.pytorch.org/models/{ALEXNET}"),
-    "dists": ("torchvision", VGG, f"https://download.pytorch.org/models/{VGG}"),
-    "fid": ("torch_fidelity", INCEPTION, f"https://github.com/toshas/torch-fidelity/releases, {INCEPTION}"),
-    "kid": ("torch_fidelity", INCEPTION, f"https://github.com/toshas/torch-fidelity/releases, {INCEPTION}"),
-}
-
-
-def missing(name: str) -> tuple[str, str]:
-    """Why a metric cannot be computed here and what to do about it; two empty strings where it can. Imports no torch."""
-    package, file, source = _NEEDS[name]
-    if find_spec(package) is None:
-        return f"{name} needs the package {package.replace('_', '-')}, which is not installed", (
-            f"pip install {package.replace('_', '-')}, and put {file} into torch's folder of weights"
-        )
-    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torch"
-    if not (Path(home) / "hub" / "checkpoints" / file).is_file():
-        return (
-            f"{name} needs {file}, which is not in TORCH_HOME/hub/checkpoints; nothing is downloaded here",
-            f"fetch it once ({source})",
-        )
-    return "", ""
+__all__ = ["dists", "fid", "kid", "lpips"]
 
 
 def lpips(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0) -> Tensor:
@@ -92,10 +65,6 @@ def kid(predictions: Sequence[Tensor], truths: Sequence[Tensor]) -> float:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """The global random state as it was: networks are initialised by it before their weights are read."""
-    import warnings
-
-    import torch
-
     with torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -103,13 +72,9 @@ def _quiet() -> Iterator[None]:
 
 @cache
 def _network(name: str, **settings: Any) -> Any:
-    import importlib
-
-    module, _, own = name.rpartition(".")
+    module, _, kind = f"torchmetrics.image.{name}".rpartition(".")
     with _quiet():
-        return getattr(
-            importlib.import_module(f"torchmetrics.image.{module}" if module else "torchmetrics.image"), own
-        )(**settings)
+        return getattr(importlib.import_module(module), kind)(**settings)
 
 
 def _unit(image: Tensor, data_range: float) -> Tensor:
@@ -119,16 +84,14 @@ def _unit(image: Tensor, data_range: float) -> Tensor:
 
 
 def _each(network: Any, prediction: Tensor, truth: Tensor, data_range: float) -> Tensor:
-    import torch
-
     with _quiet():
-        found = []
-        for one, other in zip(_unit(prediction, data_range), _unit(truth, data_range), strict=True):
+        values = []
+        for image, true in zip(_unit(prediction, data_range), _unit(truth, data_range), strict=True):
             network.reset()
-            network.update(one[None], other[None])
-            found.append(network.compute().reshape(()))
+            network.update(image[None], true[None])
+            values.append(network.compute().reshape(()))
         network.reset()
-    return torch.stack(found).detach()
+    return torch.stack(values).detach()
 
 
 def _sets(network: Any, predictions: Sequence[Tensor], truths: Sequence[Tensor]) -> float:
@@ -137,6 +100,6 @@ def _sets(network: Any, predictions: Sequence[Tensor], truths: Sequence[Tensor])
         for images, real in ((truths, True), (predictions, False)):
             for image in images:
                 network.update(_unit(image[None], 1.0), real=real)
-        found = network.compute()
+        value = network.compute()
         network.reset()
-    return float(found[0] if isinstance(found, tuple) else found)
+    return float(value[0] if isinstance(value, tuple) else value)

@@ -1,16 +1,17 @@
 """Metrics of values, pixel by pixel: PSNR, MSE, RMSE, MAE, NMSE, NRMSE.
 
-Every one is of one image alone, in float64; torchmetrics pools the squared error of all it was given, so it is given one
-image at a time. Pixels without a value are left out.
+Every one is of one image alone, in float64; torchmetrics pools the squared error of all it was given, so it is given
+one image at a time. Pixels without a value are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio
+from torchmetrics.functional.regression import mean_absolute_error, mean_squared_error
 
 __all__ = ["each", "mae", "mse", "nmse", "nrmse", "pairs", "psnr", "rmse"]
 
@@ -18,22 +19,20 @@ __all__ = ["each", "mae", "mse", "nmse", "nrmse", "pairs", "psnr", "rmse"]
 def pairs(prediction: Tensor, truth: Tensor, valid: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
     """The compared values of each image of a batch, (n,) float64, both."""
     for index in range(truth.shape[0]):
-        one, other = prediction[index].double(), truth[index].double()
+        image, true = prediction[index].double(), truth[index].double()
         if valid is None:
-            yield one.flatten(), other.flatten()
+            yield image.flatten(), true.flatten()
         else:
-            inside = valid[index].bool().expand_as(other)
-            yield one[inside], other[inside]
+            inside = valid[index].bool().expand_as(true)
+            yield image[inside], true[inside]
 
 
 def each(
     compute: Callable[[Tensor, Tensor], Tensor], prediction: Tensor, truth: Tensor, valid: Tensor | None
 ) -> Tensor:
     """A function of the compared values of each image, (B,) float32; NaN where none is left."""
-    import torch
-
-    found = [compute(p, t) if t.numel() else t.new_tensor(float("nan")) for p, t in pairs(prediction, truth, valid)]
-    return torch.stack([value.reshape(()) for value in found]).float()
+    values = [compute(p, t) if t.numel() else t.new_tensor(float("nan")) for p, t in pairs(prediction, truth, valid)]
+    return torch.stack([value.reshape(()) for value in values]).float()
 
 
 def psnr(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: Tensor | None = None) -> Tensor:
@@ -48,29 +47,21 @@ def psnr(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: T
     Returns:
         (B,); infinite where they are equal.
     """
-    from torchmetrics.functional.image import peak_signal_noise_ratio
-
     return each(lambda p, t: peak_signal_noise_ratio(p, t, data_range=data_range), prediction, truth, valid)
 
 
 def mse(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: Tensor | None = None) -> Tensor:
     """Mean squared error of each image, squared data units; arguments as those of `psnr`."""
-    from torchmetrics.functional.regression import mean_squared_error
-
     return each(mean_squared_error, prediction, truth, valid)
 
 
 def rmse(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: Tensor | None = None) -> Tensor:
     """Root of the mean squared error of each image, data units; arguments as those of `psnr`."""
-    from torchmetrics.functional.regression import mean_squared_error
-
     return each(lambda p, t: mean_squared_error(p, t, squared=False), prediction, truth, valid)
 
 
 def mae(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: Tensor | None = None) -> Tensor:
     """Mean absolute error of each image, data units; arguments as those of `psnr`."""
-    from torchmetrics.functional.regression import mean_absolute_error
-
     return each(mean_absolute_error, prediction, truth, valid)
 
 

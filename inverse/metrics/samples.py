@@ -5,17 +5,17 @@ With K samples ``x_i`` of a value and the truth ``y``::
     CRPS   = mean_i |x_i - y|    - 1 / (2 K (K - 1)) sum_ij |x_i - x_j|          mean over values
     energy = mean_i ||x_i - y||  - 1 / (2 K (K - 1)) sum_ij ||x_i - x_j||        over sqrt(number of values)
 
-The factor ``K - 1`` makes them fair (Ferro, Q. J. Royal Met. Soc. 2014; Gneiting and Raftery, JASA 2007): their expectation is the score of
-the distribution the samples come from, whatever K is. With ``K`` in its place, as torchmetrics has it, few samples look worse than many of the same
-distribution.
+The factor ``K - 1`` makes them fair (Ferro, Q. J. Royal Met. Soc. 2014; Gneiting and Raftery, JASA 2007): their
+expectation is the score of the distribution the samples come from, whatever K is. With ``K`` in its place, as
+torchmetrics has it, few samples look worse than many of the same distribution.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from inverse.numerics.statistics import interval_quantile
 
 __all__ = ["coverage", "crps", "energy"]
 
@@ -25,7 +25,8 @@ BLOCK = 2**20
 def coverage(samples: Tensor, truth: Tensor, *, level: float = 0.9, valid: Tensor | None = None) -> Tensor:
     """Share of values of each image that lie in their central credible interval.
 
-    The interval is `inverse.numerics.statistics.interval_quantile`'s: empirical where the samples hold it, else Student's t.
+    The interval is `inverse.numerics.statistics.interval_quantile`'s: empirical where the samples hold it, else
+    Student's t.
 
     Args:
         samples: (K, B, C, H, W) with K >= 2.
@@ -36,8 +37,6 @@ def coverage(samples: Tensor, truth: Tensor, *, level: float = 0.9, valid: Tenso
     Returns:
         (B,); NaN where nothing is left.
     """
-    from inverse.numerics.statistics import interval_quantile
-
     low, high = interval_quantile(samples, (1 - level) / 2), interval_quantile(samples, (1 + level) / 2)
     inside = ((truth >= low) & (truth <= high)).float()
     if valid is None:
@@ -57,39 +56,38 @@ def crps(samples: Tensor, truth: Tensor, *, valid: Tensor | None = None) -> Tens
     Returns:
         (B,); NaN for one sample, or where nothing is left.
     """
-    import torch
-
-    found = []
+    scores = []
     for index in range(truth.shape[0]):
         draws, value = _values(samples[:, index], truth[index], None if valid is None else valid[index])
         count, total = len(draws), value.new_zeros(())
         if count < 2 or not value.numel():
-            found.append(value.new_tensor(float("nan")))
+            scores.append(value.new_tensor(float("nan")))
             continue
         rank = torch.arange(1, count + 1, dtype=value.dtype, device=value.device)
         weight = (2 * rank - count - 1) / (count * (count - 1))
         for first in range(0, value.numel(), BLOCK):
             part, y = draws[:, first : first + BLOCK], value[first : first + BLOCK]
             total = total + (part - y).abs().mean(0).sum() - (weight[:, None] * part.sort(0).values).sum()
-        found.append(total / value.numel())
-    return torch.stack(found).float()
+        scores.append(total / value.numel())
+    return torch.stack(scores).float()
 
 
 def energy(samples: Tensor, truth: Tensor, *, valid: Tensor | None = None) -> Tensor:
-    """Fair energy score of each image as one vector, over the root of its number of values, data units; arguments as those of `crps`."""
-    import torch
+    """Fair energy score of each image as one vector, over the root of its number of values, data units.
 
-    found = []
+    Arguments as those of `crps`.
+    """
+    scores = []
     for index in range(truth.shape[0]):
         draws, value = _values(samples[:, index], truth[index], None if valid is None else valid[index])
         count = len(draws)
         if count < 2 or not value.numel():
-            found.append(value.new_tensor(float("nan")))
+            scores.append(value.new_tensor(float("nan")))
             continue
         apart = sum(((draws[i] - draws[j]).norm() for i in range(count) for j in range(i)), value.new_zeros(()))
         score = (draws - value).norm(dim=1).mean() - apart / (count * (count - 1))
-        found.append(score / value.numel() ** 0.5)
-    return torch.stack(found).float()
+        scores.append(score / value.numel() ** 0.5)
+    return torch.stack(scores).float()
 
 
 def _values(samples: Tensor, truth: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 from .linalg import Vector as Vector
 from .linalg import conjugate_gradients as conjugate_gradients
+from .linalg import damped as damped
 from .linalg import expand as expand
 from .linalg import gmres as gmres
 from .linalg import inner as inner
@@ -16,6 +17,9 @@ from .statistics import EMPIRICAL as EMPIRICAL
 from .statistics import interval_quantile as interval_quantile
 from .statistics import mean_interval as mean_interval
 from .transforms import dct2 as dct2
+from .transforms import dct2_filter as dct2_filter
+from .transforms import dct2_solve as dct2_solve
+from .transforms import dct_matrix as dct_matrix
 from .transforms import dct_squared as dct_squared
 from .transforms import fold as fold
 from .transforms import full_from_half as full_from_half
@@ -32,7 +36,11 @@ __all__ = [
     "Rng",
     "Vector",
     "conjugate_gradients",
+    "damped",
     "dct2",
+    "dct2_filter",
+    "dct2_solve",
+    "dct_matrix",
     "dct_squared",
     "expand",
     "fold",

@@ -1,4 +1,5 @@
 from .files import atomic_bytes as atomic_bytes
+from .files import csv_bytes as csv_bytes
 from .files import disk_is_full as disk_is_full
 from .files import file_hash as file_hash
 from .files import part_path as part_path
@@ -18,6 +19,7 @@ from .paths import locate as locate
 __all__ = [
     "atomic_bytes",
     "claim",
+    "csv_bytes",
     "disk_is_full",
     "file_hash",
     "hold",

@@ -12,8 +12,8 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio
 
 from inverse.errors import UsageError
-from inverse.metrics import windows_masked as metrics_masked
-from inverse.metrics.learned import lpips, missing
+from inverse.metrics import windows as metrics_windows
+from inverse.metrics.learned import lpips
 from inverse.metrics.registry import measure, metric, metrics
 from inverse.metrics.samples import crps, energy
 
@@ -86,7 +86,9 @@ def test_torchmetrics_agrees_with_our_formula(name: str, images: Any) -> None:
     everywhere = torch.ones(2, 1, *truth.shape[-2:], dtype=torch.bool)
     own = {"ms-ssim": {"data_range": 1.0}, "vif": {"noise": 2.0}, "scc": {"window": 8}}[name]
     scale = 255 if name == "vif" else 1
-    ours = getattr(metrics_masked, name.replace("-", "_"))(scale * prediction, scale * truth, valid=everywhere, **own)
+    ours = getattr(metrics_windows, f"masked_{name.replace('-', '_')}")(
+        scale * prediction, scale * truth, valid=everywhere, **own
+    )
     theirs = metric(name).compute(prediction, truth, data_range=1.0)
     torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-5)
 
@@ -211,7 +213,7 @@ def test_metrics_say_what_they_cannot_measure() -> None:
 
 def test_networks_without_weights_are_refused_with_the_reason(monkeypatch: Any, tmp_path: Any) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    reason, hint = missing("lpips")
+    reason, hint = metric("lpips").missing()
     assert "alexnet-owt-7be5be79.pth" in reason
     assert "nothing is downloaded" in reason
     assert hint.startswith("fetch it once")
@@ -221,7 +223,7 @@ def test_networks_without_weights_are_refused_with_the_reason(monkeypatch: Any, 
     weights = tmp_path / "hub/checkpoints/alexnet-owt-7be5be79.pth"
     weights.parent.mkdir(parents=True)
     weights.touch()
-    assert missing("lpips") == ("", "")
+    assert metric("lpips").missing() == ("", "")
 
 
 def test_networks_get_colour_between_0_and_1(monkeypatch: Any) -> None:

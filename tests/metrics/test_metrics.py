@@ -12,7 +12,10 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from inverse.errors import InputError, UsageError
 from inverse.evaluation.evaluate import evaluate
-from inverse.metrics.registry import coverage, measure, metric, psnr, ssim
+from inverse.metrics.pixels import psnr
+from inverse.metrics.registry import measure, metric
+from inverse.metrics.samples import coverage
+from inverse.metrics.windows import ssim
 
 
 @pytest.fixture
