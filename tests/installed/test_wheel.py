@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -37,26 +36,6 @@ def _run(*command: str, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    """The wheel of a copy of this tree (building writes into it), built with what is installed here: no network."""
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    for name in PACKAGES:
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source / name)
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
-    offline = ("--no-index", "--no-deps")
-    built = _run(*pip, "wheel", "-q", *offline, "--no-build-isolation", "-w", str(folder), str(source))
-    assert built.returncode == 0, built.stderr
-    (wheel,) = folder.glob("*.whl")
-    installed = _run(*pip, "install", "-q", *offline, "--target", str(folder / "site"), str(wheel))
-    assert installed.returncode == 0, installed.stderr
-    shutil.copy(wheel, folder / "site.whl")
-    return folder / "site"
-
-
 def _inverse(site: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), sysconfig.get_path("purelib")])}
     code = RUN.format(site=str(site), checkout=str(ROOT), entry="main")
@@ -73,6 +52,7 @@ def test_the_wheel_holds_the_packages_and_their_data_and_nothing_else(site) -> N
             f"{package}/{path.relative_to(ROOT / folder).as_posix()}"
             for pattern in (
                 "*.py",
+                "*.pyi",
                 "*.yaml",
                 "*.json",
                 "*.png",
