@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import torch
@@ -101,7 +100,7 @@ def _gaussian(name: str) -> tuple[Draw, Judge]:
         bias, eigen = problem.bias(samples), problem.eigen_ratios(samples)
         return {**asdict(bias), "eigen": eigen.deviation, **_coverage(ends, exact)}
 
-    return partial(gaussian.draw, name), judge
+    return problem.draw, judge
 
 
 def _mixture(name: str) -> tuple[Draw, Judge]:

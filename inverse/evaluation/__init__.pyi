@@ -6,15 +6,17 @@ from .calibration_findings import verdict as verdict
 from .calibration_fit import checked as checked
 from .calibration_fit import cross_fitted as cross_fitted
 from .calibration_fit import make_file as make_file
-from .calibration_pairs import Beside as Beside
+from .calibration_pairs import PairedPredictions as PairedPredictions
 from .calibration_pairs import beside as beside
 from .compare_runs import COST as COST
+from .compare_runs import Comparison as Comparison
 from .compare_runs import Difference as Difference
 from .compare_runs import compare as compare
 from .compare_runs import sign_flip as sign_flip
 from .evaluate import Table as Table
 from .pairs import Comparand as Comparand
-from .pairs import Group as Group
+from .pairs import FilePairs as FilePairs
+from .pairs import Pair as Pair
 from .pairs import Pairing as Pairing
 from .pairs import Scaled as Scaled
 from .pairs import batch_of as batch_of
@@ -41,13 +43,15 @@ from .protocols import protocol as protocol
 __all__ = [
     "COST",
     "PROTOCOLS",
-    "Beside",
     "Comparand",
+    "Comparison",
     "Difference",
+    "FilePairs",
     "Findings",
-    "Group",
     "Image",
     "Mask",
+    "Pair",
+    "PairedPredictions",
     "Pairing",
     "Protocol",
     "Scaled",

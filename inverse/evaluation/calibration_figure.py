@@ -3,44 +3,40 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from inverse.calibration.ranks import Ranks
 from inverse.calibration.statistics import Curve
 from inverse.evaluation.calibration_findings import Findings, verdict
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["draw"]
 
 INK, MUTED, LINE, BAND = "#1f2933", "#7b8794", "#1d4ed8", "#bfdbfe"
 
 
-def draw(found: Findings, title: str) -> bytes:
+def draw(findings: Findings, title: str) -> bytes:
     """Coverage, ranks, TARP and spread beside skill, as the bytes of a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(9.6, 8.8), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"{title}\n{verdict(found.coverage, found.stretch)}", fontsize=11, color=INK)
+    figure.suptitle(f"{title}\n{verdict(findings.coverage, findings.stretch)}", fontsize=11, color=INK)
     axes = figure.subplots(2, 2)
     _levels(
         axes[0, 0],
-        found.coverage,
+        findings.coverage,
         "Coverage of central intervals",
         "level of the interval",
         "share of the truth inside",
     )
-    _ranks(axes[0, 1], found.ranks)
-    if found.tarp is None:
+    _ranks(axes[0, 1], findings.ranks)
+    if findings.tarp is None:
         _nothing(axes[1, 0], "TARP")
     else:
-        _levels(axes[1, 0], found.tarp, "TARP, patches of 8 x 8", "credibility", "expected coverage")
-    _skill(axes[1, 1], found)
+        _levels(axes[1, 0], findings.tarp, "TARP, patches of 8 x 8", "credibility", "expected coverage")
+    _skill(axes[1, 1], findings)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
     return stream.getvalue()
@@ -86,10 +82,10 @@ def _ranks(axis: Axes, ranks: Ranks | None) -> None:
     _plain(axis, "Ranks of the truth among the samples", "from below all samples to above all", "count over expected")
 
 
-def _skill(axis: Axes, found: Findings) -> None:
-    top = 1.08 * float(max(found.spread.max(), found.error.max()))
+def _skill(axis: Axes, findings: Findings) -> None:
+    top = 1.08 * float(max(findings.spread.max(), findings.error.max()))
     axis.plot([0, top], [0, top], color=MUTED, lw=1, ls="--", label="calibrated")
-    axis.plot(found.spread, found.error, color=LINE, marker="o", ms=4, lw=1.5, label="bins of the std")
+    axis.plot(findings.spread, findings.error, color=LINE, marker="o", ms=4, lw=1.5, label="bins of the std")
     axis.set_xlim(0, top)
     axis.set_ylim(0, top)
     axis.legend(fontsize=8, frameon=False, loc="upper left")

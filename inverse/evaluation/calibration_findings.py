@@ -1,4 +1,4 @@
-"""What the statistics of `inverse.calibration.statistics` say of a set of images: as data (``calibration.json``) and in sentences."""
+"""Findings of the calibration statistics on a set of images: as data (``calibration.json``) and in sentences."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inverse.calibration.ranks import Ranks, central, sbc, tarp
 from inverse.calibration.statistics import (
@@ -24,16 +25,14 @@ from inverse.calibration.statistics import (
 from inverse.storage.files import plain
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from inverse.posterior.posterior import Posterior
 
 __all__ = ["Findings", "calibrate", "predictions_of", "verdict"]
 
+#: Half width of a 99 % interval over that of a 95 % interval.
 SURE = 2.576 / 1.960
-"""Half width of a 99 % interval over that of a 95 % interval."""
+#: How far from 90 % the coverage of a single image, which has no interval, is called as it should be.
 SLACK = 0.02
-"""How far from 90 % the coverage of a single image, which has no interval, is called as it should be."""
 
 
 @dataclass(frozen=True)
@@ -72,19 +71,21 @@ class Findings:
 
     def as_dict(self) -> dict[str, Any]:
         """The schema of ``calibration.json``; what is not known is null."""
-        made: dict[str, Any] = {
+        content: dict[str, Any] = {
             "schema": 1, "items": len(self.per_item), "recalibrated": self.recalibrated, **_curve(self.coverage),
             "tarp": None if self.tarp is None else _curve(self.tarp),
             "tarp_whole": None if self.tarp_whole is None else _curve(self.tarp_whole),
             "sbc": None if self.ranks is None else {
-                "counts": self.ranks.counts.tolist(), "expected": self.ranks.expected, "band": list(self.ranks.band),
+                "counts": self.ranks.counts.tolist(),
+                "expected": self.ranks.expected,
+                "band": list(self.ranks.band),
             },
             "spread_skill": {"spread": self.spread.tolist(), "error": self.error.tolist()},
-            "stretch90": self.stretch, "z_std": self.z_std, "chi2": dict(self.chi2), "range_null": dict(self.range_null),
+            "stretch90": self.stretch, "z_std": self.z_std, "chi2": dict(self.chi2),
+            "range_null": dict(self.range_null),
             "says": self.says(), "per_item": list(self.per_item),
         }  # fmt: skip
-        found: dict[str, Any] = plain(made)
-        return found
+        return {key: plain(value) for key, value in content.items()}
 
     def says(self) -> list[str]:
         """What was found, in sentences, the verdict first."""
@@ -96,15 +97,13 @@ class Findings:
         lines.append(f"root mean square error is {ratio:.2f} times the predicted one")
         if self.tarp is not None:
             held, low, high = central(self.tarp)
-            lines.append(
-                f"TARP: of patches 90 % should lie between the 5 % and 95 % regions, {100 * held:.0f} % do{_sign(low, high, 0.9)}"
-            )
+            text = f"TARP: of patches 90 % should lie between the 5 % and 95 % regions, {100 * held:.0f} % do"
+            lines.append(f"{text}{_sign(low, high, 0.9)}")
         if self.ranks is not None:
-            said = {-1: ": overconfident", 0: "", 1: ": underconfident"}[self.ranks.verdict]
+            told = {-1: ": overconfident", 0: "", 1: ": underconfident"}[self.ranks.verdict]
             lean = f"; truths lie {'above' if self.ranks.tilt > 0 else 'below'} the samples" if self.ranks.leans else ""
-            lines.append(
-                f"ranks: the truth is beyond nearly all samples {self.ranks.ends:.1f} times as often as expected{said}{lean}"
-            )
+            text = f"ranks: the truth is beyond nearly all samples {self.ranks.ends:.1f} times as often as expected"
+            lines.append(f"{text}{told}{lean}")
         lines += self._of_misfit() + self._of_spaces()
         return [*lines, *self.notes]
 
@@ -112,19 +111,12 @@ class Findings:
         measured, mean, expected = (self.chi2[name] for name in ("measured", "mean", "mean_expected"))
         lines = []
         if math.isfinite(measured):
-            said = (
-                "as expected"
-                if 1 / 1.1 < measured < 1.1
-                else "samples are too far from the measurement"
-                if measured > 1
-                else "samples follow its noise"
-            )
-            lines.append(f"misfit of the samples {measured:.2f}, 1 expected of a calibrated posterior: {said}")
+            away = "samples are too far from the measurement" if measured > 1 else "samples follow its noise"
+            told = "as expected" if 1 / 1.1 < measured < 1.1 else away
+            lines.append(f"misfit of the samples {measured:.2f}, 1 expected of a calibrated posterior: {told}")
         if math.isfinite(mean):
-            lines.append(
-                f"misfit of the mean {mean:.2f}"
-                + (f", about {expected:.2f} expected" if math.isfinite(expected) else "")
-            )
+            about = f", about {expected:.2f} expected" if math.isfinite(expected) else ""
+            lines.append(f"misfit of the mean {mean:.2f}{about}")
         return lines
 
     def _of_spaces(self) -> list[str]:
@@ -134,17 +126,17 @@ class Findings:
             "operator": ("in what the data determine", "in what they do not"),
             "data share": ("weighted by data share", "by what is left of it"),
         }[self.range_null["kind"]]
-        seen, unseen = self.range_null["range"], self.range_null["null"]
-        parts = [
-            f"{place} the error is {part['ratio']:.2f} times the predicted one ({part['error']:.3g}){_sign(1 / part['high'], 1 / part['low'], 1)}"
-            for place, part in zip(where, (seen, unseen), strict=True)
-            if math.isfinite(part["ratio"]) and part["ratio"] > 0
+        texts = [
+            f"{place} the error is {space['ratio']:.2f} times the predicted one ({space['error']:.3g})"
+            f"{_sign(1 / space['high'], 1 / space['low'], 1)}"
+            for place, space in zip(where, (self.range_null["range"], self.range_null["null"]), strict=True)
+            if math.isfinite(space["ratio"]) and space["ratio"] > 0
         ]
-        return ["; ".join(parts)] if parts else []
+        return ["; ".join(texts)] if texts else []
 
 
 def _sign(low: float, high: float, expected: float) -> str:
-    """Of the interval of a share held beside the share expected; nothing where it holds that, or is not known."""
+    """The sign of a share's interval beside the share expected; nothing where it holds that, or is not known."""
     return ": overconfident" if high < expected else ": underconfident" if low > expected else ""
 
 
@@ -173,16 +165,16 @@ def calibrate(
         data_range: Of the reference points of TARP.
         notes: Sentences to add.
     """
-    needed = [needed_levels(one) for one in predictions]
-    scores = [normal_scores(one, levels) for one, levels in zip(predictions, needed, strict=True)]
+    needed = [needed_levels(prediction) for prediction in predictions]
+    scores = [normal_scores(prediction, levels) for prediction, levels in zip(predictions, needed, strict=True)]
     curve = coverage(needed)
     spread, error = spread_skill(predictions)
     items = tuple(
         {
-            "item": one.item, "coverage90": float(own[LEVELS.index(0.9)]), "stretch90": stretch([one]), "z_std": float(z.std()),
-            "rmse": float(np.sqrt(np.mean(one.error**2))), "misfit": one.misfit,
+            "item": prediction.item, "coverage90": float(held[LEVELS.index(0.9)]), "stretch90": stretch([prediction]),
+            "z_std": float(z.std()), "rmse": float(np.sqrt(np.mean(prediction.error**2))), "misfit": prediction.misfit,
         }
-        for one, own, z in zip(predictions, curve.each, scores, strict=True)
+        for prediction, held, z in zip(predictions, curve.each, scores, strict=True)
     )  # fmt: skip
     return Findings(
         coverage=curve,
@@ -196,7 +188,7 @@ def calibrate(
         chi2=_chi2(predictions),
         range_null=range_null(predictions),
         per_item=items,
-        recalibrated=any(one.table is not None for one in predictions),
+        recalibrated=any(prediction.table is not None for prediction in predictions),
         notes=tuple(notes),
     )
 
@@ -218,11 +210,11 @@ def _chi2(predictions: Sequence[Prediction]) -> dict[str, float]:
 
 
 def predictions_of(post: Posterior, truth: Any) -> list[Prediction]:
-    """A `Posterior` of a batch beside its truths (B, C, *S), the operator at hand: the error is split into range and null space.
+    """A `Posterior` of a batch beside its truths, the operator at hand: errors are split into range and null space.
 
     Args:
         post: The posterior.
-        truth: Tensor in data units.
+        truth: Tensor (B, C, *S) in data units.
     """
     import torch
 

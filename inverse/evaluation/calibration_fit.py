@@ -1,14 +1,15 @@
 """Fit a calibration to runs with known truths, and check it on images the fit has not seen.
 
-The check is cross-fitting: images are dealt to `FOLDS` groups, none with a source in another, and each group is recalibrated by a map fitted to the others.
-So every image is judged by a map it had no part in, and the file's own map, of all images, has more of them than any that was checked.
+The check is cross-fitting: images are dealt to `FOLDS` groups, none with a source in another, and each group is
+recalibrated by a map fitted to the others. So every image is judged by a map it had no part in, and the file's own map,
+of all images, has more of them than any that was checked.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,14 +17,15 @@ from inverse.calibration.recalibration import FEWEST, PART, Map, fit, of_data
 from inverse.calibration.statistics import Curve, Prediction, coverage, needed_levels
 from inverse.errors import InputError
 from inverse.recipes.calibration_file import ASSUMES, MEANING, CalibrationFile, Check, licence
-
-if TYPE_CHECKING:
-    from inverse.runs.folder import RunFolder
+from inverse.runs.folder import RunFolder
 
 __all__ = ["checked", "cross_fitted", "make_file"]
 
 FOLDS = 5
-SPLIT = "cross-fitting: {count} groups of like images, {kept}; each is checked with a map fitted to the others, the file's is fitted to all"
+SPLIT = (
+    "cross-fitting: {count} groups of like images, {kept}; "
+    "each is checked with a map fitted to the others, the file's is fitted to all"
+)
 
 
 def cross_fitted(predictions: Sequence[Prediction], clusters: Sequence[str] | None = None) -> list[Map]:
@@ -36,17 +38,17 @@ def cross_fitted(predictions: Sequence[Prediction], clusters: Sequence[str] | No
     Raises:
         InputError: Too few images, too few sources, or they are recalibrated already.
     """
-    if any(one.table is not None for one in predictions):
+    if any(prediction.table is not None for prediction in predictions):
         raise InputError("this run's intervals are recalibrated already", "restore with -s calibration=none, then fit")
     if len(predictions) < 2 * FEWEST:
         raise InputError(
             f"{len(predictions)} images with a truth: too few to fit and check a calibration",
             f"give {2 * FEWEST} or more; 60 make a good one",
         )
-    names = list(clusters or [one.item for one in predictions])
+    names = list(clusters or [prediction.item for prediction in predictions])
     rough: dict[str, list[float]] = {}
-    for name, one in zip(names, predictions, strict=True):
-        steps = [np.abs(np.diff(one.mean, axis=axis)).mean() for axis in range(1, one.mean.ndim)]
+    for name, prediction in zip(names, predictions, strict=True):
+        steps = [np.abs(np.diff(prediction.mean, axis=axis)).mean() for axis in range(1, prediction.mean.ndim)]
         rough.setdefault(name, []).append(float(np.mean(steps)))
     ordered = sorted(rough, key=lambda name: (float(np.mean(rough[name])), name))
     count = min(FOLDS, len(ordered))
@@ -55,7 +57,8 @@ def cross_fitted(predictions: Sequence[Prediction], clusters: Sequence[str] | No
     # dealt there and back (0 1 2 2 1 0 ...), so that no group has the rougher ones
     groups = {name: min(place % (2 * count), 2 * count - 1 - place % (2 * count)) for place, name in enumerate(ordered)}
     maps = [
-        fit([one for name, one in zip(names, predictions, strict=True) if groups[name] != own]) for own in range(count)
+        fit([prediction for name, prediction in zip(names, predictions, strict=True) if groups[name] != group])
+        for group in range(count)
     ]
     return [maps[groups[name]] for name in names]
 
@@ -74,38 +77,43 @@ def checked(
         clusters: Which source an image is of, for the bootstrap; default: each its own.
         conditions: Under which an image was measured, of which the worst and the best are told.
     """
-    made = list(predictions) if maps is None else [own.apply(one) for own, one in zip(maps, predictions, strict=True)]
-    each = coverage([needed_levels(one) for one in made], (0.5, 0.9)).each
-    names = list(clusters or [one.item for one in predictions])
-    grouped = np.array([each[[name == own for name in names]].mean(0) for own in dict.fromkeys(names)])
+    judged = list(predictions)
+    if maps is not None:
+        judged = [map_.apply(prediction) for map_, prediction in zip(maps, predictions, strict=True)]
+    each = coverage([needed_levels(prediction) for prediction in judged], (0.5, 0.9)).each
+    names = list(clusters or [prediction.item for prediction in predictions])
+    grouped = np.array([each[[name == source for name in names]].mean(0) for source in dict.fromkeys(names)])
     low, high = Curve.of_images((0.5, 0.9), grouped).at(0.9)[1:]
-    found: dict[str, Any] = {}
+    shares: dict[str, Any] = {}
     if conditions is not None and len(set(conditions)) > 1:
-        means = [each[[name == own for name in conditions], 1].mean() for own in set(conditions)]
-        found["conditions90"] = min(means), max(means)
+        means = [each[[name == condition for name in conditions], 1].mean() for condition in set(conditions)]
+        shares["conditions90"] = min(means), max(means)
     if maps is not None:
         for name, factors in (
-            ("images90", [own.image[own.levels.index(0.9)] for own in maps]),
-            ("guaranteed90", [own.guaranteed[own.levels.index(0.9)] for own in maps]),
+            ("images90", [map_.image[map_.levels.index(0.9)] for map_ in maps]),
+            ("guaranteed90", [map_.guaranteed[map_.levels.index(0.9)] for map_ in maps]),
         ):
-            if None not in factors:
-                held = [(np.abs(one.error) <= f * one.std).mean() for one, f in zip(made, factors, strict=True)]  # type: ignore[operator]
-                found[name] = float(np.mean(np.array(held) >= 0.9) if name == "images90" else np.mean(held))
+            known = [factor for factor in factors if factor is not None]
+            if len(known) == len(judged):
+                held = [
+                    (np.abs(one.error) <= factor * one.std).mean() for one, factor in zip(judged, known, strict=True)
+                ]
+                shares[name] = float(np.mean(np.array(held) >= 0.9) if name == "images90" else np.mean(held))
     return Check(
-        images=len(made), coverage50=float(each[:, 0].mean()), coverage90=float(each[:, 1].mean()),
+        images=len(judged), coverage50=float(each[:, 0].mean()), coverage90=float(each[:, 1].mean()),
         coverage90_low=None if math.isnan(low) else low, coverage90_high=None if math.isnan(high) else high,
-        **_parts(made), **found,
+        **_parts(judged), **shares,
     )  # fmt: skip
 
 
-def _parts(made: Sequence[Prediction]) -> dict[str, Any]:
+def _parts(predictions: Sequence[Prediction]) -> dict[str, Any]:
     """90 % intervals where the data decide and where the prior does; nothing unless there is enough of both."""
     shares: dict[str, list[float]] = {"data90": [], "prior90": []}
-    for one in made:
-        if one.share is None:
+    for prediction in predictions:
+        if prediction.share is None:
             return {}
-        inside, known = np.abs(one.error) <= one.halfwidth(0.9), of_data(one.share)
-        for name, chosen in (("data90", known), ("prior90", ~known)):
+        inside, measured = np.abs(prediction.error) <= prediction.halfwidth(0.9), of_data(prediction.share)
+        for name, chosen in (("data90", measured), ("prior90", ~measured)):
             if chosen.sum() >= PART:
                 shares[name].append(float(inside[chosen].mean()))
     if min(map(len, shares.values())) < 2 * FEWEST:
@@ -142,11 +150,12 @@ def make_file(
     point, recipe, maps = fit(predictions), run.facts["recipe"], cross_fitted(predictions, clusters)
     fitted = point
     if guaranteed:
-        maps = [sure for one in maps if (sure := one.sure) is not None]
+        maps = [sure for map_ in maps if (sure := map_.sure) is not None]
         fitted = point.sure or point
         if fitted is point or len(maps) < len(predictions):
             raise InputError(f"{len(predictions)} images: too few for a guarantee of 90 % intervals", "give 12 or more")
-    sources = set(clusters or [one.item for one in predictions])
+    sources = set(clusters or [prediction.item for prediction in predictions])
+    kept = "no source in two" if clusters else "every image for itself"
     levels = list(noise) or [float(row["noise_sigma"]) for row in run.done if "noise_sigma" in row]
     made: dict[str, Any] = {
         "inverse_calibration": 1,
@@ -154,7 +163,7 @@ def make_file(
         "licence": licence(recipe, run.facts.get("prior", {})),
         "noise": (min(levels), max(levels)) if levels else None,
         "truths": truths, "varied": varied, "images": len(predictions), "assumes": ASSUMES, "meaning": MEANING,
-        "split": SPLIT.format(count=min(FOLDS, len(sources)), kept="no source in two" if clusters else "every image for itself"),
+        "split": SPLIT.format(count=min(FOLDS, len(sources)), kept=kept),
         "std": {
             "raw": fitted.raw, "calibrated": fitted.calibrated,
             "prior_raw": fitted.prior_raw, "prior_calibrated": fitted.prior_calibrated,
@@ -165,6 +174,7 @@ def make_file(
             "factors": fitted.factors, "factors_point": point.factors,
             "factors_guaranteed": fitted.guaranteed, "factors_image": fitted.image,
         },
-        "before": checked(predictions, None, clusters, conditions), "after": checked(predictions, maps, clusters, conditions),
+        "before": checked(predictions, None, clusters, conditions),
+        "after": checked(predictions, maps, clusters, conditions),
     }  # fmt: skip
     return CalibrationFile.model_validate(made)

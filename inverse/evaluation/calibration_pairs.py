@@ -1,10 +1,13 @@
-"""A run folder beside its truths, as `inverse.calibration.statistics` takes it: photographs, scenes, and complex MR images.
+"""A run folder beside its truths, as `inverse.calibration.statistics` takes it: photographs, scenes, complex MR images.
 
-The truth of a complex image is a complex array (H, W) in the units of the restored file (.npy), raw k-space that was sampled in full, or a magnitude:
+The truth of a complex image is a complex array (H, W) in the units of the restored file (.npy), raw k-space that was
+sampled in full, or a magnitude:
 
-* Raw k-space is combined as the run's unknown is defined: with the coil maps that the recipe finds in it. Maps have a phase of their own, so only where
-  the truth is the very file that was measured (of which the recipe left samples out) complex values are compared; else magnitudes.
-* Of magnitudes, those of the samples are compared: mean, std and intervals of ``|s|``, of which no recalibration is known.
+* Raw k-space is combined as the run's unknown is defined: with the coil maps that the recipe finds in it. Maps have a
+  phase of their own, so only where the truth is the very file that was measured (of which the recipe left samples out)
+  complex values are compared; else magnitudes.
+* Of magnitudes, those of the samples are compared: mean, std and intervals of ``|s|``, of which no recalibration is
+  known.
 """
 
 from __future__ import annotations
@@ -13,20 +16,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inverse.calibration.statistics import Prediction
 from inverse.errors import InputError, InverseError
+from inverse.io.content import Scan
+from inverse.io.read_write import read
+from inverse.restoration.frame import count, frame
+from inverse.restoration.truth import load_image
 from inverse.runs.folder import Kept, RunFolder
 from inverse.storage.files import file_hash
 
-if TYPE_CHECKING:
-    from inverse.io.content import Scan
-
-__all__ = ["Beside", "beside"]
+__all__ = ["PairedPredictions", "beside"]
 
 Array = NDArray[Any]
 WANTED = ("samples", "mean", "std", "quantiles", "data_share", "misfit", "residual", "observed")
@@ -34,23 +38,16 @@ NORMAL = 1.6448536269514722
 
 
 @dataclass(frozen=True)
-class Beside:
-    """Items with their truths.
+class PairedPredictions:
+    """Items with their truths."""
 
-    Attributes:
-        predictions: Those that can be compared.
-        skipped: Item and reason of those that cannot.
-        missing: Items without a truth.
-        notes: What is to be said of the comparison.
-    """
-
-    predictions: tuple[Prediction, ...]
-    skipped: tuple[tuple[str, str], ...]
-    missing: tuple[str, ...]
-    notes: tuple[str, ...]
+    predictions: tuple[Prediction, ...]  # those that can be compared
+    skipped: tuple[tuple[str, str], ...]  # item and reason of those that cannot
+    missing: tuple[str, ...]  # items without a truth
+    notes: tuple[str, ...]  # what is to be said of the comparison
 
 
-def beside(run: RunFolder, truth: str | Path, items: Sequence[str] | None = None) -> Beside:
+def beside(run: RunFolder, truth: str | Path, items: Sequence[str] | None = None) -> PairedPredictions:
     """The items of a run beside their truths.
 
     Args:
@@ -61,55 +58,47 @@ def beside(run: RunFolder, truth: str | Path, items: Sequence[str] | None = None
     Raises:
         InputError: no truth fits, or none can be compared; the message has the first reason.
     """
-    found = run.truths(truth)
+    truths = run.truths(truth)
     wanted = [str(row["item"]) for row in run.done if items is None or row["item"] in items]
     predictions, skipped, notes = [], [], []
-    for item in [item for item in wanted if item in found]:
+    for item in [item for item in wanted if item in truths]:
         try:
-            prediction, said = _one(run, item, found[item])
+            prediction, note = _one(run, item, truths[item])
         except InverseError as error:
             skipped.append((item, error.message))
             continue
         predictions.append(prediction)
-        notes += [said] if said else []
+        notes += [note] if note else []
     if not predictions:
         reason = skipped[0][1] if skipped else "no truth fits an item that is done"
         raise InputError(f"{run.path}: nothing to compare: {reason}", "truths are matched by name, as with --truth")
-    missing = tuple(item for item in wanted if item not in found)
-    return Beside(tuple(predictions), tuple(skipped), missing, tuple(dict.fromkeys(notes)))
+    missing = tuple(item for item in wanted if item not in truths)
+    return PairedPredictions(tuple(predictions), tuple(skipped), missing, tuple(dict.fromkeys(notes)))
 
 
 def _one(run: RunFolder, item: str, path: Path) -> tuple[Prediction, str]:
     kept = run.kept(item, WANTED)
     if "mean" not in kept.arrays:
         raise InputError(f"{item}: its mean was not kept", "restore with --keep mean,std,samples")
-    image, magnitude, said = _truth(run, item, path, kept)
+    image, magnitude, note = _truth(run, item, path, kept)
     samples = kept.arrays.get("samples")
-    misfit = kept.arrays.get("misfit")
-    own: dict[str, Any] = {"misfit": math.nan if misfit is None else float(misfit.mean())}
+    misfits = kept.arrays.get("misfit")
+    misfit = math.nan if misfits is None else float(misfits.mean())
     if magnitude:
         if samples is None or len(samples) < 2:
             raise InputError(f"{item}: a magnitude is compared with those of the samples, which were not kept")
         samples = np.hypot(samples[:, :1], samples[:, 1:])
         mean, std = samples.mean(0), samples.std(0, ddof=1)
-        return Prediction(item, image, mean, std, len(samples), samples, **own), said
+        return Prediction(item, image, mean, std, len(samples), samples, misfit=misfit), note
     std = kept.arrays.get("std")
     if std is None:
         raise InputError(f"{item}: there is no standard deviation", "restore with two samples or more, and keep std")
-    table, count = _intervals(kept, int(next(row for row in run.done if row["item"] == item)["samples"]))
-    share = kept.arrays.get("data_share")
-    return Prediction(
-        item,
-        image,
-        kept.arrays["mean"],
-        std,
-        count,
-        samples,
-        table=table,
-        share=share,
-        **own,
-        **_of_mean(kept, complex_=said != "" or len(image) == 2),
-    ), said
+    table, drawn = _intervals(kept, int(next(row for row in run.done if row["item"] == item)["samples"]))
+    prediction = Prediction(
+        item, image, kept.arrays["mean"], std, drawn, samples, table=table, share=kept.arrays.get("data_share"),
+        misfit=misfit, **_of_mean(kept, complex_=note != "" or len(image) == 2),
+    )  # fmt: skip
+    return prediction, note
 
 
 def _intervals(kept: Kept, samples: int) -> tuple[tuple[list[float], list[float]] | None, int]:
@@ -149,15 +138,15 @@ def _truth(run: RunFolder, item: str, path: Path, kept: Kept) -> tuple[Array, bo
     scale = float(kept.attributes.get("scale", 1.0))
     plain = _complex_image(path)
     if plain is not None:
-        image, magnitude, said = np.stack([plain.real, plain.imag]) * scale, False, ""
+        image, magnitude, note = np.stack([plain.real, plain.imag]) * scale, False, ""
     else:
-        image, magnitude, said = _of_file(run, item, path, scale)
+        image, magnitude, note = _of_file(run, item, path, scale)
     if image.shape[-2:] != mean.shape[-2:]:
-        sizes = (f"{one.shape[-2]} x {one.shape[-1]}" for one in (mean, image))
+        sizes = (f"{array.shape[-2]} x {array.shape[-1]}" for array in (mean, image))
         raise InputError(
             "{}: sizes differ, restored {}, truth {}".format(item, *sizes), "give the truth of the restored size"
         )
-    return image.astype(np.float32), magnitude, said
+    return image.astype(np.float32), magnitude, note
 
 
 def _complex_image(path: Path) -> Array | None:
@@ -172,11 +161,6 @@ def _complex_image(path: Path) -> Array | None:
 
 
 def _of_file(run: RunFolder, item: str, path: Path, scale: float) -> tuple[Array, bool, str]:
-    from inverse.io.content import Scan
-    from inverse.io.read_write import read
-    from inverse.restoration.frame import count
-    from inverse.restoration.truth import load_image
-
     content = read(path)
     place = item.rsplit("/", 1)[-1]
     index = int(place) if count(content) > 1 and place.isdigit() else 0
@@ -184,15 +168,11 @@ def _of_file(run: RunFolder, item: str, path: Path, scale: float) -> tuple[Array
         image = load_image(path, index=index).numpy()[:1] * scale
         return image, True, "the truth is a magnitude: those of the samples are compared"
     combined = _combined(run, content, index)
-    same = run.facts.get("inputs", {}).get(item) == file_hash(path)
-    noise = "the truth is a scan, whose own noise counts as error"
-    if same:
-        return np.stack([combined.real, combined.imag]), False, noise
-    return (
-        np.abs(combined)[None],
-        True,
-        f"{noise}; magnitudes are compared, since its coil maps have phases of their own",
-    )
+    note = "the truth is a scan, whose own noise counts as error"
+    if run.facts.get("inputs", {}).get(item) == file_hash(path):
+        return np.stack([combined.real, combined.imag]), False, note
+    note += "; magnitudes are compared, since its coil maps have phases of their own"
+    return np.abs(combined)[None], True, note
 
 
 def _combined(run: RunFolder, scan: Scan, index: int) -> Array:
@@ -203,11 +183,10 @@ def _combined(run: RunFolder, scan: Scan, index: int) -> Array:
     Raises:
         InputError: Not Cartesian, or not sampled in full.
     """
-    import torch
+    import torch  # deepinv and torch are loaded for raw k-space alone
 
     from inverse.operators.mri.cartesian import fourier
     from inverse.restoration.case import open_case
-    from inverse.restoration.frame import frame
 
     raw = scan.kspace[index].astype(np.complex128)
     if scan.trajectory is not None or (scan.mask is not None and not scan.mask[index % len(scan.mask)].all()):
@@ -215,11 +194,11 @@ def _combined(run: RunFolder, scan: Scan, index: int) -> Array:
     case = open_case(run.recipe, frame(scan, index, run.recipe.data))
     kept = case.measured[0].numpy()
     taken = (np.abs(kept) > 0).any(0)
-    mixed, own = kept[:, taken].astype(np.complex128), raw[:, taken]
-    matrix = np.linalg.lstsq(own.T, mixed.T, rcond=None)[0].T
+    mixed = kept[:, taken].astype(np.complex128)
+    matrix = np.linalg.lstsq(raw[:, taken].T, mixed.T, rcond=None)[0].T
     images = fourier(torch.from_numpy(np.einsum("vc,chw->vhw", matrix, raw)), inverse=True).numpy()
     maps = getattr(case.physics, "maps", None)
     if maps is None:
         return np.asarray(images[0])
-    found = maps[0].cpu().numpy()
-    return np.asarray((found.conj() * images[: len(found)]).sum(0))
+    maps = maps[0].cpu().numpy()
+    return np.asarray((maps.conj() * images[: len(maps)]).sum(0))

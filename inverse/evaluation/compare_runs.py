@@ -1,15 +1,14 @@
-"""Runs against each other, image by image: what differs, by how much, whether that is chance, and which images got worse.
+"""Runs against each other, image by image: what differs, by how much, whether it is chance, and which images got worse.
 
-Scores are paired by item: of run r and the reference, the difference ``d_i`` of item i, mean over the items that all runs have. Its interval
-is the BCa bootstrap's (`inverse.numerics.statistics`), its p-value that of the sign-flip test (Fisher 1935: if the runs were alike, ``d_i`` and ``-d_i``
-would be as likely; exact for up to 13 items, else 9999 random flips), two-sided. They say what chance does over images like these;
-several metrics and runs are not corrected for.
+Scores are paired by item: of run r and the reference, the difference ``d_i`` of item i, mean over the items that all
+runs have. Its interval is the BCa bootstrap's (`inverse.numerics.statistics`), its p-value that of the sign-flip test
+(Fisher 1935: if the runs were alike, ``d_i`` and ``-d_i`` would be as likely; exact for up to 13 items, else 9999
+random flips), two-sided. They say what chance does over images like these; several metrics and runs are not corrected
+for.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +16,15 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+import numpy as np
+from scipy.stats import permutation_test
+
 from inverse.errors import InputError, UsageError
+from inverse.metrics.registry import metrics as all_metrics
 from inverse.numerics.statistics import mean_interval
 from inverse.restoration.result import NO_SCORE
 from inverse.runs.folder import RunFolder
-from inverse.storage.files import plain
+from inverse.storage.files import csv_bytes, plain, write_bytes
 
 __all__ = ["COST", "Comparison", "Difference", "compare", "sign_flip"]
 
@@ -92,54 +95,47 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
         rows = [
-            {**vars(one), "worse": [{"item": item, "difference": value} for item, value in one.worse]}
-            for one in self.differences
+            {**vars(row), "worse": [{"item": item, "difference": value} for item, value in row.worse]}
+            for row in self.differences
         ]
-        found: dict[str, Any] = plain(
-            {
-                "reference": self.runs[0],
-                "runs": list(self.runs),
-                "items": list(self.items),
-                "unpaired": {run: list(items) for run, items in self.unpaired.items()},
-                "differences": rows,
-                "recipes": {key: dict(zip(self.runs, values, strict=True)) for key, values in self.recipes.items()},
-                "definitions": dict(self.definitions),
-                "scores_computed": self.truth,
-                "failures": list(self.failures),
-            }
-        )
-        return found
+        content = {
+            "reference": self.runs[0],
+            "runs": list(self.runs),
+            "items": list(self.items),
+            "unpaired": {run: list(items) for run, items in self.unpaired.items()},
+            "differences": rows,
+            "recipes": {key: dict(zip(self.runs, values, strict=True)) for key, values in self.recipes.items()},
+            "definitions": dict(self.definitions),
+            "scores_computed": self.truth,
+            "failures": list(self.failures),
+        }
+        return {key: plain(value) for key, value in content.items()}
 
     def to_csv(self, path: str | Path | None = None) -> str:
-        """One row an item, metric and run: its value, the reference's and their difference; written to `path` if one is given."""
-        from inverse.storage.files import write_bytes
-
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["item", "metric", "run", "value", "reference", "difference"])
+        """One row an item, metric and run: its value, the reference's, their difference; written to `path` if given."""
+        columns = ("item", "metric", "run", "value", "reference", "difference")
         reference = self.scores[self.runs[0]]
+        rows = []
         for run in self.runs[1:]:
             for item in self.items:
-                for name in dict.fromkeys(one.metric for one in self.differences):
+                for name in dict.fromkeys(row.metric for row in self.differences):
                     value, base = self.scores[run][item].get(name), reference[item].get(name)
                     if value is not None and base is not None:
-                        writer.writerow([item, name, run, value, base, value - base])
+                        rows.append(dict(zip(columns, (item, name, run, value, base, value - base), strict=True)))
+        content = csv_bytes(rows, columns)
         if path is not None:
-            write_bytes(Path(path), stream.getvalue().encode())
-        return stream.getvalue()
+            write_bytes(Path(path), content)
+        return content.decode()
 
 
 def sign_flip(differences: Sequence[float], *, seed: int = 0) -> float:
     """Two-sided p-value of the mean of paired differences, were their signs chance; NaN for fewer than two."""
-    import numpy as np
-    from scipy.stats import permutation_test
-
     values = np.asarray(differences, float)
     if values.size < 2:
         return math.nan
     if not values.any():
         return 1.0
-    found = permutation_test(
+    test = permutation_test(
         (values,),
         lambda x, axis: x.mean(axis=axis),
         permutation_type="samples",
@@ -148,7 +144,7 @@ def sign_flip(differences: Sequence[float], *, seed: int = 0) -> float:
         batch=max(1, 1_000_000 // values.size),
         rng=np.random.default_rng(seed),
     )
-    return float(found.pvalue)
+    return float(test.pvalue)
 
 
 def compare(
@@ -178,19 +174,22 @@ def compare(
             definitions |= run.facts.get("metrics", {})
             continue
         definitions |= _computed(label, run, truth, metrics, opened, scores[label], failures)
-    common = [item for item in scores[labels[0]] if all(item in found for found in scores.values())]
+    common = [item for item in scores[labels[0]] if all(item in items for items in scores.values())]
     if not common:
         raise InputError(f"the {len(runs)} runs have no item in common", "compare runs of the same inputs")
     names = _names(scores, labels, metrics if truth is None else None)
     unpaired = {
-        label: tuple(item for item in found if item not in set(common))
-        for label, found in scores.items()
-        if len(found) > len(common)
+        label: tuple(item for item in items if item not in set(common))
+        for label, items in scores.items()
+        if len(items) > len(common)
     }
     base = scores[labels[0]]
     pairs = {label: {item: (base[item], scores[label][item]) for item in common} for label in labels[1:]}
-    made = (_difference(label, name, pairs[label]) for label in labels[1:] for name in names)
-    differences = tuple(one for one in made if one.count and (one.mean or one.reference_mean or one.metric not in COST))
+    every = (_difference(label, name, pairs[label]) for label in labels[1:] for name in names)
+    differences = tuple(
+        row for row in every if row.count and (row.mean or row.reference_mean or row.metric not in COST)
+    )
+    compared = {row.metric for row in differences}
     return Comparison(
         runs=tuple(labels),
         items=tuple(common),
@@ -198,7 +197,7 @@ def compare(
         differences=differences,
         scores=scores,
         recipes=_recipes(opened),
-        definitions={name: text for name, text in definitions.items() if name in {one.metric for one in differences}},
+        definitions={name: text for name, text in definitions.items() if name in compared},
         truth=truth is not None,
         failures=tuple(failures),
     )
@@ -206,9 +205,9 @@ def compare(
 
 def _labels(paths: Sequence[Path]) -> list[str]:
     """Names of folders, with as many of those above as tell them apart; a run given twice is numbered."""
-    parts = [path.resolve().parts for path in paths]
-    for depth in range(1, max(len(part) for part in parts)):
-        names = ["/".join(part[-depth:]) for part in parts]
+    folders = [path.resolve().parts for path in paths]
+    for depth in range(1, max(map(len, folders))):
+        names = ["/".join(parts[-depth:]) for parts in folders]
         if len(set(names)) == len(names):
             return names
     return [f"{path.name} ({index})" for index, path in enumerate(paths, start=1)]
@@ -216,12 +215,14 @@ def _labels(paths: Sequence[Path]) -> list[str]:
 
 def _recorded(row: Mapping[str, Any], *, fresh: bool) -> dict[str, float]:
     """The numbers of a row of ``items.csv`` that say something; with fresh scores evidence and cost alone."""
-    found = {
+    return {
         key: float(value)
         for key, value in row.items()
-        if key not in NO_SCORE and isinstance(value, int | float) and not isinstance(value, bool)
+        if key not in NO_SCORE
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and (key in (*EVIDENCE, *COST) or not fresh)
     }
-    return {key: value for key, value in found.items() if key in (*EVIDENCE, *COST)} if fresh else found
 
 
 def _computed(
@@ -234,22 +235,21 @@ def _computed(
     failures: list[str],
 ) -> dict[str, str]:
     """Add scores against a truth; items that have none are dropped and said."""
-    from inverse.evaluation.evaluate import evaluate
-    from inverse.metrics.registry import metrics as known
+    from inverse.evaluation.evaluate import evaluate  # loads torch, which runs without a truth do not need
 
     shared = [
         name
         for name in opened[0].facts.get("metrics", {})
-        if name in known() and all(name in other.facts.get("metrics", {}) for other in opened)
+        if name in all_metrics() and all(name in other.facts.get("metrics", {}) for other in opened)
     ]
     table = evaluate(run.path, truth, metrics=metrics or shared or None)
     failures += [f"{label}: {failure.line}" for failure in table.failures]
-    found = {row["item"]: row for row in table.rows}
+    rows = {row["item"]: row for row in table.rows}
     for item in list(scores):
-        if item not in found:
+        if item not in rows:
             del scores[item]
             continue
-        scores[item] |= {name: found[item][name] for name in table.metrics if name in found[item]}
+        scores[item] |= {name: rows[item][name] for name in table.metrics if name in rows[item]}
     return dict(table.definitions)
 
 
@@ -261,15 +261,15 @@ def _names(
     Raises:
         UsageError: One that was asked for is in no run.
     """
-    found = dict.fromkeys(name for label in labels for row in scores[label].values() for name in row)
+    recorded = dict.fromkeys(name for label in labels for row in scores[label].values() for name in row)
     if wanted is not None:
         names = [wanted] if isinstance(wanted, str) else list(wanted)
         for name in names:
-            if name not in found:
+            if name not in recorded:
                 raise UsageError(f"the runs have no scores '{name}'", "give --truth PATH to compute it")
         return names
-    own = [name for name in found if name not in (*EVIDENCE, *COST)]
-    return [*own, *(name for name in (*EVIDENCE, *COST) if name in found)]
+    last = [name for name in (*EVIDENCE, *COST) if name in recorded]
+    return [*(name for name in recorded if name not in last), *last]
 
 
 def _difference(
@@ -305,11 +305,9 @@ def _difference(
 
 def _sign(name: str) -> int | None:
     """1 where more is better, -1 where less is, None where neither."""
-    from inverse.metrics.registry import metrics
-
     if name in COST:
         return -1
-    known = metrics().get(name) or metrics().get(name.removesuffix("_sample"))
+    known = all_metrics().get(name) or all_metrics().get(name.removesuffix("_sample"))
     if known is None or known.higher_is_better is None:
         return None
     return 1 if known.higher_is_better else -1
@@ -326,21 +324,21 @@ def _recipes(runs: Sequence[RunFolder]) -> dict[str, tuple[Any, ...]]:
         }
         for run in runs
     ]
-    keys = dict.fromkeys(key for one in flat for key in one)
-    found = {key: tuple(one.get(key) for one in flat) for key in keys}
+    keys = dict.fromkeys(key for settings in flat for key in settings)
+    every = {key: tuple(settings.get(key) for settings in flat) for key in keys}
     doubled = {"seed": "run.seed", "samples": "run.samples", "prior weights.name": "prior.name"}
     return {
         key: values
-        for key, values in found.items()
-        if any(value != values[0] for value in values) and found.get(doubled.get(key, ""), ()) != values
+        for key, values in every.items()
+        if any(value != values[0] for value in values) and every.get(doubled.get(key, ""), ()) != values
     }
 
 
 def _flat(value: Any, key: str = "") -> dict[str, Any]:
     if isinstance(value, Mapping):
         return {
-            name: part
-            for own, inner in value.items()
-            for name, part in _flat(inner, f"{key}.{own}" if key else str(own)).items()
+            name: leaf
+            for step, inner in value.items()
+            for name, leaf in _flat(inner, f"{key}.{step}" if key else str(step)).items()
         }
     return {key: value}

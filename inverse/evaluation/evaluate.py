@@ -1,35 +1,33 @@
-"""Compare predictions with truths: arrays, files, folders or a run folder in, one row an image out.
+"""Predictions compared with truths: arrays, files, folders or a run folder in, a table of one row an image out.
 
 Files are matched by relative path, then by path without suffix, then by a stem unique on both sides; never by sorted
-position. What has no partner is listed, on both sides, and nothing stops at the first bad item: it is a failure with its
-reason, and the others are compared.
-
-The outcome of an evaluation: rows, failures, summary; as text, CSV and plain data.
+position. What has no partner is listed, on both sides, and nothing stops at the first bad item: it is a failure with
+its reason, and the others are compared.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean, median, stdev
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from inverse.errors import Failure, InputError, InverseError, UsageError
-from inverse.evaluation.protocols import Protocol, Row, Settings
+from inverse.errors import Failure, InputError, InverseError, UsageError, exit_code
+from inverse.evaluation.pairs import Pair, Pairing, pairs_of_arrays
+from inverse.evaluation.pairs_files import is_folder, pairs_of_files, pairs_of_run
+from inverse.evaluation.protocols import Protocol, ProtocolSettings, Scores
 from inverse.evaluation.protocols import protocol as named
 from inverse.metrics.registry import metric
 from inverse.metrics.registry import metrics as all_metrics
 from inverse.numerics.statistics import mean_interval
-from inverse.storage.files import plain
-
-if TYPE_CHECKING:
-    from inverse.evaluation.pairs import Comparison, Pairing
+from inverse.runs.folder import RunFolder
+from inverse.storage.files import csv_bytes, plain, write_bytes
 
 __all__ = ["Table", "evaluate"]
+
+LEVEL = 0.95
 
 
 def evaluate(
@@ -50,12 +48,14 @@ def evaluate(
     """Compare predictions with truths.
 
     Args:
-        prediction: numpy (H, W), (H, W, C) or (B, H, W, C); torch (C, H, W) or (B, C, *S); or a file, ``FILE.h5::NAME``, folder or
-            run folder, which stands for what it restored.
+        prediction: numpy (H, W), (H, W, C) or (B, H, W, C); torch (C, H, W) or (B, C, *S); or a file,
+            ``FILE.h5::NAME``, folder or run folder, which stands for what it restored.
         truth: The same kind of thing.
-        metrics: Names of metrics (``inverse list metrics``), or ``all`` for those that can be computed; default: the protocol's.
+        metrics: Names of metrics (``inverse list metrics``), or ``all`` for those that can be computed; default: the
+            protocol's.
         protocol: Whose convention: ``default``, ``skimage``, ``fastmri`` or ``sr-y``.
-        data_range: White minus black in stored units, or ``max``, the truth's largest value; None: by the type, see `inverse.evaluation.pairs`.
+        data_range: White minus black in stored units, or ``max``, the truth's largest value; None: by the type, see
+            `inverse.evaluation.pairs`.
         crop: Pixels of the border that are left out.
         scale: Scale factor, for ERGAS and ``sr-y``; None: the run's own, if it has one.
         mask: Pixels that count are not 0: a file or folder, or an array like the images (any channels).
@@ -81,25 +81,18 @@ def evaluate(
         raise UsageError("a file cannot be compared with an array", "give two paths, or two arrays")
     beside = {role: value for role, value in {"mask": mask, "ms": ms, "pan": pan}.items() if value is not None}
     if all(files):
-        from inverse.evaluation.pairs_files import is_folder
-
         if any(not isinstance(value, str | Path) for value in beside.values()) or samples is not None:
             raise UsageError("files are compared with files", "give mask, ms and pan as paths, or everything as arrays")
         paired = _paired(Path(prediction), Path(truth), {role: Path(value) for role, value in beside.items()})
         strict = len(paired.groups) == 1 and not any(is_folder(Path(path)) for path in (prediction, truth))
     else:
-        from inverse.evaluation.pairs import pairs_of_arrays
-
         paired, strict = pairs_of_arrays(prediction, truth, beside, samples, items), True
     names, left_out = _chosen(metrics, how, set(beside), paired.no_samples)
-    settings = Settings(data_range, crop, paired.ratio if scale is None else scale)
+    settings = ProtocolSettings(data_range, crop, paired.ratio if scale is None else scale)
     return _compared(paired, how, names, settings, left_out=left_out, strict=strict)
 
 
 def _paired(prediction: Path, truth: Path, beside: Mapping[str, Path]) -> Pairing:
-    from inverse.evaluation.pairs_files import pairs_of_files, pairs_of_run
-    from inverse.runs.folder import RunFolder
-
     if (prediction / "run.json").is_file():
         return pairs_of_run(RunFolder.open(prediction), truth, beside)
     return pairs_of_files(prediction / "restored" if (prediction / "restored").is_dir() else prediction, truth, beside)
@@ -137,7 +130,7 @@ def _refused(name: str, how: Protocol, have: set[str], no_samples: str) -> tuple
             f"{name} needs samples of the posterior: {no_samples}",
             "leave it out, or give the run folder of -o of 'inverse restore'",
         )
-    lacks = [role for role in ({"qnr": ("ms", "pan"), "d-lambda": ("ms",)}.get(name, ())) if role not in have]
+    lacks = [role for role in one.sources if role not in have]
     if lacks:
         what = {"ms": "the multispectral image of low resolution", "pan": "the panchromatic image"}
         return f"{name} needs {' and '.join(what[role] for role in lacks)}", "give " + " ".join(
@@ -150,19 +143,19 @@ def _compared(
     paired: Pairing,
     how: Protocol,
     names: tuple[str, ...],
-    settings: Settings,
+    settings: ProtocolSettings,
     *,
     left_out: Mapping[str, str],
     strict: bool,
 ) -> Table:
     """Every item in turn; `strict` raises what would be a failure."""
-    rows: list[tuple[str, Row]] = []
+    rows: list[tuple[str, Scores]] = []
     failures = [
         Failure(item, "match", "InputError", "no truth of that name", "name the files alike", InputError.exit_code)
         for item in paired.predictions
     ]
 
-    def attempt(name: str, pairs: Sequence[Comparison]) -> None:
+    def attempt(name: str, pairs: Sequence[Pair]) -> None:
         try:
             if not how.volumes:
                 pairs[0].check()
@@ -202,30 +195,29 @@ def _compared(
     )
 
 
-def _note(row: Row) -> dict[str, str]:
+def _note(row: Scores) -> dict[str, str]:
     return {"note": "; ".join(row.notes)} if row.notes else {}
 
 
-def _common(names: Sequence[str], rows: Sequence[Row]) -> dict[str, str]:
+def _common(names: Sequence[str], rows: Sequence[Scores]) -> dict[str, str]:
     """Definitions that all rows share; where they differ, the first one's and in how many ways."""
-    found = {}
+    shared = {}
     for name in names:
         texts = list(dict.fromkeys(row.definitions[name] for row in rows))
         if texts:
-            found[name] = (
-                texts[0] if len(texts) == 1 else f"{texts[0]} (and {len(texts) - 1} more: each row has its own)"
-            )
-    return found
+            more = f" (and {len(texts) - 1} more: each row has its own)" if len(texts) > 1 else ""
+            shared[name] = f"{texts[0]}{more}"
+    return shared
 
 
-def _sets(names: Sequence[str], rows: Sequence[tuple[str, Row]]) -> dict[str, float]:
+def _sets(names: Sequence[str], rows: Sequence[tuple[str, Scores]]) -> dict[str, float]:
     """Metrics of all images together."""
     chosen = [metric(name) for name in names if metric(name).kind == "set"]
     images = [row.images for _, row in rows if row.images is not None]
-    return {one.name: float(one.compute([p for p, _ in images], [t for _, t in images])) for one in chosen}
-
-
-LEVEL = 0.95
+    return {
+        metric.name: float(metric.compute([pair[0] for pair in images], [pair[1] for pair in images]))
+        for metric in chosen
+    }
 
 
 @dataclass(frozen=True)
@@ -259,8 +251,6 @@ class Table:
     @property
     def exit_code(self) -> int:
         """0 all compared, 1 some failed; where all failed for one cause, that cause's code."""
-        from inverse.errors import exit_code
-
         return exit_code(len(self.rows), self.failures)
 
     def values(self, name: str) -> list[float]:
@@ -268,15 +258,15 @@ class Table:
         return [row[name] for row in self.rows if name in row and math.isfinite(row[name])]
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Of each metric over the images: mean, median, standard deviation, 95 % bootstrap interval of the mean (``low``, ``high``), count.
+        """Of each metric over the images: mean, median, std, 95 % bootstrap interval of the mean (low, high), count.
 
         Values that are not finite are left out: ``count`` says how many there are.
         """
-        found = {}
+        statistics = {}
         for name in self.metrics:
             values = self.values(name)
             low, high = mean_interval(values, level=LEVEL)
-            found[name] = {
+            statistics[name] = {
                 "mean": fmean(values) if values else math.nan,
                 "median": median(values) if values else math.nan,
                 "std": stdev(values) if len(values) > 1 else math.nan,
@@ -284,43 +274,40 @@ class Table:
                 "high": high,
                 "count": len(values),
             }
-        return found
+        return statistics
 
     def to_csv(self, path: str | Path | None = None) -> str:
         """The rows as CSV, each with the definitions of its metrics; written to `path` if one is given."""
-        from inverse.storage.files import write_bytes
-
         notes = ["note"] if any("note" in row for row in self.rows) else []
         columns = ["item", *(key for name in self.metrics for key in (name, f"{name}_definition")), *notes]
-        stream = io.StringIO()
-        writer = csv.DictWriter(stream, columns, lineterminator="\n", extrasaction="ignore", restval="")
-        writer.writeheader()
-        own = self.row_definitions or tuple(self.definitions for _ in self.rows)
-        for row, definitions in zip(self.rows, own, strict=True):
-            writer.writerow({**row, **{f"{name}_definition": text for name, text in definitions.items()}})
+        rows = [
+            row | {f"{name}_definition": text for name, text in definitions.items()}
+            for row, definitions in zip(
+                self.rows, self.row_definitions or [self.definitions] * len(self.rows), strict=True
+            )
+        ]
+        content = csv_bytes(rows, columns)
         if path is not None:
-            write_bytes(Path(path), stream.getvalue().encode())
-        return stream.getvalue()
+            write_bytes(Path(path), content)
+        return content.decode()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for ``--json``; values that are not finite are None."""
         rows: list[dict[str, Any]] = [dict(row) for row in self.rows]
         shared = self.definitions
-        for row, own in zip(rows, self.row_definitions, strict=False):
-            different = {name: text for name, text in own.items() if shared.get(name) != text}
+        for row, definitions in zip(rows, self.row_definitions, strict=False):
+            different = {name: text for name, text in definitions.items() if shared.get(name) != text}
             row |= {"definitions": different} if different else {}
-        found: dict[str, Any] = plain(
-            {
-                "protocol": self.protocol,
-                "rows": rows,
-                "failures": [asdict(failure) for failure in self.failures],
-                "summary": self.summary(),
-                "sets": dict(self.sets),
-                "definitions": dict(shared),
-                "left_out": dict(self.left_out),
-                "unmatched_predictions": list(self.unmatched_predictions),
-                "unmatched_truths": list(self.unmatched_truths),
-                "exit_code": self.exit_code,
-            }
-        )
-        return found
+        content = {
+            "protocol": self.protocol,
+            "rows": rows,
+            "failures": [asdict(failure) for failure in self.failures],
+            "summary": self.summary(),
+            "sets": dict(self.sets),
+            "definitions": dict(shared),
+            "left_out": dict(self.left_out),
+            "unmatched_predictions": list(self.unmatched_predictions),
+            "unmatched_truths": list(self.unmatched_truths),
+            "exit_code": self.exit_code,
+        }
+        return {key: plain(value) for key, value in content.items()}

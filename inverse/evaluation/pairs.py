@@ -1,4 +1,4 @@
-"""What `evaluate` compares: two images of one item as files store them, which pixels count, and what else belongs to it.
+"""Pairs of prediction and truth as files or arrays store them, which pixels count, and what else belongs to an item.
 
 Values are brought to common units by these rules, and every row says which applied:
 
@@ -6,29 +6,27 @@ Values are brought to common units by these rules, and every row says which appl
 * a run folder says which values of the file are 0 and 1 (``data.scale``): both are mapped by that;
 * 8 and 16 bit unsigned integers are fractions of their full scale, range 1;
 * of fastMRI reconstructions the range is the largest value of the truth's volume, as their evaluation has it;
-* other floats are compared as stored, range 1, if the truth looks like it (within [-1, 2], largest value 0.1 or more); else, and for
-  other integers, metrics that need a range are refused until one is given.
-
-Arrays and tensors as comparisons.
+* other floats are compared as stored, range 1, if the truth looks like it (within [-1, 2], largest value 0.1 or more);
+  else, and for other integers, metrics that need a range are refused until one is given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inverse.errors import InputError, UsageError
+from inverse.io.content import Span
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from inverse.io.content import Span
-
-__all__ = ["Comparand", "Comparison", "Group", "Pairing", "Scaled", "batch_of", "pairs_of_arrays", "scaled"]
+__all__ = ["Comparand", "FilePairs", "Pair", "Pairing", "Scaled", "batch_of", "pairs_of_arrays", "scaled"]
 
 FULL_SCALE = (np.dtype(np.uint8), np.dtype(np.uint16))
 PLAUSIBLE = (-1.0, 2.0)
@@ -37,15 +35,10 @@ FAINT = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Comparand:
-    """An image as its file stores it.
+    """An image as its file stores it."""
 
-    Attributes:
-        values: (C, H, W), any type.
-        valid: (1 or C, H, W) bool, False where the file holds no value; None: everywhere.
-    """
-
-    values: NDArray[Any]
-    valid: NDArray[np.bool_] | None = None
+    values: NDArray[Any]  # (C, H, W), any type
+    valid: NDArray[np.bool_] | None = None  # (1 or C, H, W), False where the file holds no value; None: everywhere
 
     @property
     def size(self) -> str:
@@ -54,34 +47,20 @@ class Comparand:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Comparison:
-    """An item to evaluate.
-
-    Attributes:
-        item: Its id.
-        prediction: What was restored.
-        truth: What it should be.
-        peak: Largest value of the truth's file, over all its slices.
-        span: The files' values that are 0 and 1, where a run folder says so.
-        white: The data range in those units, where a run folder says so.
-        magnitude: Whether the truth is a fastMRI reconstruction, whose range is its peak.
-        mask: (1 or C, H, W) bool, False where pixels are left out.
-        ms: The multispectral image of low resolution, as `prediction` is stored.
-        pan: The panchromatic image, likewise.
-        samples: Gives the samples (K, C, H, W) in the units of `span`; None where there are none.
-    """
+class Pair:
+    """An item to evaluate: its prediction and its truth."""
 
     item: str
     prediction: Comparand
     truth: Comparand
-    peak: float
-    span: Span | None = None
-    white: float | None = None
-    magnitude: bool = False
-    mask: NDArray[np.bool_] | None = None
-    ms: Comparand | None = None
-    pan: Comparand | None = None
-    samples: Callable[[], Tensor] | None = None
+    peak: float  # largest value of the truth's file, over all its slices
+    span: Span | None = None  # the files' values that are 0 and 1, where a run folder says so
+    white: float | None = None  # the data range in those units, where a run folder says so
+    magnitude: bool = False  # the truth is a fastMRI reconstruction, whose range is its peak
+    mask: NDArray[np.bool_] | None = None  # (1 or C, H, W), False where pixels are left out
+    ms: Comparand | None = None  # the multispectral image of low resolution, as the prediction is stored
+    pan: Comparand | None = None  # the panchromatic image, likewise
+    samples: Callable[[], Tensor] | None = None  # gives (K, C, H, W) in the units of `span`
 
     def check(self) -> None:
         """Raise `InputError` unless the sizes agree; the message names both."""
@@ -96,64 +75,41 @@ class Comparison:
 
     def valid(self) -> NDArray[np.bool_] | None:
         """Which pixels count, (1 or C, H, W); None where all do."""
-        parts = [part for part in (self.prediction.valid, self.truth.valid, self.mask) if part is not None]
-        if not parts:
+        masks = [mask for mask in (self.prediction.valid, self.truth.valid, self.mask) if mask is not None]
+        if not masks:
             return None
-        found = parts[0]
-        for part in parts[1:]:
-            found = found & part
-        return None if found.all() else found
+        valid = reduce(np.logical_and, masks)
+        return None if valid.all() else valid
 
 
 @dataclass(frozen=True)
-class Group:
-    """What is read together: the images of one file.
-
-    Attributes:
-        name: Its id.
-        load: Reads it.
-    """
+class FilePairs:
+    """The images of one file, which are read together."""
 
     name: str
-    load: Callable[[], list[Comparison]]
+    load: Callable[[], list[Pair]]
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """What fits what.
+    """Predictions and truths that fit each other, and those that fit nothing."""
 
-    Attributes:
-        groups: In the order of the predictions.
-        predictions: Those without a truth.
-        truths: Those without a prediction.
-        ratio: Scale factor of a run's operator, if it has one.
-        no_samples: Why there are no samples of the posterior to score; "" where there are.
-    """
-
-    groups: tuple[Group, ...]
-    predictions: tuple[str, ...] = ()
-    truths: tuple[str, ...] = ()
-    ratio: float | None = None
-    no_samples: str = "only a run folder has them"
+    groups: tuple[FilePairs, ...]  # in the order of the predictions
+    predictions: tuple[str, ...] = ()  # those without a truth
+    truths: tuple[str, ...] = ()  # those without a prediction
+    ratio: float | None = None  # scale factor of a run's operator, if it has one
+    no_samples: str = "only a run folder has them"  # why there are no samples to score; "" where there are
 
 
 @dataclass(frozen=True, eq=False)
 class Scaled:
-    """A comparison in common units.
+    """A pair in common units."""
 
-    Attributes:
-        prediction: (C, H, W).
-        truth: (C, H, W).
-        data_range: White minus black; None where nobody knows.
-        words: What the range is, for the definitions.
-        unit: Maps another image of the item, such as its panchromatic one, to the same units.
-    """
-
-    prediction: NDArray[Any]
-    truth: NDArray[Any]
-    data_range: float | None
-    words: str
-    unit: Callable[[NDArray[Any]], NDArray[Any]]
+    prediction: NDArray[Any]  # (C, H, W)
+    truth: NDArray[Any]  # (C, H, W)
+    data_range: float | None  # white minus black; None where nobody knows
+    words: str  # what the range is, for the definitions
+    unit: Callable[[NDArray[Any]], NDArray[Any]]  # maps another image of the item to the same units
 
     def width(self, item: str) -> float:
         """The data range.
@@ -166,12 +122,13 @@ class Scaled:
         return self.data_range
 
 
-def scaled(pair: Comparison, data_range: float | str | None) -> Scaled:
+def scaled(pair: Pair, data_range: float | str | None) -> Scaled:
     """Both images in common units, float64 unless both are stored alike and stay as they are.
 
     Args:
-        pair: What is compared.
-        data_range: White minus black in stored units, ``max`` (the largest value of the truth's file), or None: by the file's type.
+        pair: The images.
+        data_range: White minus black in stored units, ``max`` (the largest value of the truth's file), or None: by the
+            file's type.
     """
     one, other = pair.prediction.values, pair.truth.values
     if isinstance(data_range, int | float):
@@ -271,14 +228,10 @@ def pairs_of_arrays(
             f"samples of shape {tuple(samples.shape)}", f"expected (K, {', '.join(map(str, other.shape))})"
         )
 
-    def group(index: int) -> Group:
-        return Group(names[index], lambda: [_pair(names[index], one[index], other[index], own(index), draws(index))])
-
-    def own(index: int) -> dict[str, NDArray[Any]]:
-        return {role: values[index if len(values) > 1 else 0] for role, values in further.items()}
-
-    def draws(index: int) -> Tensor | None:
-        return None if samples is None else samples[:, index].detach().cpu()
+    def group(index: int) -> FilePairs:
+        images = {role: values[index if len(values) > 1 else 0] for role, values in further.items()}
+        draws = None if samples is None else (lambda: samples[:, index].detach().cpu())
+        return FilePairs(names[index], lambda: [_pair(names[index], one[index], other[index], images, draws)])
 
     return Pairing(
         tuple(group(index) for index in range(len(one))), no_samples="give samples=" if samples is None else ""
@@ -286,10 +239,14 @@ def pairs_of_arrays(
 
 
 def _pair(
-    name: str, prediction: NDArray[Any], truth: NDArray[Any], beside: Mapping[str, NDArray[Any]], draws: Tensor | None
-) -> Comparison:
+    name: str,
+    prediction: NDArray[Any],
+    truth: NDArray[Any],
+    beside: Mapping[str, NDArray[Any]],
+    samples: Callable[[], Tensor] | None,
+) -> Pair:
     mask = beside.get("mask")
-    return Comparison(
+    return Pair(
         item=name,
         prediction=Comparand(prediction),
         truth=Comparand(truth),
@@ -297,5 +254,5 @@ def _pair(
         mask=None if mask is None else (mask != 0).all(0, keepdims=True),
         ms=Comparand(beside["ms"]) if "ms" in beside else None,
         pan=Comparand(beside["pan"]) if "pan" in beside else None,
-        samples=None if draws is None else lambda: draws,
+        samples=samples,
     )

@@ -1,4 +1,4 @@
-"""Files, folders and run folders as comparisons: matched by name, read one file at a time, volumes slice by slice.
+"""Files, folders and run folders as pairs: matched by name, read one file at a time, volumes slice by slice.
 
 Of a fastMRI file the reconstruction is compared: of the truth ``reconstruction_rss``, else ``reconstruction_esc``, else
 ``reconstruction``; of the prediction ``reconstruction`` first. ``FILE.h5::NAME`` names any other data set.
@@ -11,19 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from inverse.errors import InputError
-from inverse.evaluation.pairs import Comparand, Comparison, Group, Pairing
+from inverse.evaluation.pairs import Comparand, FilePairs, Pair, Pairing
+from inverse.io.content import Span
+from inverse.io.read_write import read_pictures
 from inverse.io.sources import find, match
+from inverse.io.transfer import encode
+from inverse.runs.folder import RunFolder
 from inverse.storage.paths import is_store, locate
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from inverse.io.content import Span
-    from inverse.runs.folder import RunFolder
 
 __all__ = ["is_folder", "pairs_of_files", "pairs_of_run"]
 
@@ -32,30 +34,22 @@ TARGET = ("reconstruction_rss", "reconstruction_esc", "reconstruction")
 
 
 @dataclass(frozen=True)
-class Beside:
-    """Further files of each item: one for all, or a folder matched by name like the truths.
+class Companions:
+    """Further files of each item: one for all, or a folder matched by name like the truths."""
 
-    Attributes:
-        paths: By role (``mask``, ``ms``, ``pan``).
-    """
-
-    paths: Mapping[str, Path] = field(default_factory=dict)
+    paths: Mapping[str, Path] = field(default_factory=dict)  # by role: mask, ms, pan
 
     def of(self, items: Sequence[str]) -> dict[str, dict[str, Path]]:
         """By item, its files by role; an item without one in a folder is left out."""
-        found: dict[str, dict[str, Path]] = {item: {} for item in items}
+        files: dict[str, dict[str, Path]] = {item: {} for item in items}
         for role, path in self.paths.items():
             _exists(path)
             sources = {source.item: source.path for source in find([path])}
-            if is_folder(path):
-                pairs = match(items, sources)
-                for item in items:
-                    if item in pairs:
-                        found[item][role] = sources[pairs[item]]
-            else:
-                for item in items:
-                    found[item][role] = path
-        return found
+            for item, name in match(items, sources).items() if is_folder(path) else ():
+                files[item][role] = sources[name]
+            for item in items if not is_folder(path) else ():
+                files[item][role] = path
+        return files
 
 
 def pairs_of_files(prediction: Path, truth: Path, beside: Mapping[str, Path]) -> Pairing:
@@ -75,10 +69,10 @@ def pairs_of_files(prediction: Path, truth: Path, beside: Mapping[str, Path]) ->
             f"none of the {len(given)} predictions is named like one of the {len(known)} truths",
             "name the files alike: relative paths or stems are compared",
         )
-    further = Beside(beside).of(list(pairs))
+    further = Companions(beside).of(list(pairs))
 
-    def group(item: str, name: str) -> Group:
-        return Group(item, lambda: _load(item, given[item], known[name], further[item], beside))
+    def group(item: str, name: str) -> FilePairs:
+        return FilePairs(item, lambda: _load(item, given[item], known[name], further[item], beside))
 
     groups = tuple(group(item, pairs[item]) for item in given if item in pairs)
     taken = set(pairs.values())
@@ -99,11 +93,11 @@ def pairs_of_run(run: RunFolder, truth: Path, beside: Mapping[str, Path]) -> Pai
         if item in found:
             by_file.setdefault(str(row["restored"]), []).append(item)
     names = {restored: _file_of(items[0], restored) for restored, items in by_file.items()}
-    further = Beside(beside).of(list(names.values()))
+    further = Companions(beside).of(list(names.values()))
 
-    def group(restored: str, items: list[str]) -> Group:
+    def group(restored: str, items: list[str]) -> FilePairs:
         name = names[restored]
-        return Group(name, lambda: _of_run(run, restored, items, found[items[0]], further[name], beside))
+        return FilePairs(name, lambda: _of_run(run, restored, items, found[items[0]], further[name], beside))
 
     sources = {source.item: source.path for source in find([truth])}
     used = {path.resolve() for path in found.values()}
@@ -123,8 +117,6 @@ def _no_samples(run: RunFolder, item: str) -> str:
     """Why the samples of a run cannot be compared with truths; "" where they can."""
     if _complex(run):
         return "those of raw k-space are complex images, the truth is a magnitude"
-    import h5py
-
     path = run.path / "items" / item / "posterior.h5"
     if h5py.is_hdf5(path) and "samples" not in run.kept(item, ["samples"]).arrays:
         return "the run kept none: restore with --keep samples,mean,std"
@@ -151,24 +143,20 @@ def _exists(path: Path) -> None:
 
 def _frames(path: Path, *, name: str, wanted: Sequence[str] = ()) -> list[Comparand]:
     """The images of a file."""
-    from inverse.io.read_write import read_pictures
-
     if wanted:
         path = _reconstruction(path, wanted) or path
-    found = []
+    frames = []
     for picture in read_pictures(path, name=name):
         values = picture.array[..., None] if picture.array.ndim == 2 else picture.array
         valid = picture.valid
         if valid is not None:
             valid = valid[None] if valid.ndim == 2 else np.moveaxis(valid, -1, 0)
-        found.append(Comparand(np.moveaxis(values, -1, 0), valid))
-    return found
+        frames.append(Comparand(np.moveaxis(values, -1, 0), valid))
+    return frames
 
 
 def _reconstruction(path: Path, wanted: Sequence[str]) -> Path | None:
     """The first of the data sets that an HDF5 file has at its top; the one that is named, if it is one of them."""
-    import h5py
-
     place, inner = locate(path)
     if inner is not None:
         return path if inner.strip("/") in wanted else None
@@ -183,32 +171,32 @@ def _reconstruction(path: Path, wanted: Sequence[str]) -> Path | None:
 
 
 def _mask(frame: Comparand) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = (frame.values != 0).all(0, keepdims=True)
-    return found if frame.valid is None else found & frame.valid.all(0, keepdims=True)
+    mask: NDArray[np.bool_] = (frame.values != 0).all(0, keepdims=True)
+    return mask if frame.valid is None else mask & frame.valid.all(0, keepdims=True)
 
 
 def _load(
     item: str, prediction: Path, truth: Path, further: Mapping[str, Path], roles: Mapping[str, Path]
-) -> list[Comparison]:
+) -> list[Pair]:
     """All images of a pair of files."""
-    given, known = (
-        _frames(prediction, name=item, wanted=PREDICTED),
-        _frames(truth, name=f"{item}, truth", wanted=TARGET),
-    )
+    slices = _slices(item, prediction, truth, further, roles)
+    names = [item] if len(slices) == 1 else [f"{item}/{index:04d}" for index in range(len(slices))]
+    return [Pair(item=name, **fields) for name, fields in zip(names, slices, strict=True)]
+
+
+def _slices(
+    item: str, prediction: Path, truth: Path, further: Mapping[str, Path], roles: Mapping[str, Path]
+) -> list[dict[str, Any]]:
+    """The fields of `Pair` that files of an item give, slice by slice."""
+    given = _frames(prediction, name=item, wanted=PREDICTED)
+    known = _frames(truth, name=f"{item}, truth", wanted=TARGET)
     if len(given) != len(known):
         raise InputError(f"{item}: {len(given)} slices, truth {len(known)}", "compare files of as many slices")
     beside = _beside(item, len(known), further, roles)
-    peak = _peak(known)
+    shared = {"peak": _peak(known), "magnitude": _reconstruction(truth, TARGET) is not None}
     return [
-        Comparison(
-            item=item if len(known) == 1 else f"{item}/{index:04d}",
-            prediction=given[index],
-            truth=known[index],
-            peak=peak,
-            magnitude=_reconstruction(truth, TARGET) is not None,
-            **beside[index],
-        )
-        for index in range(len(known))
+        {"prediction": one, "truth": other, **shared, **more}
+        for one, other, more in zip(given, known, beside, strict=True)
     ]
 
 
@@ -217,12 +205,12 @@ def _peak(frames: Sequence[Comparand]) -> float:
         frame.values if frame.valid is None else frame.values[np.broadcast_to(frame.valid, frame.values.shape)]
         for frame in frames
     ]
-    return max((float(part.max()) for part in values if part.size), default=float("nan"))
+    return max((float(numbers.max()) for numbers in values if numbers.size), default=float("nan"))
 
 
 def _beside(item: str, count: int, further: Mapping[str, Path], roles: Mapping[str, Path]) -> list[dict[str, Any]]:
     """For each slice its mask, multispectral and panchromatic image; one image serves all slices."""
-    found: list[dict[str, Any]] = [{} for _ in range(count)]
+    fields: list[dict[str, Any]] = [{} for _ in range(count)]
     for role in roles:
         if role not in further:
             raise InputError(f"{item}: no file of that name in --{role}", "name the files alike")
@@ -231,8 +219,8 @@ def _beside(item: str, count: int, further: Mapping[str, Path], roles: Mapping[s
             raise InputError(f"{item}: {count} slices, {role} {len(frames)}")
         for index in range(count):
             frame = frames[index if len(frames) > 1 else 0]
-            found[index][role] = _mask(frame) if role == "mask" else frame
-    return found
+            fields[index][role] = _mask(frame) if role == "mask" else frame
+    return fields
 
 
 def _of_run(
@@ -242,34 +230,24 @@ def _of_run(
     truth: Path,
     further: Mapping[str, Path],
     roles: Mapping[str, Path],
-) -> list[Comparison]:
+) -> list[Pair]:
     """The images of a restored file that are done."""
     name = _file_of(items[0], restored)
-    given = _frames(run.path / restored, name=name, wanted=PREDICTED)
-    known = _frames(truth, name=f"{name}, truth", wanted=TARGET)
-    if len(given) != len(known):
-        raise InputError(f"{name}: {len(given)} slices, truth {len(known)}", "compare files of as many slices")
-    beside = _beside(name, len(known), further, roles)
+    slices = _slices(name, run.path / restored, truth, further, roles)
     low, high = run.facts["recipe"]["data"]["range"]
-    found = []
+    pairs = []
     for item in items:
-        index = int(item.rpartition("/")[2]) if item != name else 0
-        kept = run.kept(item, [])
-        span = _span(kept.attributes.get("span"))
-        found.append(
-            Comparison(
+        fields = slices[int(item.rpartition("/")[2]) if item != name else 0]
+        pairs.append(
+            Pair(
                 item=item,
-                prediction=given[index],
-                truth=known[index],
-                peak=_peak(known),
-                magnitude=_reconstruction(truth, TARGET) is not None,
-                span=span,
+                span=_span(run.kept(item, []).attributes.get("span")),
                 white=None if _complex(run) else float(high - low),
-                samples=_sampler(run, item, known[index].values.shape),
-                **beside[index],
+                samples=_sampler(run, item, fields["truth"].values.shape),
+                **fields,
             )
         )
-    return found
+    return pairs
 
 
 def _complex(run: RunFolder) -> bool:
@@ -288,17 +266,15 @@ def _sampler(run: RunFolder, item: str, shape: Sequence[int]) -> Callable[[], Te
     def samples() -> Tensor:
         import torch
 
-        from inverse.io.transfer import encode
-
         kept = run.kept(item, ["samples"])
         if "samples" not in kept.arrays:
             raise InputError(f"{item}: the run kept no samples", "restore with --keep samples,mean,std")
-        found = kept.arrays["samples"]
-        if found.shape[1:] != tuple(shape):
-            sizes = (" x ".join(str(n) for n in (*part[-2:], *part[:-2])) for part in (found.shape[1:], tuple(shape)))
+        values = kept.arrays["samples"]
+        if values.shape[1:] != tuple(shape):
+            sizes = (" x ".join(str(n) for n in (*size[-2:], *size[:-2])) for size in (values.shape[1:], tuple(shape)))
             raise InputError(
                 "{}: sizes differ, samples {}, truth {}".format(item, *sizes), "leave out crps, energy and coverage90"
             )
-        return torch.from_numpy(encode(found) if kept.attributes.get("transfer") == "linear" else found)
+        return torch.from_numpy(encode(values) if kept.attributes.get("transfer") == "linear" else values)
 
     return samples

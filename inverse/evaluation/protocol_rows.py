@@ -1,6 +1,6 @@
-"""What protocols share: how to compare, a row of results, borders, pixels without a value.
+"""The parts that protocols share (settings, scores, borders, pixels without a value), and the default protocol.
 
-The default protocol: the metrics of `inverse.metrics.registry`, an image at a time.
+The default protocol is the metrics of `inverse.metrics.registry`, an image at a time.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage import metrics as compare
 
 from inverse.errors import InputError
-from inverse.evaluation.pairs import Comparand, Comparison, scaled
+from inverse.evaluation.pairs import Comparand, Pair, scaled
+from inverse.metrics.registry import RATIO, Metric, measure, measure_samples, metric
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Image",
     "Mask",
-    "Row",
-    "Settings",
+    "ProtocolSettings",
+    "Scores",
     "blanked",
     "by_default",
     "cropped",
@@ -36,38 +38,25 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to compare.
+class ProtocolSettings:
+    """Settings of a comparison."""
 
-    Attributes:
-        data_range: White minus black in stored units, ``max``, or None: by the file's type.
-        crop: Pixels of the border that are left out.
-        scale: Scale factor: the ratio of ERGAS, and the border that ``sr-y`` leaves out.
-    """
-
-    data_range: float | str | None = None
-    crop: int = 0
-    scale: float | None = None
+    data_range: float | str | None = None  # white minus black in stored units, max, or None: by the file's type
+    crop: int = 0  # pixels of the border that are left out
+    scale: float | None = None  # scale factor: the ratio of ERGAS, and the border that sr-y leaves out
 
 
 @dataclass(frozen=True)
-class Row:
-    """The metrics of one item.
+class Scores:
+    """The metrics of one item."""
 
-    Attributes:
-        values: By metric; NaN where it has none.
-        definitions: What exactly each one is here.
-        notes: Why some have no value, and how many pixels were left out.
-        images: Prediction and truth (C, H, W) in [0, 1] for metrics of sets.
-    """
-
-    values: Mapping[str, float]
-    definitions: Mapping[str, str]
-    notes: tuple[str, ...] = ()
-    images: tuple[Tensor, Tensor] | None = None
+    values: Mapping[str, float]  # by metric; NaN where it has none
+    definitions: Mapping[str, str]  # what exactly each one is here
+    notes: tuple[str, ...] = ()  # why some have no value, and how many pixels were left out
+    images: tuple[Tensor, Tensor] | None = None  # prediction and truth (C, H, W) in [0, 1] for metrics of sets
 
 
-def cropped(pair: Comparison, border: int) -> Comparison:
+def cropped(pair: Pair, border: int) -> Pair:
     """Without a border of so many pixels; what lies on another grid is scaled to it.
 
     Raises:
@@ -110,12 +99,12 @@ def windowed_ssim(
     truth: Image, prediction: Image, white: float, valid: Mask | None, **window: Any
 ) -> tuple[float, int]:
     """scikit-image's SSIM of (C, H, W) arrays, and how many windows count; NaN where the window does not fit."""
-    from skimage.metrics import structural_similarity
-
     size = 11 if window else 7
     if min(truth.shape[-2:]) < size:
         return float("nan"), 0
-    value, whole = structural_similarity(truth, prediction, data_range=white, channel_axis=0, full=True, **window)
+    value, whole = compare.structural_similarity(
+        truth, prediction, data_range=white, channel_axis=0, full=True, **window
+    )
     if valid is None:
         return float(value), 1
     import torch
@@ -128,7 +117,7 @@ def windowed_ssim(
     return (float(kept.mean()) if kept.size else float("nan")), int(kept.size)
 
 
-def blanked(pair: Comparison, one: Image, other: Image) -> tuple[Image, Image, Mask | None, Image, Image]:
+def blanked(pair: Pair, one: Image, other: Image) -> tuple[Image, Image, Mask | None, Image, Image]:
     """Both images, zero where nothing counts; what counts; and both as flat arrays of what counts."""
     valid = pair.valid()
     if valid is None:
@@ -137,26 +126,24 @@ def blanked(pair: Comparison, one: Image, other: Image) -> tuple[Image, Image, M
     return np.where(inside, one, 0), np.where(inside, other, 0), valid, one[inside], other[inside]
 
 
-def row_of(names: Sequence[str], values: Mapping[str, float], texts: Mapping[str, str], valid: Mask | None) -> Row:
+def row_of(names: Sequence[str], values: Mapping[str, float], texts: Mapping[str, str], valid: Mask | None) -> Scores:
     """A row of a published protocol: what was left out enters the definitions, what has no value is noted."""
     definitions = {name: texts[name] + left_out(valid, windows=name == "ssim") for name in names}
     notes = [
         f"{name} has no value: the image or what is left of it is too small" for name in names if np.isnan(values[name])
     ]
-    return Row({name: values[name] for name in names}, definitions, tuple(notes))
+    return Scores({name: values[name] for name in names}, definitions, tuple(notes))
 
 
-def by_default(pairs: Sequence[Comparison], names: Sequence[str], settings: Settings) -> Row:
+def by_default(pairs: Sequence[Pair], names: Sequence[str], settings: ProtocolSettings) -> Scores:
     """The metrics of one image, its samples and its sources; of metrics of sets the image itself."""
     import torch
 
-    from inverse.metrics.registry import RATIO, measure, measure_samples, metric
-
     pair = cropped(pairs[0], settings.crop)
-    found = scaled(pair, settings.data_range)
+    units = scaled(pair, settings.data_range)
     known = [metric(name) for name in names]
-    white = found.width(pair.item) if any(one.ranged or one.kind == "set" for one in known) else found.data_range
-    prediction, truth = (torch.from_numpy(_floats(values)) for values in (found.prediction, found.truth))
+    white = units.width(pair.item) if any(one.ranged or one.kind == "set" for one in known) else units.data_range
+    prediction, truth = (torch.from_numpy(_floats(values)) for values in (units.prediction, units.truth))
     mask = pair.valid()
     valid = None if mask is None else torch.from_numpy(np.require(mask, None, ["C", "W"]))
     ratio = RATIO if settings.scale is None else settings.scale
@@ -172,17 +159,16 @@ def by_default(pairs: Sequence[Comparison], names: Sequence[str], settings: Sett
         if one.kind == "source":
             values[one.name] = float("nan")
             if not one.unfit(tuple(truth.shape), masked=valid is not None):
-                values[one.name] = _of_source(one, pair, prediction, found.unit)
+                values[one.name] = _of_source(one, pair, prediction, units.unit)
     sets = white is not None and any(one.kind == "set" and not one.unfit(tuple(truth.shape)) for one in known)
     unit = ((prediction / white).clamp(0, 1), (truth / white).clamp(0, 1)) if white is not None and sets else None
     border = f", crop={settings.crop}" if settings.crop else ""
-    windows = ("ssim", "ms-ssim", "uqi", "vif", "scc")
-    return Row(
+    return Scores(
         {name: values[name] for name in names if name in values},
         {
-            one.name: one.define(found.words if found.data_range is not None else "unknown", ratio=settings.scale)
+            one.name: one.define(units.words if units.data_range is not None else "unknown", ratio=settings.scale)
             + border
-            + left_out(mask, windows=one.name in windows)
+            + left_out(mask, windows=one.windowed)
             for one in known
         },
         tuple(note for note in dict.fromkeys(notes) if note),
@@ -195,7 +181,7 @@ def _floats(values: Image) -> Image:
     return np.require(values, kind, ["C", "W"])
 
 
-def _of_source(one: Any, pair: Comparison, prediction: Tensor, unit: Callable[[Image], Image]) -> float:
+def _of_source(metric: Metric, pair: Pair, prediction: Tensor, unit: Callable[[Image], Image]) -> float:
     """D_lambda or QNR.
 
     Raises:
@@ -204,15 +190,15 @@ def _of_source(one: Any, pair: Comparison, prediction: Tensor, unit: Callable[[I
     import torch
 
     assert pair.ms is not None
-    parts = {"ms": pair.ms} | ({} if pair.pan is None else {"pan": pair.pan})
-    given = {role: torch.from_numpy(_floats(unit(image.values))) for role, image in parts.items()}
-    low, pan = given["ms"], given.get("pan")
+    sources = {"ms": pair.ms} | ({} if pair.pan is None else {"pan": pair.pan})
+    images = {role: torch.from_numpy(_floats(unit(image.values))) for role, image in sources.items()}
+    low, pan = images["ms"], images.get("pan")
     height, width = prediction.shape[-2:]
     fits = low.shape[0] == prediction.shape[0] and height % low.shape[-2] == 0 and width % low.shape[-1] == 0
     if not fits or (pan is not None and tuple(pan.shape) != (1, height, width)):
-        sizes = ", ".join(f"{role} {image.size}" for role, image in {"prediction": pair.prediction, **parts}.items())
+        sizes = ", ".join(f"{role} {image.size}" for role, image in {"prediction": pair.prediction, **sources}.items())
         raise InputError(
             f"{pair.item}: sizes do not fit: {sizes}",
             "ms has the prediction's bands and a whole fraction of its size, pan one band and its size",
         )
-    return float(one.compute(prediction[None], ms=low[None], pan=None if pan is None else pan[None])[0])
+    return float(metric.compute(prediction[None], ms=low[None], pan=None if pan is None else pan[None])[0])

@@ -1,16 +1,15 @@
-"""The conventions of scikit-image, fastMRI and super-resolution papers; `inverse.evaluation.protocols` says what they are.
-
-Protocols: which convention a number follows. Tables of different fields differ by it in the third digit and more.
+"""Protocols: which convention a number follows. Tables of different fields differ by it in the third digit and more.
 
 * ``default``: the metrics of `inverse.metrics.registry`, an image at a time.
-* ``skimage``: `skimage.metrics` with its defaults (``peak_signal_noise_ratio``, ``structural_similarity``: uniform 7 x 7
-  windows, sample covariance, borders left out; ``normalized_root_mse``: Euclidean; ``mean_squared_error``), on values as stored
-  where both are stored alike.
-* ``fastmri``: fastMRI's evaluation (Zbontar et al. 2018, arXiv:1811.08839, section 5): a volume is one item, centre-cropped to
-  the square of the truth's width; the data range is the largest value of the truth's volume; SSIM is scikit-image's, slice by
-  slice, averaged.
-* ``sr-y``: super-resolution papers: 8 bit, luma of ITU-R BT.601 as MATLAB's ``rgb2ycbcr`` gives it, rounded to 8 bit, as many pixels
-  of the border left out as the scale factor, PSNR with peak 255, SSIM with Wang's Gaussian window on windows inside the image.
+* ``skimage``: `skimage.metrics` with its defaults (``peak_signal_noise_ratio``, ``structural_similarity``: uniform
+  7 x 7 windows, sample covariance, borders left out; ``normalized_root_mse``: Euclidean; ``mean_squared_error``), on
+  values as stored where both are stored alike.
+* ``fastmri``: fastMRI's evaluation (Zbontar et al. 2018, arXiv:1811.08839, section 5): a volume is one item,
+  centre-cropped to the square of the truth's width; the data range is the largest value of the truth's volume; SSIM is
+  scikit-image's, slice by slice, averaged.
+* ``sr-y``: super-resolution papers: 8 bit, luma of ITU-R BT.601 as MATLAB's ``rgb2ycbcr`` gives it, rounded to 8 bit,
+  as many pixels of the border left out as the scale factor, PSNR with peak 255, SSIM with Wang's Gaussian window on
+  windows inside the image.
 
 Pixels without a value are left out everywhere; of SSIM, windows that hold one.
 """
@@ -22,14 +21,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from skimage import metrics as compare
 
 from inverse.errors import InputError, UsageError, did_you_mean
-from inverse.evaluation.pairs import Comparand, Comparison, scaled
+from inverse.evaluation.pairs import Comparand, Pair, scaled
 from inverse.evaluation.protocol_rows import (
     Image,
     Mask,
-    Row,
-    Settings,
+    ProtocolSettings,
+    Scores,
     blanked,
     by_default,
     cropped,
@@ -37,47 +37,49 @@ from inverse.evaluation.protocol_rows import (
     windowed_ssim,
 )
 
-__all__ = ["PROTOCOLS", "Protocol", "Row", "Settings", "by_fastmri", "by_luma", "by_skimage", "protocol"]
+__all__ = ["PROTOCOLS", "Protocol", "ProtocolSettings", "Scores", "by_fastmri", "by_luma", "by_skimage", "protocol"]
 
 
-def by_skimage(pairs: Sequence[Comparison], names: Sequence[str], settings: Settings) -> Row:
+def by_skimage(pairs: Sequence[Pair], names: Sequence[str], settings: ProtocolSettings) -> Scores:
     """scikit-image's functions, on values as stored where both are stored alike."""
-    from skimage.metrics import mean_squared_error, normalized_root_mse, peak_signal_noise_ratio
-
     pair = cropped(pairs[0], settings.crop)
     kinds = {pair.prediction.values.dtype, pair.truth.values.dtype}
-    own = settings.data_range
-    if own is None and len(kinds) == 1 and pair.span is None and kinds <= {np.dtype(np.uint8), np.dtype(np.uint16)}:
-        own = float(np.iinfo(pair.truth.values.dtype).max)
-    found = scaled(pair, own)
-    white = found.width(pair.item) if {"psnr", "ssim"} & set(names) else 0.0
-    prediction, truth, valid, flat, known = blanked(pair, found.prediction, found.truth)
-    values, empty = {}, known.size == 0
+    stored = settings.data_range
+    if stored is None and len(kinds) == 1 and pair.span is None and kinds <= {np.dtype(np.uint8), np.dtype(np.uint16)}:
+        stored = float(np.iinfo(pair.truth.values.dtype).max)
+    common = scaled(pair, stored)
+    white = common.width(pair.item) if {"psnr", "ssim"} & set(names) else 0.0
+    prediction, truth, valid, flat, known = blanked(pair, common.prediction, common.truth)
+    values: dict[str, float] = {}
     for name in names:
         if name == "ssim":
             values[name] = windowed_ssim(truth, prediction, white, valid)[0]
-        elif empty:
-            values[name] = float("nan")
         elif name == "psnr":
-            with np.errstate(divide="ignore"):
-                values[name] = float(peak_signal_noise_ratio(known, flat, data_range=white))
+            values[name] = _psnr(known, flat, white)
         else:
-            compute = {"nrmse": normalized_root_mse, "mse": mean_squared_error}[name]
-            values[name] = float(compute(known, flat))
-    units = f"data_range={found.words}" + (f", crop={settings.crop}" if settings.crop else "")
+            compute = {"nrmse": compare.normalized_root_mse, "mse": compare.mean_squared_error}[name]
+            values[name] = float(compute(known, flat)) if known.size else float("nan")
+    units = f"data_range={common.words}" + (f", crop={settings.crop}" if settings.crop else "")
+    windows = "uniform 7 x 7 windows, sample covariance, borders left out"
     texts = {
         "psnr": f"skimage.metrics.peak_signal_noise_ratio, all channels, {units}",
-        "ssim": f"skimage.metrics.structural_similarity, uniform 7 x 7 windows, sample covariance, borders left out, mean over channels, {units}",
+        "ssim": f"skimage.metrics.structural_similarity, {windows}, mean over channels, {units}",
         "nrmse": f"skimage.metrics.normalized_root_mse, euclidean, {units}",
         "mse": f"skimage.metrics.mean_squared_error, {units}",
     }
     return row_of(names, values, texts, valid)
 
 
-def by_fastmri(pairs: Sequence[Comparison], names: Sequence[str], settings: Settings) -> Row:
-    """FastMRI's definitions of a volume (slices, H, W)."""
-    from skimage.metrics import peak_signal_noise_ratio
+def _psnr(truth: Image, prediction: Image, white: float) -> float:
+    """scikit-image's PSNR; NaN of nothing, infinite of what is alike."""
+    with np.errstate(divide="ignore"):
+        return (
+            float(compare.peak_signal_noise_ratio(truth, prediction, data_range=white)) if truth.size else float("nan")
+        )
 
+
+def by_fastmri(pairs: Sequence[Pair], names: Sequence[str], settings: ProtocolSettings) -> Scores:
+    """FastMRI's definitions of a volume (slices, H, W)."""
     channels = pairs[0].truth.values.shape[0]
     if channels != 1:
         raise InputError(
@@ -86,23 +88,23 @@ def by_fastmri(pairs: Sequence[Comparison], names: Sequence[str], settings: Sett
         )
     sides = pairs[0].truth.values.shape[-2:]
     square = (sides[1], sides[1]) if sides[0] >= sides[1] else sides
-    parts = [cropped(_centred(pair, square), settings.crop) for pair in pairs]
+    slices = [cropped(_centred(pair, square), settings.crop) for pair in pairs]
     truth, prediction = (
-        np.concatenate([_real(getattr(part, side).values) for part in parts]) for side in ("truth", "prediction")
+        np.concatenate([_real(getattr(pair, side).values) for pair in slices]) for side in ("truth", "prediction")
     )
-    known = [part.valid() for part in parts]
-    masked = any(one is not None for one in known)
-    valid = np.concatenate([np.ones((1, *truth.shape[-2:]), bool) if one is None else one for one in known])
+    masks = [pair.valid() for pair in slices]
+    masked = any(mask is not None for mask in masks)
+    valid = np.concatenate([np.ones((1, *truth.shape[-2:]), bool) if mask is None else mask for mask in masks])
     inside = valid if masked else None
     flat, other = (prediction[valid], truth[valid]) if masked else (prediction, truth)
+    given = isinstance(settings.data_range, int | float)
     white = float(settings.data_range) if isinstance(settings.data_range, int | float) else float(other.max())
     values = {
         "nmse": float(np.linalg.norm(other - flat) ** 2 / np.linalg.norm(other) ** 2),
         "mse": float(np.mean((other - flat) ** 2)),
     }
     if "psnr" in names:
-        with np.errstate(divide="ignore"):
-            values["psnr"] = float(peak_signal_noise_ratio(other, flat, data_range=white))
+        values["psnr"] = _psnr(other, flat, white)
     if "ssim" in names:
         each = [
             windowed_ssim(t[None], np.where(v, p, 0)[None], white, v[None] if masked else None)[0]
@@ -110,12 +112,13 @@ def by_fastmri(pairs: Sequence[Comparison], names: Sequence[str], settings: Sett
         ]
         values["ssim"] = float(np.nanmean(each)) if not np.isnan(each).all() else float("nan")
     count = f"whole volume of {len(truth)} slice{'s' * (len(truth) > 1)}, centre {square[0]} x {square[1]}"
-    told = f"data_range={white:g} ({'given' if isinstance(settings.data_range, int | float) else 'largest value of the truth'})"
+    told = f"data_range={white:g} ({'given' if given else 'largest value of the truth'})"
+    windows = "uniform 7 x 7 windows, sample covariance, borders left out"
     texts = {
         "nmse": f"fastMRI NMSE, {count}: |error|^2 / |truth|^2",
         "mse": f"fastMRI MSE, {count}",
         "psnr": f"fastMRI PSNR, {count}, {told}",
-        "ssim": f"fastMRI SSIM, mean over slices, uniform 7 x 7 windows, sample covariance, borders left out, {count}, {told}",
+        "ssim": f"fastMRI SSIM, mean over slices, {windows}, {count}, {told}",
     }
     return row_of(names, {name: values[name] for name in names}, texts, inside)
 
@@ -125,8 +128,8 @@ def _real(values: Image) -> Image:
     return values if values.dtype.kind == "f" else values.astype(np.float64)
 
 
-def _centred(pair: Comparison, sides: tuple[int, int]) -> Comparison:
-    """The centre of a comparison; the prediction may be larger than the truth.
+def _centred(pair: Pair, sides: tuple[int, int]) -> Pair:
+    """The centre of a pair; the prediction may be larger than the truth.
 
     Raises:
         InputError: The prediction is smaller than that.
@@ -157,10 +160,8 @@ def _luma(image: Image, white: float) -> Image:
     return luma
 
 
-def by_luma(pairs: Sequence[Comparison], names: Sequence[str], settings: Settings) -> Row:
+def by_luma(pairs: Sequence[Pair], names: Sequence[str], settings: ProtocolSettings) -> Scores:
     """Super-resolution's PSNR and SSIM of 8-bit luma without the border."""
-    from skimage.metrics import peak_signal_noise_ratio
-
     if settings.scale is None:
         raise UsageError("sr-y leaves out as many pixels of the border as the scale factor", "give it: --scale 4")
     pair = pairs[0]
@@ -168,9 +169,9 @@ def by_luma(pairs: Sequence[Comparison], names: Sequence[str], settings: Setting
         raise InputError(f"{pair.item}: {pair.truth.size}, sr-y is of 1 or 3 channels", "take another --protocol")
     border = round(settings.scale) + settings.crop
     pair = cropped(pair, border)
-    found = scaled(pair, settings.data_range)
-    white = found.width(pair.item)
-    one, other = _luma(found.prediction, white), _luma(found.truth, white)
+    common = scaled(pair, settings.data_range)
+    white = common.width(pair.item)
+    one, other = _luma(common.prediction, white), _luma(common.truth, white)
     valid = pair.valid()
     inside: Mask | None = None if valid is None else np.asarray(valid.all(0, keepdims=True))
     prediction, truth, valid, flat, known = blanked(
@@ -178,13 +179,12 @@ def by_luma(pairs: Sequence[Comparison], names: Sequence[str], settings: Setting
     )
     values: dict[str, float] = {}
     if "psnr" in names:
-        with np.errstate(divide="ignore"):
-            values["psnr"] = float(peak_signal_noise_ratio(known, flat, data_range=255)) if known.size else float("nan")
+        values["psnr"] = _psnr(known, flat, 255)
     if "ssim" in names:
         wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
         values["ssim"] = windowed_ssim(truth, prediction, 255.0, valid, **wang)[0]
-    luma = "8-bit grey" if len(found.truth) == 1 else "Y of BT.601 (rgb2ycbcr) rounded to 8 bit"
-    told = f"{luma}, data_range=255, crop={border}, white={found.words}"
+    luma = "8-bit grey" if len(common.truth) == 1 else "Y of BT.601 (rgb2ycbcr) rounded to 8 bit"
+    told = f"{luma}, data_range=255, crop={border}, white={common.words}"
     texts = {
         "psnr": f"PSNR, {told}",
         "ssim": f"SSIM (Wang et al. 2004), gaussian window sigma=1.5 size=11, windows inside the image, {told}",
@@ -194,23 +194,14 @@ def by_luma(pairs: Sequence[Comparison], names: Sequence[str], settings: Setting
 
 @dataclass(frozen=True)
 class Protocol:
-    """A convention.
+    """A convention."""
 
-    Attributes:
-        name: As given to ``--protocol``.
-        summary: What it is.
-        metrics: What it defines; empty: every metric.
-        usual: What it computes unless told otherwise.
-        volumes: Whether an item is all slices of a file.
-        compute: Compares the images of an item.
-    """
-
-    name: str
+    name: str  # as given to --protocol
     summary: str
-    metrics: tuple[str, ...]
-    usual: tuple[str, ...]
-    volumes: bool
-    compute: Callable[[Sequence[Comparison], Sequence[str], Settings], Row]
+    metrics: tuple[str, ...]  # those that it defines; empty: every metric
+    usual: tuple[str, ...]  # those that it computes unless told otherwise
+    volumes: bool  # an item is all slices of a file
+    compute: Callable[[Sequence[Pair], Sequence[str], ProtocolSettings], Scores]
 
 
 def protocol(name: str) -> Protocol:
