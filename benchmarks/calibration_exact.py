@@ -40,7 +40,7 @@ def pairs(truths: Array, samples: Array, determine: Callable[[Array], Array] | N
 def gaussian(name: str, method: str, count: int) -> str:
     """A line of the first table."""
     given = gates.problem(name)
-    samples = gates.draw(name, method, samples=8 * count).samples[:, 0].double().numpy()
+    samples = gates.problem(name).draw(method, samples=8 * count).samples[:, 0].double().numpy()
     z = torch.randn(count, len(given.mean), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     truths = (given.mean + z @ torch.linalg.cholesky(given.covariance).T).reshape(count, *given.shape).numpy()
     basis = given.basis[:, : given.rank].numpy()

@@ -43,7 +43,7 @@ def main(samples: int, problems: tuple[str, ...], methods: tuple[str, ...], writ
             kind, params = method_and_parameters(method)
             began = time.perf_counter()
             try:
-                post = gates.draw(name, kind, samples=samples, **params)
+                post = gates.problem(name).draw(kind, samples=samples, **params)
             except RecipeError as error:
                 print(f"{name:<24}{method:<26}{error}", flush=True)
                 continue

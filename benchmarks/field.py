@@ -40,7 +40,7 @@ def main(samples: int, problems: tuple[str, ...], methods: tuple[str, ...]) -> N
             else:
                 try:
                     kind, params = method_and_parameters(method)
-                    post = field_gate.draw(name, kind, samples=samples, **params)
+                    post = given.draw(kind, samples=samples, **params)
                 except RecipeError as error:
                     print(f"{name:<16}{method:<24}{error}".splitlines()[0], flush=True)
                     continue

@@ -35,7 +35,7 @@ def main(samples: int, problems: tuple[str, ...], methods: tuple[str, ...]) -> N
                 drawn, forward, vjp = given.exact(samples, seed=99), 0.0, 0.0
             else:
                 try:
-                    post = nonlinear_gate.draw(name, method, samples=samples)
+                    post = given.draw(method, samples=samples)
                 except RecipeError:
                     continue
                 drawn, forward, vjp = post.samples, post.cost.forward / samples, post.cost.vjp / samples

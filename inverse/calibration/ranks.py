@@ -73,16 +73,16 @@ class Ranks:
 
 def sbc(predictions: Sequence[Prediction]) -> Ranks | None:
     """Ranks of all values, images of the same weight; None where samples were not kept or their numbers differ."""
-    numbers = {0 if one.samples is None else len(one.samples) for one in predictions}
+    numbers = {0 if prediction.samples is None else len(prediction.samples) for prediction in predictions}
     count = numbers.pop()
     if numbers or count < 2:
         return None
     bins = count + 1 if count < BINS else BINS
     used = bins * ((count + 1) // bins) - 1
     shares, total = [], 0
-    for one in predictions:
-        assert one.samples is not None
-        rank = (one.samples[:used] < one.truth).reshape(used, -1).sum(0)
+    for prediction in predictions:
+        assert prediction.samples is not None
+        rank = (prediction.samples[:used] < prediction.truth).reshape(used, -1).sum(0)
         shares.append(np.bincount(rank * bins // (used + 1), minlength=bins) / rank.size)
         total += rank.size
     each = np.array(shares)
@@ -116,23 +116,23 @@ def tarp(
         levels: Contents of the regions.
         whole: One region an image instead of one a patch.
     """
-    if any(one.samples is None or len(one.samples) < 2 for one in predictions):
+    if any(prediction.samples is None or len(prediction.samples) < 2 for prediction in predictions):
         return None
     each = []
-    for one in predictions:
-        assert one.samples is not None
-        rng = _key(one.item, whole)
-        deviations = _distances(one, rng, data_range, whole)
+    for prediction in predictions:
+        assert prediction.samples is not None
+        rng = _key(prediction.item, whole)
+        deviations = _distances(prediction, rng, data_range, whole)
         nearer = (deviations[1:] < deviations[0]).sum(0)
         level = (nearer + rng.uniform(size=nearer.shape)) / len(deviations)
         each.append([(level <= bound).mean() for bound in levels])
     return Curve.of_images(levels, np.array(each))
 
 
-def central(found: Curve) -> tuple[float, float, float]:
+def central(curve: Curve) -> tuple[float, float, float]:
     """Share of TARP's regions that hold the truth between 5 and 95 % credibility (90 % should), with a 99 % interval."""
-    low, high = (int(np.argmin(np.abs(found.levels - level))) for level in (0.05, 0.95))
-    each = found.each[:, high] - found.each[:, low]
+    low, high = (int(np.argmin(np.abs(curve.levels - level))) for level in (0.05, 0.95))
+    each = curve.each[:, high] - curve.each[:, low]
     if np.isin(each, (0.0, 1.0)).all():
         # one region an image: a bootstrap of nothing but ones knows no doubt
         interval = stats.binomtest(int(each.sum()), len(each)).proportion_ci(0.99, method="wilson")
@@ -140,21 +140,21 @@ def central(found: Curve) -> tuple[float, float, float]:
     return Curve.of_images((0.9,), each[:, None], content=0.99).at(0.9)
 
 
-def _distances(one: Prediction, rng: np.random.Generator, span: tuple[float, float], whole: bool) -> Array:
+def _distances(prediction: Prediction, rng: np.random.Generator, span: tuple[float, float], whole: bool) -> Array:
     """Squared distances to reference points (1 + K, regions), the truth's first."""
-    assert one.samples is not None
-    images = np.concatenate([one.truth[None], one.samples]).astype(np.float64)
-    if whole or one.truth.ndim != 3 or min(one.truth.shape[1:]) < PATCH:
+    assert prediction.samples is not None
+    images = np.concatenate([prediction.truth[None], prediction.samples]).astype(np.float64)
+    if whole or prediction.truth.ndim != 3 or min(prediction.truth.shape[1:]) < PATCH:
         reference = rng.uniform(*span, size=images.shape[1:])
         return np.asarray(((images - reference) ** 2).reshape(len(images), -1).sum(1)[:, None])
-    height, width = one.truth.shape[1:]
+    height, width = prediction.truth.shape[1:]
     tops, lefts = rng.integers(0, height - PATCH + 1, PATCHES), rng.integers(0, width - PATCH + 1, PATCHES)
-    found = []
+    distances = []
     for top, left in zip(tops, lefts, strict=True):
         patch = images[..., top : top + PATCH, left : left + PATCH]
         reference = rng.uniform(*span, size=patch.shape[1:])
-        found.append(((patch - reference) ** 2).reshape(len(images), -1).sum(1))
-    return np.stack(found, 1)
+        distances.append(((patch - reference) ** 2).reshape(len(images), -1).sum(1))
+    return np.stack(distances, 1)
 
 
 def _key(item: str, whole: bool) -> np.random.Generator:

@@ -33,16 +33,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 
 from inverse.calibration.statistics import LEVELS, Prediction, table_factor, weighted_quantile
 from inverse.errors import UsageError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["FEWEST", "Map", "fit", "of_data"]
 
@@ -116,22 +114,14 @@ class Map:
             UsageError: The share is needed, and not given.
         """
         given = np.asarray(raw, np.float64)
-        found = _through(self.raw, self.calibrated, given)
+        std = _through(self.raw, self.calibrated, given)
         if not self.needs_share:
-            return self.scale * found
+            return self.scale * std
         if share is None:
             raise UsageError("this calibration needs the data share", "keep data_share")
         if self.prior_raw:
-            found = np.where(of_data(share), found, _through(self.prior_raw, self.prior_calibrated, given))
-        return self.of_image(float(np.mean(share))).scale * found
-
-    def std_of(self, raw: Tensor, share: Tensor | None = None) -> Tensor:
-        """`std` of images (B, C, *S), with their dtype and device."""
-        import torch
-
-        given = raw.detach().cpu().numpy()
-        known = [None] * len(given) if share is None else share.detach().cpu().numpy()
-        return torch.from_numpy(np.stack([self.std(*pair) for pair in zip(given, known, strict=True)])).to(raw)
+            std = np.where(of_data(share), std, _through(self.prior_raw, self.prior_calibrated, given))
+        return self.of_image(float(np.mean(share))).scale * std
 
     def factor(self, level: float) -> float:
         """Half width of a central interval over calibrated std, by ``factors``."""
@@ -145,9 +135,9 @@ class Map:
         chosen = [point if own is None else own for point, own in zip(self.factors, self.guaranteed, strict=True)]
         return replace(self, factors=tuple(np.maximum.accumulate(chosen).tolist()))
 
-    def apply(self, one: Prediction) -> Prediction:
+    def apply(self, prediction: Prediction) -> Prediction:
         """A raw prediction recalibrated."""
-        return replace(one, std=self.std(one.std, one.share), table=(self.levels, self.factors))
+        return replace(prediction, std=self.std(prediction.std, prediction.share), table=(self.levels, self.factors))
 
 
 def of_data(share: Array) -> NDArray[np.bool_]:
@@ -167,8 +157,8 @@ def _through(raw: Sequence[float], calibrated: Sequence[float], given: Array) ->
     inside = np.exp(np.interp(np.log(np.maximum(given, SMALLEST)), np.log(knots), np.log(values)))
     above = given * (values[-1] / knots[-1])
     # below the first knot its ratio stays, so that a pixel without spread keeps none
-    found = np.where(given > knots[-1], above, np.where(given < knots[0], given * (values[0] / knots[0]), inside))
-    return np.asarray(found, np.float64)
+    std = np.where(given > knots[-1], above, np.where(given < knots[0], given * (values[0] / knots[0]), inside))
+    return np.asarray(std, np.float64)
 
 
 def fit(predictions: Sequence[Prediction], levels: Sequence[float] = LEVELS) -> Map:
@@ -180,7 +170,10 @@ def fit(predictions: Sequence[Prediction], levels: Sequence[float] = LEVELS) -> 
     """
     tables = _tables(predictions)
     base = _of_images(predictions, Map(*tables[0], (0.5,), (1.0,), (None,), (None,), len(predictions), *tables[1]))
-    scores = [(np.abs(one.error) / np.maximum(base.std(one.std, one.share), SMALLEST)).ravel() for one in predictions]
+    scores = [
+        (np.abs(prediction.error) / np.maximum(base.std(prediction.std, prediction.share), SMALLEST)).ravel()
+        for prediction in predictions
+    ]
     count = len(scores)
     factors, guaranteed, image = [], [], []
     for level in levels:
@@ -195,10 +188,13 @@ def fit(predictions: Sequence[Prediction], levels: Sequence[float] = LEVELS) -> 
 
 def _of_images(predictions: Sequence[Prediction], base: Map) -> Map:
     """The map with the factor of an image by its mean data share."""
-    shares = [float(one.share.mean()) for one in predictions if one.share is not None]
+    shares = [float(prediction.share.mean()) for prediction in predictions if prediction.share is not None]
     if len(shares) < max(len(predictions), 2 * FEWEST):
         return base
-    scores = [one.error / np.maximum(base.std(one.std, one.share), SMALLEST) for one in predictions]
+    scores = [
+        prediction.error / np.maximum(base.std(prediction.std, prediction.share), SMALLEST)
+        for prediction in predictions
+    ]
     square = np.array([np.mean(score**2) for score in scores])
     odds = np.array([math.log(_odds(share)) for share in shares])
     away = odds - odds.mean()
@@ -219,12 +215,12 @@ Knots = tuple[tuple[float, ...], tuple[float, ...]]
 
 def _tables(predictions: Sequence[Prediction]) -> tuple[Knots, Knots]:
     """Knots of the map; of two where `2 * FEWEST` images or more have values of either kind (`of_data`)."""
-    values = [(one.std.ravel(), one.error.ravel() ** 2) for one in predictions]
-    if any(one.share is None for one in predictions):
+    values = [(prediction.std.ravel(), prediction.error.ravel() ** 2) for prediction in predictions]
+    if any(prediction.share is None for prediction in predictions):
         return _isotonic(values), ((), ())
     parts: tuple[list[tuple[Array, Array]], ...] = [], []
-    for one, (std, square) in zip(predictions, values, strict=True):
-        known = of_data(np.asarray(one.share)).ravel()
+    for prediction, (std, square) in zip(predictions, values, strict=True):
+        known = of_data(np.asarray(prediction.share)).ravel()
         for part, chosen in zip(parts, (known, ~known), strict=True):
             if chosen.sum() >= PART:
                 part.append((std[chosen], square[chosen]))
@@ -235,8 +231,6 @@ def _tables(predictions: Sequence[Prediction]) -> tuple[Knots, Knots]:
 
 def _isotonic(values: Sequence[tuple[Array, Array]]) -> Knots:
     """Knots of the map from std and squared error of each image: mean squares in bins of equal weight, made monotone."""
-    from scipy.optimize import isotonic_regression
-
     std = np.concatenate([own for own, _ in values]).astype(np.float64)
     square = np.concatenate([own for _, own in values])
     weight = np.concatenate([np.full(own.size, 1 / own.size) for own, _ in values])

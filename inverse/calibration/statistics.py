@@ -198,15 +198,17 @@ class Curve:
     @classmethod
     def of_images(cls, levels: Sequence[float], each: Array, *, content: float = 0.95) -> Curve:
         """Mean of images (N, L) with bootstrap intervals (percentiles) of a content."""
-        nothing = np.full(each.shape[1], np.nan)
-        low, high = nothing, nothing
+        low = high = np.full(each.shape[1], np.nan)
         if len(each) > 1:
-            found = stats.bootstrap(
-                (each,), np.mean, axis=0, vectorized=True, method="percentile",
-                n_resamples=RESAMPLES, confidence_level=content, batch=max(1, 10**7 // each.size), rng=np.random.default_rng(0),
-            )  # fmt: skip
-            low, high = found.confidence_interval
+            low, high = _bootstrap((each,), np.mean, axis=0, confidence_level=content, batch=max(1, 10**7 // each.size))
         return cls(np.asarray(levels, float), each.mean(0), np.asarray(low), np.asarray(high), each)
+
+
+def _bootstrap(data: tuple[Array, ...], statistic: Callable[..., Any], **options: Any) -> tuple[Any, Any]:
+    """Ends of a percentile interval over images, the first axis of the data."""
+    options |= {"vectorized": True, "method": "percentile", "n_resamples": RESAMPLES}
+    low, high = stats.bootstrap(data, statistic, rng=np.random.default_rng(0), **options).confidence_interval
+    return low, high
 
 
 def coverage(needed: Sequence[Array], levels: Sequence[float] = LEVELS) -> Curve:
@@ -233,7 +235,11 @@ def stretch(predictions: Sequence[Prediction], level: float = 0.9) -> float:
     """How many times as wide the intervals of a level would have to be to hold that share of the truths."""
     tiny = np.finfo(np.float32).tiny
     return weighted_quantile(
-        [(np.abs(one.error) / np.maximum(one.halfwidth(level), tiny)).ravel() for one in predictions], level
+        [
+            (np.abs(prediction.error) / np.maximum(prediction.halfwidth(level), tiny)).ravel()
+            for prediction in predictions
+        ],
+        level,
     )
 
 
@@ -247,10 +253,10 @@ def normal_scores(prediction: Prediction, needed: Array) -> Array:
 def spread_skill(predictions: Sequence[Prediction], bins: int = 10) -> tuple[Array, Array]:
     """Predicted and actual root mean square error of the mean, in bins of equal count by the former, (bins,) each."""
     spread, error = [], []
-    for one in predictions:
-        unbiased = math.sqrt(1 + 1 / one.count) if one.count and one.table is None else 1.0
-        spread.append((unbiased * one.std.astype(np.float64)).ravel())
-        error.append(one.error.ravel())
+    for prediction in predictions:
+        unbiased = math.sqrt(1 + 1 / prediction.count) if prediction.count and prediction.table is None else 1.0
+        spread.append((unbiased * prediction.std.astype(np.float64)).ravel())
+        error.append(prediction.error.ravel())
     predicted, actual = np.concatenate(spread), np.concatenate(error)
     parts = np.array_split(np.argsort(predicted, kind="stable"), min(bins, predicted.size))
     return (
@@ -263,28 +269,22 @@ def range_null(predictions: Sequence[Prediction]) -> dict[str, Any]:
     """Root mean square error and predicted error of the mean, in what the data determine and in the rest.
 
     Returns:
-        Nothing where neither R nor data share is known; else ``kind`` ("operator" or "data share"), and for ``range`` and ``null`` ``error``, ``spread``, ``ratio`` and
-        its 95 % bootstrap interval over images ``low``, ``high``.
+        Nothing where neither R nor data share is known; else ``kind`` ("operator" or "data share"), and for ``range``
+        and ``null`` ``error``, ``spread``, ``ratio`` and its 95 % bootstrap interval over images ``low``, ``high``.
     """
-    if all(one.determine is not None and one.samples is not None for one in predictions):
-        kind, found = "operator", [_by_operator(one) for one in predictions]
-    elif all(one.share is not None for one in predictions):
-        kind, found = "data share", [_by_share(one) for one in predictions]
+    if all(prediction.determine is not None and prediction.samples is not None for prediction in predictions):
+        kind, each = "operator", [_by_operator(prediction) for prediction in predictions]
+    elif all(prediction.share is not None for prediction in predictions):
+        kind, each = "data share", [_by_share(prediction) for prediction in predictions]
     else:
         return {}
     result: dict[str, Any] = {"kind": kind}
-    for name, squares in zip(("range", "null"), np.moveaxis(np.array(found), 1, 0), strict=True):
+    for name, squares in zip(("range", "null"), np.moveaxis(np.array(each), 1, 0), strict=True):
         error, spread = squares.mean(0)
-        ratio, (low, high) = (
-            (math.sqrt(error / spread), _ratio_interval(squares)) if spread > 0 else (math.nan, NOTHING)
-        )
-        result[name] = {
-            "error": math.sqrt(error),
-            "spread": math.sqrt(spread),
-            "ratio": ratio,
-            "low": low,
-            "high": high,
-        }
+        ratio = math.sqrt(error / spread) if spread > 0 else math.nan
+        low, high = _ratio_interval(squares) if spread > 0 else NOTHING
+        rms = {"error": math.sqrt(error), "spread": math.sqrt(spread)}
+        result[name] = {**rms, "ratio": ratio, "low": low, "high": high}
     return result
 
 
@@ -292,31 +292,29 @@ def _ratio_interval(squares: Array) -> tuple[float, float]:
     """Bootstrap interval over images of the root of a ratio of means, from (N, 2); NaN for one image."""
     if len(squares) < 2 or float(np.ptp(squares, axis=0).max()) == 0:
         return NOTHING
-    found = stats.bootstrap(
-        (squares[:, 0], squares[:, 1]), lambda a, b, axis: a.mean(axis) / b.mean(axis), paired=True, vectorized=True,
-        method="percentile", n_resamples=RESAMPLES, rng=np.random.default_rng(0),
-    )  # fmt: skip
-    low, high = found.confidence_interval
+    low, high = _bootstrap((squares[:, 0], squares[:, 1]), lambda a, b, axis: a.mean(axis) / b.mean(axis), paired=True)
     return math.sqrt(low), math.sqrt(high)
 
 
-def _by_operator(one: Prediction) -> Array:
+def _by_operator(prediction: Prediction) -> Array:
     """Mean squares (2, 2): range and null space, error and spread."""
-    assert one.determine is not None
-    assert one.samples is not None
+    assert prediction.determine is not None
+    assert prediction.samples is not None
 
     def split(image: Array) -> Array:
-        determined = one.determine(image)  # type: ignore[misc]
+        determined = prediction.determine(image)  # type: ignore[misc]
         return np.array([np.mean(determined**2), np.mean((image - determined) ** 2)])
 
-    count = len(one.samples)
-    deviations = one.samples - one.samples.mean(0)
+    count = len(prediction.samples)
+    deviations = prediction.samples - prediction.samples.mean(0)
     spread = sum(split(deviation) for deviation in deviations) / (count - 1) * (1 + 1 / count)
-    return np.stack([split(one.error), np.asarray(spread)], 1)
+    return np.stack([split(prediction.error), np.asarray(spread)], 1)
 
 
-def _by_share(one: Prediction) -> Array:
-    assert one.share is not None
-    unbiased = 1 + 1 / one.count if one.count and one.table is None else 1.0
-    squares = np.stack([one.error**2, unbiased * one.std.astype(np.float64) ** 2])
-    return np.array([[np.mean(weight * square) for square in squares] for weight in (one.share, 1 - one.share)])
+def _by_share(prediction: Prediction) -> Array:
+    assert prediction.share is not None
+    unbiased = 1 + 1 / prediction.count if prediction.count and prediction.table is None else 1.0
+    squares = np.stack([prediction.error**2, unbiased * prediction.std.astype(np.float64) ** 2])
+    return np.array(
+        [[np.mean(weight * square) for square in squares] for weight in (prediction.share, 1 - prediction.share)]
+    )

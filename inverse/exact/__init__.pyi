@@ -21,6 +21,9 @@ from .nonlinear import NonlinearProblem as NonlinearProblem
 from .nonlinear import Norm as Norm
 from .nonlinear import Squares as Squares
 from .nonlinear import sliced_w1 as sliced_w1
+from .problem import ExactProblem as ExactProblem
+from .registry import draw as draw
+from .registry import exact_problem as exact_problem
 
 __all__ = [
     "CELLS",
@@ -28,6 +31,7 @@ __all__ = [
     "Band",
     "Bias",
     "EigenRatios",
+    "ExactProblem",
     "FieldBias",
     "FieldProblem",
     "FourierBand",
@@ -40,6 +44,8 @@ __all__ = [
     "Norm",
     "Squares",
     "definitions",
+    "draw",
+    "exact_problem",
     "matrix",
     "measure",
     "mixture_problem",

@@ -25,14 +25,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inverse.exact.problem import ExactProblem
 from inverse.numerics.linalg import conjugate_gradients
 from inverse.numerics.rng import Rng
 from inverse.numerics.statistics import EMPIRICAL, interval_quantile
-from inverse.posterior.posterior import Posterior
+from inverse.operators.build import build_operator
 from inverse.priors.models.gaussian import GaussianPrior, power_law
-from inverse.sampling.posterior_samples import sample, simulate
+from inverse.sampling.posterior_samples import simulate
 
-__all__ = ["PROBLEMS", "FieldBias", "FieldProblem", "FourierBand", "draw", "problem", "solve"]
+__all__ = ["PROBLEMS", "FieldBias", "FieldProblem", "FourierBand", "problem", "solve"]
 
 NOISE = 0.05
 DRAWS = 64
@@ -92,31 +93,21 @@ class FieldBias:
 
 
 @dataclass(frozen=True)
-class FieldProblem:
-    """A measurement of a Gaussian field whose posterior can be drawn from exactly.
+class FieldProblem(ExactProblem):
+    """A measurement (1, 1, h, w) of a Gaussian field whose posterior can be drawn from exactly.
 
     Attributes:
-        prior: The prior.
-        physics: The physics, float32.
-        exact_physics: The same in float64.
-        y: The measurement (1, 1, h, w), float32.
+        exact_physics: The physics in float64.
         spectrum: Eigenvalues of the prior covariance (H, W), float64.
         transfer: Eigenvalues of a circulant operator (H, W), complex, or None.
         mean: Exact posterior mean (1, H, W), float64.
     """
 
     prior: GaussianPrior
-    physics: Any
     exact_physics: Any
-    y: Tensor
     spectrum: Tensor
     transfer: Tensor | None
     mean: Tensor
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(1, H, W)."""
-        return tuple(self.mean.shape)
 
     @property
     def posterior_spectrum(self) -> Tensor | None:
@@ -231,9 +222,7 @@ def solve(physics: Any, spectrum: Tensor, right: Tensor, *, tolerance: float = 1
 
 @cache
 def problem(name: str) -> FieldProblem:
-    """One of :data:`PROBLEMS`, ``operator-size``; any even size works."""
-    from inverse.operators.build import build_operator
-
+    """One of `PROBLEMS`, ``operator-size``; any even size works."""
     operator, size = name.rsplit("-", 1)
     kind, params = OPERATORS[operator]
     shape = (1, int(size), int(size))
@@ -253,12 +242,4 @@ def problem(name: str) -> FieldProblem:
         mean = centre + _filter(right, 1 / (1 / spectrum + transfer.abs().square() / NOISE**2))
     else:
         mean = centre + solve(exact, spectrum, right)
-    return FieldProblem(prior, physics, exact, y, spectrum, transfer, mean[0])
-
-
-def draw(name: str, method: str, *, samples: int = 16, seed: int = 0, **params: Any) -> Posterior:
-    """``samples`` samples of a method on one of :data:`PROBLEMS`."""
-    given = problem(name)
-    return sample(
-        given.y, given.physics, given.prior, method=method, samples=samples, seed=seed, shape=given.shape, **params
-    )
+    return FieldProblem(prior, physics, y, shape, exact, spectrum, transfer, mean[0])

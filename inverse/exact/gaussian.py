@@ -9,7 +9,7 @@ deviations, the error of the mean in posterior standard deviations, and :math:`\
 because one direction's standard deviation from K samples is uncertain by :math:`1/\sqrt{2 (K - 1)}` (3.5 % at 400
 samples, and its worst of 256 directions by 10 %), which no bound of 3 % can be held against.
 
-The recorded biases are ``bias.json``, made by ``benchmarks/exact.py``; ``tests/gates`` checks that they have not moved.
+The recorded biases are ``bias.json``, made by ``benchmarks/exact.py``; ``tests/exact`` checks that they have not moved.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import deepinv
 import torch
 from torch import Tensor
 
+from inverse.exact.problem import ExactProblem
 from inverse.numerics.linalg import parts
 from inverse.numerics.rng import Rng
+from inverse.operators.build import build_operator
 from inverse.posterior.posterior import Posterior
 from inverse.priors.models.gaussian import GaussianPrior, power_law
-from inverse.sampling.posterior_samples import sample, simulate
+from inverse.sampling.methods import method_spec
+from inverse.sampling.posterior_samples import simulate
 
-__all__ = ["PROBLEMS", "Band", "Bias", "EigenRatios", "GaussianProblem", "draw", "matrix", "measure", "problem"]
+__all__ = ["PROBLEMS", "Band", "Bias", "EigenRatios", "GaussianProblem", "matrix", "measure", "problem"]
 
 SIZE = 16
 NOISE = 0.05
-#: Parameters with which a method is measured where its defaults would take an hour: smc is exact here at any number of
-#: either.
-REDUCED: Mapping[str, Mapping[str, int]] = {"smc": {"particles": 2, "steps": 10}}
 
 
 @dataclass(frozen=True)
@@ -105,30 +106,27 @@ class EigenRatios:
 
 
 @dataclass(frozen=True)
-class GaussianProblem:
+class GaussianProblem(ExactProblem):
     """A measurement whose posterior is known in closed form.
 
     Attributes:
-        prior: The prior.
-        physics: The physics.
-        y: One measurement (1, ...), or a ``TensorList`` of such.
         mean: Exact posterior mean (n,), float64.
         covariance: Exact posterior covariance (n, n), float64.
         basis: Right singular vectors (n, n), float64, as columns.
         rank: Number of them that span the range of the adjoint.
-        shape: Shape of the unknown.
         chi2: Posterior expectation of the misfit.
     """
 
     prior: GaussianPrior
-    physics: Any
-    y: Any
     mean: Tensor
     covariance: Tensor
     basis: Tensor
     rank: int
-    shape: tuple[int, ...]
     chi2: float
+
+    def draw(self, method: str, *, samples: int = 400, seed: int = 0, **params: Any) -> Posterior:
+        """As `ExactProblem.draw`, with the parameters that the method has for the gates (`MethodSpec.gate`)."""
+        return super().draw(method, samples=samples, seed=seed, **{**method_spec(method).gate, **params})
 
     def bias(self, samples: Tensor) -> Bias:
         """Compare samples (K, 1, *shape) with the exact posterior."""
@@ -173,7 +171,7 @@ class GaussianProblem:
                 ratio, error = variance[part].mean().sqrt().item(), 1 / math.sqrt(2 * freedom * len(part))
                 pooled.append(Band(space, low, high, len(part), ratio, error))
         worst = max(pooled, key=lambda band: abs(band.ratio - 1))
-        # a chi-square variance with f degrees of freedom has relative variance 2 / f; that of its root is a quarter of it
+        # a chi-square variance with f degrees of freedom has relative variance 2 / f, its root a quarter of that
         excess = float((single - 1).square().mean()) - 1 / (2 * freedom)
         return EigenRatios(
             bands=tuple(pooled),
@@ -213,18 +211,13 @@ def _solve(prior: GaussianPrior, physics: Any, shape: tuple[int, ...]) -> Gaussi
     residual = _flatten(y).double() - operator @ centre
     mean, covariance = centre + gain @ residual, prior_covariance - gain @ operator @ prior_covariance
     _, s, vt = torch.linalg.svd(operator, full_matrices=True)
-    left = _flatten(y).double() - operator @ mean
-    expectation = float(left.square().sum() + (operator @ covariance * operator).sum()) / NOISE**2
-    return GaussianProblem(
-        prior, physics, y, mean, covariance, vt.T, int((s > 1e-3 * s.max()).sum()), shape, expectation
-    )
+    rest = _flatten(y).double() - operator @ mean
+    expectation = float(rest.square().sum() + (operator @ covariance * operator).sum()) / NOISE**2
+    rank = int((s > 1e-3 * s.max()).sum())
+    return GaussianProblem(prior, physics, y, shape, mean, covariance, vt.T, rank, expectation)
 
 
 def _operators() -> Mapping[str, tuple[Callable[[], Any], tuple[int, ...]]]:
-    import deepinv
-
-    from inverse.operators.build import build_operator
-
     grey, two = (1, SIZE, SIZE), (2, SIZE, SIZE)
     lines = torch.zeros(SIZE, SIZE)
     lines[:, ::2] = 1
@@ -273,40 +266,19 @@ def _operators() -> Mapping[str, tuple[Callable[[], Any], tuple[int, ...]]]:
     }
 
 
-PROBLEMS = tuple(
-    f"{prior}-{operator}"
-    for prior in ("white", "coloured")
-    for operator in (
-        "mask",
-        "blur",
-        "downsample",
-        "free-blur",
-        "mri",
-        "multicoil-mri",
-        "stacked",
-        "composed",
-        "composed-mask",
-    )
-)
+PROBLEMS = tuple(f"{prior}-{operator}" for prior in ("white", "coloured") for operator in _operators())
 
 
 @cache
 def problem(name: str) -> GaussianProblem:
-    """One of :data:`PROBLEMS`, with its exact posterior."""
+    """One of `PROBLEMS`, with its exact posterior."""
     prior_name, operator = name.split("-", 1)
     build, shape = _operators()[operator]
     spectrum = power_law(SIZE, SIZE, std=0.25) if prior_name == "coloured" else None
     return _solve(GaussianPrior(0.5, 0.0625, spectrum), build(), shape)
 
 
-def draw(name: str, method: str, *, samples: int = 400, seed: int = 0, **params: Any) -> Posterior:
-    """``samples`` samples of a method on one of :data:`PROBLEMS`."""
-    given, chosen = problem(name), {**REDUCED.get(method, {}), **params}
-    return sample(
-        given.y, given.physics, given.prior, method=method, samples=samples, seed=seed, shape=given.shape, **chosen
-    )
-
-
 def measure(name: str, method: str, *, samples: int = 400, seed: int = 0, **params: Any) -> Bias:
     """Bias of a method on one of :data:`PROBLEMS`, from ``samples`` samples."""
-    return problem(name).bias(draw(name, method, samples=samples, seed=seed, **params).samples)
+    exact = problem(name)
+    return exact.bias(exact.draw(method, samples=samples, seed=seed, **params).samples)

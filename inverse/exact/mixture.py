@@ -6,7 +6,8 @@ numbers; :math:`\sigma_y` a uniform part of its largest. The posterior is a mixt
 modes:
 
 .. math::
-    \Sigma = (I + A^T A / \sigma_y^2)^{-1}, \quad m'_k = \Sigma (m_k + A^T y / \sigma_y^2), \quad w'_k \propto w_k N(y; A m_k, A A^T + \sigma_y^2 I)
+    \Sigma = (I + A^T A / \sigma_y^2)^{-1}, \quad m'_k = \Sigma (m_k + A^T y / \sigma_y^2), \quad
+    w'_k \propto w_k N(y; A m_k, A A^T + \sigma_y^2 I)
 
 Source: Cardoso et al., "Monte Carlo guided diffusion for Bayesian linear inverse problems" (2024), section 5.
 Deviations: there the weights depend on the state of the session, here they are drawn once; the 20 problems of a cell
@@ -31,29 +32,33 @@ from typing import Any
 
 import numpy as np
 import torch
+from deepinv.physics import GaussianNoise
 from numpy.typing import NDArray
 from scipy.special import ndtri
 from torch import Tensor
 
 from inverse.errors import InputError
+from inverse.exact.problem import ExactProblem
 from inverse.operators.image.matrix import Matrix
 from inverse.posterior.posterior import Posterior
 from inverse.priors.models.mixture import MixturePrior
-from inverse.sampling.posterior_samples import sample
 
 __all__ = [
     "CELLS",
+    "PROBLEMS",
     "PROBLEMS_PER_CELL",
     "MixturePosterior",
     "MixtureProblem",
     "MixtureScore",
     "definitions",
     "mixture_problem",
+    "problem",
     "sliced_wasserstein",
 ]
 
 CELLS = tuple((d, measured) for d in (8, 80, 800) for measured in (1, 2, 4))
 PROBLEMS_PER_CELL = 20
+PROBLEMS = tuple(f"mixture-{d}-{measured}-{k}" for d, measured in CELLS for k in range(PROBLEMS_PER_CELL))
 DIRECTIONS = 10_000
 SMALLEST_MODE = 50
 CHUNK = 500
@@ -137,43 +142,23 @@ class MixturePosterior:
 
 
 @dataclass(frozen=True)
-class MixtureProblem:
-    """A measurement whose posterior is a known Gaussian mixture.
+class MixtureProblem(ExactProblem):
+    """A measurement (1, d_y) whose posterior is a known Gaussian mixture; the physics is spectral.
 
     Attributes:
-        prior: The prior.
-        physics: The physics, spectral.
-        y: One measurement (1, d_y), float32.
         matrix: The operator (d_y, d), float64.
         sigma: Noise level.
         posterior: The exact posterior.
     """
 
     prior: MixturePrior
-    physics: Matrix
-    y: Tensor
     matrix: Tensor
     sigma: float
     posterior: MixturePosterior
 
-    @property
-    def shape(self) -> tuple[int]:
-        """Shape of the unknown."""
-        return (self.matrix.shape[1],)
-
     def draw(self, method: str, *, samples: int = 2000, seed: int = 0, **params: Any) -> Posterior:
         """``samples`` samples of a method, in one batch."""
-        return sample(
-            self.y,
-            self.physics,
-            self.prior,
-            method=method,
-            samples=samples,
-            batch=samples,
-            seed=seed,
-            shape=self.shape,
-            **params,
-        )
+        return super().draw(method, samples=samples, seed=seed, **{"batch": samples, **params})
 
     def score(self, samples: Tensor, *, directions: int = DIRECTIONS) -> MixtureScore:
         """Compare samples with as many exact ones.
@@ -213,7 +198,7 @@ class MixtureProblem:
         return math.sqrt(max(0.0, excess / total)), math.sqrt(removed / total)
 
     def floor(self, *, samples: int = 2000, directions: int = DIRECTIONS, seed: int = 1) -> MixtureScore:
-        """The score of ``samples`` exact draws: what no sampler can beat but by chance. Seed 0 is the reference itself."""
+        """The score of ``samples`` exact draws: what nobody beats but by chance. Seed 0 is the reference itself."""
         return self.score(self.posterior.sample(samples, seed=seed), directions=directions)
 
 
@@ -320,8 +305,6 @@ def mixture_problem(d: int, d_y: int, k: int) -> MixtureProblem:
     Raises:
         InputError: there is no such problem, or this machine draws another operator than the published one.
     """
-    from deepinv.physics import GaussianNoise
-
     _check(d, d_y, k)
     own = _published()["problems"][f"{d},{d_y}"][k]
     left, right = _factors(d, d_y, k)
@@ -339,7 +322,14 @@ def mixture_problem(d: int, d_y: int, k: int) -> MixtureProblem:
             matrix, shape=(d,), measured=(d_y,), noise_model=GaussianNoise(own["sigma"]), dtype=torch.float32
         ),
         y=y,
+        shape=(d,),
         matrix=matrix,
         sigma=own["sigma"],
         posterior=_solve(weights, modes, matrix, y[0].double(), own["sigma"]),
     )
+
+
+def problem(name: str) -> MixtureProblem:
+    """One of `PROBLEMS`."""
+    d, measured, k = map(int, name.split("-")[1:])
+    return mixture_problem(d, measured, k)

@@ -1,4 +1,4 @@
-r"""Nonlinear problems in two unknowns whose posterior is known by quadrature: the gate for methods that take any operator.
+r"""Nonlinear problems in two unknowns whose posterior is known by quadrature: a gate for methods of any operator.
 
 :math:`y = A(x) + \sigma_y n`, :math:`x \in R^2`, with
 
@@ -22,12 +22,12 @@ import torch
 from deepinv.physics import GaussianNoise, Physics
 from torch import Tensor
 
-from inverse.posterior.posterior import Posterior
+from inverse.exact.problem import ExactProblem
 from inverse.priors.models.gaussian import GaussianPrior
 from inverse.priors.models.mixture import MixturePrior
-from inverse.sampling.posterior_samples import sample, simulate
+from inverse.sampling.posterior_samples import simulate
 
-__all__ = ["PROBLEMS", "NonlinearBias", "NonlinearProblem", "Norm", "Squares", "draw", "problem", "sliced_w1"]
+__all__ = ["PROBLEMS", "NonlinearBias", "NonlinearProblem", "Norm", "Squares", "problem", "sliced_w1"]
 
 GRID = 601
 REACH = 3.0
@@ -94,23 +94,18 @@ class NonlinearBias:
 
 
 @dataclass(frozen=True)
-class NonlinearProblem:
-    """A measurement with its posterior on a grid.
+class NonlinearProblem(ExactProblem):
+    """A measurement (1, m) with its posterior on a grid.
 
     Attributes:
-        prior: The prior, exact.
-        physics: The physics, not linear.
         sigma: Noise level.
-        y: The measurement (1, m), float32.
         axis: Grid points along each axis (GRID,), float64.
         mass: Posterior probability of each grid point (GRID * GRID,), first coordinate slowest.
         forms: Rows whose signs name a cell (2, 2).
     """
 
     prior: GaussianPrior | MixturePrior
-    physics: Any
     sigma: float
-    y: Tensor
     axis: Tensor
     mass: Tensor
     forms: Tensor
@@ -167,7 +162,7 @@ class NonlinearProblem:
         share = torch.bincount(self.cells(drawn), minlength=4) / len(drawn)
         return NonlinearBias(
             w1=sum(sliced_w1(drawn, other) for other in first) / SETS,
-            floor=sum(sliced_w1(one, other) for one, other in zip(first, second, strict=True)) / SETS,
+            floor=sum(map(sliced_w1, first, second)) / SETS,
             mean=float((drawn.mean(0) - self.mean).square().sum() / covariance.trace()) ** 0.5,
             covariance=float((drawn.mT.cov() - covariance).norm() / covariance.norm()),
             weights=float((share - self.weights).abs().sum()) / 2,
@@ -176,7 +171,7 @@ class NonlinearProblem:
 
 
 def sliced_w1(left: Tensor, right: Tensor) -> float:
-    """Mean over directions of the plane of the Wasserstein distance of order 1 between two sets (K, 2) of equal size."""
+    """Mean over directions of the plane of the Wasserstein-1 distance between two sets (K, 2) of equal size."""
     angle = torch.arange(DIRECTIONS, dtype=torch.float64) * (math.pi / DIRECTIONS)
     axes = torch.stack([angle.cos(), angle.sin()])
     return float(((left @ axes).sort(0).values - (right @ axes).sort(0).values).abs().mean())
@@ -212,7 +207,7 @@ PROBLEMS = tuple(f"{prior}-{operator}" for prior in ("gaussian", "mixture") for 
 
 @cache
 def problem(name: str) -> NonlinearProblem:
-    """One of :data:`PROBLEMS`."""
+    """One of `PROBLEMS`."""
     prior_name, operator = name.split("-")
     prior, (physics, sigma, forms) = _priors()[prior_name], _operators()[operator]
     truth = torch.tensor([[0.7, 0.5]])
@@ -221,10 +216,4 @@ def problem(name: str) -> NonlinearProblem:
     points = torch.cartesian_prod(axis, axis)
     misfit = (y.double() - physics.A(points)).square().sum(1) / sigma**2
     mass = torch.softmax(log_prior(prior, points) - 0.5 * misfit, 0)
-    return NonlinearProblem(prior, physics, sigma, y, axis, mass, forms.double())
-
-
-def draw(name: str, method: str, *, samples: int = 1000, seed: int = 0, **params: Any) -> Posterior:
-    """``samples`` samples of a method on one of :data:`PROBLEMS`."""
-    given = problem(name)
-    return sample(given.y, given.physics, given.prior, method=method, samples=samples, seed=seed, shape=(2,), **params)
+    return NonlinearProblem(prior, physics, y, (2,), sigma, axis, mass, forms.double())

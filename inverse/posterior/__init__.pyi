@@ -3,9 +3,10 @@ from .chains import in_numbers as in_numbers
 from .chains import r_hat as r_hat
 from .display import BOX as BOX
 from .display import CELL as CELL
+from .display import ITEMS as ITEMS
 from .display import QUIET as QUIET
+from .display import ItemView as ItemView
 from .display import posterior_html as posterior_html
-from .display import posterior_line as posterior_line
 from .evidence import Changes as Changes
 from .evidence import Lags as Lags
 from .evidence import Whiteness as Whiteness
@@ -18,16 +19,23 @@ from .evidence import whiteness as whiteness
 from .posterior import Cost as Cost
 from .posterior import Posterior as Posterior
 from .posterior import Welford as Welford
+from .words import Doubt as Doubt
+from .words import Judged as Judged
 from .words import doubts as doubts
 from .words import in_doubt as in_doubt
 from .words import misfit_in_words as misfit_in_words
+from .words import seconds_in_words as seconds_in_words
 
 __all__ = [
     "BOX",
     "CELL",
+    "ITEMS",
     "QUIET",
     "Changes",
     "Cost",
+    "Doubt",
+    "ItemView",
+    "Judged",
     "Lags",
     "Posterior",
     "Welford",
@@ -41,9 +49,9 @@ __all__ = [
     "misfit_in_words",
     "of_samples",
     "posterior_html",
-    "posterior_line",
     "r_hat",
     "residual_map",
+    "seconds_in_words",
     "standardised",
     "whiteness",
 ]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -89,26 +90,23 @@ def in_numbers(diagnostics: Mapping[str, Tensor]) -> dict[str, float]:
         diagnostics: As `Posterior.diagnostics` has them, for one item.
 
     Returns:
-        Of chains: ``r_hat``, which 95 % of the values stay below, and ``ess``, which 95 % of them exceed; none for
-            chains too few or too short to tell. Of
-        particles: ``log_evidence``, of the mean of the populations' estimates of p(y); ``particles``, the effective
-        number at the end, averaged, and ``particles_lowest``, the smallest on the way. Of networks: ``surprise``,
-        the largest of the samples (`inverse.priors.mismatch`).
+        Of chains: ``r_hat``, which 95 % of the values stay below, and ``ess``, which 95 % of them exceed; none for chains
+        too few or too short to tell. Of particles: ``log_evidence``, of the mean of the populations' estimates of p(y);
+        ``particles``, the effective number at the end, averaged, and ``particles_lowest``, the smallest on the way. Of
+        networks: ``surprise``, the largest of the samples (`inverse.priors.mismatch`).
     """
-    found = {}
+    numbers = {}
     if "chain_mean" in diagnostics:
-        try:
-            found = {
+        with suppress(UsageError):
+            numbers = {
                 "r_hat": float(r_hat(diagnostics).double().quantile(1 - WORST, interpolation="lower")),
                 "ess": float(ess(diagnostics).double().quantile(WORST, interpolation="higher")),
             }
-        except UsageError:
-            found = {}
     if "log_evidence" in diagnostics:
         each = diagnostics["log_evidence"].double()
-        found["log_evidence"] = float(each.logsumexp(0) - math.log(len(each)))
-        found["particles"] = float(diagnostics["ess"].double().mean())
-        found["particles_lowest"] = float(diagnostics["ess_lowest"].double().min())
+        numbers["log_evidence"] = float(each.logsumexp(0) - math.log(len(each)))
+        numbers["particles"] = float(diagnostics["ess"].double().mean())
+        numbers["particles_lowest"] = float(diagnostics["ess_lowest"].double().min())
     if "surprise" in diagnostics:
-        found["surprise"] = float(diagnostics["surprise"].double().max())
-    return found
+        numbers["surprise"] = float(diagnostics["surprise"].double().max())
+    return numbers

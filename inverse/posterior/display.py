@@ -1,4 +1,4 @@
-"""A posterior as a notebook shows it: one piece of HTML with its pictures inside, no script, no colours of its own but theirs.
+"""A posterior as a notebook shows it: one piece of HTML with its pictures inside, no script, no colours but theirs.
 
 Nothing is computed that takes long: the share of the data is shown where it has a closed form or was asked for before.
 """
@@ -7,91 +7,78 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-if TYPE_CHECKING:
-    from inverse.posterior.posterior import Posterior
+from inverse.posterior.words import misfit_in_words
 
-__all__ = ["BOX", "CELL", "QUIET", "posterior_html", "posterior_line"]
+__all__ = ["BOX", "CELL", "ITEMS", "QUIET", "ItemView", "posterior_html"]
 
+#: Items that are shown; of the others their number.
 ITEMS = 3
 #: Pixels a thumbnail measures at most.
 SIDE = 192
 
 BOX = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.45;max-width:46em"
 QUIET = "opacity:.7"
-CELL = "font-size:13px;text-align:left;vertical-align:top;padding:.15em .9em .15em 0;border-bottom:1px solid rgba(128,128,128,.35)"
+_RULE = "border-bottom:1px solid rgba(128,128,128,.35)"
+CELL = f"font-size:13px;text-align:left;vertical-align:top;padding:.15em .9em .15em 0;{_RULE}"
 
 
-def posterior_line(post: Posterior) -> str:
-    """A posterior in one line; nothing is computed for it."""
-    count, items = post.states.shape[:2]
-    shape = " x ".join(str(n) for n in post.samples.shape[2:])
-    return (
-        f"<Posterior: {count} sample{'s' * (count > 1)} of {items} item{'s' * (items > 1)}, {shape}, "
-        f"{_label(post)}, {post.cost.forward:g} evaluations an item, {post.cost.seconds:.3g} s>"
-    )
+@dataclass(frozen=True)
+class ItemView:
+    """What is shown of an item; arrays (C, *S), data units."""
+
+    name: str
+    misfit: float
+    mean: NDArray[Any]
+    std: NDArray[Any] | None  # None: there is one sample
+    share: NDArray[Any] | None  # of the data; None: it takes long to compute
+    complex: bool  # whether two channels are a complex image
 
 
-def posterior_html(post: Posterior) -> str:
-    """A posterior for a notebook: of the first items the mean, the deviation, the share of the data, and what they say."""
-    count, items = post.states.shape[:2]
-    parts = [_item(post, index) for index in range(min(items, ITEMS))]
-    if items > ITEMS:
-        parts.append(f'<p style="margin:.3em 0;{QUIET}">{items - ITEMS} more of {items} items</p>')
-    evaluations = f"{post.cost.forward:g} network evaluations" + (
-        f" and {post.cost.vjp:g} gradients" if post.cost.vjp else ""
-    )
-    foot = (
-        f"{count} sample{'s' * (count > 1)} by {escape(_label(post))}; an item took {evaluations}, "
-        f"{post.cost.seconds:.3g} s"
-    )
-    return f'<div style="{BOX}">{"".join(parts)}<p style="margin:.3em 0;{QUIET}">{foot}</p></div>'
+def posterior_html(views: Sequence[ItemView], items: int, foot: str) -> str:
+    """A posterior for a notebook: of the first of ``items`` items the mean, the deviation and the share of the data."""
+    parts = [_item(view) for view in views]
+    if items > len(views):
+        parts.append(f'<p style="margin:.3em 0;{QUIET}">{items - len(views)} more of {items} items</p>')
+    return f'<div style="{BOX}">{"".join(parts)}<p style="margin:.3em 0;{QUIET}">{escape(foot)}</p></div>'
 
 
-def _label(post: Posterior) -> str:
-    return post.label or str(post.method["kind"])
+def _item(view: ItemView) -> str:
+    said = escape(misfit_in_words(view.misfit))
+    size = " x ".join(str(n) for n in view.mean.shape)
+    lines = f'<p style="margin:.3em 0"><b>{escape(view.name)}</b> <span style="{QUIET}">{size}</span><br>{said}</p>'
+    return lines + f'<div style="display:flex;flex-wrap:wrap;gap:.8em">{"".join(_pictures(view))}</div>'
 
 
-def _item(post: Posterior, index: int) -> str:
-    from inverse.posterior.words import misfit_in_words
-
-    name = escape(str(post.items[index]))
-    said = escape(misfit_in_words(float(post.misfit[:, index].mean())))
-    size = " x ".join(str(n) for n in post.samples.shape[2:])
-    lines = f'<p style="margin:.3em 0"><b>{name}</b> <span style="{QUIET}">{size}</span><br>{said}</p>'
-    return lines + f'<div style="display:flex;flex-wrap:wrap;gap:.8em">{"".join(_pictures(post, index))}</div>'
-
-
-def _pictures(post: Posterior, index: int) -> list[str]:
-    if len(post.samples.shape) != 5:
+def _pictures(view: ItemView) -> list[str]:
+    if view.mean.ndim != 3:
         return []
-    shown = []
-    mean = _plane(post.mean[index].detach().float().cpu().numpy(), post.complex)
+    mean = _plane(view.mean, view.complex)
     low, high = _ends(mean)
-    shown.append(_figure((mean - low) / (high - low), "posterior mean", f"mean, shown from {low:.3g} to {high:.3g}"))
-    if len(post.samples) > 1 or post.knows_spread:
-        std = post.std[index].detach().float().cpu().numpy().mean(0)
-        top = max(float(np.percentile(std, 99.5)), 1e-12)
-        shown.append(
-            _figure(_coloured(std / top), "posterior standard deviation", f"deviation, dark 0 to bright {top:.3g}")
-        )
-    else:
+    shown = [_figure((mean - low) / (high - low), "posterior mean", f"mean, shown from {low:.3g} to {high:.3g}")]
+    if view.std is None:
         shown.append(f'<p style="max-width:{SIDE}px;{QUIET}">one sample has no deviation: samples=4 or more</p>')
-    if post.share_is_known:
-        share = post.data_share[index].detach().float().cpu().numpy().mean(0)
-        caption = (
-            f"share of the data, dark 0 to bright 1; {100 * share.mean():.0f} % on average, the prior gave the rest"
-        )
-        shown.append(_figure(_coloured(share), "share of the data in each pixel", caption))
     else:
-        shown.append(
-            f'<p style="max-width:{SIDE}px;{QUIET}">share of the data: ask for .data_share, it takes a while</p>'
-        )
+        std = view.std.mean(0)
+        top = max(float(np.percentile(std, 99.5)), 1e-12)
+        caption = f"deviation, dark 0 to bright {top:.3g}"
+        shown.append(_figure(_coloured(std / top), "posterior standard deviation", caption))
+    if view.share is None:
+        text = "share of the data: ask for .data_share, it takes a while"
+        shown.append(f'<p style="max-width:{SIDE}px;{QUIET}">{text}</p>')
+    else:
+        share = view.share.mean(0)
+        text = f"{100 * share.mean():.0f} % on average, the prior gave the rest"
+        caption = f"share of the data, dark 0 to bright 1; {text}"
+        shown.append(_figure(_coloured(share), "share of the data in each pixel", caption))
     return shown
 
 
@@ -120,8 +107,6 @@ def _coloured(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _figure(values: NDArray[np.float32], alt: str, caption: str) -> str:
     """An image element with its picture inside, and a caption."""
-    from PIL import Image
-
     picture = Image.fromarray(np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8))
     scale = SIDE / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))

@@ -1,4 +1,4 @@
-r"""What a result says of itself where nobody knows the truth: is its residual noise, and which part of it came from the prior?
+r"""What a result says of itself where nobody knows the truth: is its residual noise, what of it came from the prior?
 
 If samples are draws of the posterior of the right model, a sample and its measurement are distributed as a truth and
 its measurement are. So :math:`z = (y - A x_s) / \sigma_y` of a *sample* is white noise of variance 1, exactly; that of
@@ -17,19 +17,16 @@ the mean is smaller, by what the data determine. Two numbers follow:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
 from inverse.operators.observation import Observation, observed
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from inverse.posterior.posterior import Posterior
+from inverse.posterior.posterior import Posterior
 
 __all__ = [
     "Changes",
@@ -64,19 +61,19 @@ class Changes:
     def __init__(self, entries: int) -> None:
         self._entries = entries
         self._last: Tensor | None = None
-        self._found: list[Tensor] = []
+        self._changes: list[Tensor] = []
 
     def note(self, mean: Tensor) -> None:
         """Take note of the estimate at a level, (B, C, *S)."""
         estimate = mean.detach().reshape(self._entries, -1)
         if self._last is not None:
-            self._found.append((estimate - self._last).square().mean(1).sqrt())
+            self._changes.append((estimate - self._last).square().mean(1).sqrt())
         self._last = estimate
 
     @property
     def said(self) -> dict[str, Tensor]:
         """``convergence``: rms change (B, steps - 1) in data units; empty for a single step."""
-        return {"convergence": torch.stack(self._found, 1)} if self._found else {}
+        return {"convergence": torch.stack(self._changes, 1)} if self._changes else {}
 
 
 def standardised(observation: Observation, x: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -131,17 +128,22 @@ class Lags:
     """The sums of the module's statistic, taken over an image or over parts of it."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[int, ...], list[float]] = {}
+        self._sums: dict[tuple[int, ...], list[float]] = {}
         self._square = self._count = 0.0
 
     def add(self, z: Tensor, weight: Tensor) -> Lags:
-        """Take note of a residual in units of the noise (C, *S) or (N,), zero where nothing was measured, and of where it was (1 or 0)."""
+        """Take note of a residual (C, *S) or (N,) in units of the noise, zero where nothing was measured.
+
+        Args:
+            z: The residual.
+            weight: 1 where it was measured, else 0.
+        """
         z, weight = z.double(), weight.double()
         self._square += float(z.square().sum())
         self._count += float(weight.sum())
         for lag in _lags(2 if z.ndim > 2 else 1):
             (a, b), (seen, partner) = _shifted(z, lag), _shifted(weight, lag)
-            total = self._found.setdefault(lag, [0.0, 0.0])
+            total = self._sums.setdefault(lag, [0.0, 0.0])
             total[0] += float((a * b).sum())
             total[1] += float((seen * partner).sum())
         return self
@@ -149,11 +151,11 @@ class Lags:
     def told(self) -> Whiteness | None:
         """The statistic, the largest autocorrelation, the number of lags; None where too few pairs were measured."""
         variance = max(self._square / max(self._count, 1.0), 1e-30)
-        found = [(product / (pairs * variance), pairs) for product, pairs in self._found.values() if pairs >= PAIRS]
-        if not found:
+        lags = [(product / (pairs * variance), pairs) for product, pairs in self._sums.values() if pairs >= PAIRS]
+        if not lags:
             return None
-        value = sum(pairs * rho**2 for rho, pairs in found) / len(found)
-        return value, max((rho for rho, _ in found), key=abs), len(found)
+        value = sum(pairs * rho**2 for rho, pairs in lags) / len(lags)
+        return value, max((rho for rho, _ in lags), key=abs), len(lags)
 
 
 def whiteness(z: Tensor, weight: Tensor) -> Whiteness | None:
@@ -162,14 +164,14 @@ def whiteness(z: Tensor, weight: Tensor) -> Whiteness | None:
 
 
 def of_samples(post: Posterior) -> dict[str, float]:
-    """Whiteness of the samples of one item: ``whiteness``, averaged, and ``correlation``, that of the largest size; empty where it cannot be told."""
-    found = [standardised(post.observation, sample) for sample in post.states]
-    return averaged([whiteness(one[0][0], one[1][0]) for one in found if one is not None])
+    """``whiteness`` of one item's samples and ``correlation`` of largest size, averaged; empty where it cannot be told."""
+    pairs = [standardised(post.observation, sample) for sample in post.states]
+    return averaged([whiteness(pair[0][0], pair[1][0]) for pair in pairs if pair is not None])
 
 
-def averaged(found: Sequence[Whiteness | None]) -> dict[str, float]:
+def averaged(each: Sequence[Whiteness | None]) -> dict[str, float]:
     """What `of_samples` returns, from what was told of each sample."""
-    values = [told for told in found if told is not None]
+    values = [told for told in each if told is not None]
     if not values:
         return {}
     return {
@@ -179,21 +181,27 @@ def averaged(found: Sequence[Whiteness | None]) -> dict[str, float]:
 
 
 def residual_map(post: Posterior) -> Tensor | None:
-    """Residual of the mean in units of the noise, (C, h, w) on the measurement's grid, of raw data (1, h, w) rms over coils; None where there is no such picture."""
-    found = standardised(post.observation, post.whole_mean)
-    if found is None or not isinstance(post.observation.y, Tensor) or post.observation.y.ndim < 4:
+    """Residual of the mean in units of the noise on the measurement's grid (C, h, w), of raw data (1, h, w).
+
+    Of raw data it is the root mean square over coils; None where there is no such picture.
+    """
+    pair = standardised(post.observation, post.whole_mean)
+    if pair is None or not isinstance(post.observation.y, Tensor) or post.observation.y.ndim < 4:
         return None
-    z = found[0][0]
+    z = pair[0][0]
     if post.observation.y.is_complex():
         return z.square().flatten(0, -3).mean(0, keepdim=True).mul(2).sqrt().float()
     return z.float() if z.ndim == 3 else None
 
 
 def invented_region(share: NDArray[np.floating[Any]]) -> str:
-    """A sentence on the largest region that the prior determines more than the data do; empty where there is none, or where it is all of the image.
+    """A sentence on the largest region that the prior determines more than the data do.
 
     Args:
         share: Data share (C, H, W).
+
+    Returns:
+        Nothing where there is no such region, or where it is all of the image.
     """
     averaged = share.mean(0)
     if averaged.ndim != 2:
@@ -210,6 +218,6 @@ def invented_region(share: NDArray[np.floating[Any]]) -> str:
     rows, columns = ndimage.find_objects(places)[largest - 1]
     part = 100 * (1 - float(averaged[places == largest].mean()))
     return (
-        f"{part:.0f} % of the region at row {rows.start}, column {columns.start} ({columns.stop - columns.start} x {rows.stop - rows.start} "
-        f"pixels, {100 * size / averaged.size:.0f} % of the image) comes from the prior"
+        f"{part:.0f} % of the region at row {rows.start}, column {columns.start} "
+        f"({columns.stop - columns.start} x {rows.stop - rows.start} pixels, {100 * size / averaged.size:.0f} % of the image) comes from the prior"
     )

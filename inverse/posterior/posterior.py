@@ -1,4 +1,4 @@
-r"""Samples of a posterior and what they say: mean, spread, intervals, misfit, and how much of the result the data determine.
+r"""Samples of a posterior and what they say: mean, spread, intervals, misfit, and what the data determine of it.
 
 With ``c`` the prior's variance, :math:`R = c A^T (c A A^T + \sigma_y^2)^{-1} A`:
 
@@ -20,7 +20,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,16 +29,15 @@ from scipy import stats
 from torch import Tensor
 from torch.nn import functional
 
+from inverse.calibration.recalibration import Map
 from inverse.errors import UsageError, did_you_mean
+from inverse.io.content import Span
 from inverse.numerics.linalg import parts
 from inverse.numerics.rng import Rng
 from inverse.numerics.statistics import interval_quantile
 from inverse.operators.observation import Observation
 from inverse.posterior.chains import ess, r_hat
-
-if TYPE_CHECKING:
-    from inverse.calibration.recalibration import Map
-    from inverse.io.content import Span
+from inverse.posterior.display import ITEMS, ItemView, posterior_html
 
 __all__ = ["Cost", "Posterior", "Welford"]
 
@@ -186,7 +185,7 @@ class Posterior:
 
     @property
     def std(self) -> Tensor:
-        """Posterior standard deviation (B, C, *S): the method's where it knows it, else the samples', ``K - 1`` in its denominator.
+        """Posterior standard deviation (B, C, *S): the method's, or the samples' (``K - 1`` in its denominator).
 
         With a ``calibration`` it is the root mean square error of the mean to expect where that is what the sampler
             says.
@@ -195,11 +194,14 @@ class Posterior:
             UsageError: there is one sample only, and the method does not know it.
         """
         known = self.diagnostics.get("exact_variance")
-        own = self._statistics.std if known is None else known.double().mean(0).clamp_min(0.0).sqrt()
-        raw = self._frame(own.to(self.states.dtype))
+        whole = self._statistics.std if known is None else known.double().mean(0).clamp_min(0.0).sqrt()
+        raw = self._frame(whole.to(self.states.dtype))
         if self.calibration is None:
             return raw
-        return self.calibration.std_of(raw, self.data_share if self.calibration.needs_share else None)
+        given = raw.detach().cpu().numpy()
+        shares = self.data_share.detach().cpu().numpy() if self.calibration.needs_share else [None] * len(given)
+        widened = [self.calibration.std(*pair) for pair in zip(given, shares, strict=True)]
+        return torch.from_numpy(np.stack(widened)).to(raw)
 
     def quantile(self, q: float) -> Tensor:
         """Quantile ``q`` of the posterior predictive of each value, (B, C, *S).
@@ -232,15 +234,40 @@ class Posterior:
         )
 
     def __repr__(self) -> str:
-        from inverse.posterior.display import posterior_line
+        count, items = self.states.shape[:2]
+        shape = " x ".join(str(n) for n in self.samples.shape[2:])
+        return (
+            f"<Posterior: {_counted(count, 'sample')} of {_counted(items, 'item')}, {shape}, {self._said}, "
+            f"{self.cost.forward:g} evaluations an item, {self.cost.seconds:.3g} s>"
+        )
 
-        return posterior_line(self)
+    @property
+    def _said(self) -> str:
+        """The method in words."""
+        return self.label or str(self.method["kind"])
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        from inverse.posterior.display import posterior_html
+        count, items = self.states.shape[:2]
+        took = f"{self.cost.forward:g} network evaluations"
+        took += f" and {self.cost.vjp:g} gradients" if self.cost.vjp else ""
+        foot = f"{_counted(count, 'sample')} by {self._said}; an item took {took}, {self.cost.seconds:.3g} s"
+        return posterior_html([self._view(index) for index in range(min(items, ITEMS))], items, foot)
 
-        return posterior_html(self)
+    def _view(self, index: int) -> ItemView:
+        """What a notebook shows of an item."""
+
+        def array(values: Tensor) -> NDArray[Any]:
+            return values[index].detach().float().cpu().numpy()
+
+        return ItemView(
+            str(self.items[index]),
+            float(self.misfit[:, index].mean()),
+            array(self.mean),
+            array(self.std) if len(self.states) > 1 or self.knows_spread else None,
+            array(self.data_share) if self.share_is_known else None,
+            self.complex,
+        )
 
     def to_numpy(self, name: str = "mean") -> NDArray[Any]:
         """A statistic as numpy, the channel last: (B, H, W, C), in the units of the array that was restored.
@@ -352,6 +379,10 @@ class Posterior:
         """The part of the mean that the data do not determine, (B, C, *S), data units."""
         d = self.whole_mean - self.prior_mean
         return self._frame(d - self._determined(d))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count > 1)}"
 
 
 def _smooth(value: Tensor) -> Tensor:

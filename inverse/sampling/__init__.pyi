@@ -1,15 +1,14 @@
-from .auto import AUTO as AUTO
-from .auto import BUDGETS as BUDGETS
 from .auto import Admits as Admits
-from .auto import Row as Row
+from .auto import MeasuredSetting as MeasuredSetting
 from .auto import best as best
-from .auto import budget as budget
 from .auto import choose as choose
+from .auto import cost_of as cost_of
+from .auto import evaluations_in as evaluations_in
 from .auto import kind_of as kind_of
 from .auto import rows as rows
 from .denoiser import VJP as VJP
 from .denoiser import Denoise as Denoise
-from .denoiser import Estimate as Estimate
+from .denoiser import Denoised as Denoised
 from .kernels import KERNELS as KERNELS
 from .kernels import Kernel as Kernel
 from .kernels import Noise as Noise
@@ -28,18 +27,25 @@ from .loop import Sampler as Sampler
 from .loop import Step as Step
 from .loop import run as run
 from .method_spec import COMMON as COMMON
+from .method_spec import SECOND_LOOK as SECOND_LOOK
+from .method_spec import VJP_SECONDS as VJP_SECONDS
+from .method_spec import VJP_WEIGHT as VJP_WEIGHT
 from .method_spec import MethodSpec as MethodSpec
 from .method_spec import Parameter as Parameter
 from .method_spec import evaluations as evaluations
 from .method_spec import evaluations_of_step as evaluations_of_step
-from .method_spec import in_words as in_words
 from .method_spec import recorded_bias as recorded_bias
+from .methods import AUTO as AUTO
+from .methods import BUDGETS as BUDGETS
 from .methods import METHODS as METHODS
+from .methods import budget as budget
+from .methods import in_words as in_words
 from .posterior_samples import sample as sample
 from .posterior_samples import simulate as simulate
 from .posterior_samples import steps as steps
 from .prior_samples import generate as generate
 from .problem import Problem as Problem
+from .problem import Request as Request
 from .problem import bfloat16_is_fast as bfloat16_is_fast
 from .problem import open_denoiser as open_denoiser
 from .problem import peak_bytes as peak_bytes
@@ -56,21 +62,25 @@ __all__ = [
     "COMMON",
     "KERNELS",
     "METHODS",
+    "SECOND_LOOK",
     "VJP",
+    "VJP_SECONDS",
+    "VJP_WEIGHT",
     "Admits",
     "Context",
     "Denoise",
-    "Estimate",
+    "Denoised",
     "Guidance",
     "GuidedMethod",
     "Kernel",
+    "MeasuredSetting",
     "Method",
     "MethodSpec",
     "Move",
     "Noise",
     "Parameter",
     "Problem",
-    "Row",
+    "Request",
     "Sampler",
     "Step",
     "best",
@@ -78,9 +88,11 @@ __all__ = [
     "budget",
     "choose",
     "corrected",
+    "cost_of",
     "ddim",
     "dpmpp",
     "evaluations",
+    "evaluations_in",
     "evaluations_of_step",
     "generate",
     "heun",

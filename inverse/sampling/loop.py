@@ -2,9 +2,31 @@ r"""The reverse process: one generator loop, and what a method is to it.
 
 State :math:`x = x_0 + \sigma n` (variance exploding). A guidance makes the prior's denoiser a posterior denoiser
 :math:`\hat x(x, \sigma) \approx E[x_0 | x, y]`; a kernel (:mod:`inverse.sampling.kernels`) takes the state from one
-level to the next with it. Methods that need a step of their own bring it.
+level to the next with it. Methods that need a step of their own bring it. The whole loop, as `inverse.sample` runs it,
+with a guidance of one line (exact where the operator is the identity and the prior white)::
 
-What a method is composed from: the few numbers of a prior that its strengths follow from, and how many steps there are.
+    import torch
+
+    import inverse
+    from inverse.numerics.rng import Rng
+    from inverse.operators.observation import Observation
+    from inverse.sampling.denoiser import Denoise
+    from inverse.sampling.kernels import kernel
+    from inverse.sampling.loop import GuidedMethod, run
+    from inverse.sampling.start import noise_levels
+
+    def guidance(denoise, x, sigma, sigma_next, observation):
+        mean, variance = denoise.estimate(x, sigma).mean, sigma**2 / (1 + sigma**2 / 0.0625)
+        return mean + variance / (variance + observation.sigma[0] ** 2) * observation.AT(observation.residual(mean))
+
+    prior = inverse.open_prior("gaussian")  # mean 0.5, variance 0.0625
+    physics = inverse.build_operator("denoise", shape=(1, 16, 16), noise=0.1)
+    observation = Observation.create(inverse.simulate(torch.full((1, 1, 16, 16), 0.6), physics), physics)
+    levels = noise_levels("karras", sigma_max=10.0, sigma_min=0.01, steps=50)
+    method, rng = GuidedMethod(guidance, kernel("ddim")), Rng(0, ["item"], [0])
+    start = method.start(torch.full((1, 1, 16, 16), 0.5), levels[0], rng)
+    for step in run(method, Denoise(prior, observation.counter), start, levels, observation, rng):
+        print(f"{step.sigma:8.3f}  misfit {float(observation.misfit(step.mean)):.2f}")
 """
 
 from __future__ import annotations
@@ -63,6 +85,23 @@ class Move:
     mean: Tensor
     memory: Any = None
     info: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Numbers of the prior and of the run.
+
+    Attributes:
+        data_var: Variance of the prior's images, data units squared.
+        gain: Model units in one data unit (2 for a network on [-1, 1] and data on [0, 1]).
+        mean: Mean of the prior's images, a number or a tensor that broadcasts against (B, C, *S).
+        steps: Steps of the run.
+    """
+
+    data_var: float
+    gain: float
+    mean: Any = 0.0
+    steps: int = 1
 
 
 class Method(Protocol):
@@ -176,8 +215,8 @@ class Handover(GuidedMethod):
         memory: Any,
     ) -> Move:
         """One kernel step, with the guidance of its index."""
-        own = GuidedMethod(self.guidance if index < self.at else self.later, self.kernel)
-        return own.step(denoise, x, sigma, sigma_next, observation, rng, index, memory)
+        method = GuidedMethod(self.guidance if index < self.at else self.later, self.kernel)
+        return method.step(denoise, x, sigma, sigma_next, observation, rng, index, memory)
 
 
 def run(
@@ -194,20 +233,3 @@ def run(
         move = method.step(denoise, x, sigma, sigma_next, observation, rng, index, memory)
         x, memory = move.x, move.memory
         yield Step(index, len(levels) - 1, sigma, x, move.mean, denoise.counter, move.info)
-
-
-@dataclass(frozen=True)
-class Context:
-    """Numbers of the prior and of the run.
-
-    Attributes:
-        data_var: Variance of the prior's images, data units squared.
-        gain: Model units in one data unit (2 for a network on [-1, 1] and data on [0, 1]).
-        mean: Mean of the prior's images, a number or a tensor that broadcasts against (B, C, *S).
-        steps: Steps of the run.
-    """
-
-    data_var: float
-    gain: float
-    mean: Any = 0.0
-    steps: int = 1

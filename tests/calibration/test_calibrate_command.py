@@ -220,7 +220,7 @@ def test_the_hash_of_a_recipe_follows_the_content_of_its_calibration(place: Path
 def test_a_shipped_calibration_fits_its_recipe_and_was_checked(name: str) -> None:
     from inverse.recipes.calibration_file import opened_calibration
     from inverse.recipes.recipe import load
-    from inverse.restoration.case import open_recipe_prior
+    from inverse.restoration.prior import open_recipe_prior
 
     recipe = load(name)
     used, why = opened_calibration(recipe, open_recipe_prior(recipe).card)

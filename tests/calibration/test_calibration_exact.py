@@ -31,7 +31,7 @@ def _pairs(truths: np.ndarray, samples: np.ndarray, determine=None) -> list[Pred
 
 def gaussian(name: str, method: str) -> Findings:
     given = gates.problem(name)
-    samples = gates.draw(name, method, samples=TRUTHS * SAMPLES).samples[:, 0].double().numpy()
+    samples = gates.problem(name).draw(method, samples=TRUTHS * SAMPLES).samples[:, 0].double().numpy()
     z = torch.randn(TRUTHS, len(given.mean), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     truths = (given.mean + z @ torch.linalg.cholesky(given.covariance).T).reshape(TRUTHS, *given.shape).numpy()
     basis = given.basis[:, : given.rank].numpy()

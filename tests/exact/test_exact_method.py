@@ -8,7 +8,8 @@ from torch import Tensor
 
 import inverse
 from inverse.errors import PriorError, RecipeError
-from inverse.exact.gaussian import draw, matrix, problem
+from inverse.exact.gaussian import matrix, problem
+from inverse.exact.registry import draw
 from inverse.operators.build import build_operator
 from inverse.priors.card import Card
 from inverse.priors.models.closed_form import closed_form

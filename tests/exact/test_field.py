@@ -10,7 +10,8 @@ from deepinv.physics import GaussianNoise, Physics
 from torch import Tensor
 
 import inverse
-from inverse.exact.field import DRAWS, NOISE, draw, problem, solve
+from inverse.exact.field import DRAWS, NOISE, problem, solve
+from inverse.exact.registry import draw
 
 
 def test_perturbed_solve_agrees_with_the_diagonal() -> None:

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from inverse.errors import RecipeError
-from inverse.exact.gaussian import Bias, draw, measure, problem
+from inverse.exact.gaussian import Bias, measure, problem
+from inverse.exact.registry import draw
 from inverse.sampling.method_spec import recorded_bias
 from inverse.sampling.methods import METHODS
 

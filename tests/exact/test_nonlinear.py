@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from inverse.errors import RecipeError
-from inverse.exact.nonlinear import PROBLEMS, draw, problem
+from inverse.exact.nonlinear import PROBLEMS, problem
+from inverse.exact.registry import draw
 from inverse.priors.models.gaussian import GaussianPrior
 
 

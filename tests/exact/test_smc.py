@@ -10,8 +10,9 @@ from deepinv.physics import GaussianNoise
 
 import inverse
 from inverse.errors import RecipeError
-from inverse.exact.gaussian import NOISE, draw, matrix, problem
+from inverse.exact.gaussian import NOISE, matrix, problem
 from inverse.exact.mixture import mixture_problem
+from inverse.exact.registry import draw
 from inverse.operators.image.matrix import Matrix
 from inverse.priors.models.mixture import MixturePrior
 from inverse.sampling.methods import METHODS

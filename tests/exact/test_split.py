@@ -10,7 +10,8 @@ from deepinv.physics import GaussianNoise, LinearPhysics, Physics
 
 import inverse
 from inverse.errors import RecipeError, UsageError
-from inverse.exact.gaussian import draw, problem
+from inverse.exact.gaussian import problem
+from inverse.exact.registry import draw
 from inverse.numerics.rng import Rng
 from inverse.operators.observation import Observation
 from inverse.posterior.chains import ess, r_hat

@@ -206,10 +206,10 @@ class Exact(Sampler):
         of_pair = torch.tensor([names.index(name) for name in rng.items], device=x.device)
         item = each.select(torch.tensor([list(rng.items).index(name) for name in names], device=x.device))
         components = self._components(denoise.prior, item, prior.parts)
-        found = [component.mean(item) for component in components]
-        means, share = torch.stack([mean for mean, _ in found]), item.sigma.new_ones(item.batch, 1)
+        centres, squares = zip(*(component.mean(item) for component in components), strict=True)
+        means, share = torch.stack(centres), item.sigma.new_ones(item.batch, 1)
         if len(components) > 1:
-            logs = [q + c.solver.log_determinant(item) for c, (_, q) in zip(components, found, strict=True)]
+            logs = [q + c.solver.log_determinant(item) for c, q in zip(components, squares, strict=True)]
             share = torch.softmax(prior.log_weights - 0.5 * torch.stack(logs, 1), 1)
         chosen = _choice(share[of_pair], rng, index)
         noise = _Noise.of(each, rng, index)

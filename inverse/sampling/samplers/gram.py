@@ -185,12 +185,12 @@ class GramIterative:
     def log_determinant(self, observation: Observation) -> Tensor:
         """As `GramSolver.log_determinant`, estimated."""
         power = observation.sigma**2
-        found = []
-        for draw in range(PROBES):
-            probe = signs(observation.y, draw)
-            logs = lanczos_log(lambda v: scale(self._gram(observation, v), 1.0 / power), probe, iterations=PRODUCTS)
-            found.append(logs)
-        return torch.stack(found).mean(0)
+
+        def gram(v: Vector) -> Vector:
+            return scale(self._gram(observation, v), 1.0 / power)
+
+        probes = [signs(observation.y, draw) for draw in range(PROBES)]
+        return torch.stack([lanczos_log(gram, probe, iterations=PRODUCTS) for probe in probes]).mean(0)
 
     def variance(self, observation: Observation) -> None:
         """Not known."""
@@ -206,14 +206,14 @@ def _flat(vector: Vector) -> Tensor:
 
 def _shaped(flat: Tensor, like: Vector) -> Vector:
     """The inverse of `_flat`."""
-    found, start = [], 0
+    tensors, start = [], 0
     for part in parts(like):
         real = torch.view_as_real(part) if part.is_complex() else part
         count = real[0].numel()
         piece = flat[:, start : start + count].reshape(real.shape)
-        found.append(torch.view_as_complex(piece.contiguous()) if part.is_complex() else piece)
+        tensors.append(torch.view_as_complex(piece.contiguous()) if part.is_complex() else piece)
         start += count
-    return found[0] if isinstance(like, Tensor) else type(like)(found)
+    return tensors[0] if isinstance(like, Tensor) else type(like)(tensors)
 
 
 def signs(like: Vector, draw: int) -> Vector:
