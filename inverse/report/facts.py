@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from inverse.metrics.registry import metrics
-from inverse.posterior.words import evidence
 from inverse.recipes.yaml_layers import dump
 from inverse.report.verdicts import Row, Verdicts, cost_in_words
+from inverse.restoration.result import ItemResult
 from inverse.runs.folder import RunFolder
 
 __all__ = ["calibration_in_words", "item_facts", "provenance", "summary"]
@@ -106,7 +106,7 @@ def item_facts(folder: RunFolder, verdicts: Verdicts, row: Row, calibration: Map
     item, prior = str(row["item"]), facts.get("prior") or {}
     faults = verdicts.faults(row)
     against = {fault.sentence for fault in faults}
-    sentences = evidence(row) if "method" in row and "data_share" in row else []
+    sentences = ItemResult.from_row(row).evidence if "method" in row and "data_share" in row else []
     source = str(row.get("restored", "")).removeprefix("restored/")
     source = source if source and item.startswith(f"{source}/") else item
     sigma, channels = row.get("noise_sigma"), row.get("channels")
@@ -124,7 +124,7 @@ def item_facts(folder: RunFolder, verdicts: Verdicts, row: Row, calibration: Map
         ("Restored file is", f"sha256 {row['sha256']}" if row.get("sha256") else ""),
         ("Intervals", str((facts.get("calibration") or {}).get("says") or "the sampler's own, not recalibrated")),
     ]
-    checked = next((entry for entry in calibration.get("per_item", ()) if entry.get("item") == item), {})
+    checked: Row = next((entry for entry in calibration.get("per_item", ()) if entry.get("item") == item), {})
     return {
         "item": item,
         "place": verdicts.place(row),

@@ -1,7 +1,7 @@
-"""What the report says of the items in words, and which of them is the worst.
+"""Verdicts on the items of a run in words, and which of them is the worst.
 
-The order is by the first metric of the run that has a better end, where truths were given, else by how badly an item explains its measurement. Every fault is a
-sentence with its number.
+The order is by the first metric of the run that has a better end, where truths were given, else by how badly an item
+explains its measurement. Every fault is a sentence with its number.
 """
 
 from __future__ import annotations
@@ -14,19 +14,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from inverse.posterior.words import misfit_in_words, seconds_in_words
+from inverse.metrics.registry import metrics
+from inverse.posterior.words import doubts, misfit_in_words, seconds_in_words
 from inverse.restoration.result import ItemResult
 
 __all__ = ["Fault", "Verdicts", "cost_in_words"]
 
+#: Shares of the truth in an item's 90 % intervals past which they are called too narrow or too wide.
 LOW, HIGH = 0.85, 0.95
-"""Shares of the truth in an item's 90 % intervals past which they are called too narrow or too wide."""
+#: The same for the mean over a run, which varies less.
 RUN_LOW, RUN_HIGH = 0.88, 0.92
-"""The same for the mean over a run, which varies less."""
+#: Share of clipped values that is worth saying.
 CLIPPED = 0.01
+#: Standard deviations below the median of the run at which a score is called low.
 OUTLIER = 2.0
-"""Standard deviations below the median of the run at which a score is called low."""
-
+#: A few words for a doubt, by its code; those about the misfit say its number.
 BADGES = {
     "residual-coloured": "residual not noise",
     "point-estimate": "point estimate",
@@ -36,45 +38,33 @@ BADGES = {
     "mismatch": "prior may not fit",
 }
 
+#: Levels of a fault, worst first.
+LEVELS = ("bad", "doubt", "note")
+
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong with an item.
+    """Something wrong with an item."""
 
-    Attributes:
-        level: ``bad``, ``doubt`` or ``note``.
-        badge: A few words.
-        sentence: With its number.
-    """
-
-    level: str
-    badge: str
-    sentence: str
+    level: str  # of LEVELS
+    badge: str  # a few words
+    sentence: str  # with its number
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """The finished items of a run, judged beside each other.
+    """The finished items of a run, judged beside each other."""
 
-    Attributes:
-        rows: Of ``items.csv``, finished items only.
-        metrics: Names of the metrics of the run's recipe, as far as they were computed.
-        ranked: The first of them that has a better and a worse end; empty where there is none.
-        higher: Whether that one is better when higher.
-    """
-
-    rows: tuple[Row, ...]
-    metrics: tuple[str, ...]
-    ranked: str
-    higher: bool
+    rows: tuple[Row, ...]  # of items.csv, finished items only
+    metrics: tuple[str, ...]  # of the run's recipe, as far as they were computed
+    ranked: str  # the first of them that has a better and a worse end; empty where there is none
+    higher: bool  # that one is better when higher
 
     @classmethod
     def of(cls, rows: Sequence[Row], names: Sequence[str]) -> Verdicts:
         """Judge rows by the metrics that they hold."""
-        from inverse.metrics.registry import metrics
-
         present = tuple(name for name in names if any(_number(row, name) is not None for row in rows))
         known = metrics()
         ends = {name: known[name].higher_is_better for name in present if name in known}
@@ -84,9 +74,9 @@ class Verdicts:
     @cached_property
     def _scores(self) -> tuple[list[float], float, float]:
         """Those of the ranked metric in order, their median, and their spread as a standard deviation."""
-        known = sorted(value for value in (_number(row, self.ranked) for row in self.rows) if value is not None)
-        middle = statistics.median(known)
-        return known, middle, 1.4826 * statistics.median([abs(value - middle) for value in known])
+        scores = sorted(value for value in (_number(row, self.ranked) for row in self.rows) if value is not None)
+        middle = statistics.median(scores)
+        return scores, middle, 1.4826 * statistics.median([abs(value - middle) for value in scores])
 
     @cached_property
     def order(self) -> tuple[Row, ...]:
@@ -115,12 +105,10 @@ class Verdicts:
         score = _number(row, self.ranked)
         if score is None or len(self.rows) < 2:
             return ""
-        name = self.ranked
-        known, middle, _ = self._scores
-        below, above = bisect_left(known, score), len(known) - bisect_right(known, score)
-        worse = below if self.higher else above
-        rank = "worst" if worse == 0 else "best" if worse == len(known) - 1 else f"number {worse + 1} from below"
-        return f"{rank} of {len(known)} by {name.upper()}: {score:.4g}, median of the run {middle:.4g}"
+        scores, middle, _ = self._scores
+        worse = bisect_left(scores, score) if self.higher else len(scores) - bisect_right(scores, score)
+        rank = "worst" if worse == 0 else "best" if worse == len(scores) - 1 else f"number {worse + 1} from below"
+        return f"{rank} of {len(scores)} by {self.ranked.upper()}: {score:.4g}, median of the run {middle:.4g}"
 
     def faults(self, row: Row, *, relative: bool = True) -> list[Fault]:
         """What is wrong with an item, worst first.
@@ -129,7 +117,7 @@ class Verdicts:
             row: The item.
             relative: Whether its place in the run counts.
         """
-        found = [
+        faults = [
             Fault(doubt.severity, BADGES.get(doubt.code) or f"misfit {doubt.number:.2f}", doubt.sentence)
             for doubt in ItemResult.from_row(row).doubts
             if doubt.severity != "note"
@@ -139,26 +127,25 @@ class Verdicts:
             much = "few: they are too narrow" if cover < LOW else "much: they are too wide"
             level = "doubt" if cover < LOW else "note"
             sentence = f"the 90 % intervals hold {100 * cover:.0f} % of the true values, too {much}"
-            found.append(Fault(level, f"intervals hold {100 * cover:.0f} %", sentence))
+            faults.append(Fault(level, f"intervals hold {100 * cover:.0f} %", sentence))
         clipped = float(row.get("clipped", 0.0) or 0.0)
         if clipped > CLIPPED:
             sentence = (
                 f"{100 * clipped:.1f} % of the values did not fit the file's integers and were clipped at the write"
             )
-            found.append(Fault("doubt", f"{100 * clipped:.0f} % clipped", sentence))
+            faults.append(Fault("doubt", f"{100 * clipped:.0f} % clipped", sentence))
         if relative:
-            found = self._low_scores(row) + found
-        ranks = ("bad", "doubt", "note")
-        return sorted(found, key=lambda fault: ranks.index(fault.level))
+            faults = self._low_scores(row) + faults
+        return sorted(faults, key=lambda fault: LEVELS.index(fault.level))
 
     def _low_scores(self, row: Row) -> list[Fault]:
         score = _number(row, self.ranked)
         if score is None:
             return []
         name = self.ranked
-        known, middle, spread = self._scores
+        scores, middle, spread = self._scores
         away = middle - score if self.higher else score - middle
-        if len(known) < 3 or away <= OUTLIER * spread or away <= 0:
+        if len(scores) < 3 or away <= OUTLIER * spread or away <= 0:
             return []
         sentence = f"{name.upper()} {score:.4g} is far from the others: their median is {middle:.4g}"
         return [Fault("doubt", f"{'low' if self.higher else 'high'} {name.upper()}", sentence)]
@@ -175,7 +162,7 @@ class Verdicts:
         if len(misfits) == 1:
             lines.append(misfit_in_words(misfits[0]))
         elif misfits:
-            fits = sum("image explains" in misfit_in_words(value) for value in misfits)
+            fits = sum(not doubts({"misfit": value}) for value in misfits)
             ends = f"{statistics.median(misfits):.2f} in the middle, {misfits[0]:.2f} to {misfits[-1]:.2f}, expected 1"
             lines.append(f"{fits} of {len(misfits)} images explain their measurement: misfit {ends}")
         shares = [float(row["data_share"]) for row in rows if "data_share" in row]
@@ -199,15 +186,15 @@ def _number(row: Row, name: str) -> float | None:
 
 def cost_in_words(cost: Mapping[str, Any]) -> str:
     """Network evaluations, derivatives, operator calls, time and memory of a run or an item."""
-    parts = [f"{_count(cost.get('forward', 0))} network evaluations"]
+    texts = [f"{_count(cost.get('forward', 0))} network evaluations"]
     if cost.get("vjp"):
-        parts.append(f"{_count(cost['vjp'])} derivatives")
-    parts.append(f"{_count(cost.get('a', 0) + cost.get('at', 0))} operator calls")
+        texts.append(f"{_count(cost['vjp'])} derivatives")
+    texts.append(f"{_count(cost.get('a', 0) + cost.get('at', 0))} operator calls")
     if "seconds" in cost:
-        parts.append(seconds_in_words(float(cost["seconds"])))
+        texts.append(seconds_in_words(float(cost["seconds"])))
     if cost.get("peak_bytes"):
-        parts.append(f"{cost['peak_bytes'] / 2**30:.2g} GiB at most")
-    return ", ".join(parts)
+        texts.append(f"{cost['peak_bytes'] / 2**30:.2g} GiB at most")
+    return ", ".join(texts)
 
 
 def _count(value: float) -> str:
