@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from inverse.errors import UsageError
 from inverse.io.tiling import Window
 
-__all__ = ["ALIGN", "Axis", "Blocks", "axis", "blend", "overlap_of"]
+__all__ = ["ALIGN", "BlockAxis", "Blocks", "axis", "blend", "overlap_of"]
 
 #: Blocks start at multiples of it, so that colour filter arrays and JPEG blocks are cut alike.
 ALIGN = 8
@@ -25,7 +25,7 @@ SMALLEST = 32
 
 
 @dataclass(frozen=True)
-class Axis:
+class BlockAxis:
     """The blocks along one axis."""
 
     size: int  # pixels
@@ -64,8 +64,8 @@ def _rise(places: NDArray[np.int64], low: int, high: int) -> NDArray[np.float64]
 class Blocks:
     """The blocks of a scene, each named by its row and column."""
 
-    rows: Axis
-    columns: Axis
+    rows: BlockAxis
+    columns: BlockAxis
 
     @classmethod
     def of(cls, size: tuple[int, int], block: int, overlap: int) -> Blocks:
@@ -109,7 +109,7 @@ def overlap_of(block: int, overlap: int | str) -> int:
     return pixels
 
 
-def axis(size: int, block: int, overlap: int) -> Axis:
+def axis(size: int, block: int, overlap: int) -> BlockAxis:
     """The blocks of an axis of so many pixels; a rest shorter than half a block joins the last one."""
     step = block - overlap
     starts = [0]
@@ -118,12 +118,12 @@ def axis(size: int, block: int, overlap: int) -> Axis:
     if len(starts) > 1 and size - starts[-1] < block // 2:
         starts.pop()
     stops = [start + block for start in starts[:-1]] + [size]
-    return Axis(size, tuple(starts), tuple(stops))
+    return BlockAxis(size, tuple(starts), tuple(stops))
 
 
 def blend(
-    rows: Axis,
-    columns: Axis,
+    rows: BlockAxis,
+    columns: BlockAxis,
     cell: tuple[int, int],
     blocks: Mapping[tuple[int, int], NDArray[np.float32]],
     *,

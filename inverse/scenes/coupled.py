@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from inverse.sampling.methods import method_spec
 from inverse.sampling.problem import Problem, Request, peak_bytes, prepare
 from inverse.scenes.passes import BLOCK, Layout, Report, SceneSteps
 from inverse.scenes.results import ScenePosterior
-from inverse.scenes.source import HEAD, Scene, Source
+from inverse.scenes.source import HEAD, MeasuredScene, Scene
 from inverse.scenes.state import State
 from inverse.scenes.windowed import PROBE, Local, local, support
 
@@ -39,7 +40,7 @@ __all__ = ["lay_out", "require_tiles", "sample_scene", "scene_steps", "solve_sce
 TILE, TILE_GRADIENT = 512, 256
 
 
-def sample_scene(
+def sample_scene(  # noqa: PLR0913 - the public call
     y: Tensor,
     physics: Any,
     prior: Any,
@@ -83,15 +84,21 @@ def sample_scene(
     """
     if y.shape[0] != 1:
         raise UsageError(f"{y.shape[0]} scenes in one call", "allowed: 1")
-    given: dict[str, Any] = {"method": method, "steps": steps, "seed": seed, "dtype": dtype, "params": params}
+    request = Request(method, samples, steps, seed, items=[item], dtype=dtype, params=params)
+    scene = Scene(y, physics, local(physics))
     return solve_scene(
-        Scene(y, physics, local(physics)), prior, folder=Path(folder), tile=tile, halo=halo, samples=samples, item=item,
-        keep_samples=keep_samples, progress=progress, **given,
-    )  # fmt: skip
+        scene, prior, request, Path(folder), tile=tile, halo=halo, keep_samples=keep_samples, progress=progress
+    )
 
 
 def lay_out(
-    source: Source, prior: Any, *, tile: int | str, halo: int | str, item: str, head: Window | None = None, **given: Any
+    source: MeasuredScene,
+    prior: Any,
+    request: Request,
+    *,
+    tile: int | str,
+    halo: int | str = "auto",
+    head: Window | None = None,
 ) -> Layout:
     """What is solved and on which windows; arguments as of `solve_scene`.
 
@@ -104,7 +111,7 @@ def lay_out(
     first = head or Window(0, 0, HEAD, HEAD).clipped(*lies.shape[-2:])
     y, physics = source.observe(first, alone=True)
     shape = (lies.shape[0], *first.size)
-    request = Request(shape=shape, items=[item], admits=lambda name, values: _chosen(name, values, lies), **given)
+    request = replace(request, shape=shape, admits=lambda name, values: _chosen(name, values, lies))
     problem = prepare(y, physics, prior, request)
     require_tiles(problem.spec.name, problem.params, lies)
     if problem.prior_mean.numel() != 1:
@@ -121,18 +128,18 @@ def lay_out(
 
 
 def scene_steps(
-    source: Source,
+    source: MeasuredScene,
     layout: Layout,
     folder: Path,
     *,
     samples: int,
-    item: str,
     keep_samples: bool = True,
     progress: Report | None = None,
     key: Mapping[str, Any] | None = None,
 ) -> SceneSteps:
     """The passes over a scene, on its state in a folder; arguments as of `solve_scene`."""
     problem, tiling, lies = layout.problem, layout.tiling, source.lies
+    (item,) = problem.items
     about = {
         "shape": list(lies.shape), "tile": tiling.side, "halo": layout.halo, "samples": samples, "item": item,
         "seed": problem.seed, "keep_samples": keep_samples, "method": problem.spec.name,
@@ -141,33 +148,39 @@ def scene_steps(
         "noise": float(problem.observation.sigma[0]), **(key or {}),
     }  # fmt: skip
     state = State(folder, lies.shape, tiling, about)
-    return SceneSteps(source, layout, state, item, samples, keep_samples, progress)
+    return SceneSteps(source, layout, state, samples, keep_samples, progress)
 
 
 def solve_scene(
-    source: Source,
+    source: MeasuredScene,
     prior: Any,
-    *,
+    request: Request,
     folder: Path,
+    *,
     tile: int | str,
-    halo: int | str,
-    samples: int,
-    item: str,
-    keep_samples: bool,
-    progress: Report | None,
+    halo: int | str = "auto",
+    keep_samples: bool = True,
+    progress: Report | None = None,
     head: Window | None = None,
     key: Mapping[str, Any] | None = None,
-    **given: Any,
 ) -> ScenePosterior:
-    """As `sample_scene`, for any `Source`.
+    """As `sample_scene`, for a scene in memory or in a file.
 
-    ``head`` is the part that decides the method, ``key`` what else the state depends on.
+    Args:
+        source: What was measured.
+        prior: As of `inverse.sample`.
+        request: What is asked of the sampler; its one item keys the noise.
+        folder: The state.
+        tile: As of `sample_scene`.
+        halo: As of `sample_scene`.
+        keep_samples: As of `sample_scene`.
+        progress: As of `sample_scene`.
+        head: The part of the unknown that decides the method.
+        key: What else the state depends on.
     """
-    layout = lay_out(source, prior, tile=tile, halo=halo, item=item, head=head, **given)
+    layout, samples = lay_out(source, prior, request, tile=tile, halo=halo, head=head), len(request.indices)
     problem, tiling = layout.problem, layout.tiling
-    steps = scene_steps(
-        source, layout, folder, samples=samples, item=item, keep_samples=keep_samples, progress=progress, key=key
-    )
+    steps = scene_steps(source, layout, folder, samples=samples, keep_samples=keep_samples, progress=progress, key=key)
     for index in range(samples):
         steps.sample(index)
     state = steps.state
@@ -180,7 +193,7 @@ def solve_scene(
         peak_bytes=peak_bytes(problem.observation.sigma.device),
     )  # fmt: skip
     misfit = chi2[:, 0] / np.maximum(chi2[:, 1], 1)
-    return ScenePosterior(source, layout, state, item, samples, misfit, cost, keep_samples)
+    return ScenePosterior(source, layout, state, samples, misfit, cost, keep_samples)
 
 
 def require_tiles(name: str, params: Mapping[str, Any], lies: Local) -> None:
@@ -226,7 +239,7 @@ def _radius(problem: Problem) -> int:
     return problem.spec.reach_for(problem.params) * radius
 
 
-def _support(problem: Problem, source: Source) -> int:
+def _support(problem: Problem, source: MeasuredScene) -> int:
     """How far the solve with the operator sees: not at all where it is diagonal.
 
     Where values are missing it sees no further (interlacing eigenvalues).

@@ -24,12 +24,13 @@ from inverse.restoration.memory import halved
 from inverse.restoration.plan import Item, Job, item_name
 from inverse.restoration.result import ItemResult
 from inverse.restoration.write_item import facts
+from inverse.sampling.problem import Request
 from inverse.scenes.coupled import solve_scene
 from inverse.scenes.independent import SAID, Independent, solve_blocks
 from inverse.scenes.results import ScenePosterior
 from inverse.scenes.source import FileScene, open_scene
 from inverse.scenes.tile_size import LEAST
-from inverse.scenes.write import Solved, Written, write_scene
+from inverse.scenes.write import SolvedScene, Written, write_scene
 from inverse.storage.files import read_json, write_bytes, write_json
 from inverse.storage.locks import claim
 
@@ -89,7 +90,7 @@ class SceneJob:
             self.doubt = assumed_blur(recipe, Measurement(y))
         return scene
 
-    def solve(self, scene: FileScene, *, alone: bool = True) -> Solved:
+    def solve(self, scene: FileScene, *, alone: bool = True) -> SolvedScene:
         """Sample it, or what others that share its tiles leave.
 
         Args:
@@ -115,7 +116,7 @@ class SceneJob:
         if self.item.independent:
             self.say(f"{name}: {SAID}")
 
-        def sample(size: int) -> Solved:
+        def sample(size: int) -> SolvedScene:
             if alone and (read_json(folder / "scene.json") or {}).get("tile", size) != size:
                 discard(folder)
             return self._blocks(scene, folder, size) if self.item.independent else self._coupled(scene, folder, size)
@@ -131,17 +132,24 @@ class SceneJob:
             failed=f"out of memory with tiles of {least} pixels",
         )
 
-    def arguments(self, scene: FileScene) -> dict[str, Any]:
-        """What `inverse.scenes.coupled.lay_out` is told beside the tiles."""
-        return arguments(self.job.recipe, self.prior, scene.lies.shape[0], self.job.terms.compute)
+    def request(self, scene: FileScene) -> tuple[Any, Request]:
+        """The prior fitted to a scene, and what the recipe asks of a sampler of coupled tiles."""
+        terms = self.job.terms
+        given = arguments(self.job.recipe, self.prior, scene.lies.shape[0], terms.compute)
+        return given.pop("prior"), Request(samples=terms.samples, items=[self.item.item], **given)
 
     def _coupled(self, scene: FileScene, folder: Path, side: int) -> ScenePosterior:
-        samples = self.job.terms.samples
+        prior, request = self.request(scene)
         post = solve_scene(
-            scene, folder=folder, tile=side, halo="auto", samples=samples, item=self.item.item, keep_samples=True,
-            progress=lambda done, total: self.advance(samples / total), head=scene.head,
-            key={"recipe": self.job.terms.recipe, "input": self.item.sha256}, **self.arguments(scene),
-        )  # fmt: skip
+            scene,
+            prior,
+            request,
+            folder,
+            tile=side,
+            head=scene.head,
+            progress=lambda done, total: self.advance(self.job.terms.samples / total),
+            key={"recipe": self.job.terms.recipe, "input": self.item.sha256},
+        )
         return replace(post, calibration=self._map)
 
     @property
@@ -156,7 +164,7 @@ class SceneJob:
         )  # fmt: skip
 
     def write(
-        self, scene: FileScene, solved: Solved, *, notes: Sequence[str] = ()
+        self, scene: FileScene, solved: SolvedScene, *, notes: Sequence[str] = ()
     ) -> tuple[ItemResult, dict[str, str]]:
         """Write its files.
 

@@ -29,7 +29,7 @@ from inverse.operators.observation import Observation, observed
 from inverse.sampling.denoiser import Denoise, Denoised
 from inverse.sampling.problem import Problem
 from inverse.sampling.start import COARSE, initial_mean, interpolated
-from inverse.scenes.source import Source
+from inverse.scenes.source import MeasuredScene
 from inverse.scenes.state import State
 
 __all__ = ["BLOCK", "HALO", "Layout", "Pyramid", "Report", "SceneSteps", "holes", "weighted"]
@@ -92,10 +92,9 @@ class _Known(Denoise):
 class SceneSteps:
     """One scene, pass by pass; a pass ends when all tiles have done it."""
 
-    source: Source
+    source: MeasuredScene
     layout: Layout
     state: State
-    item: str  # which keys the noise
     samples: int
     keep: bool  # each sample, not just their mean and spread
     progress: Report | None
@@ -177,7 +176,7 @@ class SceneSteps:
         )  # fmt: skip
 
     def _rng(self, sample: int, window: Window) -> Rng:
-        return Rng(self.problem.seed, [self.item], [sample], (window.top, window.left))
+        return Rng(self.problem.seed, self.problem.items, [sample], (window.top, window.left))
 
     def _denoise(self, sample: int, step: int) -> Denoise:
         height, width = self.state.shape[-2:]

@@ -23,7 +23,7 @@ from inverse.posterior.posterior import Cost, Posterior
 from inverse.restoration.case import Case
 from inverse.restoration.item import statistics
 from inverse.scenes.passes import Layout
-from inverse.scenes.source import Source
+from inverse.scenes.source import MeasuredScene
 from inverse.scenes.state import State
 
 __all__ = ["ON_MEASUREMENT", "Arrays", "ScenePosterior"]
@@ -44,7 +44,6 @@ class ScenePosterior:
         source: What was measured.
         layout: How it was solved.
         state: Where they are.
-        item: Name that keyed the noise.
         samples: How many.
         misfit: ``chi^2 / m`` of each.
         cost: Evaluations of the whole scene; seconds and memory of this process.
@@ -52,10 +51,9 @@ class ScenePosterior:
         calibration: Of standard deviations and quantiles, by `arrays` alone.
     """
 
-    source: Source
+    source: MeasuredScene
     layout: Layout
     state: State
-    item: str
     samples: int
     misfit: NDArray[np.float64]
     cost: Cost
@@ -192,7 +190,7 @@ class ScenePosterior:
         states = torch.from_numpy(self._samples(window)[:, None]).to(sigma)
         post = Posterior(
             states=states, observation=Observation(y, physics, sigma, shape), prior_mean=problem.prior_mean,
-            data_var=problem.card.data_var, cost=self.cost, items=(self.item,), method=self.method,
+            data_var=problem.card.data_var, cost=self.cost, items=tuple(problem.items), method=self.method,
             levels=problem.levels, calibration=calibration,
         )  # fmt: skip
         return post, Case(y, physics, shape, float(sigma[0]), estimated=False)

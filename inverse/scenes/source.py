@@ -31,7 +31,7 @@ from inverse.restoration.frame import MINIMUM_SIDE, SAMPLED, Frame
 from inverse.scenes.blocks import require_local
 from inverse.scenes.windowed import Local, cut, local, part
 
-__all__ = ["HEAD", "FileScene", "Scene", "Source", "grids", "open_scene"]
+__all__ = ["HEAD", "FileScene", "MeasuredScene", "Scene", "grids", "open_scene"]
 
 #: Side of the part of a scene that decides the method, and of the parts that noise is estimated on.
 HEAD = 1024
@@ -123,7 +123,7 @@ class FileScene:
         return y, (physics if valid is None else _seen(physics, valid, shape)).to(y.device)
 
 
-Source = Scene | FileScene
+MeasuredScene = Scene | FileScene
 
 
 def _seen(physics: Any, valid: Tensor, shape: tuple[int, ...]) -> Any:

@@ -1,8 +1,8 @@
-"""Physics that measure a part of a scene as they measure the scene: what a window of it is made of.
+"""The window of a physics that measures a part of a scene as it measures the scene.
 
-``Local`` says how the grids of unknown and measurement lie, and cuts a physics and its measurement to a window of the unknown. Past a window's edge a
-blurred measurement would need pixels the window has not: it is left out there, as it is at the edge of a scene, or, of an operator that mirrors the scene at
-its edge, taken for unobserved.
+`Local` says how the grids of unknown and measurement lie; a physics and its measurement are cut to a window of the
+unknown. Past a window's edge a blurred measurement would need pixels the window has not: it is left out there, as it is
+at the edge of a scene, or, of an operator that mirrors the scene at its edge, taken for unobserved.
 """
 
 from __future__ import annotations
@@ -21,10 +21,14 @@ from inverse.operators.observation import Observation
 
 __all__ = ["PROBE", "Local", "cut", "local", "part", "support"]
 
+#: Share of its largest value to which an answer is followed.
 TRACE = 1e-4
+
+#: Side of the part of a scene that the answer is probed on.
 PROBE = 384
+
+#: Width, in pixels of the unknown, of what a window is taken not to see.
 STRIP = 16
-"""Width, in pixels of the unknown, of what a window is taken not to see."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Local:
         factor: Pixels of the unknown for one of the measurement.
         margin: Rows and columns that the measurement lacks at the end.
         diagonal: Whether each value, or each block of ``factor`` x ``factor``, is measured by itself.
-        reach: Rows and columns of the measurement along an edge of a window, but not of the scene, that need pixels beyond it.
+        reach: Rows and columns of the measurement along an edge of a window, but not of the scene, that need pixels
+            beyond it.
     """
 
     shape: tuple[int, int, int]
@@ -53,24 +58,24 @@ class Local:
     def measured(self, window: Window) -> Window:
         """The part of the measurement that a window of the unknown explains alone."""
         rows, columns = self.margin
-        own = window.divided(self.factor)
-        return Window(own.top, own.left, own.bottom - rows, own.right - columns)
+        place = window.divided(self.factor)
+        return Window(place.top, place.left, place.bottom - rows, place.right - columns)
 
     def seen(self, window: Window, like: Tensor) -> Tensor | None:
         """Where the measurement of a window is explained by it alone: 1, else 0, (1, 1, h, w); None: everywhere."""
-        own = self.measured(window)
+        place = self.measured(window)
         height, width = (size // self.factor for size in self.shape[-2:])
         inner = Window(
-            own.top + self.reach * (own.top > 0),
-            own.left + self.reach * (own.left > 0),
-            own.bottom - self.reach * (own.bottom < height),
-            own.right - self.reach * (own.right < width),
+            place.top + self.reach * (place.top > 0),
+            place.left + self.reach * (place.left > 0),
+            place.bottom - self.reach * (place.bottom < height),
+            place.right - self.reach * (place.right < width),
         )
-        if not self.reach or inner == own:
+        if not self.reach or inner == place:
             return None
-        found = like.new_zeros((1, 1, *own.size))
-        found[(..., *inner.inside(own))] = 1
-        return found
+        seen = like.new_zeros((1, 1, *place.size))
+        seen[(..., *inner.inside(place))] = 1
+        return seen
 
     def own(self, tile: Window) -> Window:
         """The part of the measurement that is counted with a tile: each value once."""
@@ -143,13 +148,14 @@ def cut(physics: Any, lies: Local, window: Window) -> Any:
 
 def part(values: Tensor, window: Window) -> Tensor:
     """A window of an image (..., H, W)."""
-    return values[..., window.top : window.bottom, window.left : window.right]
+    return values[(..., *window.slices)]
 
 
 def support(observation: Observation, variance: float, *, reach: int = 0) -> int:
-    r"""Pixels over which a solve with an operator carries on what it does not see beyond a window's edge: to `TRACE` of it.
+    r"""Pixels over which a solve with an operator carries on what it does not see beyond a window's edge: to `TRACE`.
 
-    :math:`c A^T (c A A^T + \sigma_y^2)^{-1}` is applied to noise in a strip along the left, and the top edge; how far its answer reaches is read off.
+    :math:`c A^T (c A A^T + \sigma_y^2)^{-1}` is applied to noise in a strip along the left, and the top edge; how far
+    its answer reaches is read off.
 
     Args:
         observation: A part of the scene.
@@ -162,17 +168,17 @@ def support(observation: Observation, variance: float, *, reach: int = 0) -> int
     rng = Rng(0, ("",), (0,))
     noise = rng.normal(observation.y, step=0, stream="support")
     wide = torch.full_like(observation.sigma, variance)
-    found = 0
+    pixels = 0
     for axis in (-1, -2):
         strip = torch.zeros_like(noise)
         width = max(reach, -(-STRIP * noise.shape[axis] // observation.shape[axis]))
         strip.narrow(axis, 0, width).copy_(noise.narrow(axis, 0, width))
         answer = observation.pulled(strip, wide, tolerance=1e-6).abs().amax((0, 1, -2 if axis == -1 else -1))
         far = torch.nonzero(answer > TRACE * answer.max())
-        found = max(found, int(far.max()) + 1)
-    if found > min(observation.shape[-2:]) // 2:
+        pixels = max(pixels, int(far.max()) + 1)
+    if pixels > min(observation.shape[-2:]) // 2:
         raise RecipeError(
-            f"deconvolution at this noise level reaches over {found} pixels and more: no coupled tiles",
+            f"deconvolution at this noise level reaches over {pixels} pixels and more: no coupled tiles",
             "restore the whole, or crop it",
         )
-    return found
+    return pixels

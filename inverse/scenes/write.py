@@ -32,9 +32,9 @@ from inverse.scenes.results import ON_MEASUREMENT, Arrays, ScenePosterior
 from inverse.scenes.source import FileScene
 from inverse.storage.files import file_hash
 
-__all__ = ["Solved", "Written", "write_scene"]
+__all__ = ["SolvedScene", "Written", "write_scene"]
 
-Solved = ScenePosterior | Independent
+SolvedScene = ScenePosterior | Independent
 
 BLOCK = 512
 FOOTPRINT = 1024
@@ -57,7 +57,7 @@ def write_scene(
     out: Path,
     item: str,
     scene: FileScene,
-    solved: Solved,
+    solved: SolvedScene,
     *,
     keep: Sequence[str],
     stamp: str,
@@ -99,7 +99,7 @@ class _Writer:
         out: Path,
         item: str,
         scene: FileScene,
-        solved: Solved,
+        solved: SolvedScene,
         keep: tuple[str, ...],
         stamp: str,
         stack: ExitStack,

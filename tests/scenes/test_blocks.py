@@ -9,7 +9,8 @@ import pytest
 
 import inverse
 from inverse.errors import RecipeError, UsageError
-from inverse.scenes.blend import axis, blend
+from inverse.io.tiling import Window
+from inverse.scenes.blend import Blocks, axis, blend
 
 RECIPE: dict[str, Any] = {
     "operator": {"kind": "denoise"},
@@ -42,6 +43,21 @@ def test_weights_sum_to_one_and_blocks_cover(size: int, factor: int) -> None:
     for j, (low, high) in enumerate(ends):  # what covers a cell is all that weighs in it
         inside = np.arange(factor * low, factor * high)
         assert {k for k in range(len(found)) if found.weight(k, inside, factor).any()} == set(found.over(j))
+
+
+def test_cells_are_a_partition_and_lie_in_the_blocks_that_cover_them() -> None:
+    blocks = Blocks.of((80, 72), 32, 16)
+    assert len(blocks) == len(list(blocks)) == 16
+    counts = np.zeros((160, 144), int)
+    for place in blocks:
+        cell = blocks.cell(*place)
+        counts[cell.scaled(2).slices] += 1
+        assert place in blocks.over(*place)
+        for window in (blocks.window(*other) for other in blocks.over(*place)):
+            assert window.top <= cell.top < window.bottom
+            assert window.left <= cell.left < window.right
+    assert (counts == 1).all()
+    assert Window(2, 3, 5, 9).scaled(3).divided(3) == Window(2, 3, 5, 9)
 
 
 def test_blocks_of_one_image_blend_to_it() -> None:

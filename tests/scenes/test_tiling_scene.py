@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -84,6 +86,23 @@ def test_tiles_are_the_whole_cut_up(kind, operator, method, params, shape, tmp_p
     assert np.abs(tiled.std() - whole.std[0].numpy()).max() < 1e-4
     np.testing.assert_allclose(tiled.misfit, whole.misfit[:, 0], rtol=1e-3)
     assert tiled.method == whole.method
+
+
+def test_arrays_of_a_tile_are_what_is_known_of_the_whole(tmp_path):
+    y, physics = problem("gaussian-blur", {"sigma": 0.8, "boundary": "free"}, (150, 203))
+    given = {"samples": 2, "steps": 3, "seed": 3}
+    whole = inverse.sample(y, physics, PRIOR, shape=(3, 150, 203), **given)
+    post = sample_scene(y, physics, PRIOR, folder=tmp_path, tile=64, keep_samples=True, **given)
+    place = replace(whole, crop=physics.output_crop)
+    (tile,) = post.tiles()
+    assert tile.size == tuple(y.shape[-2:])
+    arrays = post.arrays(tile)
+    for name, expected in (("mean", place.mean[0]), ("std", place.std[0])):
+        assert np.abs(arrays[name] - expected.numpy()).max() < 1e-4
+    assert arrays["residual"].shape == tuple(y.shape[1:])
+    assert post.tiled == "coupled, 64"
+    assert set(post.told()) == {"whiteness", "correlation"}
+    post.close()
 
 
 def test_auto_takes_what_has_coupled_tiles(tmp_path):
