@@ -1,31 +1,34 @@
 from .add import read as read
+from .card import SHIPPED as SHIPPED
 from .card import Card as Card
 from .card import card_of_header as card_of_header
 from .card import card_text as card_text
+from .card import embedded as embedded
 from .card import parse_card as parse_card
+from .card import prior_facts as prior_facts
 from .card import read_card as read_card
-from .catalog import Found as Found
-from .catalog import card_path as card_path
-from .catalog import embedded as embedded
-from .catalog import find as find
-from .catalog import prior_card as prior_card
-from .catalog import remote as remote
+from .card import remote as remote
+from .catalogue import Found as Found
+from .catalogue import card_path as card_path
+from .catalogue import find as find
 from .channels import BandPrior as BandPrior
 from .channels import GreyPrior as GreyPrior
 from .download import cached as cached
 from .download import fetch as fetch
 from .download import offline as offline
+from .header import PICKLES as PICKLES
+from .header import Entry as Entry
+from .header import Header as Header
+from .header import digest as digest
+from .header import read_header as read_header
+from .header import regular_file as regular_file
 from .mismatch import SLACK as SLACK
 from .mismatch import Surprise as Surprise
 from .mismatch import foreign as foreign
 from .mismatch import upper as upper
-from .open import CallablePrior as CallablePrior
 from .open import NetworkPrior as NetworkPrior
-from .open import computed as computed
-from .open import is_network as is_network
 from .open import open_prior as open_prior
 from .open import open_tensors as open_tensors
-from .open import with_range as with_range
 from .store import broken as broken
 from .store import card_file as card_file
 from .store import check_name as check_name
@@ -35,22 +38,15 @@ from .store import place as place
 from .store import save_prior as save_prior
 from .store import store_folder as store_folder
 from .store import stored as stored
-from .verify import Verdict as Verdict
-from .weights import PICKLES as PICKLES
-from .weights import Entry as Entry
-from .weights import Header as Header
+from .verify import Verified as Verified
 from .weights import check_state as check_state
-from .weights import digest as digest
-from .weights import load_state as load_state
-from .weights import read_header as read_header
 from .weights import read_tensors as read_tensors
-from .weights import regular_file as regular_file
 
 __all__ = [
     "PICKLES",
+    "SHIPPED",
     "SLACK",
     "BandPrior",
-    "CallablePrior",
     "Card",
     "Entry",
     "Found",
@@ -58,7 +54,7 @@ __all__ = [
     "Header",
     "NetworkPrior",
     "Surprise",
-    "Verdict",
+    "Verified",
     "broken",
     "cached",
     "card_file",
@@ -67,22 +63,19 @@ __all__ = [
     "card_text",
     "check_name",
     "check_state",
-    "computed",
     "digest",
     "embedded",
     "fetch",
     "find",
     "foreign",
     "home",
-    "is_network",
-    "load_state",
     "offline",
     "open_prior",
     "open_tensors",
     "pack",
     "parse_card",
     "place",
-    "prior_card",
+    "prior_facts",
     "read",
     "read_card",
     "read_header",
@@ -93,5 +86,4 @@ __all__ = [
     "store_folder",
     "stored",
     "upper",
-    "with_range",
 ]

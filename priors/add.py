@@ -1,7 +1,8 @@
-"""How a prior comes into a user's store: from a file that holds its card, from a card beside its weights, or from a published checkpoint.
+"""Adding a prior to a user's store: a file that holds its card, a card beside its weights, or a published checkpoint.
 
-A published checkpoint is known by its sha256, whatever the file is called. It is a pickle, so it is converted: its tensors are read without
-running what it says (``inverse.priors.adapters.convert``), with the settings on the card that this package has of it.
+A published checkpoint is known by its sha256, whatever the file is called. It is a pickle, so it is converted: its
+tensors are read without running what it says (``inverse.priors.adapters.convert``), with the settings on the card that
+this package has of it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from pathlib import Path
 from torch import Tensor
 
 from inverse.errors import PriorError
-from inverse.priors.card import Card
-from inverse.priors.catalog import CARDS, embedded, find, remote
+from inverse.priors.adapters.convert import convert
+from inverse.priors.card import Card, embedded, remote
+from inverse.priors.catalogue import CARDS, find
 from inverse.priors.download import fetch
+from inverse.priors.header import PICKLES, digest
 from inverse.priors.open import open_tensors
 from inverse.priors.store import card_file, check_name, save_prior
-from inverse.priors.weights import PICKLES, digest, read_tensors
+from inverse.priors.weights import read_tensors
 
 __all__ = ["add", "read"]
 
@@ -84,19 +87,18 @@ def _check_free(name: str, overwrite: bool) -> None:
 
 
 def _published(path: Path) -> tuple[Card, dict[str, Tensor]]:
-    found = digest(path)
+    sha256 = digest(path)
     for card in remote().values():
-        if card.sha256 == found:
+        if card.sha256 == sha256:
             return _converted(path, card)
     raise PriorError(
-        f"{path.name}: a checkpoint that is not known here (sha256 {found[:16]}...), and a pickle runs code when it is opened",
+        f"{path.name}: a checkpoint that is not known here (sha256 {sha256[:16]}...), "
+        "and a pickle runs code when it is opened",
         f"if you trust it, make a prior of it: inverse prior convert {path} --name NAME",
     )
 
 
 def _converted(path: Path, card: Card) -> tuple[Card, dict[str, Tensor]]:
-    from inverse.priors.adapters.convert import convert
-
     if path.suffix.lower() == ".pkl":
         raise PriorError(
             f"{path.name} is whole, but a pickle that names code: it is not opened unasked",

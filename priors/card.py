@@ -1,8 +1,8 @@
 """Prior cards: what a prior is, what it was trained on and under which terms, and in which units it speaks.
 
-A card is a YAML file in ``priors/cards/`` (or a user's own, weights beside it), or JSON in the metadata of a safetensors file under
-``card``. It is data: tags, anchors and aliases (which can make a few lines expand without end) are refused. Neither torch nor deepinv is
-imported here.
+A card is a YAML file in ``priors/cards/`` (or a user's own, weights beside it), or JSON in the metadata of a
+safetensors file under ``card``. It is data: tags, anchors and aliases (which can make a few lines expand without end)
+are refused. Neither torch nor deepinv is imported here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,11 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -19,10 +23,22 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from inverse.errors import PriorError
-from inverse.priors.weights import Header, regular_file
+from inverse.priors.header import Header, regular_file
 
-__all__ = ["Card", "card_of_header", "card_text", "parse_card", "read_card"]
+__all__ = [
+    "SHIPPED",
+    "Card",
+    "card_of_header",
+    "card_text",
+    "embedded",
+    "parse_card",
+    "prior_facts",
+    "read_card",
+    "remote",
+]
 
+#: Folder of the cards that come with the package; those of public checkpoints are in ``remote/``.
+SHIPPED = Path(str(resources.files("inverse.priors"))) / "cards"
 _CARD_LIMIT = 128 * 2**10
 _DEPTH_LIMIT = 16
 
@@ -52,7 +68,8 @@ class Card(BaseModel):
         minimum_size: Smallest height and width.
         stride: Shift, in pixels, under which it is equivariant.
         receptive_field: Radius, in pixels, beyond which an input pixel has no effect.
-        effective_radius: Radius beyond which all of them together change a value by less than 1e-5 of the range; measured.
+        effective_radius: Radius beyond which all of them together change a value by less than 1e-5 of the range;
+            measured.
         sigma_data: Standard deviation of the data in model units (EDM preconditioning).
         network: Shape of the network, or the adapter's settings.
         weights: File name of the weights, beside the card's folder or in ``weights/``.
@@ -61,8 +78,10 @@ class Card(BaseModel):
         url: Where the file can be had, or None.
         psnr: Denoising PSNR in dB at noise levels in 8-bit units, and on what it was measured.
         training: Steps, time, hardware.
-        calibration: Measured over predicted residual variance of the denoiser (1 is calibrated) and its standard error, at noise levels in 8-bit units.
-        residual: Span of the denoising residual over the noise, ``std(x - D(x, s)) / s``, on its own images, by noise level in model units.
+        calibration: Measured over predicted residual variance of the denoiser (1 is calibrated) and its standard error,
+            at noise levels in 8-bit units.
+        residual: Span of the denoising residual over the noise, ``std(x - D(x, s)) / s``, on its own images, by noise
+            level in model units.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -129,7 +148,7 @@ class Card(BaseModel):
 
 
 def parse_card(data: Any, label: str) -> Card:
-    """A card from plain data; `label` is what the message calls it.
+    """The card of plain data; `label` is what the message calls it.
 
     Raises:
         PriorError: It is not a card; the message names the first field that is wrong.
@@ -167,7 +186,10 @@ def read_card(path: Path) -> Card:
 
 
 def _check_events(text: str, label: str) -> None:
-    """Refuse what expands without end or nests beyond any card, before it is built: the parser's time grows with the square of the depth."""
+    """Refuse what expands without end or nests beyond any card, before it is built.
+
+    The parser's time grows with the square of the depth.
+    """
     depth = 0
     for event in YAML(typ="safe", pure=True).parse(text):
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
@@ -175,6 +197,22 @@ def _check_events(text: str, label: str) -> None:
             raise PriorError(f"{label}: aliases (*name) are not allowed", "write the value out")
         if depth > _DEPTH_LIMIT:
             raise PriorError(f"{label} is nested deeper than {_DEPTH_LIMIT}: no card is")
+
+
+@cache
+def embedded() -> Mapping[str, Card]:
+    """The cards of the priors in the package, by name."""
+    return _shipped(SHIPPED)
+
+
+@cache
+def remote() -> Mapping[str, Card]:
+    """The cards of public checkpoints that ``inverse prior add`` knows, by name; sha256 is the published file's."""
+    return _shipped(SHIPPED / "remote")
+
+
+def _shipped(folder: Path) -> Mapping[str, Card]:
+    return MappingProxyType({card.name: card for card in map(read_card, sorted(folder.glob("*.yaml")))})
 
 
 def card_of_header(header: Header, name: str) -> Card:
@@ -211,8 +249,5 @@ def card_text(card: Card, *, as_json: bool = False) -> str:
 def prior_facts(card: Any) -> dict[str, Any]:
     """Name, hash, licence, data and file size of a prior, from its card."""
     names = ("name", "title", "sha256", "bytes", "licence", "data", "channels", "data_range")
-    return {name: _plain(getattr(card, name)) for name in names if getattr(card, name, None) is not None}
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    values = {name: getattr(card, name) for name in names if getattr(card, name, None) is not None}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

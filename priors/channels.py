@@ -1,30 +1,32 @@
-r"""A colour prior on grey images: the unknown stays one channel, so every statistic of the posterior counts it once.
+r"""A colour prior on grey images and on images of other band counts.
 
-Grey noise of level :math:`s` is the mean of independent noise of level :math:`\sqrt 3 s` in three channels, so
+**Grey.** The unknown stays one channel, so every statistic of the posterior counts it once. Grey noise of level
+:math:`s` is the mean of independent noise of level :math:`\sqrt 3 s` in three channels, so
 
 .. math:: D_{grey}(x, s) = \mathrm{mean}_c\, D_{rgb}(x \otimes 1, \sqrt 3 s).
 
 Replicating the measurement instead tells the network a noise level :math:`\sqrt 3` too low for what averaging leaves:
 on Lenna its answer is 2.8 dB worse at s = 0.05 and 6.7 dB worse at s = 0.2. Cost: one network evaluation, as in colour.
 
-A colour prior on images of other band counts, band group by band group.
-
-Bands are taken three at a time, in their order, and each group is denoised by itself; bands that are left over are grey images (:mod:`inverse.priors.channels`):
+**Bands** are taken three at a time, in their order, and each group is denoised by itself; what is left over is grey:
 
 .. math:: D(x, s) = [D_{rgb}(x_{1:3}, s), D_{rgb}(x_{4:6}, s), \dots, D_{grey}(x_n, s)]
 
-The groups are independent under this prior: what one band says of another group's is not used. Cost: an evaluation a group, all in one call.
+The groups are independent under this prior: what one band says of another group's is not used. Cost: an evaluation a
+group, all in one call.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from inverse.priors.card import Card
+from inverse.priors.models.closed_form import Weighted, closed_form
 
 __all__ = ["BandPrior", "GreyPrior"]
 
@@ -60,6 +62,11 @@ class GreyPrior:
         grey: Tensor = self.colour(x.expand(-1, channels, -1, -1), level).mean(1, keepdim=True)
         return grey
 
+    def closed_form(self, shape: Sequence[int], *, device: torch.device | str = "cpu") -> Weighted:
+        """The laws of the mean of the channels of the colour prior's Gaussians."""
+        inner = closed_form(self.colour, (int(self.colour.card.channels), *shape[1:]), device=device)
+        return replace(inner, parts=[part.grey() for part in inner.parts])
+
 
 @dataclass(frozen=True)
 class BandPrior:
@@ -80,7 +87,7 @@ class BandPrior:
 
     @property
     def card(self) -> Card:
-        """The colour prior's card for so many bands; where a band is left over, its noise levels hold for a grey image."""
+        """The colour prior's card for so many bands; where one is left over, its noise levels hold for a grey image."""
         card: Card = self.colour.card
         root = 3**0.5 if self.bands % 3 else 1.0
         return card.model_copy(

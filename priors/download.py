@@ -1,8 +1,9 @@
 """Fetching a published weight file into the cache, only when asked to: ``$INVERSE_HOME/cache/<sha256>-<file>``.
 
-The cache is looked up before the network. A download goes to a ``.part`` file beside its place, resumes where it was cut (HTTP ``Range``), is
-renamed only once its sha256 is the card's, and is made by one process at a time. ``INVERSE_OFFLINE`` and ``HF_HUB_OFFLINE`` are honoured: then,
-and whenever the network fails, the message names the file, its address, its sha256 and the command that takes a file carried here by hand.
+The cache is looked up before the network. A download goes to a ``.part`` file beside its place, resumes where it was
+cut (HTTP ``Range``), is renamed only once its sha256 is the card's, and is made by one process at a time.
+``INVERSE_OFFLINE`` and ``HF_HUB_OFFLINE`` are honoured: then, and whenever the network fails, the message names the
+file, its address, its sha256 and the command that takes a file carried here by hand.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import IO
 
 from inverse.errors import OutputError, PriorError
 from inverse.priors.card import Card
+from inverse.priors.header import digest
 from inverse.priors.store import home
-from inverse.priors.weights import digest
 from inverse.storage.locks import hold
 
 __all__ = ["cached", "fetch", "offline"]

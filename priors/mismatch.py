@@ -1,9 +1,11 @@
-r"""Is this prior one for these data? Channels and range from the card, and what the prior takes for noise on the way of a run.
+r"""The mismatch of a prior and data: channels and range on its card, and what it takes for noise on the way of a run.
 
-A denoiser leaves :math:`\lVert x - D(x, \sigma) \rVert / (\sigma \sqrt d)`, the norm of its score in units of the noise, of a state
-:math:`x = x_0 + \sigma n`: below 1 on images like those of its training, whose card holds the span. Where the measurement holds an image the prior does not
-know, the state is pulled towards what the prior takes for noise, and the residual is above that span. It is read off the evaluations that a run makes
-anyway: none is added. The largest ratio of residual to the card's upper end, over the levels of a run, is its *surprise*; above 1 + `SLACK` it is said.
+A denoiser leaves :math:`\lVert x - D(x, \sigma) \rVert / (\sigma \sqrt d)`, the norm of its score in units of the
+noise, of a state :math:`x = x_0 + \sigma n`: below 1 on images like those of its training, whose card holds the span.
+Where the measurement holds an image the prior does not know, the state is pulled towards what the prior takes for
+noise, and the residual is above that span. It is read off the evaluations that a run makes anyway: none is added. The
+largest ratio of residual to the card's upper end, over the levels of a run, is its *surprise*; above 1 + `SLACK` it
+is said.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SLACK", "Surprise", "foreign", "upper"]
 
+#: How far above the card's span a residual may be: the states of a guided sampler are not exactly image plus noise.
 SLACK = 0.2
-"""How far above the card's span a residual may be: the states of a guided sampler are not exactly image plus noise."""
 
 
 def upper(card: Card, sigma: float) -> float | None:
@@ -66,13 +68,15 @@ def foreign(card: Card, *, channels: int, low: float, high: float, outside: floa
         high: Largest value.
         outside: Fraction of the values clearly outside the prior's range.
     """
-    known = card.images or f"images of {card.channels} channels"
+    trained = card.images or f"images of {card.channels} channels"
     first, last = card.data_range
-    channel = card.channels is not None and channels not in (card.channels, 1)
-    if not channel and outside <= 0.01:
+    other_channels = card.channels is not None and channels not in (card.channels, 1)
+    if not other_channels and outside <= 0.01:
         return ""
     bands = "" if channels == card.channels else "one band, " if channels == 1 else f"{channels} bands, "
-    text = f"this prior was trained on {known} in [{first:g}, {last:g}]; these data are {bands}{low:.3g} to {high:.3g}"
+    text = (
+        f"this prior was trained on {trained} in [{first:g}, {last:g}]; these data are {bands}{low:.3g} to {high:.3g}"
+    )
     if outside > 0.01:
         return f"{text}: {100 * outside:.0f} % of the values are outside, set data.range"
     return f"{text}: denoised band group by band group"

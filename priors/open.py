@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inverse.errors import PriorError, UsageError
-from inverse.priors import adapters
+from inverse.errors import PriorError
+from inverse.priors.adapters import registry
 from inverse.priors.card import Card
-from inverse.priors.catalog import Found, find
+from inverse.priors.catalogue import Found, find
+from inverse.priors.header import digest
+from inverse.priors.models import fitted
+from inverse.priors.models.callable import CallablePrior, Denoiser, ranged, with_range
 from inverse.priors.models.gaussian import GaussianPrior
 from inverse.priors.models.unet import EDMDenoiser, UNet, UNetConfig
-from inverse.priors.weights import check_state, digest, read_tensors
+from inverse.priors.weights import check_state, read_tensors
 
-__all__ = ["CallablePrior", "NetworkPrior", "computed", "is_network", "open_prior", "open_tensors", "with_range"]
-
-Denoiser = Callable[[Tensor, Tensor], Tensor]
+__all__ = ["NetworkPrior", "open_prior", "open_tensors"]
 
 
 @dataclass(frozen=True)
@@ -52,44 +52,6 @@ class NetworkPrior:
         return replace(self, denoiser=_denoiser(network, self.card, dtype=dtype, device=device), dtype=dtype)
 
 
-@dataclass(frozen=True)
-class CallablePrior:
-    """Any denoiser, with another data range laid over it.
-
-    Attributes:
-        denoiser: ``D(x, sigma)`` in its own units.
-        card: Its card in data units, or None where it has none.
-        scale: Own units in one data unit.
-        offset: Data value at which its own units are 0.
-    """
-
-    denoiser: Denoiser
-    card: Card | None
-    scale: float = 1.0
-    offset: float = 0.0
-
-    def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        """Posterior mean in data units: ``decode(D(encode(x), scale * sigma))``."""
-        level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device) * self.scale
-        return self.denoiser((x - self.offset) * self.scale, level) / self.scale + self.offset
-
-    def compute(self, *, dtype: torch.dtype, device: torch.device | str) -> CallablePrior:
-        """The same prior with its network, where it is one, in another precision or on another device."""
-        if not is_network(self.denoiser):
-            return self
-        return replace(self, denoiser=computed(self.denoiser, dtype=dtype, device=device))
-
-
-def is_network(prior: Any) -> bool:
-    """Whether a prior is a network, which can be computed in another precision and elsewhere."""
-    return is_network(prior.denoiser) if isinstance(prior, CallablePrior) else callable(getattr(prior, "compute", None))
-
-
-def computed(prior: Any, *, dtype: torch.dtype, device: torch.device | str) -> Any:
-    """A prior, a network in the precision and on the device asked for."""
-    return prior.compute(dtype=dtype, device=device) if is_network(prior) else prior
-
-
 def _blank(config: UNetConfig) -> UNet:
     """A network whose weights are about to be loaded; making it leaves the global generator where it was."""
     with torch.random.fork_rng(devices=[]):
@@ -105,26 +67,6 @@ def _denoiser(network: UNet, card: Card, *, dtype: torch.dtype, device: torch.de
     return denoiser.eval().requires_grad_(False)
 
 
-def _ranged(card: Card, data_range: tuple[float, float] | None) -> Card:
-    """The card of the same prior for data on another range."""
-    if data_range is None or tuple(data_range) == card.data_range:
-        return card
-    (low, high), (old_low, old_high) = data_range, card.data_range
-    if not high > low:
-        raise UsageError(f"data range [{low:g}, {high:g}]", "allowed: [low, high] with low < high")
-    ratio = (high - low) / (old_high - old_low)
-    return card.model_copy(
-        update={
-            "data_range": (float(low), float(high)),
-            "mean": low + (card.mean - old_low) * ratio,
-            "data_var": card.data_var * ratio**2,
-            "sigma_min": card.sigma_min * ratio,
-            "sigma_max": card.sigma_max * ratio,
-            "sigma_start": None if card.sigma_start is None else card.sigma_start * ratio,
-        }
-    )
-
-
 def _network_config(card: Card) -> UNetConfig:
     """The network's shape on a card, refused before it is built where it cannot be a network's."""
     try:
@@ -132,14 +74,11 @@ def _network_config(card: Card) -> UNetConfig:
             key: tuple(value) if isinstance(value, list) else value for key, value in (card.network or {}).items()
         }
         config = UNetConfig(**shape)
+        levels = len(config.channels)
         numbers = (config.channels_in, *config.channels, *config.blocks, config.unshuffle, config.embedding)
-        fits = 0 < len(config.channels) == len(config.blocks) <= 8 and all(
-            type(number) is int and 0 < number <= limit
-            for number, limit in zip(
-                numbers,
-                (256, *[4096] * len(config.channels), *[64] * len(config.blocks), 16, 4096),
-                strict=True,
-            )
+        limits = (256, *[4096] * levels, *[64] * len(config.blocks), 16, 4096)
+        fits = 0 < levels == len(config.blocks) <= 8 and all(
+            type(number) is int and 0 < number <= limit for number, limit in zip(numbers, limits, strict=True)
         )
     except (TypeError, ValueError):
         fits = False
@@ -158,7 +97,7 @@ def _load_network(card: Card, tensors: dict[str, Tensor], data_range: tuple[floa
     check_state(expected, tensors, name=f"prior '{card.name}': {card.weights or 'its file'}")
     network = _blank(config)
     network.load_state_dict({name: value.float() for name, value in tensors.items()})
-    card = _ranged(card, data_range)
+    card = ranged(card, data_range)
     return NetworkPrior(_denoiser(network, card, dtype=torch.float32, device="cpu"), card)
 
 
@@ -183,7 +122,7 @@ def _open_found(found: Found, data_range: tuple[float, float] | None) -> Any:
         raise _missing(found)
     if found.weights is None:
         if card.kind == "gaussian" and card.adapter is None:
-            card = _ranged(card, data_range)
+            card = ranged(card, data_range)
             return GaussianPrior(card.mean, card.data_var, name=card.name)
         raise PriorError(f"prior '{card.name}': the card names no weights", "add the fields weights and sha256 to it")
     if not found.weights.exists() and not found.weights.is_symlink():
@@ -202,40 +141,29 @@ def open_tensors(card: Card, tensors: dict[str, Tensor], *, data_range: tuple[fl
         PriorError: they do not fit each other.
     """
     if card.adapter is not None:
-        return adapters.open_weights(_ranged(card, data_range), tensors)
+        return registry.open_weights(ranged(card, data_range), tensors)
     if card.kind == "network":
         return _load_network(card, tensors, data_range)
     if card.kind == "callable":
         raise PriorError(f"prior '{card.name}': kind 'callable' cannot be opened from a file")
-    from inverse.priors.models import fitted
-
     units = {"fitted_range": list(card.data_range), **(card.network or {})}
-    return fitted.open_weights(_ranged(card.model_copy(update={"network": units}), data_range), tensors)
-
-
-def with_range(denoiser: Denoiser, data_range: tuple[float, float] | None) -> Any:
-    """A denoiser in other data units: ``data_range`` are the values that stand for the ends of its card's range, (0, 1) without a card."""
-    card = getattr(denoiser, "card", None)
-    own = card.data_range if card is not None else (0.0, 1.0)
-    if data_range is None or tuple(data_range) == tuple(own):
-        return denoiser if card is not None else CallablePrior(denoiser, None)
-    (low, high), (own_low, own_high) = data_range, own
-    if not high > low:
-        raise UsageError(f"data range [{low:g}, {high:g}]", "allowed: [low, high] with low < high")
-    scale = (own_high - own_low) / (high - low)
-    return CallablePrior(denoiser, _ranged(card, data_range) if card else None, scale, low - own_low / scale)
+    return fitted.open_weights(ranged(card.model_copy(update={"network": units}), data_range), tensors)
 
 
 def open_prior(
     prior: str | Path | Denoiser, *, data_range: tuple[float, float] | None = None
 ) -> NetworkPrior | CallablePrior | GaussianPrior | Any:
-    """Open a prior. Nothing is downloaded, but what is asked for by its address on a hub (``diffusers:OWNER/NAME``), unless offline.
+    """Open a prior.
+
+    Nothing is downloaded, but what is asked for by its address on a hub (``diffusers:OWNER/NAME``), unless offline.
 
     Args:
-        prior: Name of a prior that is embedded or in the user's store (``inverse prior list``), path of a card (``.yaml``) with its
-            weights beside it or of a ``.safetensors`` file that holds its card, ``ADAPTER:WHAT`` (``diffusers:FOLDER``), or anything
-            callable as ``D(x, sigma) = E[x0 | x0 + sigma n = x]``, ``x`` (B, C, *S), ``sigma`` (B,).
-        data_range: Data values that map to the ends of the prior's range, e.g. (0, 10000) for reflectance; default as on its card.
+        prior: Name of a prior that is embedded or in the user's store (``inverse prior list``), path of a card
+            (``.yaml``) with its weights beside it or of a ``.safetensors`` file that holds its card, ``ADAPTER:WHAT``
+            (``diffusers:FOLDER``), or anything callable as ``D(x, sigma) = E[x0 | x0 + sigma n = x]``,
+            ``x`` (B, C, *S), ``sigma`` (B,).
+        data_range: Data values that map to the ends of the prior's range, e.g. (0, 10000) for reflectance; default as
+            on its card.
 
     Returns:
         A denoiser in data units with its ``card`` (None for a bare callable).
@@ -246,6 +174,6 @@ def open_prior(
     if callable(prior) and not isinstance(prior, str | Path):
         return with_range(prior, data_range)
     name = str(prior)
-    if isinstance(prior, str) and name.partition(":")[0] in adapters.MODULES and ":" in name:
-        return with_range(adapters.open_spec(name), data_range)
+    if isinstance(prior, str) and name.partition(":")[0] in registry.ADAPTERS and ":" in name:
+        return with_range(registry.open_spec(name), data_range)
     return _open_found(find(name), data_range)

@@ -1,7 +1,8 @@
 """A user's own priors: ``NAME.safetensors`` and ``NAME.yaml`` in ``$INVERSE_HOME/priors``.
 
-``INVERSE_HOME`` is ``$XDG_DATA_HOME/inverse``, or ``~/.local/share/inverse``, unless it is set. The weights are written first and the card
-last, so a card that is there has its weights; the card is in the weights' metadata too, so that one file can be carried elsewhere.
+``INVERSE_HOME`` is ``$XDG_DATA_HOME/inverse``, or ``~/.local/share/inverse``, unless it is set. The weights are written
+first and the card last, so a card that is there has its weights; the card is in the weights' metadata too, so that one
+file can be carried elsewhere.
 """
 
 from __future__ import annotations
@@ -15,33 +16,21 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from inverse.errors import OutputError, PriorError
-from inverse.priors.card import Card, card_text, read_card
-from inverse.priors.weights import PICKLES
+from inverse.priors.card import Card, card_text, embedded, read_card
+from inverse.priors.header import PICKLES
 from inverse.storage.files import atomic_bytes
 from inverse.storage.locks import hold
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = [
-    "broken",
-    "card_file",
-    "check_name",
-    "home",
-    "pack",
-    "place",
-    "save_prior",
-    "store_folder",
-    "stored",
-]
-
-_ELSEWHERE = "set INVERSE_HOME to a folder you may write to"
+__all__ = ["broken", "card_file", "check_name", "home", "pack", "place", "save_prior", "store_folder", "stored"]
 
 
 def home() -> Path:
     """The folder of everything that is kept for a user between runs."""
-    if given := os.environ.get("INVERSE_HOME"):
-        return Path(given)
+    if folder := os.environ.get("INVERSE_HOME"):
+        return Path(folder)
     data = os.environ.get("XDG_DATA_HOME")
     return (Path(data) if data else Path.home() / ".local" / "share") / "inverse"
 
@@ -58,7 +47,7 @@ def card_file(name: str) -> Path | None:
 
 
 def stored() -> Mapping[str, Card]:
-    """The cards in the store, by file name; one that cannot be read is left out here, and says why when it is asked for by name."""
+    """The cards in the store, by file name; one that cannot be read is left out, and says why when it is asked for."""
     return MappingProxyType({name: card for name, card in _read().items() if isinstance(card, Card)})
 
 
@@ -68,13 +57,13 @@ def broken() -> Mapping[str, PriorError]:
 
 
 def _read() -> dict[str, Card | PriorError]:
-    found: dict[str, Card | PriorError] = {}
+    cards: dict[str, Card | PriorError] = {}
     for path in sorted(store_folder().glob("*.yaml")):
         try:
-            found[path.stem] = read_card(path)
+            cards[path.stem] = read_card(path)
         except PriorError as error:
-            found[path.stem] = error
-    return found
+            cards[path.stem] = error
+    return cards
 
 
 def check_name(name: str) -> None:
@@ -83,8 +72,6 @@ def check_name(name: str) -> None:
     Raises:
         PriorError: It may not.
     """
-    from inverse.priors.catalog import embedded
-
     if len(name) > 100 or not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
         raise PriorError(
             f"prior name {name[:60]!r}; allowed: lower-case letters, digits and . _ -, starting with a letter or digit",
@@ -156,5 +143,5 @@ def place(card: Card, content: bytes, *, overwrite: bool = False) -> Path:
                 raise PriorError(f"the store has a prior '{card.name}'", "choose another --name, or give --overwrite")
             _write(whole, content, path)
     except OutputError as error:
-        raise OutputError(error.message, _ELSEWHERE) from error
+        raise OutputError(error.message, "set INVERSE_HOME to a folder you may write to") from error
     return path

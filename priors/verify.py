@@ -1,9 +1,10 @@
-r"""Whether a prior's file is what its card says, and whether what it opens to is a denoiser.
+r"""The check of a prior: whether its file is what its card says, and what it opens to a denoiser.
 
-Two evaluations on a smooth ramp with noise. With much noise the answer is near the mean: the law of total variance gives
-:math:`E|D - m|^2 \le v` for the variance ``v`` of the images. With little it is near its input: :math:`E|D(x) - x|^2 \le \sigma^2`. Both bounds are
-taken three times as wide. Two percent of the noise is added to the first, because a network that predicts the noise answers with its error times the
-noise level; one percent of the images' standard deviation to the second, for the network's precision.
+Two evaluations on a smooth ramp with noise. With much noise the answer is near the mean: the law of total variance
+gives :math:`E|D - m|^2 \le v` for the variance ``v`` of the images. With little it is near its input:
+:math:`E|D(x) - x|^2 \le \sigma^2`. Both bounds are taken three times as wide. Two percent of the noise is added to
+the first, because a network that predicts the noise answers with its error times the noise level; one percent of the
+images' standard deviation to the second, for the network's precision.
 """
 
 from __future__ import annotations
@@ -15,37 +16,28 @@ import torch
 
 from inverse.errors import PriorError
 from inverse.priors.card import Card
-from inverse.priors.catalog import find
+from inverse.priors.catalogue import find
+from inverse.priors.header import digest
 from inverse.priors.open import open_prior, open_tensors
-from inverse.priors.weights import digest, read_tensors
+from inverse.priors.weights import read_tensors
 
-__all__ = ["Verdict", "verify"]
+__all__ = ["Verified", "verify"]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What was found out about a prior that is in order.
-
-    Attributes:
-        name: Of the prior.
-        where: Where it was found.
-        sha256: Of its weights, or None where it has none.
-        tensors: How many there are.
-        numbers: How many values they hold.
-        far: Distance of the answer from the mean at the largest noise, over the images' standard deviation.
-        near: Distance of the answer from the input at the smallest noise, over the images' standard deviation.
-    """
+class Verified:
+    """A prior that is in order; distances are over the images' standard deviation."""
 
     name: str
-    where: str
-    sha256: str | None
-    tensors: int
-    numbers: int
-    far: float
-    near: float
+    where: str  # it was found
+    sha256: str | None  # of its weights, where it has any
+    tensors: int  # how many
+    numbers: int  # how many values they hold
+    far: float  # of the answer from the mean, at the largest noise
+    near: float  # of the answer from the input, at the smallest noise
 
 
-def verify(name: str) -> Verdict:
+def verify(name: str) -> Verified:
     """Check a prior by name or file: size, hash, header, shapes, finite values, and that it denoises.
 
     Raises:
@@ -62,7 +54,7 @@ def verify(name: str) -> Verdict:
         tensors = read_tensors(found.weights, sha256=card.sha256, bytes=card.bytes)
         prior = open_tensors(card, tensors)
     far, near = _denoises(prior, card)
-    return Verdict(
+    return Verified(
         name=card.name,
         where=found.where,
         sha256=card.sha256 or (digest(found.weights) if found.weights else None),
@@ -92,12 +84,14 @@ def _denoises(prior: Any, card: Card) -> tuple[float, float]:
     bound = 3.0 + 0.02 * card.sigma_max / std
     if not far <= bound:
         raise PriorError(
-            f"prior '{card.name}': at noise {card.sigma_max:g} its answer is {far:.3g} standard deviations from its mean; allowed: {bound:.3g}",
+            f"prior '{card.name}': at noise {card.sigma_max:g} its answer is {far:.3g} standard deviations from its "
+            f"mean; allowed: {bound:.3g}",
             "its range, mean, data_var or noise range on the card is not that of the weights",
         )
     if not near <= 3.0 * card.sigma_min / std + 0.01:
         raise PriorError(
-            f"prior '{card.name}': at noise {card.sigma_min:g} it changes its input by {near * std:.3g}; allowed: three times the noise",
+            f"prior '{card.name}': at noise {card.sigma_min:g} it changes its input by {near * std:.3g}; "
+            "allowed: three times the noise",
             "its range, noise range or parametrisation on the card is not that of the weights",
         )
     return far, near

@@ -1,225 +1,22 @@
-"""A weight file before anything of it is believed: a regular file, its hash, and the header of a safetensors file.
+"""Tensors of a safetensors file, believed only after the header, the hash and the values have been checked.
 
-safetensors: 8 bytes ``N`` (little endian), ``N`` bytes of JSON ``{name: {dtype, shape, data_offsets}, "__metadata__": {...}}``, then the
-tensors back to back, without gaps (https://huggingface.co/docs/safetensors). All of it is checked against the file's size before any
-memory is asked for, so a header cannot ask for more than the file holds. Nothing here can execute what a file says: no pickle
-is opened, and torch is not imported. Deviations: a header is at most 16 MiB (the format allows 100 MB), a tensor has at most 16 axes.
-
-Tensors of a safetensors file, believed only after the header, the hash and the values have been checked.
-
-The file is read once, so that what was hashed is what is used. A pickle is never opened here, whatever the file is called.
+The file is read once, so that what was hashed is what is used. A pickle is never opened here, whatever it is called.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import json
-import math
 import os
-import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from io import BufferedReader
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
 
 import torch
 from torch import Tensor
 
 from inverse.errors import PriorError
+from inverse.priors.header import Entry, read_header, regular_file
 
-__all__ = [
-    "PICKLES",
-    "Entry",
-    "Header",
-    "check_state",
-    "digest",
-    "load_state",
-    "read_header",
-    "read_tensors",
-    "regular_file",
-]
-
-PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".bin")
-ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-_HEADER_LIMIT = 16 * 2**20
-_AXES_LIMIT = 16
-_CONVERT = "a pickle runs code when it is opened; if you trust it: inverse prior convert {} --name NAME"
-_FOREIGN = (
-    (b"PK\x03\x04", "a zip archive (a PyTorch checkpoint?)", _CONVERT),
-    (b"\x80\x02", "a pickle", _CONVERT),
-    (b"\x80\x03", "a pickle", _CONVERT),
-    (b"\x80\x04", "a pickle", _CONVERT),
-    (b"\x80\x05", "a pickle", _CONVERT),
-    (b"\x89HDF", "an HDF5 file", "allowed: a .safetensors file"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "fetch the file: git lfs pull"),
-    (b"<", "a web page or XML", "the download went wrong: get the file again, and compare its sha256"),
-    (b"\x1f\x8b", "a gzip archive", "unpack it first"),
-)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A tensor's place in a file.
-
-    Attributes:
-        dtype: Of ``ITEM_BYTES``.
-        shape: Its shape.
-        begin: First byte, from the start of the file.
-        end: One past its last byte.
-    """
-
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a safetensors file says it holds.
-
-    Attributes:
-        tensors: By name.
-        metadata: Texts by name.
-    """
-
-    tensors: dict[str, Entry]
-    metadata: dict[str, str]
-
-
-@contextmanager
-def regular_file(path: Path) -> Iterator[tuple[BufferedReader, int]]:
-    """Open a regular file and give its size; a folder, pipe, socket or device is refused, and waited for never.
-
-    Raises:
-        PriorError: There is no such file, it cannot be read, or it is not a regular file.
-    """
-    try:
-        # without O_NONBLOCK, opening a pipe waits for a writer that may never come
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except (OSError, ValueError) as error:
-        code = error.errno if isinstance(error, OSError) else None
-        hint = "its links lead in a circle" if code == errno.ELOOP else "check the path"
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PriorError(f"{path.name}: cannot be read: {reason}", hint) from error
-    status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(handle)
-        what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-        raise PriorError(f"{path.name}: is {what}, expected a file of weights")
-    with open(handle, "rb") as file:
-        yield file, status.st_size
-
-
-def digest(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal.
-
-    Raises:
-        PriorError: It cannot be read.
-    """
-    with regular_file(path) as (file, _):
-        try:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise PriorError(f"{path.name}: cannot be read: {error.strerror}") from error
-
-
-def read_header(file: IO[bytes], size: int, name: str) -> Header:
-    """The header of a safetensors file that is `size` bytes long; `name` is for messages.
-
-    Raises:
-        PriorError: It is not one, or the header contradicts itself or the file.
-    """
-    start = file.read(32)
-    if not start:
-        raise PriorError(f"{name}: is empty", "copy or download it again")
-    for magic, what, hint in _FOREIGN:
-        # the length of a header may read like the start of a pickle; then its table follows
-        if start.startswith(magic) and start[8:9] != b"{":
-            raise PriorError(f"{name}: is {what}, expected safetensors; it was not opened", hint.format(name))
-    length = int.from_bytes(start[:8], "little")
-    if len(start) < 8 or length > size - 8:
-        raise PriorError(
-            f"{name}: is truncated or not safetensors: a header of {length:,} bytes in a file of {size:,}",
-            "copy or download it again",
-        )
-    if length > _HEADER_LIMIT:
-        raise PriorError(f"{name}: header of {length:,} bytes; allowed: at most {_HEADER_LIMIT:,}")
-    file.seek(8)
-    table = _table(file.read(length), name)
-    metadata = table.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise PriorError(f"{name}: __metadata__ of its header is not a table of texts")
-    tensors = {key: _entry(key, value, 8 + length, name) for key, value in table.items()}
-    if not tensors:
-        raise PriorError(f"{name}: holds no tensors")
-    _check_layout(tensors, 8 + length, size, name)
-    return Header(tensors, metadata)
-
-
-def _table(content: bytes, name: str) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        table = dict(pairs)
-        if len(table) < len(pairs):
-            raise PriorError(f"{name}: a name appears twice in its header")
-        return table
-
-    try:
-        table = json.loads(content.decode(), object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
-        why = "nested too deeply" if isinstance(error, RecursionError) else "not JSON"
-        raise PriorError(f"{name}: is not safetensors: its header is {why}", "copy or download it again") from error
-    if not isinstance(table, dict):
-        raise PriorError(f"{name}: is not safetensors: its header is no table of tensors")
-    return table
-
-
-def _whole(values: Any, count: int | None = None) -> bool:
-    """Whether this is a list of whole numbers from 0 (True and False are none)."""
-    return (
-        isinstance(values, list)
-        and (count is None or len(values) == count)
-        and all(type(value) is int and 0 <= value < 2**63 for value in values)
-    )
-
-
-def _entry(key: str, value: Any, start: int, name: str) -> Entry:
-    shown = key if len(key) <= 60 else key[:57] + "..."
-    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
-        raise PriorError(f"{name}: tensor {shown!r}: its header needs dtype, shape and data_offsets, no more")
-    dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
-        raise PriorError(f"{name}: tensor {shown!r}: dtype {str(dtype)[:20]!r}", f"allowed: {', '.join(ITEM_BYTES)}")
-    if not _whole(shape) or len(shape) > _AXES_LIMIT:
-        raise PriorError(f"{name}: tensor {shown!r}: its shape is not a list of at most {_AXES_LIMIT} sizes")
-    if not _whole(offsets, 2):
-        raise PriorError(f"{name}: tensor {shown!r}: its data_offsets are not two byte positions")
-    begin, end = offsets
-    if math.prod(shape) * ITEM_BYTES[dtype] != end - begin:
-        raise PriorError(
-            f"{name}: tensor {shown!r}: {dtype} of shape {str(shape)[:60]} is not the {end - begin:,} bytes it has",
-            "the file is damaged: copy or download it again",
-        )
-    return Entry(dtype, tuple(shape), start + begin, start + end)
-
-
-def _check_layout(tensors: dict[str, Entry], start: int, size: int, name: str) -> None:
-    """Tensors follow each other without gap or overlap, to the end of the file."""
-    place = start
-    for entry in sorted(tensors.values(), key=lambda entry: (entry.begin, entry.end)):
-        if entry.begin != place:
-            what = "overlap" if entry.begin < place else "leave a gap"
-            raise PriorError(f"{name}: is damaged: tensors {what} at byte {entry.begin:,}")
-        place = entry.end
-    if place != size:
-        raise PriorError(
-            f"{name}: is {'truncated' if size < place else 'too long'}: {size:,} bytes, its header describes {place:,}",
-            "copy or download it again",
-        )
-
+__all__ = ["check_state", "read_tensors"]
 
 _DTYPES = {
     "F64": torch.float64,
@@ -247,8 +44,8 @@ def read_tensors(path: Path, *, sha256: str | None = None, bytes: int | None = N
         Tensors on the CPU by name, in the file's dtypes; they share one buffer of the file's size.
 
     Raises:
-        PriorError: It is missing, no regular file, not safetensors, damaged, another file than the hash says, larger than this
-            machine's memory, or has values that are not finite.
+        PriorError: It is missing, no regular file, not safetensors, damaged, another file than the hash says, larger
+            than this machine's memory, or has values that are not finite.
     """
     path = Path(path)
     with regular_file(path) as (file, size):
@@ -258,15 +55,15 @@ def read_tensors(path: Path, *, sha256: str | None = None, bytes: int | None = N
                 "the file is another one, or was cut: copy or download it again",
             )
         header = read_header(file, size, path.name)
-        if size > _memory():
+        if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
             raise PriorError(f"{path.name}: {size / 1e9:.1f} GB do not fit into this machine's memory")
         content = bytearray(size)
         file.seek(0)
         if file.readinto(content) != size:
             raise PriorError(f"{path.name}: changed while it was read", "try again")
-    if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256.lower():
+    if sha256 is not None and (actual := hashlib.sha256(content).hexdigest()) != sha256.lower():
         raise PriorError(
-            f"{path.name}: has sha256 {found[:16]}..., its card says {sha256[:16]}...",
+            f"{path.name}: has sha256 {actual[:16]}..., its card says {sha256[:16]}...",
             "the file was changed or damaged: get it again, or correct the card if the change is yours",
         )
     tensors = {name: _tensor(content, entry) for name, entry in header.tensors.items()}
@@ -274,10 +71,6 @@ def read_tensors(path: Path, *, sha256: str | None = None, bytes: int | None = N
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise PriorError(f"{path.name}: tensor {name[:60]!r} has values that are NaN or infinite")
     return tensors
-
-
-def _memory() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _tensor(content: bytearray, entry: Entry) -> Tensor:
@@ -322,16 +115,6 @@ def check_state(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], *
             f"{name} does not fit the network on its card: {'; '.join(problems)}",
             "the card belongs to other weights, or its 'network' is not theirs",
         )
-
-
-def load_state(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], *, name: str) -> dict[str, Tensor]:
-    """The tensors of a network in its own dtypes, ready for ``load_state_dict``.
-
-    Raises:
-        PriorError: As :func:`check_state`.
-    """
-    check_state(expected, tensors, name=name)
-    return {key: tensors[key].to(value.dtype) for key, value in expected.items()}
 
 
 def _shape(tensor: Tensor) -> str:

@@ -1,14 +1,14 @@
-r"""Azula's denoisers as priors: any ``azula.denoise.Denoiser`` with any of its schedules, and ``azula:PLUGIN/NAME`` for its pretrained ones.
+r"""Azula's denoisers as priors: any ``azula.denoise.Denoiser`` with its schedule, ``azula:PLUGIN/NAME`` if pretrained.
 
-An Azula denoiser takes :math:`x_t = \alpha_t x_0 + \sigma_t n` and a time. In this package's state :math:`x = x_0 + \sigma n` the time is where
-:math:`\sigma_t / \alpha_t = \sigma`, found by bisection of its logarithm (the ratio rises in time, by Azula's contract) to the last bit of a double,
-and
-:math:`D(x, \sigma) = \mu(\alpha_t x, t)`. Noise levels outside the schedule's are held at its ends; the card's ``sigma_min`` and ``sigma_max`` are
-those ends.
+An Azula denoiser takes :math:`x_t = \alpha_t x_0 + \sigma_t n` and a time. In this package's state
+:math:`x = x_0 + \sigma n` the time is where :math:`\sigma_t / \alpha_t = \sigma`, found by bisection of its logarithm
+(the ratio rises in time, by Azula's contract) to the last bit of a double, and
+:math:`D(x, \sigma) = \mu(\alpha_t x, t)`. Noise levels outside the schedule's are held at its ends; the card's
+``sigma_min`` and ``sigma_max`` are those ends.
 
-Rozet et al., https://github.com/probabilists/azula. Deviations: ``clip_mean`` of its ADM plugin is switched off (a clipped mean is no posterior
-mean). Its ADM plugin snaps times to discrete steps inside; ``inverse prior convert`` opens the same files without that. Cost: one F is one
-evaluation.
+Rozet et al., https://github.com/probabilists/azula. Deviations: ``clip_mean`` of its ADM plugin is switched off (a
+clipped mean is no posterior mean). Its ADM plugin snaps times to discrete steps inside; ``inverse prior convert``
+opens the same files without that. Cost: one F is one evaluation.
 """
 
 from __future__ import annotations
@@ -33,13 +33,9 @@ HALVINGS = 64
 
 @dataclass(frozen=True)
 class Scheduled:
-    """An Azula schedule, inverted.
+    """An Azula schedule, inverted."""
 
-    Attributes:
-        schedule: ``schedule(t)``: signal and noise scales at times ``t`` in [0, 1].
-    """
-
-    schedule: Callable[[Tensor], tuple[Tensor, Tensor]]
+    schedule: Callable[[Tensor], tuple[Tensor, Tensor]]  # signal and noise scales at times in [0, 1]
 
     def level(self, time: Tensor) -> Tensor:
         """Noise over signal at times (B,)."""
@@ -64,7 +60,8 @@ def wrap(
 
     Args:
         denoiser: The denoiser, with its ``schedule``. It is not changed.
-        card: Its card; ``data_range`` says which data values are its -1 and 1. None: [0, 1], and the schedule's noise range.
+        card: Its card; ``data_range`` says which data values are its -1 and 1. None: [0, 1], and the schedule's noise
+            range.
         name: Name on a card made here.
         dtype: Of the images it is given; None: that of its parameters.
     """

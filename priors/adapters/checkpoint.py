@@ -1,19 +1,19 @@
-"""Tensors of other people's files: PyTorch checkpoints, safetensors, and, on request, pickles; none of their code is run.
+"""Tensors of other people's files: PyTorch checkpoints, safetensors, and, on request, pickles; none of their code runs.
 
 * safetensors: read and checked by :mod:`inverse.priors.weights`.
-* ``.pt``, ``.pth``, ``.ckpt`` (zip, or the format before it): ``torch.load(weights_only=True)``, after the archive's own table has been checked
-against the file's size.
-* Anything that names code (a pickled module, a ``.pkl``): refused, unless ``trust`` is given; then it is read by
-:mod:`inverse.priors.adapters.checkpoint` and :mod:`inverse.priors.adapters.pickles`, which run none of it: torch itself is never asked to.
+* ``.pt``, ``.pth``, ``.ckpt`` (zip, or the format before it): ``torch.load(weights_only=True)``, after the archive's
+  own table has been checked against the file's size.
+* Anything that names code (a pickled module, a ``.pkl``): refused, unless ``trust`` is given; then it is read without
+  ``torch.load``: the pickle inside by :mod:`inverse.priors.adapters.pickles`, which runs none of it, the storages as
+  bytes.
 
-The kind is told from the first bytes, not from the name. Weights are looked for under the usual keys (``ema``, ``params_ema``, ``state_dict``,
-``model``, ...).
+The kind is told from the first bytes, not from the name. Weights are looked for under the usual keys (``ema``,
+``params_ema``, ``state_dict``, ``model``, ...).
 
-PyTorch checkpoints that name code, read without ``torch.load``: the pickle inside by :mod:`inverse.priors.adapters.pickles`, the storages as bytes.
-
-Two formats (``torch/serialization.py`` describes both): the zip archive since PyTorch 1.6, ``ROOT/data.pkl`` and one file ``ROOT/data/KEY`` a storage; and the one
-before it, a row of pickles (magic number, protocol, system, content, keys) followed by the storages, each a count of 8 bytes and its values. A pickle refers to
-its storages by persistent identifiers ``("storage", type, key, device, count, ...)``. Nothing of a file runs; a storage is never larger than the file.
+PyTorch's two formats (``torch/serialization.py`` describes both) are the zip archive since 1.6, ``ROOT/data.pkl`` and
+one file ``ROOT/data/KEY`` a storage; and the legacy one before it, a row of pickles (magic number, protocol, system,
+content, keys) followed by the storages, each a count of 8 bytes and its values. A pickle refers to its storages by
+persistent identifiers ``("storage", type, key, device, count, ...)``. A storage is never larger than the file.
 """
 
 from __future__ import annotations
@@ -30,19 +30,32 @@ import torch
 from torch import Tensor
 
 from inverse.errors import PriorError
+from inverse.priors import weights
 from inverse.priors.adapters import pickles
-from inverse.priors.adapters.pickles import InertUnpickler
-from inverse.priors.weights import regular_file
+from inverse.priors.header import regular_file
 
-__all__ = ["load_archive", "load_legacy", "read_checkpoint", "read_tensors"]
+__all__ = ["read_checkpoint", "read_tensors"]
 
+#: Where weights are, the averaged ones first.
 KEYS = (
-    "ema", "ema_state_dict", "model_ema", "ema_model", "params_ema", "state_dict", "model_state_dict", "model", "params", "net", "network",
-)  # fmt: skip
-"""Where weights are, the averaged ones first."""
-
+    *("ema", "ema_state_dict", "model_ema", "ema_model", "params_ema"),
+    *("state_dict", "model_state_dict", "model", "params", "net", "network"),
+)
+#: The number that PyTorch's format before zip starts with, pickled.
 LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
-"""The number that PyTorch's format before zip starts with, pickled."""
+DTYPES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+    "UntypedStorage": torch.uint8,
+}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -55,14 +68,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_checkpoint(path: Path, *, trust: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors by name, and the attributes of the pickled module that they were in, with its class as ``class``; none for plain tensors.
+    """Tensors by name, and the attributes of the pickled module that they were in, with its class as ``class``.
 
     Args:
         path: The file.
         trust: Whether a file that names code may be read (without running it).
 
+    Returns:
+        The tensors, and the attributes, none for plain tensors.
+
     Raises:
-        PriorError: it is missing, truncated, no checkpoint, names code, holds no weights, or has values that are not finite.
+        PriorError: it is missing, truncated, no checkpoint, names code, holds no weights, or has values that are not
+            finite.
     """
     if path.is_dir():
         raise PriorError(f"{path.name}: is a folder, expected a file of weights")
@@ -70,9 +87,7 @@ def read_checkpoint(path: Path, *, trust: bool = False) -> tuple[dict[str, Tenso
         start = file.read(64)
         file.seek(0)
         if start[8:9] == b"{":
-            from inverse.priors.weights import read_tensors as read_safetensors
-
-            return read_safetensors(path), {}
+            return weights.read_tensors(path), {}
         try:
             content = _load(file, start, size, path.name, trust)
         except PriorError:
@@ -105,7 +120,7 @@ def _load(file: IO[bytes], start: bytes, size: int, name: str, trust: bool) -> A
             if not trust:
                 raise _needs_trust(name) from error
         file.seek(0)
-        return load_archive(file) if archive else load_legacy(file, size)
+        return _load_archive(file) if archive else _load_legacy(file, size)
     if not trust:
         raise _needs_trust(name)
     return pickles.load(file)
@@ -157,7 +172,7 @@ def _weights(content: Any, name: str) -> tuple[dict[str, Tensor], dict[str, Any]
 
 
 def _check(tensors: dict[str, Tensor], size: int, name: str) -> None:
-    """Refuse tensors larger than the file that they come from (views can repeat a number), and values that are not finite."""
+    """Refuse tensors larger than their file (views can repeat a number), and values that are not finite."""
     if any(value.layout != torch.strided or value.is_quantized for value in tensors.values()):
         raise PriorError(f"{name}: sparse or quantised tensors; allowed: plain ones")
     if sum(math.prod(value.shape) * value.element_size() for value in tensors.values()) > 4 * size:
@@ -165,13 +180,6 @@ def _check(tensors: dict[str, Tensor], size: int, name: str) -> None:
     for key, value in tensors.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise PriorError(f"{name}: the tensor '{key[:80]}' has values that are NaN or infinite")
-
-
-DTYPES = {
-    "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16, "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64, "IntStorage": torch.int32, "ShortStorage": torch.int16, "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8, "BoolStorage": torch.bool, "UntypedStorage": torch.uint8,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -182,9 +190,9 @@ class _Storage:
     dtype: torch.dtype
 
 
-def _identifier(found: Any) -> tuple[torch.dtype, str, int, Any]:
+def _described(identifier: Any) -> tuple[torch.dtype, str, int, Any]:
     """Type, key, count and view of a persistent identifier of a storage."""
-    kind, stored, key, _, count, *rest = found
+    kind, stored, key, _, count, *rest = identifier
     name = str(getattr(stored, "path", "")).rpartition(".")[2]
     if kind != "storage" or name not in DTYPES or not isinstance(count, int) or count < 0:
         raise pickle.UnpicklingError("no storage of a known type")
@@ -201,17 +209,13 @@ def _bytes(storage: torch.UntypedStorage) -> torch.Tensor:
 
 
 def _unpickle(file: IO[bytes], persistent: Callable[[Any], Any]) -> Any:
-    unpickler = InertUnpickler(file)
+    unpickler = pickles.InertUnpickler(file)
     unpickler.persistent_load = persistent  # type: ignore[method-assign]
     return unpickler.load()
 
 
-def load_archive(file: IO[bytes]) -> Any:
-    """The content of a zip checkpoint, whose table of files has been checked.
-
-    Raises:
-        Exception: of any kind, where the file is damaged.
-    """
+def _load_archive(file: IO[bytes]) -> Any:
+    """The content of a zip checkpoint, whose table of files has been checked; of a damaged file, any exception."""
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         root = next(name for name in names if name.endswith("/data.pkl")).removesuffix("data.pkl")
@@ -219,8 +223,8 @@ def load_archive(file: IO[bytes]) -> Any:
             raise pickle.UnpicklingError("values of another byte order")
         storages: dict[str, torch.UntypedStorage] = {}
 
-        def persistent(found: Any) -> _Storage:
-            dtype, key, count, _ = _identifier(found)
+        def persistent(identifier: Any) -> _Storage:
+            dtype, key, count, _ = _described(identifier)
             if key not in storages:
                 content = bytearray(archive.read(f"{root}data/{key}"))
                 storages[key] = _zeros(len(content))
@@ -234,18 +238,14 @@ def load_archive(file: IO[bytes]) -> Any:
             return _unpickle(content, persistent)
 
 
-def load_legacy(file: IO[bytes], size: int) -> Any:
-    """The content of a checkpoint of the format before zip, in a file of so many bytes.
-
-    Raises:
-        Exception: of any kind, where the file is damaged.
-    """
+def _load_legacy(file: IO[bytes], size: int) -> Any:
+    """The content of a legacy checkpoint, in a file of so many bytes; of a damaged file, any exception."""
     storages: dict[str, tuple[torch.UntypedStorage, torch.dtype]] = {}
 
-    def persistent(found: Any) -> Any:
-        if found[0] == "module":
-            return found[1]
-        dtype, key, count, view = _identifier(found)
+    def persistent(identifier: Any) -> Any:
+        if identifier[0] == "module":
+            return identifier[1]
+        dtype, key, count, view = _described(identifier)
         if key not in storages:
             if count * dtype.itemsize + sum(whole.nbytes() for whole, _ in storages.values()) > size:
                 raise pickle.UnpicklingError("storages larger than the file")

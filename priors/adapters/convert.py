@@ -1,7 +1,7 @@
 """From a public checkpoint to a prior: which network it is, a card, and tensors for a safetensors file.
 
-The whole network is found and checked here (``layers.check``), so a file that converts opens. Settings that are fields of a card go there; the
-others are the adapter's.
+The whole network is found and checked here (``layers.check``), so a file that converts opens. Settings that are fields
+of a card go there; the others are the adapter's.
 """
 
 from __future__ import annotations
@@ -15,35 +15,27 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from inverse.errors import PriorError
-from inverse.priors.adapters import edm, flow, guided_diffusion
 from inverse.priors.adapters.checkpoint import read_checkpoint
 from inverse.priors.adapters.parametrisation import START, validated
+from inverse.priors.adapters.registry import KINDS, adapter
 from inverse.priors.card import Card
 from inverse.priors.store import check_name
 
-__all__ = ["KINDS", "convert"]
-
-KINDS: dict[str, tuple[Any, Any, str]] = {
-    "guided-diffusion": (guided_diffusion, guided_diffusion.ADMSettings, "input_blocks.0.0.weight"),
-    "edm": (edm, edm.EDMSettings, "map_layer0.weight"),
-    "flow": (flow, flow.FlowSettings, "input_blocks.0.0.weight"),
-}
-"""Adapter, its settings, and a tensor that its networks have."""
+__all__ = ["convert"]
 
 CARD_KEYS = (
-    "title", "data", "intended_use", "images", "data_range", "mean", "data_var", "spectrum_exponent", "symmetry", "sigma_min", "sigma_max",
-    "sigma_start", "minimum_size", "sigma_data", "url",
-)  # fmt: skip
-PRECONDITIONS = {"EDMPrecond": "edm", "VEPrecond": "ve", "VPPrecond": "vp", "iDDPMPrecond": "iddpm"}
+    *("title", "data", "intended_use", "images", "data_range", "mean", "data_var", "spectrum_exponent", "symmetry"),
+    *("sigma_min", "sigma_max", "sigma_start", "minimum_size", "sigma_data", "url"),
+)
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
+#: Of a pixel in model units, where nothing is known: that of photographs.
 MODEL_VARIANCE = 0.25
-"""Of a pixel in model units, where nothing is known: that of photographs."""
 
 
 def convert(
     path: Path, *, name: str, kind: str = "auto", settings: Mapping[str, Any], licence: str = "", trust: bool = False
 ) -> tuple[Card, dict[str, Tensor]]:
-    """Read a checkpoint and describe it.
+    """The card and the tensors of a checkpoint.
 
     Args:
         path: The checkpoint.
@@ -67,16 +59,12 @@ def convert(
     tensors, attributes = read_checkpoint(path, trust=trust)
     kind, tensors = _network(tensors, kind, path.name)
     on_card = {key: given.pop(key) for key in CARD_KEYS if key in given}
-    if kind == "edm":
-        given, on_card = _from_attributes(attributes, given, on_card)
-    adapter, model, _ = KINDS[kind]
-    chosen = validated(model, given)
-    if kind == "edm" and "map_label.weight" in tensors and chosen.label is None and not attributes.get("label_dropout"):
-        classes = tensors["map_label.weight"].shape[1]
-        raise PriorError(
-            f"a network conditional on {classes} classes", f"fix one: -s label=N with N from 0 to {classes - 1}"
-        )
-    facts = adapter.describe({key: value.float() for key, value in tensors.items()}, chosen)
+    module = adapter(kind)
+    if hasattr(module, "stated"):
+        given, fields = module.stated(tensors, attributes, given)
+        on_card = {**fields, **on_card}
+    chosen = validated(module.SETTINGS, given)
+    facts = module.describe({key: value.float() for key, value in tensors.items()}, chosen)
     card = _card(name, kind, path.name, licence, facts, on_card, chosen.model_dump(exclude_defaults=True))
     kept = {key: value.detach().to(DTYPES[dtype]).contiguous().clone() for key, value in tensors.items()}
     overflown = [key for key, value in kept.items() if not bool(torch.isfinite(value).all())]
@@ -89,34 +77,19 @@ def _network(tensors: dict[str, Tensor], kind: str, file: str) -> tuple[str, dic
     """The kind, and the network's tensors without the prefix that they have in the file."""
     if kind != "auto" and kind not in KINDS:
         raise PriorError(f"kind '{kind[:40]}'", f"allowed: auto, {', '.join(KINDS)}")
-    for candidate in [kind] if kind != "auto" else ["guided-diffusion", "edm"]:
-        anchor = KINDS[candidate][2]
+    for candidate in [kind] if kind != "auto" else KINDS:
+        anchor = adapter(candidate).ANCHOR
         prefixes = sorted(
             (key.removesuffix(anchor) for key in tensors if key == anchor or key.endswith(f".{anchor}")), key=len
         )
         if prefixes:
             start = prefixes[0]
-            found = {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
-            return candidate, {key: value for key, value in found.items() if value.is_floating_point()}
+            network = {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
+            return candidate, {key: value for key, value in network.items() if value.is_floating_point()}
     shown = ", ".join(sorted(tensors)[:2])[:120]
     raise PriorError(
         f"{file}: not a network of a known kind; its tensors are {shown}, ...", f"known: {', '.join(KINDS)}"
     )
-
-
-def _from_attributes(
-    attributes: dict[str, Any], given: dict[str, Any], on_card: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings that a pickled EDM network states itself, below those that were given."""
-    stated: dict[str, Any] = {}
-    if attributes.get("class") in PRECONDITIONS:
-        stated["precondition"] = PRECONDITIONS[attributes["class"]]
-    if stated.get("precondition") == "vp":
-        stated.update({key: attributes[key] for key in ("beta_d", "beta_min") if key in attributes})
-    if stated.get("precondition") in ("vp", "iddpm") and "M" in attributes:
-        stated["steps"] = attributes["M"]
-    sigma_data = {"sigma_data": attributes["sigma_data"]} if "sigma_data" in attributes else {}
-    return {**stated, **given}, {**sigma_data, **on_card}
 
 
 def _card(

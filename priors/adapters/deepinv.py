@@ -1,17 +1,17 @@
-r"""deepinv's denoisers: ``deepinv:drunet``, ``deepinv:NAME=FILE`` with weights from a local file, any ``deepinv.models.Denoiser`` by its class name.
+r"""deepinv's denoisers as priors: ``deepinv:drunet``, ``deepinv:NAME=FILE`` with weights from a local file.
 
-deepinv's contract is this package's, on images in [0, 1]: :math:`D(x, \sigma)`, ``sigma`` a scalar or (B,). What is done here is data units,
-precision, sizes and a card; so an instance is wrapped with :func:`wrap`. Two of its models keep to the contract only in part:
+``NAME`` is the class name of any ``deepinv.models.Denoiser``. deepinv's contract is this package's, on images in
+[0, 1]: :math:`D(x, \sigma)`, ``sigma`` a scalar or (B,). What is done here is data units, precision, sizes and a card;
+so an instance is wrapped with :func:`wrap`. Two of its models keep to the contract only in part:
 
-* ``DiffUNet`` snaps ``sigma`` to the nearest of 1000 steps and clips its answer to [0, 1], which is no posterior mean. Its tensors are an ADM
-network: they are opened as one
-  (``guided_diffusion.py``), the step interpolated, nothing clipped. At the steps' own noise levels, where nothing clips, the two agree.
-* ``NCSNpp`` and ``ADMUNet`` read from a file believe that it was trained on [0, 1]; the files there are (Karras et al. 2022) were trained on [-1, 1]
-with ``sigma_data`` 0.5. Here
-  a file is taken to be one of those.
+* ``DiffUNet`` snaps ``sigma`` to the nearest of 1000 steps and clips its answer to [0, 1], which is no posterior
+  mean. Its tensors are an ADM network: they are opened as one (``guided_diffusion.py``), the step interpolated,
+  nothing clipped. At the steps' own noise levels, where nothing clips, the two agree.
+* ``NCSNpp`` and ``ADMUNet`` read from a file believe that it was trained on [0, 1]; the files there are (Karras et al.
+  2022) were trained on [-1, 1] with ``sigma_data`` 0.5. Here a file is taken to be one of those.
 
-Without a file the weights are deepinv's own download, refused where INVERSE_OFFLINE or HF_HUB_OFFLINE is set. The terms of the weights are their
-authors'. Cost: one F is one evaluation.
+Without a file the weights are deepinv's own download, refused where INVERSE_OFFLINE or HF_HUB_OFFLINE is set. The
+terms of the weights are their authors'. Cost: one F is one evaluation.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from inverse.priors.download import offline
 __all__ = ["open_spec", "wrap"]
 
 STRIDES = {"DRUNet": 8, "NCSNpp": 8, "ADMUNet": 8}
+#: Noise levels of training in deepinv's units, as the papers say; others take DRUNet's.
 SPANS = {"DRUNet": (0.001, 50 / 255), "NCSNpp": (0.001, 40.0), "ADMUNet": (0.001, 40.0)}
-"""Noise levels of training in deepinv's units, as the papers say; others take DRUNet's."""
 
 
 def open_spec(text: str) -> Any:
@@ -68,8 +68,8 @@ def wrap(denoiser: Callable[..., Tensor], card: Card | None = None) -> AdaptedPr
         denoiser: ``denoiser(x, sigma)`` for images in [0, 1], ``sigma`` (B,). It is not changed.
         card: Its card; ``data_range`` says which data values are its 0 and 1.
     """
-    known = _card(type(denoiser).__name__, _channels(denoiser)) if card is None else card
-    return AdaptedPrior(ModuleNetwork(denoiser, _call), Denoising(), known, _dtype(denoiser))
+    card = _card(type(denoiser).__name__, _channels(denoiser)) if card is None else card
+    return AdaptedPrior(ModuleNetwork(denoiser, _call), Denoising(), card, _dtype(denoiser))
 
 
 def _call(model: Any, z: Tensor, time: Tensor) -> Tensor:

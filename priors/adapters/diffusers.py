@@ -1,20 +1,20 @@
 r"""Hugging Face diffusers: unconditional pixel models, ``diffusers:FOLDER`` or ``diffusers:OWNER/NAME``.
 
-A folder as diffusers writes it: a ``UNet2DModel`` (in ``unet/`` or at the top) and a scheduler's configuration (in ``scheduler/`` or at the top).
-The scheduler says what the network predicts and at which noise levels:
+A folder as diffusers writes it: a ``UNet2DModel`` (in ``unet/`` or at the top) and a scheduler's configuration (in
+``scheduler/`` or at the top). The scheduler says what the network predicts and at which noise levels, and is read as
+one of the rows of ``parametrisation.py``:
 
-=======================================  =======================================================================================================================
-scheduler                                read as (``parametrisation.py``)
-=======================================  =======================================================================================================================
-with betas (DDPM, DDIM, PNDM, DPM, ...)  eps, v or sample, by ``prediction_type``; the step is interpolated; a last step without any signal is left
-out FlowMatchEulerDiscrete                   velocity towards noise, time times ``num_train_timesteps``; ``shift`` only moves a sampler's levels
-ScoreSdeVe                               score on images in [0, 1], told ``sigma``: :math:`D = x + \sigma^2 F(x, \sigma)`
-EDMEuler, EDMDPMSolverMultistep          EDM preconditioning, ``prediction_type: epsilon``
-=======================================  =======================================================================================================================
+* with betas (DDPM, DDIM, PNDM, DPM, ...): eps, v or sample, by ``prediction_type``; the step is interpolated; a last
+  step without any signal is left out;
+* FlowMatchEulerDiscrete: velocity towards noise, time times ``num_train_timesteps``; ``shift`` only moves a sampler's
+  levels;
+* ScoreSdeVe: score on images in [0, 1], told ``sigma``: :math:`D = x + \sigma^2 F(x, \sigma)`;
+* EDMEuler, EDMDPMSolverMultistep: EDM preconditioning, ``prediction_type: epsilon``.
 
-Deviations: ``clip_sample`` and thresholding are not applied (a clipped denoiser is no posterior mean). Weights come from safetensors only; no code
-of a repository is run. With INVERSE_OFFLINE or HF_HUB_OFFLINE set, an identifier is looked up in the local cache only. Latent, text- and
-class-conditional models are refused. Cost: one F is one evaluation.
+Deviations: ``clip_sample`` and thresholding are not applied (a clipped denoiser is no posterior mean). Weights come
+from safetensors only; no code of a repository is run. With INVERSE_OFFLINE or HF_HUB_OFFLINE set, an identifier is
+looked up in the local cache only. Latent, text- and class-conditional models are refused. Cost: one F is one
+evaluation.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from inverse.priors.adapters.parametrisation import (
 )
 from inverse.priors.card import Card
 from inverse.priors.download import offline
-from inverse.priors.weights import digest
+from inverse.priors.header import digest
 
 __all__ = ["adapt", "open_spec"]
 
@@ -122,11 +122,10 @@ def _parametrisation(
     """Coefficients, noise range in model units, and how the network is called."""
     kind = str(scheduler.get("_class_name"))
     package = _package()
-    found: Any = getattr(package, kind, None)
-    if not (isinstance(found, type) and issubclass(found, package.SchedulerMixin)):
+    scheduler_class: Any = getattr(package, kind, None)
+    if not (isinstance(scheduler_class, type) and issubclass(scheduler_class, package.SchedulerMixin)):
         raise PriorError(f"diffusers model '{name}': no scheduler {kind[:60]} in diffusers {package.__version__}")
-    make: Any = found
-    made = make.from_config(scheduler)
+    made: Any = scheduler_class.from_config(scheduler)  # type: ignore[attr-defined]
     prediction = str(made.config.get("prediction_type", "epsilon"))
     if kind.startswith("FlowMatch"):
         return Flow("noise", float(made.config.num_train_timesteps)), (0.001, 100.0), _call

@@ -1,23 +1,25 @@
-r"""EDM networks: DDPM++, NCSN++ and ADM as trained by Karras et al. 2022, "Elucidating the design space of diffusion-based generative models".
+r"""EDM networks: DDPM++, NCSN++ and ADM as trained by Karras et al. 2022.
 
-U-Nets of blocks that resample inside their first convolution, with the filters ``[1, 1]`` or ``[1, 3, 3, 1]`` stored among the tensors. Song's
-networks (DDPM++, NCSN++; Song et
-al. 2021) scale every sum by :math:`\sqrt{1/2}`, have one attention head and may carry the image down beside the features (``aux_``); Dhariwal's
-(ADM) have heads of 64 channels and a scale and a shift from the embedding.
+The paper is "Elucidating the design space of diffusion-based generative models". U-Nets of blocks that resample
+inside their first convolution, with the filters ``[1, 1]`` or ``[1, 3, 3, 1]`` stored among the tensors. Song's
+networks (DDPM++, NCSN++; Song et al. 2021) scale every sum by :math:`\sqrt{1/2}`, have one attention head and may
+carry the image down beside the features (``aux_``); Dhariwal's (ADM) have heads of 64 channels and a scale and a
+shift from the embedding.
 
-The names of the tensors hold the architecture (``enc.32x32_block1.qkv.weight``), so it is read off them: which of the two families, embedding
-(sinusoids, or the random frequencies stored in the file), resolutions, widths, attention, filters. Settings: the preconditioning and the class of a
-conditional network.
+The names of the tensors hold the architecture (``enc.32x32_block1.qkv.weight``), so it is read off them: which of the
+two families, embedding (sinusoids, or the random frequencies stored in the file), resolutions, widths, attention,
+filters. Settings: the preconditioning and the class of a conditional network.
 
-The four preconditionings are rows of the table in ``parametrisation.py``; the cosine one is interpolated between its steps where the published code
-snaps to them. Deviations: the augmentation labels are 0, as in sampling. Cost: one F is one evaluation.
+The four preconditionings are rows of the table in ``parametrisation.py``; the cosine one is interpolated between its
+steps where the published code snaps to them. Deviations: the augmentation labels are 0, as in sampling. Cost: one F
+is one evaluation.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -30,24 +32,26 @@ from inverse.priors.adapters.parametrisation import (
     EDM,
     VE,
     AdaptedPrior,
+    AdapterSettings,
     Coefficients,
     ContinuousVP,
     Discrete,
-    Settings,
     alphas_cumprod,
     noise_levels,
     validated,
 )
 from inverse.priors.card import Card
 
-__all__ = ["EDMSettings", "describe", "edm_network", "open_weights"]
+__all__ = ["EDMSettings", "describe", "edm_network", "open_weights", "stated"]
 
 Tensors = Mapping[str, Tensor]
+ANCHOR = "map_layer0.weight"
+PRECONDITIONS = {"EDMPrecond": "edm", "VEPrecond": "ve", "VPPrecond": "vp", "iDDPMPrecond": "iddpm"}
 ENCODER = ("conv", "down", "aux_down", "aux_skip", "aux_residual", "block")
 DECODER = ("in", "up", "block", "aux_up", "aux_norm", "aux_conv")
 
 
-class EDMSettings(Settings):
+class EDMSettings(AdapterSettings):
     """What the tensors' names do not tell.
 
     Attributes:
@@ -77,7 +81,7 @@ class EDMSettings(Settings):
         return Discrete(noise_levels(alphas_cumprod("cosine", steps=self.steps)))
 
     def span(self) -> tuple[float, float]:
-        """Smallest and largest noise level that it was trained for, model units, as the published samplers take them."""
+        """Smallest and largest noise level of its training, model units, as the published samplers take them."""
         if self.precondition == "vp":
             ends = torch.tensor([1e-5, 1.0], dtype=torch.float64)
             low, high = torch.expm1(0.5 * self.beta_d * ends**2 + self.beta_min * ends).sqrt().tolist()
@@ -88,9 +92,12 @@ class EDMSettings(Settings):
         return (0.002, 80.0) if self.precondition == "edm" else (0.02, 100.0)
 
 
+SETTINGS = EDMSettings
+
+
 def _parts(tensors: Tensors, side: str, roles: tuple[str, ...]) -> list[tuple[str, str]]:
     """(role, name) of the parts of the encoder or decoder in the order of their evaluation."""
-    found = {}
+    parts = {}
     for name in tensors:
         match = re.match(rf"({side}\.(\d+)x\d+_([a-z_]+)(\d*))\.", name)
         if match is None:
@@ -99,8 +106,8 @@ def _parts(tensors: Tensors, side: str, roles: tuple[str, ...]) -> list[tuple[st
             raise PriorError(f"EDM network with a part '{match[1]}'", f"allowed: {', '.join(roles)}")
         size = int(match[2])
         place = (-size if side == "enc" else size, roles.index(match[3]), int(match[4] or 0))
-        found[place] = (match[3], match[1])
-    return [found[place] for place in sorted(found)]
+        parts[place] = (match[3], match[1])
+    return [parts[place] for place in sorted(parts)]
 
 
 def _norm(tensors: Tensors, name: str, x: Tensor, eps: float) -> Tensor:
@@ -108,7 +115,7 @@ def _norm(tensors: Tensors, name: str, x: Tensor, eps: float) -> Tensor:
 
 
 def _resample(tensors: Tensors, name: str, x: Tensor, direction: str) -> Tensor:
-    """Halve or double the size with the filter stored under the name; with a pair of constants, a mean or a repetition."""
+    """Halve or double the size with the filter stored under the name; a pair of constants means or repeats."""
     kernel = tensors[f"{name}.resample_filter"]
     pad, taps = (kernel.shape[-1] - 1) // 2, kernel.to(x.dtype).expand(x.shape[1], 1, -1, -1)
     if direction == "down":
@@ -249,6 +256,29 @@ def describe(tensors: Tensors, settings: EDMSettings) -> dict[str, float | int |
     _, stride, channels = edm_network(tensors, settings)
     low, high = settings.span()
     return {"channels": channels, "stride": stride, "sigma_min": low, "sigma_max": high}
+
+
+def stated(
+    tensors: Tensors, attributes: Mapping[str, Any], settings: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings, completed by what a pickled network states of itself, and fields of its card.
+
+    Raises:
+        PriorError: the network is conditional, none of its classes was dropped in training, and none is set.
+    """
+    said: dict[str, Any] = {}
+    if attributes.get("class") in PRECONDITIONS:
+        said["precondition"] = PRECONDITIONS[attributes["class"]]
+    if said.get("precondition") == "vp":
+        said.update({key: attributes[key] for key in ("beta_d", "beta_min") if key in attributes})
+    if said.get("precondition") in ("vp", "iddpm") and "M" in attributes:
+        said["steps"] = attributes["M"]
+    if "map_label.weight" in tensors and settings.get("label") is None and not attributes.get("label_dropout"):
+        classes = tensors["map_label.weight"].shape[1]
+        raise PriorError(
+            f"a network conditional on {classes} classes", f"fix one: -s label=N with N from 0 to {classes - 1}"
+        )
+    return {**said, **settings}, {key: attributes[key] for key in ("sigma_data",) if key in attributes}
 
 
 def open_weights(card: Card, tensors: dict[str, Tensor]) -> AdaptedPrior:

@@ -1,8 +1,9 @@
-"""Flow-matching networks from their tensors: the ADM U-Net trained on velocities (torchcfm, flow_matching and others train that one).
+"""Flow-matching networks from their tensors: the ADM U-Net trained on velocities, as torchcfm and flow_matching do.
 
-``v(x_t, t)`` on the straight path, time from noise to data as in those code bases, or from data to noise (``towards: noise``). The formula is
-:mod:`inverse.priors.models.flow`'s; a velocity field that is already a Python function is a :class:`inverse.priors.models.flow.FlowPrior`. Paper: Lipman et al.
-2023, "Flow matching for generative modeling". Cost: one F is one evaluation.
+``v(x_t, t)`` on the straight path, time from noise to data as in those code bases, or from data to noise (``towards:
+noise``). The formula is :mod:`inverse.priors.models.flow`'s; a velocity field that is already a Python function is a
+:class:`inverse.priors.models.flow.FlowPrior`. Paper: Lipman et al. 2023, "Flow matching for generative modeling". Cost:
+one F is one evaluation.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from inverse.priors.adapters.guided_diffusion import ADMNetwork, adm_network
+from inverse.priors.adapters.guided_diffusion import ANCHOR, ADMNetwork, adm_network
 from inverse.priors.adapters.parametrisation import AdaptedPrior, Flow, validated
 from inverse.priors.card import Card
 
@@ -31,11 +32,13 @@ class FlowSettings(ADMNetwork):
     time_scale: float = Field(default=1.0, gt=0)
 
 
+SETTINGS = FlowSettings
+
+
 def describe(tensors: dict[str, Tensor], settings: FlowSettings) -> dict[str, float | int | None]:
     """What a card says of such a network, in model units: channels, stride, noise range (times from 0.01 to 0.999)."""
     _, stride = adm_network(tensors, settings)
-    channels = tensors["input_blocks.0.0.weight"].shape[1]
-    return {"channels": channels, "stride": stride, "sigma_min": 0.001, "sigma_max": 100.0}
+    return {"channels": tensors[ANCHOR].shape[1], "stride": stride, "sigma_min": 0.001, "sigma_max": 100.0}
 
 
 def open_weights(card: Card, tensors: dict[str, Tensor]) -> AdaptedPrior:

@@ -1,21 +1,22 @@
-r"""ADM networks: OpenAI's guided-diffusion and improved-diffusion, and the many checkpoints trained with that code (DPS, P2, ILVR, torchcfm).
+r"""ADM networks: OpenAI's guided-diffusion and improved-diffusion, and the many checkpoints trained with that code.
 
-A U-Net (Dhariwal and Nichol 2021, "Diffusion models beat GANs on image synthesis") of residual blocks
+Among these are those of DPS, P2, ILVR and torchcfm. A U-Net (Dhariwal and Nichol 2021, "Diffusion models beat GANs on
+image synthesis") of residual blocks
 
 .. math::
     h = W_1 \ast \mathrm{silu}(\mathrm{norm}(x)), \qquad
     y = S x + W_2 \ast \mathrm{silu}\big((1 + a)\, \mathrm{norm}(h) + b\big), \qquad (a, b) = E\, \mathrm{silu}(e)
 
-with ``e`` a two-layer function of sinusoids of the step (a fraction is as good as an integer), of self-attention over positions, and of resampling
-by 2: inside a residual block, or by a convolution, or without weights. Blocks without scale and shift add ``E silu(e)`` to ``h`` before its norm.
+with ``e`` a two-layer function of sinusoids of the step (a fraction is as good as an integer), of self-attention over
+positions, and of resampling by 2: inside a residual block, or by a convolution, or without weights. Blocks without
+scale and shift add ``E silu(e)`` to ``h`` before its norm.
 
-From the tensors' names and shapes come the widths, the depth, where attention is, how it resamples, whether scale and shift are there, whether
-variances are learned (channels
-after the image's) and whether it is conditional. What shapes cannot tell is a setting (:class:`ADMSettings`): heads, the order of queries, keys and
-values, the noise schedule.
+From the tensors' names and shapes come the widths, the depth, where attention is, how it resamples, whether scale and
+shift are there, whether variances are learned (channels after the image's) and whether it is conditional. What shapes
+cannot tell is a setting (:class:`ADMSettings`): heads, the order of queries, keys and values, the noise schedule.
 
-Deviations from the published code: no snapping of steps and no clipping (see ``parametrisation.py``); the class of a conditional network is fixed by
-``label``. Cost: one F is one evaluation.
+Deviations from the published code: no snapping of steps and no clipping (see ``parametrisation.py``); the class of a
+conditional network is fixed by ``label``. Cost: one F is one evaluation.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ from inverse.errors import PriorError
 from inverse.priors.adapters.layers import TensorNetwork, attention, check, conv, group_norm, linear, sinusoids
 from inverse.priors.adapters.parametrisation import (
     AdaptedPrior,
+    AdapterSettings,
     Discrete,
-    Settings,
     alphas_cumprod,
     noise_levels,
     validated,
@@ -44,8 +45,10 @@ from inverse.priors.card import Card
 
 __all__ = ["ADMNetwork", "ADMSettings", "adm_network", "describe", "open_weights"]
 
+ANCHOR = "input_blocks.0.0.weight"
 
-class ADMNetwork(Settings):
+
+class ADMNetwork(AdapterSettings):
     """What the shapes of an ADM network's tensors do not tell.
 
     Attributes:
@@ -70,7 +73,8 @@ class ADMSettings(ADMNetwork):
         beta_start: Of a linear schedule.
         beta_end: Of a linear schedule.
         prediction: ``eps``, ``v`` or ``sample``.
-        time_scale: What the network is told is ``time_scale`` times the step; ``rescale_timesteps`` of 4000 steps is 0.25.
+        time_scale: What the network is told is ``time_scale`` times the step; ``rescale_timesteps`` of 4000 steps is
+            0.25.
     """
 
     schedule: Literal["linear", "scaled_linear", "cosine"] = "linear"
@@ -84,6 +88,9 @@ class ADMSettings(ADMNetwork):
         """The parametrisation."""
         power = alphas_cumprod(self.schedule, steps=self.steps, beta_start=self.beta_start, beta_end=self.beta_end)
         return Discrete(noise_levels(power), self.prediction, self.time_scale)
+
+
+SETTINGS = ADMSettings
 
 
 @dataclass(frozen=True)
@@ -100,11 +107,11 @@ def _layout(names: Mapping[str, object]) -> _Layout:
     """Deduce the parts from the tensors' names."""
     parts: dict[str, dict[int, dict[int, set[str]]]] = {"input_blocks": {}, "output_blocks": {}, "middle_block": {}}
     for name in names:
-        found = re.match(r"(input_blocks|output_blocks)\.(\d+)\.(\d+)\.(\w+)|(middle_block)\.(\d+)\.(\w+)", name)
-        if found and found[1]:
-            parts[found[1]].setdefault(int(found[2]), {}).setdefault(int(found[3]), set()).add(found[4])
-        elif found:
-            parts["middle_block"].setdefault(0, {}).setdefault(int(found[6]), set()).add(found[7])
+        match = re.match(r"(input_blocks|output_blocks)\.(\d+)\.(\d+)\.(\w+)|(middle_block)\.(\d+)\.(\w+)", name)
+        if match and match[1]:
+            parts[match[1]].setdefault(int(match[2]), {}).setdefault(int(match[3]), set()).add(match[4])
+        elif match:
+            parts["middle_block"].setdefault(0, {}).setdefault(int(match[6]), set()).add(match[7])
     last_input, last_output = max(parts["input_blocks"], default=-1), max(parts["output_blocks"], default=-1)
     if last_input < 1 or last_output < 1:
         raise PriorError(
@@ -113,11 +120,12 @@ def _layout(names: Mapping[str, object]) -> _Layout:
         )
 
     def kinds(block: dict[int, set[str]], prefix: str) -> list[tuple[str, str]]:
-        return [(_kind(found), f"{prefix}.{index}") for index, found in sorted(block.items())]
+        return [(_kind(inside), f"{prefix}.{index}") for index, inside in sorted(block.items())]
 
     outputs = [kinds(parts["output_blocks"].get(i, {}), f"output_blocks.{i}") for i in range(last_output + 1)]
     inputs = [kinds(parts["input_blocks"].get(i, {}), f"input_blocks.{i}") for i in range(last_input + 1)]
-    # n blocks a level going down, one resampling between levels: 1 + L n + L - 1 input and L (n + 1) output blocks, as many
+    # n blocks a level going down, one resampling between levels: 1 + L n + L - 1 input blocks, and L (n + 1) output
+    # blocks, which are as many
     ends = [i for i, block in enumerate(outputs) if [kind for kind, _ in block].count("res") > 1 or _has(block, "conv")]
     gaps = [i for i, block in enumerate(inputs) if not block]
     per_level = ends[0] + 1 if ends else (gaps[0] if gaps else len(outputs))
@@ -143,7 +151,7 @@ def _layout(names: Mapping[str, object]) -> _Layout:
 
 
 def _has(block: list[tuple[str, str]], kind: str) -> bool:
-    return any(found == kind for found, _ in block)
+    return any(each == kind for each, _ in block)
 
 
 def _kind(names: set[str]) -> str:
@@ -249,9 +257,9 @@ def adm_network(tensors: Mapping[str, Tensor], settings: ADMNetwork) -> tuple[Te
     def function(named: Mapping[str, Tensor], x: Tensor, time: Tensor) -> Tensor:
         return _forward(named, x, time, layout=layout, settings=settings)
 
-    stem = tensors.get("input_blocks.0.0.weight")
+    stem = tensors.get(ANCHOR)
     if stem is None or stem.ndim != 4:
-        raise PriorError("the network lacks the tensor 'input_blocks.0.0.weight'", "is the file complete?")
+        raise PriorError(f"the network lacks the tensor '{ANCHOR}'", "is the file complete?")
     network, stride = TensorNetwork(tensors, function), 2 ** (layout.levels - 1)
     check(network, channels=stem.shape[1], size=2 * stride)
     return network, stride
@@ -262,7 +270,7 @@ def describe(tensors: Mapping[str, Tensor], settings: ADMSettings) -> dict[str, 
     _, stride = adm_network(tensors, settings)
     levels = settings.discrete().levels
     return {
-        "channels": tensors["input_blocks.0.0.weight"].shape[1],
+        "channels": tensors[ANCHOR].shape[1],
         "stride": stride,
         "sigma_min": float(levels[0]),
         "sigma_max": float(levels[-1]),

@@ -1,10 +1,11 @@
 """Pieces of convolutional U-Nets as functions of named tensors, and the network that a set of tensors is.
 
-A public checkpoint is a set of named tensors; its architecture is deduced from their names and shapes, and the network is a function of them. So
-there is no second description that could disagree with the file, and nothing is initialised (the global generator stays where it is).
+A public checkpoint is a set of named tensors; its architecture is deduced from their names and shapes, and the
+network is a function of them. So there is no second description that could disagree with the file, and nothing is
+initialised (the global generator stays where it is).
 
-Before a network is used it is run once on tensors without storage (torch's ``meta`` device): a missing, misshapen or left-over tensor is found
-there, by name, at no cost.
+Before a network is used it is run once on tensors without storage (torch's ``meta`` device): a missing, misshapen or
+left-over tensor is found there, by name, at no cost.
 """
 
 from __future__ import annotations
@@ -26,12 +27,7 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class TensorNetwork:
-    """A network as a function of its tensors.
-
-    Attributes:
-        tensors: By name.
-        function: ``function(tensors, x, time)``.
-    """
+    """A network as a function of its tensors, which are known by their names."""
 
     tensors: Tensors
     function: Callable[[Tensors, Tensor, Tensor], Tensor]
@@ -99,12 +95,10 @@ def check(network: TensorNetwork, *, channels: int, size: int, unused: tuple[str
         ) from error
     if answer.shape[1] < channels or answer.shape[-1] != size:
         raise PriorError(f"the network answers {tuple(answer.shape[1:])} to images of {(channels, size, size)}")
-    left = sorted(
-        name for name in recorder.shapes if name not in recorder.used and not name.startswith(unused or ("\0",))
-    )
-    if left:
+    idle = sorted(name for name in recorder.shapes if name not in recorder.used and not name.startswith(unused))
+    if idle:
         raise PriorError(
-            f"{len(left)} tensors belong to no part of the network: {', '.join(left[:3])[:150]}",
+            f"{len(idle)} tensors belong to no part of the network: {', '.join(idle[:3])[:150]}",
             "is it this kind of network? see: inverse prior convert --help",
         )
 
@@ -132,7 +126,10 @@ def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def sinusoids(time: Tensor, count: int, *, endpoint: bool = False) -> Tensor:
-    """``[cos(t f), sin(t f)]`` (B, count) at frequencies ``10000^(-i / n)``, float32; ``n`` is the number of them, less one with ``endpoint``."""
+    """``[cos(t f), sin(t f)]`` (B, count) at frequencies ``10000^(-i / n)``, float32.
+
+    ``n`` is the number of frequencies, less one with ``endpoint``.
+    """
     half = count // 2
     index = torch.arange(half, dtype=torch.float32, device=time.device)
     frequencies = torch.exp(-math.log(10000.0) / (half - int(endpoint)) * index)

@@ -5,33 +5,32 @@ With ``x = x0 + sigma n`` in model units, images on [-1, 1],
 .. math::
     D(x, \sigma) = c_{skip}\, x + c_{out}\, F(c_{in}\, x,\; c_{time})
 
-===================  ============================  ==========================  =======================  =======================
-network              c_skip                        c_out                       c_in                     c_time
-===================  ============================  ==========================  =======================  =======================
-eps, VP              1                             -sigma                      1 / sqrt(1 + sigma^2)    step t(sigma)
-v, VP                1 / (1 + sigma^2)             -sigma / sqrt(1 + sigma^2)  1 / sqrt(1 + sigma^2)    step t(sigma)
-sample, VP           0                             1                           1 / sqrt(1 + sigma^2)    step t(sigma)
-EDM                  s^2 / (s^2 + sigma^2)         sigma s c_in                1 / sqrt(s^2 + sigma^2)  ln(sigma) / 4
-VE                   1                             sigma                       1                        ln(sigma / 2)
-VP, continuous       1                             -sigma                      1 / sqrt(1 + sigma^2)    (M - 1) t(sigma)
-flow to data         1 / (1 + sigma)               sigma / (1 + sigma)         1 / (1 + sigma)          1 / (1 + sigma)
-denoiser             0                             1                           1                        sigma
-flow to noise        1 / (1 + sigma)               -sigma / (1 + sigma)        1 / (1 + sigma)          sigma / (1 + sigma)
-===================  ============================  ==========================  =======================  =======================
+==============  =====================  ==========================  =======================  ===================
+network         c_skip                 c_out                       c_in                     c_time
+==============  =====================  ==========================  =======================  ===================
+eps, VP         1                      -sigma                      1 / sqrt(1 + sigma^2)    step t(sigma)
+v, VP           1 / (1 + sigma^2)      -sigma / sqrt(1 + sigma^2)  1 / sqrt(1 + sigma^2)    step t(sigma)
+sample, VP      0                      1                           1 / sqrt(1 + sigma^2)    step t(sigma)
+EDM             s^2 / (s^2 + sigma^2)  sigma s c_in                1 / sqrt(s^2 + sigma^2)  ln(sigma) / 4
+VE              1                      sigma                       1                        ln(sigma / 2)
+VP, continuous  1                      -sigma                      1 / sqrt(1 + sigma^2)    (M - 1) t(sigma)
+flow to data    1 / (1 + sigma)        sigma / (1 + sigma)         1 / (1 + sigma)          1 / (1 + sigma)
+denoiser        0                      1                           1                        sigma
+flow to noise   1 / (1 + sigma)        -sigma / (1 + sigma)        1 / (1 + sigma)          sigma / (1 + sigma)
+==============  =====================  ==========================  =======================  ===================
 
-Papers: Ho et al. 2020 (eps), Salimans and Ho 2022 (v), Nichol and Dhariwal 2021 (cosine schedule, learned variances: channels after the image's are
-ignored), Song et al. 2021 (VE, VP), Karras et al. 2022 (EDM, and the idea of writing all of them like this), Lipman et al. 2023 (flow).
+Papers: Ho et al. 2020 (eps), Salimans and Ho 2022 (v), Nichol and Dhariwal 2021 (cosine schedule, learned variances:
+channels after the image's are ignored), Song et al. 2021 (VE, VP), Karras et al. 2022 (EDM, and the idea of writing
+all of them like this), Lipman et al. 2023 (flow).
 
-A table of discrete steps is read as a continuous function: the step is interpolated linearly in ``ln(sigma)`` and handed over as a fraction, and
-``sigma`` itself is used exactly
-in every other coefficient. Outside the table only the step is held at the table's end; a card's ``sigma_min`` and ``sigma_max`` are that table's
-ends. Nothing is clipped.
+A table of discrete steps is read as a continuous function: the step is interpolated linearly in ``ln(sigma)`` and
+handed over as a fraction, and ``sigma`` itself is used exactly in every other coefficient. Outside the table only the
+step is held at the table's end; a card's ``sigma_min`` and ``sigma_max`` are that table's ends. Nothing is clipped.
+
+Here too is what every adapter makes its prior of: the settings (the ``network`` of a card, validated like a recipe),
+the network (:class:`ModuleNetwork` around another package's ``torch.nn.Module``), and :class:`AdaptedPrior`.
 
 Cost: one network evaluation an F. Coefficients are float64; the sum is in the state's precision, float32 at least.
-
-Other packages' ``torch.nn.Module`` as networks of an :class:`~inverse.priors.adapters.parametrisation.AdaptedPrior`.
-
-An adapter's settings: the ``network`` of a card, validated like a recipe (unknown keys are refused with a suggestion).
 """
 
 from __future__ import annotations
@@ -55,26 +54,26 @@ __all__ = [
     "START",
     "VE",
     "AdaptedPrior",
+    "AdapterSettings",
     "Coefficients",
     "ContinuousVP",
     "Denoising",
     "Discrete",
     "Flow",
     "ModuleNetwork",
-    "Settings",
     "alphas_cumprod",
     "noise_levels",
     "validated",
 ]
 
-
+#: Where sampling starts at most, model units (Karras et al. 2022): a cosine table ends at 20,000, where nothing is left
+#: to learn from an image.
 START = 80.0
-"""Where sampling starts at most, model units (Karras et al. 2022): a cosine table ends at 20,000, where nothing is left to learn from an image."""
 
 
 @dataclass(frozen=True)
 class Coefficients:
-    """One row of the table above at noise levels (B,); each a float64 tensor (B,)."""
+    """A row of the table above at noise levels (B,); each a float64 tensor (B,)."""
 
     skip: Tensor
     out: Tensor
@@ -113,7 +112,11 @@ def alphas_cumprod(
 
 
 def noise_levels(power: Tensor) -> Tensor:
-    """``sqrt((1 - a) / a)`` of the signal powers ``a`` (T,): the table's noise levels; steps without any signal are left out."""
+    """Noise levels ``sqrt((1 - a) / a)`` of a table of signal powers ``a`` (T,), without steps that have no signal.
+
+    Raises:
+        PriorError: they do not rise from step to step.
+    """
     power = power.double()
     power = power[power > 0]
     levels = ((1 - power) / power).sqrt()
@@ -152,11 +155,7 @@ class Discrete:
 
 @dataclass(frozen=True)
 class EDM:
-    """EDM preconditioning.
-
-    Attributes:
-        sigma_data: Standard deviation of the data, model units.
-    """
+    """EDM preconditioning; ``sigma_data`` is the standard deviation of the data, model units."""
 
     sigma_data: float = 0.5
 
@@ -234,9 +233,8 @@ class AdaptedPrior:
     Images whose sides are no multiple of the card's stride are extended by their mirror, and cropped again.
 
     Attributes:
-        network: ``F(x, time)``, ``x`` (B, C, *S) in model units and ``dtype``, ``time`` (B,) float64; it may have a ``to(dtype=, device=)`` that
-        returns a copy.
-            Channels of its answer after the first C are ignored.
+        network: ``F(x, time)``, ``x`` (B, C, *S) in model units and ``dtype``, ``time`` (B,) float64; it may have a
+            ``to(dtype=, device=)`` that returns a copy. Channels of its answer after the first C are ignored.
         parametrisation: Coefficients from noise levels (B,) in model units.
         card: Its card, in data units; ``data_range`` says which data values are the model's -1 and 1.
         dtype: Compute precision of the network.
@@ -248,7 +246,7 @@ class AdaptedPrior:
     dtype: torch.dtype = torch.float32
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        """Posterior mean ``E[x0 | x]``: ``x`` (B, C, *S), ``sigma`` a scalar or (B,), data units; the dtype of ``x``."""
+        """Posterior mean ``E[x0 | x]``: ``x`` (B, C, *S), ``sigma`` a scalar or (B,), data units; dtype of ``x``."""
         channels, low, gain = self.card.channels, self.card.data_range[0], self.card.gain
         if channels is not None and x.shape[1] != channels:
             raise PriorError(f"prior '{self.card.name}': image with {x.shape[1]} channels; allowed: {channels}")
@@ -267,11 +265,8 @@ class AdaptedPrior:
         height, width = z.shape[-2:]
         pad = (0, -width % self.card.stride, 0, -height % self.card.stride)
         if any(pad):
-            smallest = self.card.stride
-            if min(height, width) < smallest:
-                raise PriorError(
-                    f"prior '{self.card.name}': image of {height} x {width}; allowed: {smallest} and larger"
-                )
+            if min(height, width) < (least := self.card.stride):
+                raise PriorError(f"prior '{self.card.name}': image of {height} x {width}; allowed: {least} and larger")
             z = functional.pad(z, pad, mode="reflect")
         answer: Tensor = self.network(z, time)
         return answer[..., :height, :width]
@@ -284,12 +279,7 @@ class AdaptedPrior:
 
 @dataclass(frozen=True)
 class ModuleNetwork:
-    """A module and how to call it.
-
-    Attributes:
-        module: The module; it is never changed.
-        call: ``call(module, x, time)``.
-    """
+    """A module, which is never changed, and how to call it."""
 
     module: Any
     call: Callable[[Any, Tensor, Tensor], Tensor]
@@ -305,23 +295,23 @@ class ModuleNetwork:
         return ModuleNetwork(copy.deepcopy(self.module).to(dtype=dtype, device=device), self.call)
 
 
-class Settings(BaseModel):
+class AdapterSettings(BaseModel):
     """Base of the adapters' settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-Some = TypeVar("Some", bound=Settings)
+Some = TypeVar("Some", bound=AdapterSettings)
 
 
-def validated(model: type[Some], given: dict[str, Any] | None) -> Some:
+def validated(model: type[Some], settings: dict[str, Any] | None) -> Some:
     """Settings from a mapping.
 
     Raises:
         PriorError: a key is unknown or a value is not allowed.
     """
     try:
-        return model.model_validate(given or {})
+        return model.model_validate(settings or {})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -1,9 +1,9 @@
-"""Pickles without their code: every class and function that a pickle names becomes an inert record of what it was given.
+"""Pickles without their code: every class and function that a pickle names becomes an inert record of its arguments.
 
-A pickle is a program: it names functions and calls them. Here every name is answered by a new, empty class (:class:`Inert`) that keeps its arguments
-and state, but for the few that
-build tensors and ordered dictionaries, and those are functions of this module. So nothing of the file runs: neither ``os.system``, nor the source
-code of the network that a pickle of Karras et al. 2022 (``torch_utils.persistence``) carries as text.
+A pickle is a program: it names functions and calls them. Here every name is answered by a new, empty class
+(:class:`Inert`) that keeps its arguments and state, but for the few that build tensors and ordered dictionaries, and
+those are functions of this module. So nothing of the file runs: neither ``os.system``, nor the source code of the
+network that a pickle of Karras et al. 2022 (``torch_utils.persistence``) carries as text.
 
 What remains of a file with bad intentions is memory: a file may not make more tensors than it has bytes.
 """
@@ -105,30 +105,30 @@ def load(file: IO[bytes]) -> Any:
     return InertUnpickler(file).load()
 
 
-def _state(found: Any) -> dict[str, Any]:
+def _state(module: Any) -> dict[str, Any]:
     """State of a module: its own, or that in the record of ``torch_utils.persistence``."""
-    if not isinstance(found, Inert):
+    if not isinstance(module, Inert):
         return {}
-    state = found.state
-    if found.args and isinstance(found.args[0], dict) and "state" in found.args[0]:
-        state = found.args[0]["state"]
+    state = module.state
+    if module.args and isinstance(module.args[0], dict) and "state" in module.args[0]:
+        state = module.args[0]["state"]
     if isinstance(state, Inert):
         return dict(state)
     return state if isinstance(state, dict) else {}
 
 
-def module_name(found: Any) -> str:
-    """Class of a module."""
-    if not isinstance(found, Inert):
+def module_name(module: Any) -> str:
+    """Class of a pickled module, empty for anything else."""
+    if not isinstance(module, Inert):
         return ""
-    if found.args and isinstance(found.args[0], dict) and "class_name" in found.args[0]:
-        return str(found.args[0]["class_name"])
-    return found.path.rsplit(".", 1)[-1]
+    if module.args and isinstance(module.args[0], dict) and "class_name" in module.args[0]:
+        return str(module.args[0]["class_name"])
+    return module.path.rsplit(".", 1)[-1]
 
 
-def module_tensors(found: Any, prefix: str = "", depth: int = 32) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Parameters and buffers of a pickled module by name, and its plain attributes (numbers, texts, None)."""
-    state, tensors = _state(found), {}
+def module_tensors(module: Any, prefix: str = "", depth: int = 32) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Parameters and buffers of a pickled module by name, and its plain attributes (numbers and texts)."""
+    state, tensors = _state(module), {}
     for kind in ("_parameters", "_buffers"):
         for name, value in dict(state.get(kind) or {}).items():
             if isinstance(value, Tensor):

@@ -1,3 +1,9 @@
+from .callable import CallablePrior as CallablePrior
+from .callable import Denoiser as Denoiser
+from .callable import computed as computed
+from .callable import is_network as is_network
+from .callable import ranged as ranged
+from .callable import with_range as with_range
 from .closed_form import Gaussian as Gaussian
 from .closed_form import Weighted as Weighted
 from .field import FieldPrior as FieldPrior
@@ -15,6 +21,8 @@ from .unet import UNet as UNet
 from .unet import UNetConfig as UNetConfig
 
 __all__ = [
+    "CallablePrior",
+    "Denoiser",
     "EDMDenoiser",
     "FieldPrior",
     "FlowPrior",
@@ -25,9 +33,13 @@ __all__ = [
     "UNet",
     "UNetConfig",
     "Weighted",
+    "computed",
     "draw_patches",
+    "is_network",
     "open_weights",
     "patch_mixture",
     "power_law",
+    "ranged",
     "spectrum",
+    "with_range",
 ]

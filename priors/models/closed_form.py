@@ -1,10 +1,12 @@
-r"""What a prior must be for its posterior to have a closed form: a weighted set of Gaussians, each diagonal in a known real basis.
+r"""The form of a prior whose posterior is known: a weighted set of Gaussians, each diagonal in a known real basis.
 
-:math:`\Sigma = T^T R\, \mathrm{diag}(\lambda)\, R^T T` with :math:`T` the identity, the orthonormal DCT-II or the Hartley transform of each channel, and
-:math:`R` an orthonormal rotation of the channels at each frequency. So any function of :math:`\Sigma` costs one transform pair.
+:math:`\Sigma = T^T R\, \mathrm{diag}(\lambda)\, R^T T` with :math:`T` the identity, the orthonormal DCT-II or the
+Hartley transform of each channel, and :math:`R` an orthonormal rotation of the channels at each frequency. So any
+function of :math:`\Sigma` costs one transform pair.
 
-`closed_form` takes a prior apart: the Gaussian and mixture priors of this package, fitted ones, and what lies over them: another data range
-(:math:`x = u / g + o`), or the mean of three channels for a grey image (of a Gaussian again a Gaussian, with covariance :math:`\frac19 \sum_{ab} \Sigma_{ab}`).
+A prior with a method ``closed_form(shape, device=)`` has one: the Gaussian and mixture priors of this package, fitted
+ones, and what lies over them: another data range (:math:`x = u / g + o`), or the mean of three channels for a grey
+image (of a Gaussian again a Gaussian, with covariance :math:`\frac19 \sum_{ab} \Sigma_{ab}`).
 """
 
 from __future__ import annotations
@@ -19,9 +21,6 @@ from torch import Tensor
 
 from inverse.errors import PriorError
 from inverse.numerics.transforms import dct2, dct_squared, hartley2, hartley_squared, idct2
-from inverse.priors.channels import GreyPrior
-from inverse.priors.models.gaussian import GaussianPrior
-from inverse.priors.models.mixture import MixturePrior
 
 __all__ = ["Gaussian", "Weighted", "closed_form"]
 
@@ -53,7 +52,8 @@ class Gaussian:
         mean: Broadcasts against (B, C, *S).
         values: Eigenvalues; broadcasts against (C, *S).
         basis: ``pixels``, ``dct`` or ``hartley``.
-        rotation: Channel eigenvectors of each frequency (C, C, H, W): the second axis counts the eigenvalues; None where channels are independent.
+        rotation: Channel eigenvectors of each frequency (C, C, H, W), the second axis counts the eigenvalues; None
+            where channels are independent.
     """
 
     mean: Tensor
@@ -118,14 +118,9 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Weighted:
-    """A mixture of Gaussians.
+    """A mixture of K Gaussians."""
 
-    Attributes:
-        log_weights: (K,), normalised, float64.
-        parts: The K Gaussians.
-    """
-
-    log_weights: Tensor
+    log_weights: Tensor  # (K,), normalised, float64
     parts: Sequence[Gaussian]
 
 
@@ -133,33 +128,12 @@ def closed_form(prior: Any, shape: Sequence[int], *, device: torch.device | str 
     """The Gaussians that a prior consists of, for one unknown of ``shape`` (C, *S) or (d,), float64.
 
     Raises:
-        PriorError: it has no closed form: a network, a patch prior, or any callable.
+        PriorError: it has no closed form: a network, a patch prior, or any callable without a method of this name.
     """
-    from inverse.priors.models.field import FieldPrior
-    from inverse.priors.open import CallablePrior
-
-    def double(value: Any) -> Tensor:
-        return torch.as_tensor(value, dtype=torch.float64, device=device)
-
-    if isinstance(prior, CallablePrior):
-        inner = closed_form(prior.denoiser, shape, device=device)
-        return replace(inner, parts=[part.scaled(prior.scale, prior.offset) for part in inner.parts])
-    if isinstance(prior, GreyPrior):
-        inner = closed_form(prior.colour, (int(prior.colour.card.channels), *shape[1:]), device=device)
-        return replace(inner, parts=[part.grey() for part in inner.parts])
-    if isinstance(prior, FieldPrior):
-        return prior.gaussians(shape, device=device)
-    if isinstance(prior, GaussianPrior):
-        spectrum = prior.spectrum
-        if spectrum is not None and tuple(shape[-2:]) != tuple(spectrum.shape):
-            raise PriorError(f"images {tuple(shape[-2:])} for a spectrum of {tuple(spectrum.shape)}")
-        values, basis = (prior.variance, "pixels") if spectrum is None else (spectrum, "hartley")
-        return Weighted(double([0.0]), [Gaussian(double(prior.mean), double(values), basis)])
-    if isinstance(prior, MixturePrior):
-        weights = double(prior.weights)
-        means, variances = double(prior.means), double(prior.variances)
-        parts = [Gaussian(mean, variance) for mean, variance in zip(means, variances, strict=True)]
-        return Weighted((weights / weights.sum()).log(), parts)
+    method = getattr(prior, "closed_form", None)
+    if method is not None:
+        weighted: Weighted = method(shape, device=device)
+        return weighted
     name = getattr(getattr(prior, "card", None), "name", None) or type(prior).__name__
     raise PriorError(
         f"prior '{name}' has no closed-form posterior; method 'exact' takes priors of kind gaussian and mixture",

@@ -1,17 +1,22 @@
-r"""Stationary Gaussian fields, and mixtures of them, learned from images: closed-form denoiser, Jacobian, draws and evidence.
+r"""Stationary Gaussian fields, and mixtures of them, learned from images: closed-form denoiser, Jacobian and draws.
 
-The covariance between pixels is given by the channels' autocovariances :math:`r_{ab}(d)`, even along both axes and zero from ``L`` pixels on, so its spectrum
+The covariance between pixels is given by the channels' autocovariances :math:`r_{ab}(d)`, even along both axes and zero
+from ``L`` pixels on, so its spectrum
 
-.. math:: S_{ab}(f) = \sum_{d_1, d_2 = 0}^{L - 1} m_{d_1} m_{d_2}\, r_{ab}(d) \cos(2 \pi f_1 d_1) \cos(2 \pi f_2 d_2), \qquad m_0 = 1,\ m_d = 2,
+.. math:: S_{ab}(f) = \sum_{d_1, d_2 = 0}^{L - 1} m_{d_1} m_{d_2}\, r_{ab}(d) \cos(2 \pi f_1 d_1) \cos(2 \pi f_2 d_2),
+    \qquad m_0 = 1,\ m_d = 2,
 
-is known at every frequency: an image of any size is served. On H x W pixels it is taken at :math:`f = (k_1 / 2H, k_2 / 2W)`, the frequencies of the DCT-II,
-which makes :math:`\Sigma = T^T S T` the covariance of a field that goes on mirrored beyond its frame (Martucci 1994): nothing wraps around, and away from the
-frame, by ``L`` at most, the covariance is :math:`r(d)`. At the frame itself an image's own variance adds to that of its mirror image
-(:math:`r(0) + r(2 i + 1)` along an axis): the prior is wider there. Each frequency's C x C matrix keeps the correlation of the channels.
-One component is the Gaussian prior; with several, of responsibilities :math:`p_k \propto w_k N(x; \mu, \Sigma_k + \sigma^2)` and
+is known at every frequency: an image of any size is served. On H x W pixels it is taken at
+:math:`f = (k_1 / 2H, k_2 / 2W)`, the frequencies of the DCT-II, which makes :math:`\Sigma = T^T S T` the covariance
+of a field that goes on mirrored beyond its frame (Martucci 1994): nothing wraps around, and away from the frame, by
+``L`` at most, the covariance is :math:`r(d)`. At the frame itself an image's own variance adds to that of its mirror
+image (:math:`r(0) + r(2 i + 1)` along an axis): the prior is wider there. Each frequency's C x C matrix keeps the
+correlation of the channels. One component is the Gaussian prior; with several, of responsibilities
+:math:`p_k \propto w_k N(x; \mu, \Sigma_k + \sigma^2)` and
 :math:`D_k = \mu + \Sigma_k (\Sigma_k + \sigma^2)^{-1} (x - \mu)`,
 
-.. math:: D = \sum_k p_k D_k, \qquad J = \sum_k p_k \Sigma_k (\Sigma_k + \sigma^2)^{-1} + \frac{1}{\sigma^2} \sum_k p_k (D_k - D)(D_k - D)^T.
+.. math:: D = \sum_k p_k D_k, \qquad J = \sum_k p_k \Sigma_k (\Sigma_k + \sigma^2)^{-1}
+    + \frac{1}{\sigma^2} \sum_k p_k (D_k - D)(D_k - D)^T.
 
 Exact. Cost: one DCT pair, and K of them for a mixture; no network.
 """
@@ -31,7 +36,7 @@ from inverse.priors.models.closed_form import Gaussian, Weighted
 
 __all__ = ["FieldPrior", "spectrum"]
 
-KEPT_SIZES = 4
+KEPT_SIZES = 4  # of images whose Gaussians are kept
 
 
 def spectrum(autocovariance: Tensor, height: int, width: int) -> Tensor:
@@ -74,7 +79,7 @@ class FieldPrior:
     autocovariance: Tensor
     _sizes: dict[tuple[int, int, str], Weighted] = field(default_factory=dict, repr=False, compare=False)
 
-    def gaussians(self, shape: Sequence[int], *, device: torch.device | str = "cpu") -> Weighted:
+    def closed_form(self, shape: Sequence[int], *, device: torch.device | str = "cpu") -> Weighted:
         """Its components on an image of ``shape`` (C, H, W), float64.
 
         Raises:
@@ -106,20 +111,21 @@ class FieldPrior:
 
     def _posterior(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, list[Tensor], list[Gaussian], Tensor]:
         """Responsibilities (B, K), the components' means, the components, and ``sigma^2`` with trailing axes."""
-        found = self.gaussians(x.shape[1:], device=x.device)
+        weighted = self.closed_form(x.shape[1:], device=x.device)
+        parts = list(weighted.parts)
         power = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).square().reshape(-1, 1, 1, 1)
         means, logs = [], []
-        for part in found.parts:
+        for part in parts:
             values, mean = part.values.to(x), part.mean.to(x)
             z = part.coordinates(x - mean)
             means.append(mean + part.image(z * (values / (values + power))))
-            if len(found.parts) > 1:
+            if len(parts) > 1:
                 total = values.double() + power.double()
                 logs.append(-0.5 * (z.double().square() / total + total.log()).flatten(1).sum(1))
         if len(means) == 1:
-            return x.new_ones(len(x), 1), means, list(found.parts), power
-        p = torch.softmax(torch.stack(logs, 1) + found.log_weights, 1).to(x.dtype)
-        return p, means, list(found.parts), power
+            return x.new_ones(len(x), 1), means, parts, power
+        p = torch.softmax(torch.stack(logs, 1) + weighted.log_weights, 1).to(x.dtype)
+        return p, means, parts, power
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Posterior mean ``E[x0 | x]``: ``x`` (B, C, H, W), ``sigma`` a scalar or (B,)."""
@@ -137,10 +143,8 @@ class FieldPrior:
 
     def sample(self, noise: Tensor, uniform: Tensor) -> Tensor:
         """Turn unit noise (B, C, H, W) and uniform numbers (B,) into draws of the prior."""
-        found = self.gaussians(noise.shape[1:], device=noise.device)
-        edges = found.log_weights.exp().cumsum(0)
+        weighted = self.closed_form(noise.shape[1:], device=noise.device)
+        edges = weighted.log_weights.exp().cumsum(0)
         index = torch.searchsorted(edges, uniform.to(edges)).clamp_max(len(edges) - 1)
-        drawn = [
-            found.parts[k].mean.to(noise) + found.parts[k].draw(one[None]) for k, one in zip(index, noise, strict=True)
-        ]
-        return torch.cat(drawn)
+        chosen = [weighted.parts[k] for k in index]
+        return torch.cat([part.mean.to(noise) + part.draw(n[None]) for part, n in zip(chosen, noise, strict=True)])

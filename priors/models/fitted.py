@@ -1,4 +1,4 @@
-"""From the tensors of a fitted prior to the prior."""
+"""Fitted priors from their tensors: `open_weights`."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from inverse.priors.models.patch import PatchPrior
 
 __all__ = ["open_weights"]
 
+#: The tensors of each kind and their number of axes.
 TENSORS: Mapping[str, Mapping[str, int]] = {
     "gaussian": {"mean": 1, "weights": 1, "autocovariance": 5},
     "mixture": {"mean": 1, "weights": 1, "autocovariance": 5},
     "patch": {"mean": 1, "weights": 1, "vectors": 3, "values": 2, "rest": 1},
 }
-"""The tensors of each kind and their number of axes."""
 
 
 def open_weights(card: Card, tensors: Mapping[str, Tensor]) -> FieldPrior | PatchPrior:
     """The prior of a card of kind ``gaussian``, ``mixture`` or ``patch``.
 
-    The tensors are in the units of the card's ``network.fitted_range``; where its ``data_range`` is another, they are mapped to it.
+    The tensors are in the units of the card's ``network.fitted_range``; where its ``data_range`` is another, they are
+    mapped to it.
 
     Raises:
         PriorError: tensors missing, or of shapes or values that are no prior.

@@ -1,13 +1,15 @@
 r"""Flow-matching priors: a velocity field read as a denoiser.
 
-A flow on the straight path from noise to data (Lipman et al. 2023, "Flow matching for generative modeling"; Liu et al. 2023, "Flow straight and fast") has the state
-:math:`x_t = t x_0 + (1 - t) n` and the velocity :math:`v = E[x_0 - n | x_t]`. With
+A flow on the straight path from noise to data (Lipman et al. 2023, "Flow matching for generative modeling"; Liu et al.
+2023, "Flow straight and fast") has the state :math:`x_t = t x_0 + (1 - t) n` and the velocity
+:math:`v = E[x_0 - n | x_t]`. With
 
 .. math::
     \sigma = (1 - t) / t, \qquad x = x_t / t, \qquad D(x, \sigma) = x_t + (1 - t)\, v(x_t, t)
 
-it is a denoiser in this package's state: every method and operator takes it, one velocity evaluation an F. Models that count time from data to noise
-(Stable Diffusion 3 and rectified flow's successors: :math:`x_t = (1 - t) x_0 + t n`, :math:`v = E[n - x_0 | x_t]`) are ``towards="noise"``.
+it is a denoiser in this package's state: every method and operator takes it, one velocity evaluation an F. Models that
+count time from data to noise (Stable Diffusion 3 and rectified flow's successors: :math:`x_t = (1 - t) x_0 + t n`,
+:math:`v = E[n - x_0 | x_t]`) are ``towards="noise"``.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ class FlowPrior:
 
     Attributes:
         velocity: ``v(x_t, t)``, ``x_t`` (B, C, *S) in model units, ``t`` (B,) in (0, 1).
-        card: Its card, in data units; ``data_range`` says which data values are the model's -1 and 1. None: it is read off the denoiser, and data
-            units are the model's.
+        card: Its card, in data units; ``data_range`` says which data values are the model's -1 and 1. None: it is read
+            off the denoiser, and data units are the model's.
         towards: What is at t = 1: "data" or "noise".
 
     Raises:

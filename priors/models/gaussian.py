@@ -1,19 +1,23 @@
 r"""Exact Gaussian priors: closed-form denoiser and Jacobian.
 
-For :math:`x_0 \sim N(\mu, \Sigma)` and :math:`x = x_0 + \sigma n`: :math:`D(x, \sigma) = \mu + \Sigma (\Sigma + \sigma^2)^{-1} (x - \mu)`,
-:math:`J = \Sigma (\Sigma + \sigma^2)^{-1}`. ``white``: :math:`\Sigma = c I`. ``coloured``: :math:`\Sigma` is diagonal in the two-dimensional DFT, given by its
-power spectrum. Cost: one FFT pair a call, no network.
+For :math:`x_0 \sim N(\mu, \Sigma)` and :math:`x = x_0 + \sigma n`:
+:math:`D(x, \sigma) = \mu + \Sigma (\Sigma + \sigma^2)^{-1} (x - \mu)`, :math:`J = \Sigma (\Sigma + \sigma^2)^{-1}`.
+``white``: :math:`\Sigma = c I`. ``coloured``: :math:`\Sigma` is diagonal in the two-dimensional DFT, given by its power
+spectrum. Cost: one FFT pair a call, no network.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from inverse.errors import PriorError
 from inverse.priors.card import Card
+from inverse.priors.models.closed_form import Gaussian, Weighted
 
 __all__ = ["GaussianPrior", "power_law"]
 
@@ -27,7 +31,7 @@ def power_law(
     corner: float = 1.0,
     dtype: torch.dtype = torch.float64,
 ) -> Tensor:
-    r"""Power spectrum :math:`\propto (k_0^2 + k^2)^{-\alpha/2}` of a stationary field on a torus, ``k`` in cycles per image.
+    r"""Power spectrum :math:`\propto (k_0^2 + k^2)^{-\alpha/2}` of a field on a torus, ``k`` in cycles per image.
 
     Args:
         height: Rows.
@@ -104,6 +108,18 @@ class GaussianPrior:
         """Posterior mean ``E[x0 | x]``: ``x`` (B, C, *S), ``sigma`` a scalar or (B,)."""
         mean = torch.as_tensor(self.mean, dtype=x.dtype, device=x.device)
         return mean + self.jacobian(x - mean, sigma)
+
+    def closed_form(self, shape: Sequence[int], *, device: torch.device | str = "cpu") -> Weighted:
+        """Itself as a Gaussian of an unknown of ``shape`` (C, *S), float64.
+
+        Raises:
+            PriorError: the spectrum is of another size.
+        """
+        values, basis = (self.variance, "pixels") if self.spectrum is None else (self.spectrum, "hartley")
+        if self.spectrum is not None and tuple(shape[-2:]) != tuple(self.spectrum.shape):
+            raise PriorError(f"images {tuple(shape[-2:])} for a spectrum of {tuple(self.spectrum.shape)}")
+        double = partial(torch.as_tensor, dtype=torch.float64, device=device)
+        return Weighted(double([0.0]), [Gaussian(double(self.mean), double(values), basis)])
 
     def sample(self, noise: Tensor) -> Tensor:
         """Turn unit noise (B, C, *S) into draws of the prior."""

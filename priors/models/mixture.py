@@ -7,18 +7,22 @@ For :math:`x_0 \sim \sum_k w_k N(m_k, v_k I)` and :math:`x = x_0 + \sigma n`, wi
     D = \sum_k p_k D_k, \qquad
     J = \sum_k p_k \frac{v_k}{v_k + \sigma^2} I + \frac{1}{\sigma^2} \sum_k p_k (D_k - D)(D_k - D)^T
 
-(the second by Tweedie: :math:`\sigma^2 J` is the mixture's covariance given ``x``). The mixture of ``methods.md`` 2.6 is one of these.
+(the second by Tweedie: :math:`\sigma^2 J` is the mixture's covariance given ``x``). The mixture of ``methods.md`` 2.6
+is one of these.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from inverse.errors import PriorError
 from inverse.priors.card import Card
+from inverse.priors.models.closed_form import Gaussian, Weighted
 
 __all__ = ["MixturePrior"]
 
@@ -73,7 +77,11 @@ class MixturePrior:
         )
 
     def _responsibilities(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Responsibilities (B, M), ``v / (v + sigma^2)`` and ``sigma^2 / (v + sigma^2)`` (1 or B, M), means (M, d), from ``x`` (B, d) float64."""
+        """Posterior weights of the components at ``x`` (B, d) float64.
+
+        Returns:
+            Responsibilities (B, M), ``v / (v + sigma^2)`` and ``sigma^2 / (v + sigma^2)`` (1 or B, M), means (M, d).
+        """
         means, variances = self.means.to(x).flatten(1), self.variances.to(x)
         power = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).square().reshape(-1, 1)
         total = variances + power
@@ -83,7 +91,7 @@ class MixturePrior:
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Posterior mean ``E[x0 | x]``: ``x`` (B, *item shape), ``sigma`` a scalar or (B,)."""
-        # products in double precision: single would lose the distances, and offsets from every mean would take B M d values
+        # products in double precision: single would lose the distances, and offsets from every mean take B M d values
         flat = x.flatten(1).double()
         p, shrink, rest, means = self._responsibilities(flat, sigma)
         return ((p * rest) @ means + (p * shrink).sum(1, keepdim=True) * flat).to(x.dtype).reshape(x.shape)
@@ -98,6 +106,13 @@ class MixturePrior:
         weight = p * rest * (along - (p * along).sum(1, keepdim=True)) / power
         spread = weight @ means - weight.sum(1, keepdim=True) * flat
         return ((p * shrink).sum(1, keepdim=True) * direction + spread).to(v.dtype).reshape(v.shape)
+
+    def closed_form(self, shape: Sequence[int], *, device: torch.device | str = "cpu") -> Weighted:
+        """Its Gaussians, float64, in the means' own shape."""
+        double = partial(torch.as_tensor, dtype=torch.float64, device=device)
+        weights = double(self.weights)
+        parts = map(Gaussian, double(self.means), double(self.variances))
+        return Weighted((weights / weights.sum()).log(), list(parts))
 
     def sample(self, noise: Tensor, uniform: Tensor) -> Tensor:
         """Turn unit noise (B, *item shape) and uniform numbers (B,) into draws of the prior."""

@@ -1,27 +1,29 @@
 r"""A Gaussian mixture on small patches as a denoiser of images of any size.
 
 For a patch :math:`p` of P x P pixels in all channels, with :math:`p - \mu \sim \sum_k w_k N(0, \Sigma_k)`,
-:math:`\Sigma_k = U_k \mathrm{diag}(\lambda_k) U_k^T + \epsilon_k (I - U_k U_k^T)`, the exact posterior mean given white noise of level :math:`\sigma`
-is, with responsibilities :math:`p_k \propto w_k N(p; \mu, \Sigma_k + \sigma^2)`,
+:math:`\Sigma_k = U_k \mathrm{diag}(\lambda_k) U_k^T + \epsilon_k (I - U_k U_k^T)`, the exact posterior mean given
+white noise of level :math:`\sigma` is, with responsibilities :math:`p_k \propto w_k N(p; \mu, \Sigma_k + \sigma^2)`,
 
-.. math:: E[p_0 | p] = \mu + \sum_k p_k \left[ U_k \left(\tfrac{\lambda_k}{\lambda_k + \sigma^2} - e_k\right) U_k^T + e_k \right] (p - \mu),
+.. math:: E[p_0 | p] = \mu + \sum_k p_k
+    \left[ U_k \left(\tfrac{\lambda_k}{\lambda_k + \sigma^2} - e_k\right) U_k^T + e_k \right] (p - \mu),
     \qquad e_k = \tfrac{\epsilon_k}{\epsilon_k + \sigma^2},
 
-and the denoiser averages it over all patches that hold a pixel, on a grid of ``stride`` pixels (Zoran & Weiss 2011, "From learning models of natural image
-patches to whole image restoration", ICCV, whose half quadratic splitting the methods of this package replace).
+and the denoiser averages it over all patches that hold a pixel, on a grid of ``stride`` pixels (Zoran & Weiss 2011,
+"From learning models of natural image patches to whole image restoration", ICCV, whose half quadratic splitting the
+methods of this package replace).
 
-What it is not: the posterior mean of any prior on whole images. It is the minimum mean square error for each *patch*, averaged; so samplers that take it for
-a prior inherit what that leaves out (structure larger than a patch), and there is no closed-form posterior. Deviations from the paper: all components
-enter, not the most likely one; colour patches are one vector; the covariances are cut to a rank. Cost: two matrix products a patch; about 0.3 s for
-256 x 256 in colour on one core, stride 2.
+What it is not: the posterior mean of any prior on whole images. It is the minimum mean square error for each *patch*,
+averaged; so samplers that take it for a prior inherit what that leaves out (structure larger than a patch), and there
+is no closed-form posterior. Deviations from the paper: all components enter, not the most likely one; colour patches
+are one vector; the covariances are cut to a rank. Cost: two matrix products a patch; about 0.3 s for 256 x 256 in
+colour on one core, stride 2.
 
-EM for the patch mixture (`inverse.priors.models.patch`).
-
-Patches are drawn from the images at keyed places, without the channels' means; components have mean zero, so a patch and its negative are alike.
-Each covariance is drawn toward the covariance of all patches at its own contrast, :math:`\Sigma_k = (n_k S_k + \nu t_k S) / (n_k + \nu)`, with
-:math:`t_k = \mathrm{tr}\,S_k / \mathrm{tr}\,S`
-and :math:`\nu = d / 2`, so that a component of few patches stays regular. Starts from contrast classes divided by likeness to a few of their own patches. float64,
-but for the distances. Cost: about 1 s a round for 20,000 colour patches and 30 components on one core.
+It is learned by EM (`patch_mixture`). Patches are drawn from the images at keyed places, without the channels' means;
+components have mean zero, so a patch and its negative are alike. Each covariance is drawn toward the covariance of
+all patches at its own contrast, :math:`\Sigma_k = (n_k S_k + \nu t_k S) / (n_k + \nu)`, with
+:math:`t_k = \mathrm{tr}\,S_k / \mathrm{tr}\,S` and :math:`\nu = d / 2`, so that a component of few patches stays
+regular. Starts from contrast classes divided by likeness to a few of their own patches. float64, but for the
+distances. Cost: about 1 s a round for 20,000 colour patches and 30 components on one core.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ from inverse.priors.card import Card
 
 __all__ = ["PatchPrior", "draw_patches", "patch_mixture"]
 
-CHUNK = 8192
+CHUNK = 8192  # patches at a time
+CLASSES = 3  # of contrast, that EM starts from
+NEGLIGIBLE = 1e-3  # responsibility of a patch that a component leaves out
 
 
 def _starts(size: int, side: int, stride: int) -> list[int]:
@@ -78,9 +82,9 @@ class PatchPrior:
         values, rest = self.values.to(flat), self.rest.to(flat)
         along = (flat @ basis).reshape(-1, count, rank)
         total, beside = values + power[..., None], rest + power
-        left = (flat.square().sum(1, keepdim=True) - along.square().sum(2)).clamp_min(0.0)
+        across = (flat.square().sum(1, keepdim=True) - along.square().sum(2)).clamp_min(0.0)
         logs = self.weights.to(flat).log() - 0.5 * (
-            (along.square() / total + total.log()).sum(2) + left / beside + (dims - rank) * beside.log()
+            (along.square() / total + total.log()).sum(2) + across / beside + (dims - rank) * beside.log()
         )
         p = torch.softmax(logs, 1)
         kept = rest / beside
@@ -141,23 +145,19 @@ def log_likelihood(flat: Tensor, covariances: Tensor) -> Tensor:
     return values
 
 
-CLASSES = 3
-NEGLIGIBLE = 1e-3
-
-
 def draw_patches(images: Sequence[Tensor], mean: Tensor, *, side: int, count: int, seed: int) -> Tensor:
-    """About ``count`` patches (N, C P P) without their mean, from each image (C, H, W) as many as its pixels entitle it to."""
+    """About ``count`` patches (N, C P P) of images (C, H, W) without the mean, of each by its share of the pixels."""
     generator = torch.Generator().manual_seed(seed)
     pixels = [image[0].numel() for image in images]
-    found = []
-    for image, own in zip(images, pixels, strict=True):
+    patches = []
+    for image, size in zip(images, pixels, strict=True):
         windows = (image.double() - mean[:, None, None]).unfold(1, side, 1).unfold(2, side, 1)
         rows, columns = windows.shape[1:3]
-        number = min(max(1, round(count * own / sum(pixels))), rows * columns)
+        number = min(max(1, round(count * size / sum(pixels))), rows * columns)
         places = torch.randperm(rows * columns, generator=generator)[:number]
         chosen = windows[:, places // columns, places % columns]
-        found.append(chosen.permute(1, 0, 2, 3).reshape(number, -1))
-    return torch.cat(found)
+        patches.append(chosen.permute(1, 0, 2, 3).reshape(number, -1))
+    return torch.cat(patches)
 
 
 def _start(flat: Tensor, components: int, seed: int) -> Tensor:
@@ -199,8 +199,8 @@ def patch_mixture(flat: Tensor, *, components: int, rounds: int, floor: float, s
         fresh = []
         for share in each.T:
             members = share > NEGLIGIBLE
-            own = flat[members]
-            moment = own.T @ (share[members, None] * own)
+            patches = flat[members]
+            moment = patches.T @ (share[members, None] * patches)
             size = share.sum()
             contrast = moment.trace() / size / overall.trace()
             fresh.append((moment + strength * contrast * overall) / (size + strength) + floor * identity)

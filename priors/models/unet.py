@@ -3,11 +3,12 @@ r"""A small fully convolutional U-Net and its EDM preconditioning: the network o
 .. math::
     D(x, \sigma) = c_{skip}(\sigma) x + c_{out}(\sigma) F(c_{in}(\sigma) x, \ln(\sigma) / 4)
 
-with :math:`c_{skip} = \sigma_d^2 / (\sigma^2 + \sigma_d^2)`, :math:`c_{out} = \sigma \sigma_d / \sqrt{\sigma^2 + \sigma_d^2}`,
-:math:`c_{in} = 1 / \sqrt{\sigma^2 + \sigma_d^2}` (Karras et al. 2022, "Elucidating the design space of diffusion-based
-generative models", table 1). ``F`` works on pixel-unshuffled input (Shi et al. 2016), has no normalisation layer (so an
-image's result depends neither on its size nor on a far part of it), SiLU residual blocks with zero-initialised second
-convolutions, and feature-wise modulation (FiLM, Perez et al. 2018) by Fourier features of the noise level.
+with :math:`c_{skip} = \sigma_d^2 / (\sigma^2 + \sigma_d^2)`,
+:math:`c_{out} = \sigma \sigma_d / \sqrt{\sigma^2 + \sigma_d^2}`, :math:`c_{in} = 1 / \sqrt{\sigma^2 + \sigma_d^2}`
+(Karras et al. 2022, "Elucidating the design space of diffusion-based generative models", table 1). ``F`` works on
+pixel-unshuffled input (Shi et al. 2016), has no normalisation layer (so an image's result depends neither on its size
+nor on a far part of it), SiLU residual blocks with zero-initialised second convolutions, and feature-wise modulation
+(FiLM, Perez et al. 2018) by Fourier features of the noise level.
 
 Deviations from EDM: no attention, no group normalisation, additive skip connections as in DRUNet (Zhang et al. 2021).
 Cost: one evaluation of ``F`` for each call.
@@ -96,7 +97,7 @@ class _Upsample(nn.Module):
 
 
 class UNet(nn.Module):
-    """The network ``F``: (B, C, H, W) and a noise embedding input (B,) to (B, C, H, W); H, W multiples of the stride."""
+    """The network ``F``: (B, C, H, W) and the noise input (B,) to (B, C, H, W); H and W are multiples of the stride."""
 
     frequencies: Tensor
 
@@ -153,8 +154,8 @@ class UNet(nn.Module):
 class EDMDenoiser(nn.Module):
     """A preconditioned network as a denoiser in data units.
 
-    The model sees ``2 (x - low) / (high - low) - 1``; so ``sigma`` is multiplied by ``2 / (high - low)``. Any height and
-    width from one stride up: the image is extended by its mirror to a multiple of the stride and cropped again.
+    The model sees ``2 (x - low) / (high - low) - 1``; so ``sigma`` is multiplied by ``2 / (high - low)``. Any height
+    and width from one stride up: the image is extended by its mirror to a multiple of the stride and cropped again.
 
     Attributes:
         network: The network ``F``.

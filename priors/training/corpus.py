@@ -1,8 +1,8 @@
 """Images to train or measure on, from files, folders and HDF5 files, of any sizes.
 
-An HDF5 file holds encoded images (a dataset of byte strings, one PNG, WebP, ... an entry) or arrays (N, H, W), (N, H, W, C) of numbers; real or complex.
-Every dataset of one of these forms is taken unless one is named: ``FILE.h5:DATASET``. A dataset of texts called ``source`` or
-``<dataset>_source`` says where each image comes from.
+An HDF5 file holds encoded images (a dataset of byte strings, one PNG, WebP, ... an entry) or arrays (N, H, W),
+(N, H, W, C) of numbers; real or complex. Every dataset of one of these forms is taken unless one is named:
+``FILE.h5:DATASET``. A dataset of texts called ``source`` or ``<dataset>_source`` says where each image comes from.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from inverse.errors import InputError
+from inverse.io.content import STRETCH, to_unit
+from inverse.io.read_write import read_pictures
+from inverse.io.sources import find
 
 __all__ = ["Corpus", "read_corpus"]
 
 HDF5 = (".h5", ".hdf5")
-STRETCH = (0.05, 99.5)
-"""Percentiles that become 0 and 1, of integers whose type's range says nothing of the values (satellites' digital numbers)."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Corpus:
     """Images and where they come from.
 
     Attributes:
-        images: Each (C, H, W), uint8 on 0 to 255 or float32 on 0 to 1 (complex: real and imaginary part, magnitude up to 1).
+        images: Each (C, H, W), uint8 on 0 to 255 or float32 on 0 to 1 (complex: real and imaginary part, magnitude up
+            to 1).
         sources: A text for each.
         complex: Whether two channels are the two parts of complex values.
     """
@@ -52,19 +56,15 @@ class Corpus:
     @property
     def digest(self) -> str:
         """A hash of the images, to know them again."""
-        found = hashlib.sha256()
+        sha256 = hashlib.sha256()
         for image in self.images:
-            found.update(image.numpy().tobytes())
-        return found.hexdigest()
+            sha256.update(image.numpy().tobytes())
+        return sha256.hexdigest()
 
     def variance(self) -> float:
-        """Mean square about the mean, over all values; of complex values half the mean square, their phase being arbitrary."""
-        total = torch.stack(
-            [
-                torch.stack([v.sum(), v.square().sum(), torch.tensor(v.numel())])
-                for v in map(self.value, range(len(self.images)))
-            ]
-        )
+        """Mean square about the mean, over all values; of complex ones half the mean square: any phase is alike."""
+        values = map(self.value, range(len(self.images)))
+        total = torch.stack([torch.stack([v.sum(), v.square().sum(), torch.tensor(v.numel())]) for v in values])
         first, second, count = map(float, total.double().sum(0).tolist())
         if self.complex:
             return second / count / 2 if self.images[0].shape[0] == 1 else second / count
@@ -74,9 +74,8 @@ class Corpus:
         """Mean of all values; 0 for complex ones."""
         if self.complex:
             return 0.0
-        return sum(float(self.value(i).sum()) for i in range(len(self.images))) / sum(
-            image.numel() for image in self.images
-        )
+        total = sum(float(self.value(i).sum()) for i in range(len(self.images)))
+        return total / sum(image.numel() for image in self.images)
 
     def value(self, index: int) -> Tensor:
         """Image ``index`` as float32, data units."""
@@ -88,7 +87,7 @@ class Corpus:
         return Corpus(tuple(self.images[i] for i in indices), tuple(self.sources[i] for i in indices), self.complex)
 
     def split(self, held_out: int, seed: int) -> tuple[Corpus, Corpus]:
-        """To train on, and held out: whole sources, so that no crop of a held-out picture is trained on, where there are several."""
+        """Images to train on, and held out: where there are several sources, whole ones, so that no crop leaks."""
         names = sorted(set(self.sources))
         order = np.random.Generator(np.random.Philox(seed)).permutation(len(names))
         kept: list[int] = []
@@ -113,37 +112,34 @@ class Corpus:
         sizes = Counter(tuple(image.shape[1:]) for image in self.images)
         (height, width), most = sizes.most_common(1)[0]
         size = f"{width} x {height}" if most == len(self.images) else "several sizes"
-        return (
-            f"{len(self.images):,} images of {size} ({shown}{rest})"
-            if len(groups) < 50
-            else f"{len(self.images):,} images of {size}"
-        )
+        return f"{len(self.images):,} images of {size}" + (f" ({shown}{rest})" if len(groups) < 50 else "")
 
 
 def read_corpus(
     paths: Sequence[str | Path], *, image: str = "auto", sources: Sequence[str] = (), smallest: int = 1
 ) -> Corpus:
-    """Read images.
+    """The corpus of files.
 
     Args:
         paths: Images, folders, globs, ``@list.txt``, HDF5 files (``FILE.h5:DATASET`` for one dataset of several).
-        image: ``rgb``, ``grey``, ``bands``, ``complex`` or ``auto``: RGB where all images are grey or RGB and one is RGB.
+        image: ``rgb``, ``grey``, ``bands``, ``complex`` or ``auto``: RGB where all images are grey or RGB and one is
+            RGB.
         sources: Keep HDF5 entries whose source begins with one of these; empty keeps all.
         smallest: Images with a shorter side are left out.
 
     Raises:
         InputError: nothing is there, a file cannot be read, or the images do not go together.
     """
-    found: list[tuple[str, Tensor]] = []
+    rows: list[tuple[str, Tensor]] = []
     for path in paths:
-        found += _hdf5(Path(path)) if _is_hdf5(path) else _files(path)
+        rows += _hdf5(str(path)) if str(path).partition(":")[0].lower().endswith(HDF5) else _files(path)
     if sources:
-        found = [(source, value) for source, value in found if source.startswith(tuple(sources))]
-    if not found:
+        rows = [(source, value) for source, value in rows if source.startswith(tuple(sources))]
+    if not rows:
         raise InputError("no images are left", "check the paths, and -s sources=...")
-    large = [(source, value) for source, value in found if min(value.shape[-2:]) >= smallest]
+    large = [(source, value) for source, value in rows if min(value.shape[-2:]) >= smallest]
     if not large:
-        side = max(min(value.shape[-2:]) for _, value in found)
+        side = max(min(value.shape[-2:]) for _, value in rows)
         raise InputError(
             f"no image has {smallest} pixels along both sides; the largest has {side}", "a smaller -s crop=..."
         )
@@ -187,10 +183,6 @@ def _parts(value: Tensor) -> Tensor:
 
 
 def _files(path: str | Path) -> list[tuple[str, Tensor]]:
-    from inverse.io.content import to_unit
-    from inverse.io.read_write import read_pictures
-    from inverse.io.sources import find
-
     rows = []
     for source in find([path]):
         for picture in read_pictures(source.path, name=source.item):
@@ -200,39 +192,31 @@ def _files(path: str | Path) -> list[tuple[str, Tensor]]:
     return rows
 
 
-def _is_hdf5(path: str | Path) -> bool:
-    return str(path).partition(":")[0].lower().endswith(HDF5)
-
-
-def _hdf5(path: Path) -> list[tuple[str, Tensor]]:
-    import h5py
-
-    name, _, wanted = str(path).partition(":")
+def _hdf5(text: str) -> list[tuple[str, Tensor]]:
+    """The images of ``FILE`` or ``FILE:DATASET`` with their sources."""
+    name, _, wanted = text.partition(":")
+    path = Path(name)
     rows: list[tuple[str, Tensor]] = []
     try:
         with h5py.File(name, "r") as file:
             keys = [wanted] if wanted else [key for key in sorted(file) if _holds_images(file[key])]
             if not keys or (wanted and (wanted not in file or not _holds_images(file[wanted]))):
-                raise InputError(
-                    f"{Path(name).name}: no dataset of images{' called ' + wanted if wanted else ''}: it has {', '.join(sorted(file))}"
-                )
+                what = f"no dataset of images{' called ' + wanted if wanted else ''}"
+                raise InputError(f"{path.name}: {what}: it has {', '.join(sorted(file))}")
             for key in keys:
-                texts = next(
-                    (file[k] for k in (f"{key}_source", "source") if k in file and len(file[k]) == len(file[key])), None
-                )
-                labels = (
-                    [t.decode() if isinstance(t, bytes) else str(t) for t in texts[:]] if texts is not None else None
-                )
-                for i, value in enumerate(_entries(file[key], f"{Path(name).name}:{key}")):
-                    rows.append((labels[i] if labels else f"{Path(name).stem}/{key}/{i}", torch.from_numpy(value)))
+                count = len(file[key])
+                texts = next((k for k in (f"{key}_source", "source") if k in file and len(file[k]) == count), None)
+                labels = [f"{path.stem}/{key}/{i}" for i in range(count)]
+                if texts is not None:
+                    labels = [t.decode() if isinstance(t, bytes) else str(t) for t in file[texts][:]]
+                values = map(torch.from_numpy, _entries(file[key], f"{path.name}:{key}"))
+                rows += zip(labels, values, strict=True)
     except OSError as error:
-        raise InputError(f"{Path(name).name} cannot be read: {str(error).splitlines()[0][:120]}") from error
+        raise InputError(f"{path.name} cannot be read: {str(error).splitlines()[0][:120]}") from error
     return rows
 
 
 def _holds_images(dataset: Any) -> bool:
-    import h5py
-
     if not isinstance(dataset, h5py.Dataset) or dataset.size == 0:
         return False
     encoded = dataset.ndim == 1 and h5py.check_vlen_dtype(dataset.dtype) == np.uint8
@@ -241,8 +225,6 @@ def _holds_images(dataset: Any) -> bool:
 
 def _entries(dataset: Any, name: str) -> list[NDArray[Any]]:
     """Each (C, H, W): uint8, float32 on 0 to 1, or complex64 with magnitude up to 1."""
-    from PIL import Image, UnidentifiedImageError
-
     if dataset.ndim == 1:
         try:
             images = [Image.open(io.BytesIO(bytes(entry))) for entry in dataset]

@@ -1,14 +1,16 @@
 r"""The crops, noise levels and noise of a training step, as a function of (seed, step) alone.
 
-Crops are turned, mirrored, some of them shrunk from a larger piece, and where asked given noise of their own. Complex crops get a gain and a smooth phase
+Crops are turned, mirrored, some of them shrunk from a larger piece, and where asked given noise of their own. Complex
+crops get a gain and a smooth phase
 
 .. math:: \varphi(u) = a_0 + a \cdot u + \sum_{k} b_k \cos(\pi k \cdot u + c_k), \quad |k|_\infty \le 2,
 
-with a uniform offset, a gradient of up to a turn across the crop, and :math:`b_k` normal of standard deviation :math:`0.6 / |k|`: coil-combined
-images have the phase of the field's inhomogeneity, of the echo's shift and of the coils, all of which vary slowly.
+with a uniform offset, a gradient of up to a turn across the crop, and :math:`b_k` normal of standard deviation
+:math:`0.6 / |k|`: coil-combined images have the phase of the field's inhomogeneity, of the echo's shift and of the
+coils, all of which vary slowly.
 
-Noise levels are log-normal (Karras et al. 2022, section 5); a part is log-uniform on the whole range, because a denoiser that was never asked at its
-smallest and largest levels is not calibrated there.
+Noise levels are log-normal (Karras et al. 2022, section 5); a part is log-uniform on the whole range, because a
+denoiser that was never asked at its smallest and largest levels is not calibrated there.
 """
 
 from __future__ import annotations
@@ -35,17 +37,11 @@ def generator(seed: int, step: int) -> torch.Generator:
 
 @dataclass(frozen=True)
 class Draws:
-    """What a training step is made of.
-
-    Attributes:
-        corpus: The images.
-        config: The settings.
-        sigma_data: Standard deviation of the data, model units.
-    """
+    """The draws that training steps are made of."""
 
     corpus: Corpus
     config: TrainConfig
-    sigma_data: float
+    sigma_data: float  # standard deviation of the data, model units
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Clean crops (B, C, crop, crop) in model units, noise levels (B,), unit noise (B, C, crop, crop)."""

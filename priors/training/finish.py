@@ -1,7 +1,4 @@
-"""From a trained denoiser to a prior that can be used: float16 weights and a card with everything filled in.
-
-A contact sheet of unconditional samples: what a prior believes in, for eyes.
-"""
+"""The end of a training: float16 weights and a card with everything filled in, and a contact sheet for eyes."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from inverse.priors.card import Card
@@ -19,11 +17,12 @@ from inverse.priors.models.unet import EDMDenoiser
 from inverse.priors.training.corpus import Corpus
 from inverse.priors.training.measure import LEVELS, calibration, denoising_psnr, magnitude, residual_span, squares
 from inverse.priors.training.settings import TrainConfig
+from inverse.sampling.prior_samples import generate
 
 __all__ = ["contact_sheet", "finish", "hardware", "spectrum_exponent"]
 
+#: Noise levels, in 8-bit units, of a denoiser's calibration and residual.
 SPREAD_LEVELS = (2.0, 5.0, 15.0, 50.0, 150.0, 500.0)
-"""Noise levels, in 8-bit units, of a denoiser's calibration and residual."""
 
 
 def hardware(device: str, threads: int) -> str:
@@ -34,7 +33,10 @@ def hardware(device: str, threads: int) -> str:
 
 
 def spectrum_exponent(images: Sequence[Tensor]) -> float:
-    """How fast the power spectrum of images falls: the slope of a line through ``log P`` over ``log k``, from 2 cycles an image to a quarter a pixel."""
+    """How fast the power spectrum of images falls: the median slope of ``log P`` over ``log k``.
+
+    The line is fitted from 2 cycles an image to a quarter a pixel.
+    """
     slopes = []
     for image in images:
         side = min(image.shape[-2:]) // 2 * 2
@@ -52,11 +54,18 @@ def spectrum_exponent(images: Sequence[Tensor]) -> float:
     return round(min(4.0, max(0.5, -sorted(slopes)[len(slopes) // 2])), 2)
 
 
-def _half(denoiser: EDMDenoiser) -> dict[str, Tensor]:
-    """The weights as they are stored; the denoiser is left with these."""
-    tensors = {name: value.half().contiguous() for name, value in denoiser.network.state_dict().items()}
-    denoiser.network.load_state_dict({name: value.float() for name, value in tensors.items()})
-    return tensors
+def _measured(
+    denoiser: EDMDenoiser, images: Sequence[Tensor], gain: float, measured_on: str, *, magnitudes: bool
+) -> dict[str, Any]:
+    """The fields of a card that are measured on images; ``gain`` is model units in one data unit."""
+    scores = denoising_psnr(denoiser, images, complex=magnitudes, levels=LEVELS)
+    how = "noise in 8-bit units, float32, not clipped" + (", magnitude" if magnitudes else "")
+    spans = residual_span(denoiser, images, levels=SPREAD_LEVELS)
+    return {
+        "psnr": {**{level: round(value, 2) for level, value in scores.items()}, "measured_on": f"{measured_on}, {how}"},
+        "calibration": calibration(denoiser, images, levels=SPREAD_LEVELS),
+        "residual": {f"{gain * float(level) / 255:.4g}": span for level, span in spans.items()},
+    }
 
 
 def finish(
@@ -70,10 +79,10 @@ def finish(
     measured_on: str,
     machine: str,
 ) -> tuple[Card, dict[str, Tensor]]:
-    """Measure a trained denoiser and fill in its card.
+    """The card of a trained denoiser, with all that is measured, and its weights as they are stored.
 
     Args:
-        denoiser: With averaged weights, on the CPU.
+        denoiser: With averaged weights, on the CPU; they are rounded to float16 in it.
         corpus: All images that were given to the training.
         test: Images that were not trained on.
         config: The settings.
@@ -85,16 +94,16 @@ def finish(
     Returns:
         The card (without the hash of its file, which its writer fills in) and the float16 weights.
     """
-    tensors, network = _half(denoiser), denoiser.network.config
-    images = squares(test)
+    tensors = {name: value.half().contiguous() for name, value in denoiser.network.state_dict().items()}
+    denoiser.network.load_state_dict({name: value.float() for name, value in tensors.items()})
+    network, images = denoiser.network.config, squares(test)
     gain = 2.0 / (denoiser.data_range[1] - denoiser.data_range[0])
-    mean = corpus.mean()
     card = Card(
         kind="network",
         channels=network.channels_in,
         complex=corpus.complex,
         data_range=denoiser.data_range,
-        mean=round(mean, 4),
+        mean=round(corpus.mean(), 4),
         data_var=round(corpus.variance(), 5),
         spectrum_exponent=spectrum_exponent(images),
         symmetry="dihedral",
@@ -106,18 +115,6 @@ def finish(
         receptive_field=network.receptive_field,
         sigma_data=denoiser.sigma_data,
         network=network.as_dict(),
-        psnr={
-            **{
-                level: round(value, 2)
-                for level, value in denoising_psnr(denoiser, images, complex=corpus.complex, levels=LEVELS).items()
-            },
-            "measured_on": f"{measured_on}, noise in 8-bit units, float32, not clipped"
-            + (", magnitude" if corpus.complex else ""),
-        },
-        calibration=calibration(denoiser, images, levels=SPREAD_LEVELS),
-        residual={
-            f"{gain * float(k) / 255:.4g}": v for k, v in residual_span(denoiser, images, levels=SPREAD_LEVELS).items()
-        },
         training={
             "steps": record["step"],
             "minutes": round(record["seconds"] / 60),
@@ -126,6 +123,7 @@ def finish(
             "hardware": machine,
             "settings": config.model_dump(mode="json", exclude_defaults=True),
         },
+        **_measured(denoiser, images, gain, measured_on, magnitudes=corpus.complex),
         **fields,
     )
     return card, tensors
@@ -134,7 +132,9 @@ def finish(
 def contact_sheet(
     prior: Any, *, rows: int = 4, columns: int = 8, side: int = 64, steps: int = 40, seed: int = 0
 ) -> bytes:
-    """PNG of draws of a prior (complex ones as magnitudes; only the first or first three channels of others), with Heun's kernel.
+    """The contact sheet of a prior, a PNG of unconditional draws with Heun's kernel: what it believes in.
+
+    Complex draws are shown as magnitudes; of others, only the first or the first three channels.
 
     Args:
         prior: A denoiser with a card.
@@ -144,10 +144,6 @@ def contact_sheet(
         steps: Noise levels.
         seed: Seed of the draws.
     """
-    from PIL import Image
-
-    from inverse.sampling.prior_samples import generate
-
     card = prior.card
     draws: Tensor = generate(
         prior,
@@ -167,6 +163,6 @@ def contact_sheet(
         .reshape(rows * side, columns * side, -1)
         .numpy()
     )
-    found = io.BytesIO()
-    Image.fromarray(np.squeeze(sheet, 2) if sheet.shape[2] == 1 else sheet).save(found, "PNG", optimize=True)
-    return found.getvalue()
+    content = io.BytesIO()
+    Image.fromarray(np.squeeze(sheet, 2) if sheet.shape[2] == 1 else sheet).save(content, "PNG", optimize=True)
+    return content.getvalue()

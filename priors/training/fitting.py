@@ -1,10 +1,12 @@
 r"""Priors learned from 1 to 100 images in under a minute, without training: ``inverse prior fit``.
 
-* ``gaussian``: mean and autocovariance (`inverse.priors.training.spectra`), a stationary Gaussian field (`inverse.priors.models.field`);
+* ``gaussian``: mean and autocovariance (`inverse.priors.training.spectra`), a stationary Gaussian field
+  (`inverse.priors.models.field`);
 * ``mixture``: several such fields, by EM on blocks of the images;
 * ``patch``: a Gaussian mixture on 8 x 8 patches by EM (`inverse.priors.models.patch`).
 
-Of an image whose side is longer than 1,024 pixels the middle is taken. The same images, settings and versions give the same prior; no global generator is read.
+Of an image whose side is longer than 1,024 pixels the middle is taken. The same images, settings and versions give the
+same prior; no global generator is read.
 """
 
 from __future__ import annotations
@@ -20,8 +22,13 @@ import torch
 from torch import Tensor
 
 from inverse.errors import InputError, RecipeError, did_you_mean
+from inverse.io.content import require
+from inverse.io.read_write import read_pictures
+from inverse.io.sources import find
+from inverse.io.transfer import to_data
 from inverse.numerics.rng import Rng
 from inverse.priors.card import Card
+from inverse.priors.models.field import spectrum
 from inverse.priors.models.fitted import open_weights
 from inverse.priors.models.patch import draw_patches, patch_mixture, ranked
 from inverse.priors.training.spectra import autocovariance, block_periodograms, channel_means, mixture, periodogram
@@ -35,6 +42,7 @@ LEVELS = (15, 25, 50)
 
 _WINDOW = Parameter(64, "side of the windows, pixels: the reach of the correlations", low=8, high=512)
 _TRANSFER = Parameter("srgb", "as stored, or turned into linear light", choices=("srgb", "linear"))
+#: What each kind can be told.
 SETTINGS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
     {
         "gaussian": {"window": _WINDOW, "transfer": _TRANSFER},
@@ -55,8 +63,13 @@ SETTINGS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
         },
     }
 )
-"""What each kind can be told."""
 KINDS = tuple(SETTINGS)
+USES = {
+    "patch": "a denoiser: patchwise posterior means averaged, not the posterior mean of a prior on images; "
+    "no closed form",
+    "field": "images like those it was fitted to; method 'exact' gives its posterior in closed form. "
+    "A model of power spectra: no edges, no objects",
+}
 
 
 def read_images(arguments: Iterable[str | Path], *, transfer: str = "srgb") -> list[Tensor]:
@@ -65,16 +78,10 @@ def read_images(arguments: Iterable[str | Path], *, transfer: str = "srgb") -> l
     Raises:
         InputError: nothing there, unreadable, NaN, smaller than 16 pixels, or different numbers of channels.
     """
-    from inverse.io.content import require
-    from inverse.io.read_write import read_pictures
-    from inverse.io.sources import find
-    from inverse.io.transfer import to_data
-
+    sources = find(arguments)
+    pictures = [(source.item, each) for source in sources for each in read_pictures(source.path, name=source.item)]
     images: list[Tensor] = []
-    found = [
-        (source.item, picture) for source in find(arguments) for picture in read_pictures(source.path, name=source.item)
-    ]
-    for item, picture in found:
+    for item, picture in pictures:
         require(picture, minimum=MINIMUM_SIDE)
         if images and picture.channels != len(images[0]):
             raise InputError(
@@ -107,9 +114,7 @@ def _range(images: Sequence[Tensor]) -> tuple[float, float]:
 
 
 def _exponent(lags: Tensor) -> float:
-    """Slope of the mean spectrum between the window's resolution and half of Nyquist, from autocovariances (C, C, L, L)."""
-    from inverse.priors.models.field import spectrum
-
+    """Slope of the mean spectrum of autocovariances (C, C, L, L), from the window's resolution to half of Nyquist."""
     size = 2 * lags.shape[-1]
     power = spectrum(lags.diagonal(dim1=0, dim2=1).mean(-1)[None, None].double(), size, size)[0, 0]
     steps = torch.arange(size, dtype=torch.float64) / (2 * size)
@@ -123,9 +128,9 @@ def _exponent(lags: Tensor) -> float:
 def _field(images: Sequence[Tensor], mean: Tensor, values: Mapping[str, Any], components: int) -> dict[str, Tensor]:
     window = min(int(values["window"]), *(min(image.shape[1:]) for image in images))
     if components == 1:
-        found = [periodogram(image, mean, window) for image in images]
+        powers = torch.stack([periodogram(image, mean, window)[0] for image in images])
         pixels = torch.tensor([float(image[0].numel()) for image in images]).double()
-        power = torch.einsum("u,uabhw->abhw", pixels / pixels.sum(), torch.stack([each for each, _ in found]))
+        power = torch.einsum("u,uabhw->abhw", pixels / pixels.sum(), powers)
         weights, spectra = torch.ones(1, dtype=torch.float64), power[None]
     else:
         powers, counts, sizes = block_periodograms(images, mean, window)
@@ -193,7 +198,7 @@ def fit(
         kind=kind,  # type: ignore[arg-type]
         licence="yours: as far as the images allow it",
         data=f"{len(images)} images, {int(sizes.sum())} pixels, {values['transfer']} values",
-        intended_use=_use(kind),
+        intended_use=USES["patch" if kind == "patch" else "field"],
         images=f"{len(mean)}-channel images like those it was fitted to",
         channels=len(mean),
         data_range=span,
@@ -210,14 +215,8 @@ def fit(
     return card.model_copy(update={"psnr": scores, "training": {"images": len(images), "seconds": seconds}}), tensors
 
 
-def _use(kind: str) -> str:
-    if kind == "patch":
-        return "a denoiser: patchwise posterior means averaged, not the posterior mean of a prior on images; no closed form"
-    return "images like those it was fitted to; method 'exact' gives its posterior in closed form. A model of power spectra: no edges, no objects"
-
-
 def _psnr(images: Sequence[Tensor], prior: Any, span: float) -> dict[str, Any]:
-    """Denoising PSNR on the middles of the first images, up to three: those it was fitted to, so a little high."""
+    """Denoising PSNR on the middles of up to three images: those it was fitted to, so a little high."""
     scores: dict[str, Any] = {"on": "128 x 128 pixels of up to 3 of its own images"}
     for level in LEVELS:
         values = []

@@ -1,11 +1,13 @@
-r"""What a denoiser is measured by: PSNR, the calibration of its own variance, and the span of its residual.
+r"""The measures of a denoiser: PSNR, the calibration of its own variance, and the span of its residual.
 
-* **PSNR** of :math:`D(x_0 + \sigma n, \sigma)`, not clipped; of complex images, that of the magnitude, the noise being of level :math:`\sigma` in each part.
-* **Calibration**: by Tweedie's second formula (Efron 2011) the variance of what is left is :math:`\mathrm{Cov}[x_0 | x] = \sigma^2 J`. Measured
-  :math:`\lVert D - x_0 \rVert^2` over predicted :math:`\sigma^2 \mathrm{tr} J` (Rademacher probes, Hutchinson 1990) is 1 for a denoiser whose Jacobian can
-  be taken for a covariance, as every guidance of higher order does.
-* **Residual**: :math:`\lVert x - D \rVert / (\sigma \sqrt d)`, the norm of the score in units of noise. It is below 1 on images like those of the training, and
-  above where the image has what the prior takes for noise.
+* **PSNR** of :math:`D(x_0 + \sigma n, \sigma)`, not clipped; of complex images, that of the magnitude, the noise
+  being of level :math:`\sigma` in each part.
+* **Calibration**: by Tweedie's second formula (Efron 2011) the variance of what is left is
+  :math:`\mathrm{Cov}[x_0 | x] = \sigma^2 J`. Measured :math:`\lVert D - x_0 \rVert^2` over predicted
+  :math:`\sigma^2 \mathrm{tr} J` (Rademacher probes, Hutchinson 1990) is 1 for a denoiser whose Jacobian can be taken
+  for a covariance, as every guidance of higher order does.
+* **Residual**: :math:`\lVert x - D \rVert / (\sigma \sqrt d)`, the norm of the score in units of noise. It is below 1
+  on images like those of the training, and above where the image has what the prior takes for noise.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ from inverse.priors.training.draws import generator
 
 __all__ = ["LEVELS", "calibration", "denoising_psnr", "magnitude", "residual_span", "squares"]
 
+#: Noise levels of denoising tables, in 8-bit units.
 LEVELS = (15.0, 25.0, 50.0)
-"""Noise levels of denoising tables, in 8-bit units."""
 
 
 def squares(corpus: Corpus, side: int = 256) -> list[Tensor]:
-    """Each image, or its centre of ``side`` pixels, (1, C, h, w), data units; magnitudes as complex values of phase 0."""
+    """Each image, or its centre of ``side`` pixels, (1, C, h, w), data units; magnitudes as complex of phase 0."""
     rows = []
     for i in range(len(corpus.images)):
         value = corpus.value(i)
@@ -64,22 +66,26 @@ def denoising_psnr(
         levels: Noise levels in 8-bit units.
         complex: Whether the channels are the parts of complex values: PSNR of the magnitude.
     """
-    found = {}
+    scores = {}
     for level in levels:
         total = 0.0
         for i, clean in enumerate(images):
             estimate = denoiser(_noisy(clean, level / 255, i), level / 255).float()
             error = magnitude(estimate) - magnitude(clean) if complex else estimate - clean
             total += float(-10.0 * error.square().mean().log10())
-        found[f"{level:g}"] = round(total / len(images), 3)
-    return found
+        scores[f"{level:g}"] = round(total / len(images), 3)
+    return scores
 
 
 def calibration(
     denoiser: Any, images: Sequence[Tensor], *, levels: Sequence[float], probes: int = 1
 ) -> dict[str, tuple[float, float]]:
-    """Measured over predicted variance of what a denoiser leaves, and its standard error (jackknife over images), by noise level in 8-bit units."""
-    found = {}
+    """Measured over predicted variance of what a denoiser leaves, with its standard error (jackknife over images).
+
+    Returns:
+        By noise level in 8-bit units.
+    """
+    ratios = {}
     for level in levels:
         sigma = level / 255
         rows = torch.tensor(
@@ -88,13 +94,11 @@ def calibration(
         total, count = rows.sum(0), len(rows)
         ratio = float(total[0] / total[1])
         without = (total[0] - rows[:, 0]) / (total[1] - rows[:, 1])
-        error = (
-            float(((count - 1) / count * (without - without.mean()).square().sum()).sqrt())
-            if count > 1
-            else float("nan")
-        )
-        found[f"{level:g}"] = (round(ratio, 3), round(error, 3))
-    return found
+        error = float("nan")
+        if count > 1:
+            error = float(((count - 1) / count * (without - without.mean()).square().sum()).sqrt())
+        ratios[f"{level:g}"] = (round(ratio, 3), round(error, 3))
+    return ratios
 
 
 def _left(denoiser: Any, clean: Tensor, sigma: float, index: int, probes: int) -> tuple[float, float]:
@@ -115,11 +119,11 @@ def residual_span(
     denoiser: Any, images: Sequence[Tensor], *, levels: Sequence[float]
 ) -> dict[str, tuple[float, float]]:
     """Smallest and largest residual over the noise among images, by noise level in 8-bit units."""
-    found = {}
+    spans = {}
     for level in levels:
         ratios = []
         for i, clean in enumerate(images):
             x = _noisy(clean, level / 255, i)
             ratios.append(float((x - denoiser(x, level / 255)).square().mean().sqrt()) * 255 / level)
-        found[f"{level:g}"] = (round(min(ratios), 3), round(max(ratios), 3))
-    return found
+        spans[f"{level:g}"] = (round(min(ratios), 3), round(max(ratios), 3))
+    return spans

@@ -1,4 +1,4 @@
-"""What decides a training run, apart from the data: ``inverse prior train -s KEY=VALUE``."""
+"""The settings of a training run: ``inverse prior train -s KEY=VALUE``."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class TrainConfig(BaseModel):
-    """The settings. Noise levels are in model units, in which the data lie on [-1, 1].
+    """The settings of a training. Noise levels are in model units, in which the data lie on [-1, 1].
 
     Attributes:
-        image: What an image is: ``rgb``, ``grey``, ``bands`` (as many channels as the files have), ``complex`` (two channels, the real and
-            the imaginary part; magnitude images are given a smooth random phase), or ``auto``.
+        image: What an image is: ``rgb``, ``grey``, ``bands`` (as many channels as the files have), ``complex`` (two
+            channels, the real and the imaginary part; magnitude images are given a smooth random phase), or ``auto``.
         steps: Optimiser steps in all.
         batch: Crops a step.
         crop: Height and width of a crop in pixels.
@@ -39,11 +39,13 @@ class TrainConfig(BaseModel):
         sigma_data: Standard deviation of the data (EDM preconditioning); default 0.5, or measured for complex images.
         grey: Fraction of RGB crops turned grey, so that single-band images are served without a tint.
         gain: Largest factor by which the values of complex images are scaled, up and down.
-        grain: Largest standard deviation, in data units, of the noise that half of the crops carry themselves: what a receiver leaves in real
-            images, where the training images have none (averaged volumes, JPEGs). Without it a denoiser takes it for an error of its own.
+        grain: Largest standard deviation, in data units, of the noise that half of the crops carry themselves: what a
+            receiver leaves in real images, where the training images have none (averaged volumes, JPEGs). Without it a
+            denoiser takes it for an error of its own.
         scale: Largest factor by which a crop is shrunk (from a larger piece of the image).
         scaled: Fraction of the crops that are.
-        sources: Of HDF5 files that name their images' sources, keep those that begin with one of these (commas between them).
+        sources: Of HDF5 files that name their images' sources, keep those that begin with one of these (commas between
+            them).
         held_out: Images kept out of training, to measure on.
         channels: Features of each level of the network.
         blocks: Residual blocks of each level.

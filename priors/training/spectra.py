@@ -4,13 +4,17 @@ With a window ``w`` (Hann along each axis, :math:`\sum w^2 = 1`) slid over the i
 
 .. math:: \hat S_{ab}(f) = \operatorname{mean}_s\ F[w (x_a - \mu_a)](f)\ \overline{F[w (x_b - \mu_b)](f)}
 
-(Welch 1967), averaged over the image and its mirror images, which makes it real and even. Its Fourier transform, the autocovariance of the windowed images, is
-zero from lag L on, so L x L lags hold :math:`\hat S` at *every* frequency (`inverse.priors.models.field`), and it is an average of positive semi-definite
-matrices at each. The window keeps the jump between opposite borders out (no bright cross) and blurs the spectrum over about 2 / L cycles per pixel: what varies
-more slowly than an image L pixels wide counts as if it varied over L. Flips mean that a rising diagonal is not told from a falling one.
+(Welch 1967), averaged over the image and its mirror images, which makes it real and even. Its Fourier transform, the
+autocovariance of the windowed images, is zero from lag L on, so L x L lags hold :math:`\hat S` at *every* frequency
+(`inverse.priors.models.field`), and it is an average of positive semi-definite matrices at each. The window keeps the
+jump between opposite borders out (no bright cross) and blurs the spectrum over about 2 / L cycles per pixel: what
+varies more slowly than an image L pixels wide counts as if it varied over L. Flips mean that a rising diagonal is not
+told from a falling one.
 
-Mixture: EM on blocks of the images, with :math:`\log p(\text{block} | k) = -\frac12 \sum_f [\log \det S_k + \mathrm{tr}\, S_k^{-1} \hat S_{block}]` (Whittle
-1953), the frequencies as many as the block has pixels. Starts from the blocks sorted by contrast, so it is the same every time.
+Mixture: EM on blocks of the images, with
+:math:`\log p(\text{block} | k) = -\frac12 \sum_f [\log \det S_k + \mathrm{tr}\, S_k^{-1} \hat S_{block}]` (Whittle
+1953), the frequencies as many as the block has pixels. Starts from the blocks sorted by contrast, so it is the same
+every time.
 """
 
 from __future__ import annotations
@@ -22,8 +26,8 @@ from torch import Tensor
 
 __all__ = ["FLOOR", "autocovariance", "block_periodograms", "channel_means", "mixture", "periodogram"]
 
+#: White part of a spectrum, as a share of the variance: about the rounding of an 8-bit photograph.
 FLOOR = 1e-5
-"""White part of a spectrum, as a share of the variance: about the rounding of an 8-bit photograph."""
 BLOCK = 128
 ROUNDS = 30
 CHUNK = 64
@@ -53,7 +57,11 @@ def _segments(image: Tensor, window: int) -> Tensor:
 
 
 def periodogram(image: Tensor, mean: Tensor, window: int) -> tuple[Tensor, int]:
-    """Mean periodogram of an image (C, H, W) on a 2L x 2L grid, even and real, (C, C, 2L, 2L) float64, and how many windows it is of."""
+    """Mean periodogram of the windows of an image (C, H, W) on a 2L x 2L grid, even and real, and their number.
+
+    Returns:
+        (C, C, 2L, 2L) float64, and how many windows it is the mean of.
+    """
     line = torch.hann_window(window + 2, periodic=False, dtype=torch.float64)[1:-1]
     taper = torch.outer(line, line)
     taper = taper / taper.square().sum().sqrt()
@@ -68,7 +76,7 @@ def periodogram(image: Tensor, mean: Tensor, window: int) -> tuple[Tensor, int]:
 
 
 def autocovariance(power: Tensor, window: int) -> Tensor:
-    """Lags from 0 to L - 1 along each axis (C, C, L, L) of a spectrum on the 2L x 2L grid, with the white floor added."""
+    """Lags from 0 to L - 1 along each axis (C, C, L, L) of a spectrum on the 2L x 2L grid, the white floor added."""
     lags: Tensor = torch.fft.ifft2(power).real[..., :window, :window].clone()
     variance = lags[..., 0, 0].diagonal().mean()
     lags[..., 0, 0] += FLOOR * variance * torch.eye(len(lags), dtype=lags.dtype)

@@ -6,8 +6,8 @@ r"""Training of a diffusion prior: the one training code, for the embedded prior
 
 (Karras et al. 2022, section 5), with AdamW, gradient clipping, an exponential moving average of the weights, and a
 warm-up / constant / cosine-cooldown learning rate, so that the end of a run can still be moved while the rate is
-constant. Every draw of a step is a function of (seed, step): a run that was killed and resumed from its checkpoint takes the
-steps it would have taken. bfloat16 autocast with float32 master weights; the same code on a CPU and a GPU.
+constant. Every draw of a step is a function of (seed, step): a run that was killed and resumed from its checkpoint
+takes the steps it would have taken. bfloat16 autocast with float32 master weights; the same code on a CPU and a GPU.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ __all__ = ["blank_denoiser", "fitted", "learning_rate", "train"]
 
 logger = logging.getLogger("inverse.train")
 
+#: Settings that may change between resumptions.
 FREE = ("steps", "cooldown", "every", "threads")
-"""Settings that may change between resumptions."""
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -62,14 +62,15 @@ def blank_denoiser(config: TrainConfig, channels: int, *, complex: bool, sigma_d
 
 
 def fitted(tensors: Mapping[str, Tensor], network: UNet) -> dict[str, Tensor]:
-    """Weights of another prior for this network: where the image channels differ, the first and last layers start from the mean over channels.
+    """Weights of another prior for this network.
+
+    Where the image channels differ, the first and last layers start from the mean over channels.
 
     Raises:
         PriorError: any other shape differs.
     """
-    own, found = network.state_dict(), {}
-    fold = network.config.unshuffle**2
-    for name, value in own.items():
+    state, fold = {}, network.config.unshuffle**2
+    for name, value in network.state_dict().items():
         given = tensors.get(name)
         if given is None:
             raise PriorError(
@@ -88,8 +89,8 @@ def fitted(tensors: Mapping[str, Tensor], network: UNet) -> dict[str, Tensor]:
                 f"--init: '{name}' is {tuple(given.shape)}, this network's {tuple(value.shape)}",
                 "the network must have the same channels and blocks",
             )
-        found[name] = given
-    return found
+        state[name] = given
+    return state
 
 
 def _save(path: Path, state: dict[str, object]) -> None:
@@ -152,6 +153,31 @@ def _asked_to_stop() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+def _networks(
+    corpus: Corpus, config: TrainConfig, device: str, init: Mapping[str, Tensor] | None
+) -> tuple[EDMDenoiser, EDMDenoiser]:
+    """The denoiser that is trained and the average of its weights, at their start."""
+    sigma_data = config.sigma_data or (round(corpus.variance() ** 0.5, 3) if corpus.complex else 0.5)
+    denoiser, average = (
+        blank_denoiser(config, corpus.channels, complex=corpus.complex, sigma_data=sigma_data) for _ in range(2)
+    )
+    if init is not None:
+        denoiser.network.load_state_dict(fitted(init, denoiser.network))
+    average.load_state_dict(denoiser.state_dict())
+    denoiser.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average.to(device, memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
+    return denoiser, average
+
+
+def _log(path: Path, record: Mapping[str, Any], steps: int, minutes: float) -> None:
+    """Append a record to the training's log, and say it with the minutes that are left."""
+    with open(path, "a", encoding="utf-8") as log:
+        log.write(json.dumps(record) + "\n")
+    text = f"step {record['step']:,} of {steps:,}, loss {record['loss']:.4f}"
+    psnr = record["held_out_psnr"]["25"]
+    logger.info("%s, held-out PSNR %.2f dB at noise 25, about %.0f min left", text, psnr, minutes)
+
+
 def _signature(corpus: Corpus, config: TrainConfig, init: Mapping[str, Tensor] | None) -> dict[str, str]:
     """What a checkpoint belongs to, key by key."""
     settings = {key: json.dumps(value) for key, value in config.model_dump(mode="json").items() if key not in FREE}
@@ -205,29 +231,22 @@ def train(
         KeyboardInterrupt: it was interrupted; the step was finished and saved.
     """
     work.mkdir(parents=True, exist_ok=True)
-    sigma_data = config.sigma_data or (round(corpus.variance() ** 0.5, 3) if corpus.complex else 0.5)
-    denoiser, average = (
-        blank_denoiser(config, corpus.channels, complex=corpus.complex, sigma_data=sigma_data) for _ in range(2)
-    )
-    if init is not None:
-        denoiser.network.load_state_dict(fitted(init, denoiser.network))
-    average.load_state_dict(denoiser.state_dict())
-    denoiser.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average.to(device, memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
+    denoiser, average = _networks(corpus, config, device, init)
     optimiser = torch.optim.AdamW(
         denoiser.parameters(), lr=config.rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
     )
+    stateful: dict[str, Any] = {"denoiser": denoiser, "average": average, "optimiser": optimiser}
     checkpoint, first, seconds = work / "checkpoint.pt", 0, 0.0
     signature = _signature(corpus, config, init)
     if checkpoint.exists():
         state = _resume(checkpoint, signature, device)
-        denoiser.load_state_dict(state["denoiser"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
+        for name, each in stateful.items():
+            each.load_state_dict(state[name])
         first, seconds = state["step"], state["seconds"]
         logger.info("resumed at step %d of %d", first, config.steps)
     training, held_out = corpus.split(config.held_out, config.seed)
-    draws, test = Draws(training, config, sigma_data), [image.to(device) for image in squares(held_out)]
+    draws = Draws(training, config, denoiser.sigma_data)
+    test = [image.to(device) for image in squares(held_out)]
     began = saved = time.monotonic()
     losses: list[float] = []
     record: dict[str, Any] = {"step": first, "seconds": round(seconds)}
@@ -237,12 +256,8 @@ def train(
             now = time.monotonic()
             if now - saved < config.every and done < config.steps and not asked.is_set():
                 continue
-            states = {
-                "denoiser": denoiser.state_dict(),
-                "average": average.state_dict(),
-                "optimiser": optimiser.state_dict(),
-            }
             elapsed = seconds + now - began
+            states = {name: each.state_dict() for name, each in stateful.items()}
             _save(checkpoint, {**states, "signature": signature, "step": done, "seconds": elapsed})
             if asked.is_set():
                 raise KeyboardInterrupt
@@ -251,12 +266,8 @@ def train(
                 "seconds": round(elapsed),
                 "loss": round(float(np.mean(losses)), 5),
                 "rate": learning_rate(done, config),
+                "held_out_psnr": denoising_psnr(average, test, levels=(25.0,), complex=corpus.complex),
             }
-            record["held_out_psnr"] = denoising_psnr(average, test, levels=(25.0,), complex=corpus.complex)
-            with open(work / "log.jsonl", "a", encoding="utf-8") as log:
-                log.write(json.dumps(record) + "\n")
-            rest = elapsed / done * (config.steps - done) / 60
-            text = f"step {done:,} of {config.steps:,}, loss {record['loss']:.4f}, held-out PSNR {record['held_out_psnr']['25']:.2f} dB at noise 25"
-            logger.info("%s, about %.0f min left", text, rest)
+            _log(work / "log.jsonl", record, config.steps, elapsed / done * (config.steps - done) / 60)
             losses, saved = [], time.monotonic()
     return average.cpu(), held_out, record

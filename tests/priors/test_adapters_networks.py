@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from inverse.errors import PriorError
-from inverse.priors import adapters
+from inverse.priors.adapters import registry
 from inverse.priors.adapters.guided_diffusion import ADMNetwork, ADMSettings, adm_network, describe
 from inverse.priors.adapters.parametrisation import Discrete, alphas_cumprod, noise_levels, validated
 from inverse.priors.card import Card
@@ -97,7 +97,7 @@ def test_published_architectures_are_read_off_their_tensors(name: str, stride: i
 
 def test_a_guided_diffusion_prior_is_the_formula_at_the_steps() -> None:
     model, _ = _adm("published")
-    prior = adapters.open_weights(
+    prior = registry.open_weights(
         _card("guided-diffusion", {"num_head_channels": 32}, channels=3, stride=2), dict(model.state_dict())
     )
     betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
@@ -117,7 +117,7 @@ def test_a_guided_diffusion_prior_is_the_formula_at_the_steps() -> None:
 def test_a_velocity_network_opens_as_a_flow() -> None:
     model, _ = _adm("one level")
     card = _card("flow", {"num_head_channels": 32, "time_scale": 1000.0}, channels=3)
-    prior = adapters.open_weights(card, dict(model.state_dict()))
+    prior = registry.open_weights(card, dict(model.state_dict()))
     x, sigma = _images(2, 3, 16, 16), torch.tensor([0.1, 2.0])
     t = (1 / (1 + 2 * sigma)).reshape(-1, 1, 1, 1)
     x_t = t * (2 * x - 1)
@@ -173,7 +173,7 @@ def test_edm_is_deepinvs(name: str) -> None:
     model = _edm(name)
     classes = EDM[name][1].get("label_dim", 0)
     label = 2 if classes else None
-    prior = adapters.open_weights(_card("edm", {"label": label}, channels=3, stride=2), dict(model.state_dict()))
+    prior = registry.open_weights(_card("edm", {"label": label}, channels=3, stride=2), dict(model.state_dict()))
     x, sigma = _images(2, 3, 16, 16), torch.tensor([0.02, 1.3])
     one_hot = nn.functional.one_hot(torch.full((2,), 2), classes).float() if classes else None
     expected = model(x, sigma, class_labels=one_hot)
@@ -183,14 +183,14 @@ def test_edm_is_deepinvs(name: str) -> None:
 
 def test_edm_of_other_sizes_and_broken_ones() -> None:
     tensors = dict(_edm("ncsn").state_dict())
-    prior = adapters.open_weights(_card("edm", channels=3, stride=2), tensors)
+    prior = registry.open_weights(_card("edm", channels=3, stride=2), tensors)
     assert prior(_images(1, 3, 11, 8), 0.1).shape == (1, 3, 11, 8)
     with pytest.raises(PriorError, match="lacks the tensor"):
-        adapters.open_weights(
+        registry.open_weights(
             _card("edm"), {k: v for k, v in tensors.items() if k != "dec.8x8_in0.qkv.bias" and "proj" not in k}
         )
     with pytest.raises(PriorError, match="not an EDM network"):
-        adapters.open_weights(_card("edm"), {"a": torch.zeros(1)})
+        registry.open_weights(_card("edm"), {"a": torch.zeros(1)})
 
 
 @pytest.mark.parametrize("form", ["ve", "vp", "iddpm"])

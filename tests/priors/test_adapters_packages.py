@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from inverse.errors import PriorError
-from inverse.priors import adapters
+from inverse.priors.adapters import registry
 from inverse.priors.adapters.azula import wrap as wrap_azula
 from inverse.priors.adapters.deepinv import wrap as wrap_deepinv
 from inverse.priors.card import Card
@@ -71,7 +71,7 @@ def test_diffusers_is_the_schedulers_formula_at_its_steps(
     options = {"rescale_betas_zero_snr": True} if " " in schedule else {"beta_schedule": schedule}
     scheduler = diffusers.DDIMScheduler(prediction_type=prediction, clip_sample=True, **options)
     model = _unet2d(tmp_path, scheduler)
-    prior = adapters.open_spec(f"diffusers:{tmp_path}")
+    prior = registry.open_spec(f"diffusers:{tmp_path}")
     steps = torch.tensor([2, 430, 900])
     x_t = 2 * _images(3, 3, 16, 16) - 1
     output = model(x_t, steps).sample
@@ -93,7 +93,7 @@ def test_diffusers_is_the_schedulers_formula_at_its_steps(
 def test_diffusers_velocities(tmp_path: Path, diffusers: Any) -> None:
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0)
     model = _unet2d(tmp_path, scheduler)
-    prior = adapters.open_spec(f"diffusers:{tmp_path}")
+    prior = registry.open_spec(f"diffusers:{tmp_path}")
     sigma = torch.tensor([0.05, 1.7])
     noise = _column(sigma / (1 + sigma))
     x_t = 2 * _images(2, 3, 16, 16) - 1
@@ -104,7 +104,7 @@ def test_diffusers_velocities(tmp_path: Path, diffusers: Any) -> None:
 
 def test_diffusers_scores(tmp_path: Path, diffusers: Any) -> None:
     model = _unet2d(tmp_path, diffusers.ScoreSdeVeScheduler(sigma_max=50.0), time_embedding_type="fourier")
-    prior = adapters.open_spec(f"diffusers:{tmp_path}")
+    prior = registry.open_spec(f"diffusers:{tmp_path}")
     x, sigma = _images(2, 3, 16, 16), torch.tensor([0.3, 4.0])
     expected = x + _column(sigma) ** 2 * model(x, sigma).sample
     assert torch.allclose(prior(x, sigma), expected, atol=2e-5)
@@ -113,7 +113,7 @@ def test_diffusers_scores(tmp_path: Path, diffusers: Any) -> None:
 
 def test_diffusers_takes_any_size_dtype_and_range(tmp_path: Path, diffusers: Any) -> None:
     _unet2d(tmp_path, diffusers.DDPMScheduler())
-    prior = adapters.open_spec(f"diffusers:{tmp_path}")
+    prior = registry.open_spec(f"diffusers:{tmp_path}")
     answer = prior(_images(1, 3, 9, 12).double(), 0.1)
     assert (answer.shape, answer.dtype) == ((1, 3, 9, 12), torch.float64)
     half = prior.compute(dtype=torch.bfloat16, device="cpu")
@@ -124,7 +124,7 @@ def test_diffusers_takes_any_size_dtype_and_range(tmp_path: Path, diffusers: Any
 def test_what_diffusers_cannot_be_is_said(tmp_path: Path, diffusers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def message(text: str) -> str:
         with pytest.raises(PriorError) as caught:
-            adapters.open_spec(f"diffusers:{text}")
+            registry.open_spec(f"diffusers:{text}")
         assert caught.value.exit_code == 5
         assert len(str(caught.value).splitlines()) <= 3
         return str(caught.value)
@@ -158,7 +158,7 @@ def test_a_missing_package_names_its_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(PriorError, match=rf"inverse-imaging\[{extra}\]"):
-        adapters.open_spec(spec)
+        registry.open_spec(spec)
 
 
 def test_drunet_from_a_file_is_deepinvs(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_drunet_from_a_file_is_deepinvs(tmp_path: Path) -> None:
         model = DRUNet(in_channels=1, out_channels=1, nc=(8, 8, 16, 16), nb=2, pretrained=None)
     _filled(model)
     torch.save(model.state_dict(), tmp_path / "drunet.pth")
-    prior = adapters.open_spec(f"deepinv:drunet={tmp_path / 'drunet.pth'}")
+    prior = registry.open_spec(f"deepinv:drunet={tmp_path / 'drunet.pth'}")
     x, sigma = _images(2, 1, 32, 32), torch.tensor([0.02, 0.2])
     expected = model(x, sigma)
     assert not torch.allclose(model(x, 0.02)[1], expected[1], atol=1e-4)
@@ -204,7 +204,7 @@ def test_diffunet_is_deepinvs_at_its_steps_and_continuous_between(monkeypatch: p
         model.out[2].weight.copy_(0.003 * torch.randn(model.out[2].weight.shape, generator=generator))
     model.eval().requires_grad_(False)
     monkeypatch.setattr(adapter, "_build", lambda kind, file: model)
-    prior = adapters.open_spec("deepinv:diffunet")
+    prior = registry.open_spec("deepinv:diffunet")
     power = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)[[150, 20]]
     sigma = ((1 - power) / power).sqrt() / 2
     x = 0.4 + 0.2 * _images(2, 3, 32, 32)
@@ -219,15 +219,15 @@ def test_diffunet_is_deepinvs_at_its_steps_and_continuous_between(monkeypatch: p
 def test_deepinv_names_and_what_is_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("INVERSE_OFFLINE", "1")
     with pytest.raises(PriorError, match="no denoiser 'drunett'\ndid you mean 'drunet'"):
-        adapters.open_spec("deepinv:drunett")
+        registry.open_spec("deepinv:drunett")
     with pytest.raises(PriorError, match=r"this is offline\n.*deepinv:drunet=FILE"):
-        adapters.open_spec("deepinv:drunet")
+        registry.open_spec("deepinv:drunet")
     with pytest.raises(PriorError, match=r"none\.pth"):
-        adapters.open_spec(f"deepinv:drunet={tmp_path / 'none.pth'}")
+        registry.open_spec(f"deepinv:drunet={tmp_path / 'none.pth'}")
     torch.save({"m_head.weight": torch.zeros(64, 4, 3, 3)}, tmp_path / "bad.pth")
     with pytest.raises(PriorError, match="DRUNet cannot be opened"):
-        adapters.open_spec(f"deepinv:drunet={tmp_path / 'bad.pth'}")
-    assert adapters.open_spec("deepinv:medianfilter")(_images(1, 3, 8, 8), 0.1).shape == (1, 3, 8, 8)
+        registry.open_spec(f"deepinv:drunet={tmp_path / 'bad.pth'}")
+    assert registry.open_spec("deepinv:medianfilter")(_images(1, 3, 8, 8), 0.1).shape == (1, 3, 8, 8)
 
 
 SCHEDULES = {

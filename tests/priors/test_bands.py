@@ -13,7 +13,7 @@ from inverse.cli.main import cli
 from inverse.operators.observation import Counter
 from inverse.priors.channels import BandPrior
 from inverse.priors.models.gaussian import GaussianPrior
-from inverse.restoration.case import fit_prior
+from inverse.restoration.prior import fit_prior
 from inverse.sampling.denoiser import Denoise
 
 

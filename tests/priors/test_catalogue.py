@@ -16,11 +16,12 @@ from safetensors import safe_open
 import inverse
 from inverse.cli.main import cli
 from inverse.errors import PriorError
-from inverse.priors.card import Card, card_text, read_card
-from inverse.priors.catalog import cards, embedded, remote
+from inverse.priors.card import Card, card_text, embedded, read_card, remote
+from inverse.priors.catalogue import cards
+from inverse.priors.header import digest
 from inverse.priors.models.unet import UNet, UNetConfig
 from inverse.priors.store import save_prior, store_folder, stored
-from inverse.priors.weights import digest, read_tensors
+from inverse.priors.weights import read_tensors
 
 CONFIG = UNetConfig(channels=(16,), blocks=(1,), embedding=16)
 

@@ -153,9 +153,9 @@ def test_to_a_file_in_half_precision(tmp_path: Path) -> None:
     half = inverse.open_prior(tmp_path / "v1.2.yaml")
     whole = convert(tmp_path / "m.pt", name="m", settings={"num_head_channels": 16})
     x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(1))
-    from inverse.priors import adapters
+    from inverse.priors.adapters import registry
 
-    assert torch.allclose(half(x, 0.1), adapters.open_weights(*whole)(x, 0.1), atol=5e-3)
+    assert torch.allclose(half(x, 0.1), registry.open_weights(*whole)(x, 0.1), atol=5e-3)
     again = run(tmp_path / "m.pt", "--name", "m", *HEADS, "-o", out)
     assert again.exit_code == 7
     assert run(tmp_path / "m.pt", "--name", "m", *HEADS, "-o", out, "--overwrite").exit_code == 0

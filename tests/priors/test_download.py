@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from inverse.cli.main import cli
 from inverse.errors import OutputError, PriorError
 from inverse.priors import add as adding
-from inverse.priors import catalog
+from inverse.priors import catalogue
 from inverse.priors.card import Card
 from inverse.priors.download import cached, fetch, offline
 
@@ -233,7 +233,7 @@ def test_a_published_checkpoint_becomes_a_prior(server, tmp_path, monkeypatch, w
     content, tensors = _checkpoint(tmp_path)
     server.content = content
     card = _card(server, content, adapter="guided-diffusion", network={"num_head_channels": 32})
-    for module in (adding, catalog):
+    for module in (adding, catalogue):
         monkeypatch.setattr(module, "remote", lambda: {"far": card})
     asked: list[Any] = []
 
@@ -241,12 +241,12 @@ def test_a_published_checkpoint_becomes_a_prior(server, tmp_path, monkeypatch, w
         asked.append((path.read_bytes() == content, settings["kind"], settings["settings"]))
         return card, tensors
 
-    monkeypatch.setattr("inverse.priors.adapters.convert.convert", convert)
+    monkeypatch.setattr(adding, "convert", convert)
     what = "far" if way == "downloaded" else str(tmp_path / "c.pt")
     result = CliRunner().invoke(cli, ["prior", "add", what])
     assert result.exit_code == 0, result.output
     assert asked == [(True, "guided-diffusion", {"num_head_channels": 32})]
-    saved = catalog.find("far")
+    saved = catalogue.find("far")
     assert (saved.where, saved.card.weights) == ("store", "far.safetensors")
     assert saved.card.sha256 != card.sha256
     assert len(server.requests) == (way == "downloaded")

@@ -8,6 +8,8 @@ import torch
 import inverse
 from inverse.errors import PriorError
 from inverse.operators.observation import Counter
+from inverse.priors.models.callable import with_range
+from inverse.priors.models.closed_form import Gaussian, Weighted, closed_form
 from inverse.priors.models.gaussian import GaussianPrior, power_law
 from inverse.priors.models.mixture import MixturePrior
 from inverse.sampling.infer_card import infer_card
@@ -91,3 +93,19 @@ def test_wrong_priors_are_refused() -> None:
         GaussianPrior(0.5, 0.0)
     with pytest.raises(PriorError, match="5 means, 4 weights"):
         MixturePrior(torch.zeros(5, 2), torch.ones(4), torch.ones(5))
+
+
+def test_a_prior_of_ones_own_says_its_closed_form_by_a_method() -> None:
+    class Own:
+        def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+            return x / (1 + sigma.square().reshape(-1, 1, 1, 1))
+
+        def closed_form(self, shape: tuple[int, ...], *, device: str = "cpu") -> Weighted:
+            one = torch.ones((), dtype=torch_double, device=device)
+            return Weighted(one.reshape(1).log(), [Gaussian(0 * one, one)])
+
+    (part,) = closed_form(with_range(Own(), (10.0, 30.0)), (1, 4, 4)).parts  # its 0 and 1 are 10 and 30
+    assert float(part.mean) == 10.0
+    assert float(part.values) == pytest.approx(400.0)
+    with pytest.raises(PriorError, match="no closed-form posterior"):
+        closed_form(with_range(lambda x, sigma: x, (10.0, 30.0)), (1, 4, 4))

@@ -43,7 +43,7 @@ def field() -> object:
 
 def test_field_denoiser_is_the_dense_formula_and_its_jacobian_the_derivative(field: object) -> None:
     shape, sigma = (2, 5, 7), 0.1
-    parts = field.gaussians(shape).parts  # type: ignore[attr-defined]
+    parts = field.closed_form(shape).parts  # type: ignore[attr-defined]
     units = torch.eye(70, dtype=torch.float64).reshape(70, *shape)
     x = 0.5 + 0.1 * torch.randn(3, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     logs, means = [], []
@@ -93,7 +93,7 @@ def test_known_spectrum_is_recovered_and_kept_at_any_size() -> None:
     images = textures(12, 1, size=128, exponent=3.0)
     prior = opened("gaussian", images)
     for height, width in ((128, 128), (96, 200)):
-        found = prior.gaussians((1, height, width)).parts[0].values[0]  # type: ignore[attr-defined]
+        found = prior.closed_form((1, height, width)).parts[0].values[0]  # type: ignore[attr-defined]
         rows, columns = (torch.arange(n, dtype=torch.float64) / (2 * n) * 128 for n in (height, width))
         radius = (rows[:, None].square() + columns.square()).sqrt()
         scale = (

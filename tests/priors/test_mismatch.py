@@ -10,12 +10,12 @@ from click.testing import CliRunner
 import inverse
 from inverse.cli.main import cli
 from inverse.posterior.words import doubts
-from inverse.priors.catalog import prior_card
+from inverse.priors.card import embedded
 from inverse.priors.mismatch import SLACK, Surprise, foreign, upper
 
 
 def test_the_span_is_interpolated_in_the_logarithm_of_the_level_and_follows_the_data_range() -> None:
-    card = prior_card("photo").model_copy(update={"residual": {"0.02": (0.5, 0.6), "0.2": (0.7, 0.9)}})
+    card = embedded()["photo"].model_copy(update={"residual": {"0.02": (0.5, 0.6), "0.2": (0.7, 0.9)}})
     assert upper(card, 0.01) == pytest.approx(0.6)
     assert upper(card, 0.1) == pytest.approx(0.9)
     assert upper(card, 10**-1.5) == pytest.approx(0.75)
@@ -25,7 +25,7 @@ def test_the_span_is_interpolated_in_the_logarithm_of_the_level_and_follows_the_
 
 
 def test_the_largest_residual_is_kept_for_each_state() -> None:
-    card = prior_card("photo").model_copy(update={"residual": {"0.02": (0.5, 1.0), "2": (0.5, 1.0)}})
+    card = embedded()["photo"].model_copy(update={"residual": {"0.02": (0.5, 1.0), "2": (0.5, 1.0)}})
     surprise = Surprise(card)
     x = torch.zeros(2, 3, 4, 4)
     surprise.note(x, x + torch.tensor([0.1, 0.3])[:, None, None, None], 0.1)
@@ -50,7 +50,7 @@ def test_the_largest_residual_is_kept_for_each_state() -> None:
     ],
 )
 def test_what_is_foreign_is_said_in_one_sentence(given, words) -> None:
-    text = foreign(prior_card("photo"), **given)
+    text = foreign(embedded()["photo"], **given)
     assert words in text
     assert bool(text) == bool(words)
     if text:

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 import inverse
 from inverse.errors import PriorError
-from inverse.priors.catalog import card_path, prior_card
+from inverse.priors.card import embedded
+from inverse.priors.catalogue import card_path
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +151,6 @@ def test_weights_of_another_network_are_refused(tmp_path) -> None:
     state.pop("head.weight")
     save_file(state, weights)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    card.write_text(card.read_text().replace(str(prior_card("photo").sha256), digest))
+    card.write_text(card.read_text().replace(str(embedded()["photo"].sha256), digest))
     with pytest.raises(PriorError, match="does not fit the network"):
         inverse.open_prior(str(card))

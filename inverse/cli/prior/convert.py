@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from inverse import priors
 from inverse.cli import options
 from inverse.errors import PriorError, UsageError
+from inverse.priors.adapters.registry import KINDS
 
 __all__ = ["convert"]
 
@@ -25,7 +26,7 @@ LOGGER = logging.getLogger("inverse")
 @click.option("--name", required=True, help="Name of the prior, for recipes and open_prior.")
 @click.option(
     "--kind",
-    type=click.Choice(["auto", "guided-diffusion", "edm", "flow"]),
+    type=click.Choice(["auto", *KINDS]),
     default="auto",
     show_default=True,
     help="Whose network it is; auto: told from the tensors' names (a flow looks like guided-diffusion: say so).",

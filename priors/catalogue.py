@@ -1,64 +1,35 @@
-"""The priors by name: embedded in the package, in this user's store, and known public checkpoints. Neither torch nor deepinv is imported here.
+"""The catalogue of priors by name: embedded in the package, in this user's store, and known public checkpoints.
 
-A name is looked up in this order, and never on the network: what is not on this machine is an error that says how to get it.
+A name is looked up in this order, and never on the network: what is not on this machine is an error that says how to
+get it. Neither torch nor deepinv is imported here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
 from inverse.errors import PriorError, did_you_mean
-from inverse.priors.card import Card, card_of_header, read_card
+from inverse.priors.card import SHIPPED, Card, card_of_header, embedded, read_card, remote
+from inverse.priors.header import PICKLES, read_header, regular_file
 from inverse.priors.store import card_file, stored
-from inverse.priors.weights import PICKLES, read_header, regular_file
 
-__all__ = ["Found", "card_path", "cards", "embedded", "find", "prior_card", "remote"]
+__all__ = ["Found", "card_path", "cards", "find"]
 
 CARDS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
 class Found:
-    """A prior and where it is.
-
-    Attributes:
-        card: Its card.
-        where: In the package, in the user's store, a file given by its path, or to be had from elsewhere.
-        path: The file the card was read from.
-        weights: Its weights on this machine; None where it has none.
-    """
+    """A prior and where it is: in the package, in the user's store, in a file given by its path, or elsewhere."""
 
     card: Card
     where: Literal["embedded", "store", "file", "remote"]
-    path: Path
-    weights: Path | None
-
-
-def _folder() -> Path:
-    return Path(str(resources.files("inverse.priors"))) / "cards"
-
-
-def _read(folder: Path) -> Mapping[str, Card]:
-    found = [read_card(path) for path in sorted(folder.glob("*.yaml"))]
-    return MappingProxyType({card.name: card for card in found})
-
-
-@cache
-def embedded() -> Mapping[str, Card]:
-    """The cards of the priors in the package, by name."""
-    return _read(_folder())
-
-
-@cache
-def remote() -> Mapping[str, Card]:
-    """The cards of public checkpoints that ``inverse prior add`` knows, by name; their sha256 is that of the published file."""
-    return _read(_folder() / "remote")
+    path: Path  # of the card, or of the file that holds it
+    weights: Path | None  # on this machine; None where it has none
 
 
 def cards() -> Mapping[str, Card]:
@@ -75,11 +46,11 @@ def card_path(name: str) -> Path:
     if name.endswith(CARDS):
         return Path(name)
     if name in embedded():
-        return _folder() / f"{name}.yaml"
+        return SHIPPED / f"{name}.yaml"
     if (path := card_file(name)) is not None:
         return path
     if name in remote():
-        return _folder() / "remote" / f"{name}.yaml"
+        return SHIPPED / "remote" / f"{name}.yaml"
     raise PriorError(f"unknown prior '{name[:80]}'", did_you_mean(name[:80], {**remote(), **cards()}))
 
 
@@ -92,7 +63,8 @@ def find(name: str) -> Found:
     lower = name.lower()
     if lower.endswith(PICKLES):
         raise PriorError(
-            f"{Path(name).name}: a pickle runs code when it is opened, so it was not; allowed: .safetensors or a card (.yaml)",
+            f"{Path(name).name}: a pickle runs code when it is opened, so it was not; "
+            "allowed: .safetensors or a card (.yaml)",
             f"if you trust it, make a prior of it: inverse prior convert {name} --name NAME",
         )
     if lower.endswith(".safetensors"):
@@ -122,12 +94,3 @@ def _beside(card: Card, where: Literal["embedded", "store", "file"], path: Path)
     candidates = [path.parent / card.weights, path.parent.parent / "weights" / card.weights]
     weights = next((candidate for candidate in candidates if candidate.exists()), candidates[0])
     return Found(card, where, path, weights)
-
-
-def prior_card(name: str) -> Card:
-    """The card of a prior, by name or by path.
-
-    Raises:
-        PriorError: there is no such prior, or its card is not one.
-    """
-    return find(name).card

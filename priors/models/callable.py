@@ -1,0 +1,107 @@
+"""Any callable as a prior: other data units are laid over it, and a network in it is computed elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inverse.errors import UsageError
+from inverse.priors.card import Card
+from inverse.priors.models.closed_form import Weighted, closed_form
+
+__all__ = ["CallablePrior", "Denoiser", "computed", "is_network", "ranged", "with_range"]
+
+#: ``D(x, sigma) = E[x0 | x0 + sigma n = x]``: ``x`` (B, C, *S), ``sigma`` (B,).
+Denoiser = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class CallablePrior:
+    """Any denoiser, with another data range laid over it.
+
+    Attributes:
+        denoiser: ``D(x, sigma)`` in its own units.
+        card: Its card in data units, or None where it has none.
+        scale: Own units in one data unit.
+        offset: Data value at which its own units are 0.
+    """
+
+    denoiser: Denoiser
+    card: Card | None
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        """Posterior mean in data units: ``decode(D(encode(x), scale * sigma))``."""
+        level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device) * self.scale
+        return self.denoiser((x - self.offset) * self.scale, level) / self.scale + self.offset
+
+    def compute(self, *, dtype: torch.dtype, device: torch.device | str) -> CallablePrior:
+        """The same prior with its network, where it is one, in another precision or on another device."""
+        if not is_network(self.denoiser):
+            return self
+        return replace(self, denoiser=computed(self.denoiser, dtype=dtype, device=device))
+
+    def closed_form(self, shape: Sequence[int], *, device: torch.device | str = "cpu") -> Weighted:
+        """The Gaussians of the denoiser, in data units."""
+        inner = closed_form(self.denoiser, shape, device=device)
+        return replace(inner, parts=[part.scaled(self.scale, self.offset) for part in inner.parts])
+
+
+def is_network(prior: Any) -> bool:
+    """Whether a prior is a network, which can be computed in another precision and elsewhere."""
+    return is_network(prior.denoiser) if isinstance(prior, CallablePrior) else callable(getattr(prior, "compute", None))
+
+
+def computed(prior: Any, *, dtype: torch.dtype, device: torch.device | str) -> Any:
+    """A prior, a network in the precision and on the device asked for."""
+    return prior.compute(dtype=dtype, device=device) if is_network(prior) else prior
+
+
+def ranged(card: Card, data_range: tuple[float, float] | None) -> Card:
+    """The card of the same prior for data on another range; None leaves it as it is.
+
+    Raises:
+        UsageError: the range's end is not above its start.
+    """
+    if data_range is None or tuple(data_range) == card.data_range:
+        return card
+    (low, high), (old_low, old_high) = data_range, card.data_range
+    if not high > low:
+        raise UsageError(f"data range [{low:g}, {high:g}]", "allowed: [low, high] with low < high")
+    ratio = (high - low) / (old_high - old_low)
+    return card.model_copy(
+        update={
+            "data_range": (float(low), float(high)),
+            "mean": low + (card.mean - old_low) * ratio,
+            "data_var": card.data_var * ratio**2,
+            "sigma_min": card.sigma_min * ratio,
+            "sigma_max": card.sigma_max * ratio,
+            "sigma_start": None if card.sigma_start is None else card.sigma_start * ratio,
+        }
+    )
+
+
+def with_range(denoiser: Denoiser, data_range: tuple[float, float] | None) -> Any:
+    """A denoiser in other data units.
+
+    Args:
+        denoiser: ``D(x, sigma)``, with or without a card.
+        data_range: Values that stand for the ends of its card's range, (0, 1) without a card; None: as they are.
+
+    Raises:
+        UsageError: the range's end is not above its start.
+    """
+    card = getattr(denoiser, "card", None)
+    own = card.data_range if card is not None else (0.0, 1.0)
+    if data_range is None or tuple(data_range) == tuple(own):
+        return denoiser if card is not None else CallablePrior(denoiser, None)
+    (low, high), (own_low, own_high) = data_range, own
+    if not high > low:
+        raise UsageError(f"data range [{low:g}, {high:g}]", "allowed: [low, high] with low < high")
+    scale = (own_high - own_low) / (high - low)
+    return CallablePrior(denoiser, ranged(card, data_range) if card else None, scale, low - own_low / scale)
