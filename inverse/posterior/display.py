@@ -5,17 +5,15 @@ Nothing is computed that takes long: the share of the data is shown where it has
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from inverse.io.pages import image_url, template
 from inverse.posterior.words import misfit_in_words
 
 __all__ = ["BOX", "CELL", "ITEMS", "QUIET", "ItemView", "posterior_html"]
@@ -45,35 +43,35 @@ class ItemView:
 
 def posterior_html(views: Sequence[ItemView], items: int, foot: str) -> str:
     """A posterior for a notebook: of the first of ``items`` items the mean, the deviation and the share of the data."""
-    parts = [_item(view) for view in views]
-    if items > len(views):
-        parts.append(f'<p style="margin:.3em 0;{QUIET}">{items - len(views)} more of {items} items</p>')
-    return f'<div style="{BOX}">{"".join(parts)}<p style="margin:.3em 0;{QUIET}">{escape(foot)}</p></div>'
+    shown = [
+        {
+            "name": view.name,
+            "size": " x ".join(str(n) for n in view.mean.shape),
+            "says": misfit_in_words(view.misfit),
+            "figures": _figures(view),
+        }
+        for view in views
+    ]
+    page = template("inverse.posterior", "display.html")
+    return page.render(items=shown, count=items, foot=foot, box=BOX, quiet=QUIET, side=SIDE)
 
 
-def _item(view: ItemView) -> str:
-    said = escape(misfit_in_words(view.misfit))
-    size = " x ".join(str(n) for n in view.mean.shape)
-    lines = f'<p style="margin:.3em 0"><b>{escape(view.name)}</b> <span style="{QUIET}">{size}</span><br>{said}</p>'
-    return lines + f'<div style="display:flex;flex-wrap:wrap;gap:.8em">{"".join(_pictures(view))}</div>'
-
-
-def _pictures(view: ItemView) -> list[str]:
+def _figures(view: ItemView) -> list[dict[str, Any]]:
+    """The figures of an item; without ``src`` they are a text in place of one."""
     if view.mean.ndim != 3:
         return []
     mean = _plane(view.mean, view.complex)
     low, high = _ends(mean)
     shown = [_figure((mean - low) / (high - low), "posterior mean", f"mean, shown from {low:.3g} to {high:.3g}")]
     if view.std is None:
-        shown.append(f'<p style="max-width:{SIDE}px;{QUIET}">one sample has no deviation: samples=4 or more</p>')
+        shown.append({"caption": "one sample has no deviation: samples=4 or more"})
     else:
         std = view.std.mean(0)
         top = max(float(np.percentile(std, 99.5)), 1e-12)
         caption = f"deviation, dark 0 to bright {top:.3g}"
         shown.append(_figure(_coloured(std / top), "posterior standard deviation", caption))
     if view.share is None:
-        text = "share of the data: ask for .data_share, it takes a while"
-        shown.append(f'<p style="max-width:{SIDE}px;{QUIET}">{text}</p>')
+        shown.append({"caption": "share of the data: ask for .data_share, it takes a while"})
     else:
         share = view.share.mean(0)
         text = f"{100 * share.mean():.0f} % on average, the prior gave the rest"
@@ -105,16 +103,11 @@ def _coloured(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return coloured
 
 
-def _figure(values: NDArray[np.float32], alt: str, caption: str) -> str:
-    """An image element with its picture inside, and a caption."""
+def _figure(values: NDArray[np.float32], alt: str, caption: str) -> dict[str, Any]:
+    """A picture with its text and a caption."""
     picture = Image.fromarray(np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8))
     scale = SIDE / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    picture = picture.resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST)
-    stream = io.BytesIO()
-    picture.save(stream, "PNG", optimize=True)
-    data = base64.b64encode(stream.getvalue()).decode()
-    return (
-        f'<figure style="margin:0;max-width:{SIDE}px"><img alt="{escape(alt)}" width="{size[0]}" height="{size[1]}" '
-        f'src="data:image/png;base64,{data}"><figcaption style="{QUIET}">{escape(caption)}</figcaption></figure>'
-    )
+    width, height = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    picture = picture.resize((width, height), Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST)
+    src = image_url(picture, "png", optimize=True)
+    return {"alt": alt, "width": width, "height": height, "src": src, "caption": caption}
