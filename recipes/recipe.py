@@ -90,6 +90,12 @@ class Recipe(BaseModel):
         return self._name in shipped() and bool(load(self._name).operator == self.operator)
 
     @property
+    def method_kind(self) -> str:
+        """Name of the method."""
+        kind: str = self.method.kind  # type: ignore[attr-defined]
+        return kind
+
+    @property
     def params(self) -> dict[str, Any]:
         """The method's parameters without its kind, ``steps`` included: what `inverse.sample` takes."""
         return self.method.model_dump(exclude={"kind"})

@@ -137,7 +137,7 @@ def operator_models() -> dict[str, type[BaseModel]]:
 @cache
 def method_models() -> dict[str, type[BaseModel]]:
     """Method kind to the model that checks it, made from its declared parameters."""
-    from inverse.sampling.method_spec import methods
+    from inverse.sampling.methods import methods
 
     return {name: _method_model(spec) for name, spec in methods().items()}
 

@@ -9,90 +9,84 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from deepinv.physics import GaussianNoise
 from numpy.typing import NDArray
 
 from inverse.errors import InputError, UsageError
-
-if TYPE_CHECKING:
-    from inverse.io.content import Span
-    from inverse.operators.measurement import Measurement
-    from inverse.posterior.posterior import Posterior
-    from inverse.recipes.recipe import Recipe
-    from inverse.recipes.sections import Data
-    from inverse.restoration.options import Options
+from inverse.io.content import Picture, Span
+from inverse.io.transfer import decode
+from inverse.operators.build import is_fixed, operator_for
+from inverse.operators.image.masks import restricted
+from inverse.operators.measurement import Measurement
+from inverse.posterior.posterior import Posterior
+from inverse.recipes.calibration_file import opened_calibration
+from inverse.recipes.recipe import Recipe
+from inverse.recipes.sections import Data
+from inverse.restoration.case import Case, make_case
+from inverse.restoration.frame import frame
+from inverse.restoration.item import solve
+from inverse.restoration.options import Options
+from inverse.restoration.prior import open_recipe_prior
 
 __all__ = ["measurements", "restore_array"]
 
-
-def _shared(recipe: Recipe) -> bool:
-    """Whether all items of a batch have the same operator, and white noise of a level."""
-    from inverse.operators.build import is_fixed
-
-    return (
-        is_fixed(recipe.located()["operator"])
-        and recipe.noise.kind == "gaussian"
-        and not isinstance(recipe.noise.sigma, tuple)
-    )
+ALLOWED = (
+    "allowed: numpy (H, W), (H, W, C), (B, H, W, C), torch (B, C, H, W); "
+    "complex k-space (H, W), (coils, H, W), (B, coils, H, W)"
+)
 
 
 def restore_array(
     recipe: Recipe, array: Any, options: Options, *, items: Sequence[str] | None = None, prior: Any = None
 ) -> Posterior:
     """The posterior of an array by a loaded recipe, with its prior where that is open already."""
-    import torch
-    from deepinv.physics import GaussianNoise
-
-    from inverse.operators.build import operator_for
-    from inverse.operators.image.masks import restricted
-    from inverse.recipes.calibration_file import opened_calibration
-    from inverse.restoration.case import fit_prior, make_case, method_kind, open_recipe_prior, resolve_dtype
-    from inverse.sampling.posterior_samples import sample
-
     options.check(recipe)
-    given, span = measurements(
-        array, recipe.data, device=options.resolved_device() if options.device != "auto" else None
-    )
-    device = str(given[0].y.device)
-    cases = [make_case(recipe, one) for one in given]
-    physics, shape = cases[0].physics, cases[0].shape
-    if len(cases) > 1:
-        if not _shared(recipe):
-            raise InputError(
-                f"{len(cases)} images, each with an operator or a noise of its own by this recipe",
-                "restore them one by one",
-            )
-        levels = torch.tensor([case.sigma for case in cases], device=device)
-        physics, shape = operator_for(
-            recipe.located()["operator"], tuple(given[0].y.shape[1:]), noise=GaussianNoise(levels), device=device
-        )
-        if any(one.valid is not None for one in given):
-            whole = [torch.ones_like(one.y) if one.valid is None else one.valid.expand(one.y.shape) for one in given]
-            physics = restricted(physics, torch.cat(whole), shape)
-    elif cases[0].complex:
-        span = 0.0, 1.0 / cases[0].scale
+    device = None if options.device == "auto" else options.resolved_device()
+    images, span = measurements(array, recipe.data, device=device)
+    case = _together(recipe, images)
+    if case.complex and len(images) == 1:
+        span = 0.0, 1.0 / case.scale
     prior = open_recipe_prior(recipe) if prior is None else prior
     calibration, unused = opened_calibration(recipe, prior.card)
     if unused:
         logging.getLogger("inverse").info(unused)
-    dtype = resolve_dtype(recipe.run.dtype if options.dtype == "auto" else options.dtype, prior, device)
-    post = sample(
-        torch.cat([case.y for case in cases]), physics, fit_prior(prior, shape[0], dtype=dtype, device=device),
-        method=method_kind(recipe), samples=recipe.run.samples, seed=recipe.run.seed, shape=shape, items=items, dtype=dtype,
-        batch=options.block(recipe) or "auto", progress=False,
-        **{name: value for name, value in recipe.params.items() if value is not None},
-    )  # fmt: skip
+    compute = options.compute(recipe, prior, str(case.y.device))
+    post = solve(case, prior, recipe, compute, items=items, batch=options.block(recipe) or "auto")
     return replace(
         post,
-        crop=getattr(physics, "output_crop", None),
         span=span if recipe.data.transfer == "srgb" else None,
         calibration=None if calibration is None else calibration.map,
     )
 
 
-ALLOWED = "allowed: numpy (H, W), (H, W, C), (B, H, W, C), torch (B, C, H, W); complex k-space (H, W), (coils, H, W), (B, coils, H, W)"
+def _together(recipe: Recipe, images: Sequence[Measurement]) -> Case:
+    """One case of all images, which have the operator and white noise in common, but each a level of its own.
+
+    Raises:
+        InputError: The recipe's operator or noise is fitted to each image.
+    """
+    cases = [make_case(recipe, image) for image in images]
+    if len(cases) == 1:
+        return cases[0]
+    operator, device = recipe.located()["operator"], images[0].y.device
+    white = recipe.noise.kind == "gaussian" and not isinstance(recipe.noise.sigma, tuple)
+    if not white or not is_fixed(operator):
+        raise InputError(
+            f"{len(cases)} images, each with an operator or a noise of its own by this recipe",
+            "restore them one by one",
+        )
+    noise = GaussianNoise(torch.tensor([case.sigma for case in cases], device=device))
+    physics, shape = operator_for(operator, tuple(images[0].y.shape[1:]), noise=noise, device=device)
+    if any(image.valid is not None for image in images):
+        valid = [
+            torch.ones_like(image.y) if image.valid is None else image.valid.expand(image.y.shape) for image in images
+        ]
+        physics = restricted(physics, torch.cat(valid), shape)
+    return replace(cases[0], y=torch.cat([case.y for case in cases]), physics=physics, shape=shape, seen=None)
 
 
 def measurements(array: Any, data: Data, *, device: str | None = None) -> tuple[list[Measurement], Span | None]:
@@ -110,14 +104,8 @@ def measurements(array: Any, data: Data, *, device: str | None = None) -> tuple[
         InputError: another shape or type, an infinite value, no value at all.
         UsageError: an xarray object, whose order of axes only its names tell.
     """
-    import torch
-
-    from inverse.operators.measurement import Measurement
-
     planes, valid, span = _scaled(_planes(array), data)
     if data.transfer == "linear":
-        from inverse.io.transfer import decode
-
         planes = decode(planes).astype(planes.dtype)
     given = array.device if isinstance(array, torch.Tensor) else torch.device("cpu")
     target = given if device is None else torch.device(device)
@@ -134,8 +122,6 @@ def measurements(array: Any, data: Data, *, device: str | None = None) -> tuple[
 
 def _planes(array: Any) -> Any:
     """(B, C, ...) of the array's own values."""
-    import torch
-
     if isinstance(array, torch.Tensor):
         if array.ndim != 4 and not (array.is_complex() and array.ndim == 3):
             raise InputError(f"a tensor of shape {tuple(array.shape)}", ALLOWED)
@@ -203,10 +189,6 @@ def _span(values: NDArray[Any], valid: NDArray[np.bool_] | None, data: Data) -> 
         raise InputError(
             f"{len(values)} images, each with a scale of its own by this recipe", "restore them one by one"
         )
-    from inverse.io.content import Picture
-    from inverse.restoration.frame import frame
-
-    own = None if valid is None else np.moveaxis(valid[0], 0, -1)
-    return frame(
-        Picture(array=np.moveaxis(values[0], 0, -1), format="npy", valid=own, source="the array"), 0, data
-    ).span
+    observed = None if valid is None else np.moveaxis(valid[0], 0, -1)
+    picture = Picture(array=np.moveaxis(values[0], 0, -1), format="npy", valid=observed, source="the array")
+    return frame(picture, 0, data).span

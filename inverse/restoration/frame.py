@@ -13,21 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inverse.errors import InputError
-from inverse.io.content import Picture, Scan, Span, Volume, require
+from inverse.io.content import STRETCH, Picture, Scan, Span, Volume, require
 
 if TYPE_CHECKING:
     from inverse.operators.measurement import Measurement
     from inverse.recipes.sections import Data
 
-__all__ = ["Frame", "count", "frame", "frame_shape"]
+__all__ = ["MINIMUM_SIDE", "Frame", "count", "frame", "frame_shape"]
 
 Content = Picture | Volume | Scan
 
-STRETCH = (0.05, 99.5)
-"""Percentiles of a scene that ``data.scale: auto`` makes 0 and 1."""
-
+#: Smallest side of a picture: below it there is no neighbourhood to estimate anything from.
+MINIMUM_SIDE = 16
+#: Values a percentile is taken of, evenly spread over the scene.
 SAMPLED = 1_000_000
-"""Values a percentile is taken of, evenly spread over the scene."""
 
 
 @dataclass(frozen=True)

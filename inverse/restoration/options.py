@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from inverse.errors import UsageError
 from inverse.recipes.recipe import Recipe
+from inverse.restoration.plan import Compute
+from inverse.restoration.prior import resolve_dtype
 
 __all__ = ["Options"]
 
@@ -52,8 +56,6 @@ class Options:
         Raises:
             UsageError: If the device is not there.
         """
-        import torch
-
         if self.device == "auto":
             return "cuda" if torch.cuda.is_available() else "cpu"
         try:
@@ -61,6 +63,20 @@ class Options:
         except (RuntimeError, AssertionError) as error:
             raise UsageError(f"device '{self.device}' is not available", "allowed here: auto, cpu") from error
         return self.device
+
+    def compute(self, recipe: Recipe, prior: Any, device: str | None = None) -> Compute:
+        """Device and precision resolved.
+
+        Args:
+            recipe: The recipe.
+            prior: Its prior, open.
+            device: Where to compute; None: by these options.
+
+        Raises:
+            UsageError: If the device is not there.
+        """
+        device = device or self.resolved_device()
+        return Compute(resolve_dtype(recipe.run.dtype if self.dtype == "auto" else self.dtype, prior, device), device)
 
     def block(self, recipe: Recipe) -> int | None:
         """Samples evaluated together; None for ``auto``."""

@@ -1,8 +1,8 @@
-"""What a run computes, fixed before it starts: items, sample blocks, and everything that decides a byte of the result.
+"""The plan of a run, fixed before it starts: its items, their sample blocks, and everything that decides a byte of the result.
 
-A `Unit` is pure data: an item, a block of its samples, a tile. ``.inverse/plan.json`` holds the items with the sha256
-of their content, the blocks, and the `Terms`; a second run of the same command reads it back, so that an interrupted
-run ends with the bytes an uninterrupted one would have written.
+A `Unit` is pure data: an item, a block of its samples, a tile. ``.inverse/plan.json`` holds the items with the sha256 of their content, the
+blocks, and the `Terms`; a second run of the same command reads it back, so that an interrupted run ends with the bytes an uninterrupted one
+would have written.
 """
 
 from __future__ import annotations
@@ -15,20 +15,33 @@ from pathlib import Path
 from typing import Any
 
 from inverse.errors import RecipeError
+from inverse.recipes.calibration_file import CalibrationFile
+from inverse.recipes.recipe import Recipe
+from inverse.restoration.provenance import stamp
 from inverse.storage.files import read_json, write_json
 
-__all__ = ["BLOCK_PIXELS", "CLOSED_FORM_PIXELS", "Item", "Plan", "Terms", "Unit", "block_size", "split", "units"]
+__all__ = [
+    "BLOCK_PIXELS",
+    "CLOSED_FORM_PIXELS",
+    "Compute",
+    "Item",
+    "Job",
+    "Plan",
+    "Terms",
+    "Unit",
+    "block_size",
+    "item_name",
+    "split",
+    "units",
+]
 
 SCHEMA = 1
-
+#: Pixels the network sees at once under ``--batch auto``: about 1 GB of activations of an embedded prior.
 BLOCK_PIXELS = 512 * 512
-"""Pixels the network sees at once under ``--batch auto``: about 1 GB of activations of an embedded prior."""
-
-HANDS = 16
-"""Most workers that share the tiles of a scene."""
-
+#: The same without a network: samples computed together share the mean.
 CLOSED_FORM_PIXELS = 8 * BLOCK_PIXELS
-"""The same without a network: samples computed together share the mean."""
+#: Most workers that share the tiles of a scene.
+HANDS = 16
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,21 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Compute:
+    """How a posterior is computed, where the recipe leaves it open.
+
+    Attributes:
+        dtype: Compute precision of the network.
+        device: Where.
+        evaluations: What a time budget pays for each sample, measured once; None without one.
+    """
+
+    dtype: str
+    device: str
+    evaluations: int | None = None
+
+
+@dataclass(frozen=True)
 class Terms:
     """What all units of a run share.
 
@@ -119,6 +147,37 @@ class Terms:
     threads: int
     versions: dict[str, str] = field(default_factory=dict)
     evaluations: int | None = None
+
+    @property
+    def compute(self) -> Compute:
+        """How a posterior is computed."""
+        return Compute(self.dtype, self.device, self.evaluations)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all units of a run need, open.
+
+    Attributes:
+        out: The run folder.
+        terms: The plan's.
+        recipe: The recipe.
+        prior: Its prior.
+        calibration: What std and quantiles are recalibrated by; None: they are the samples' own.
+        strict: Whether the first failure ends the run.
+    """
+
+    out: Path
+    terms: Terms
+    recipe: Recipe
+    prior: Any
+    calibration: CalibrationFile | None = None
+    strict: bool = False
+
+    @property
+    def stamp(self) -> str:
+        """One line that says where a file comes from, for its own metadata."""
+        return stamp(self.terms.recipe, self.prior.card, self.recipe.run.seed)
 
 
 @dataclass(frozen=True)

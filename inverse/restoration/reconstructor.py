@@ -20,7 +20,7 @@ from inverse.errors import UsageError, did_you_mean
 from inverse.numerics.linalg import Vector, parts
 from inverse.posterior.posterior import Posterior
 from inverse.priors.open import open_prior
-from inverse.sampling.method_spec import method_spec
+from inverse.sampling.methods import method_spec
 from inverse.sampling.posterior_samples import sample
 
 __all__ = ["Reconstructor"]

@@ -3,18 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from inverse.posterior import words
 from inverse.posterior.words import Doubt
-from inverse.sampling.method_spec import methods
+from inverse.priors.mismatch import foreign
+from inverse.sampling.methods import in_words, methods
 
 if TYPE_CHECKING:
-    from inverse.restoration.write_item import Made
+    from inverse.posterior.posterior import Cost
+    from inverse.priors.card import Card
 
-__all__ = ["COLUMNS", "NO_SCORE", "ItemResult", "typed"]
+__all__ = ["COLUMNS", "NO_SCORE", "ItemResult", "Made", "typed"]
+
+
+class Solved(Protocol):
+    """An item that was solved: a `Posterior`, or a scene of tiles."""
+
+    @property
+    def method(self) -> dict[str, object]:
+        """The method and its parameters."""
+
+    @property
+    def cost(self) -> Cost:
+        """What it took."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written for an item.
+
+    Attributes:
+        files: Path in the run folder to sha256.
+        restored: Which of them is the restored picture.
+        clipped: Fraction of values an integer format could not hold.
+    """
+
+    files: dict[str, str]
+    restored: str
+    clipped: float
 
 
 def _setting(**default: Any) -> Any:
@@ -63,6 +92,49 @@ class ItemResult:
     mismatch: str | None = None  # what is foreign to the prior, a sentence
     scores: Mapping[str, float] = field(default_factory=dict)  # by the truth: a column each
     note: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        item: str,
+        solved: Solved,
+        *,
+        shape: tuple[int, ...],
+        noise: tuple[float, bool],
+        card: Card | None,
+        values: tuple[float, float, float],
+        notes: Iterable[str],
+        **known: Any,
+    ) -> ItemResult:
+        """The result of an item in memory, or of a scene of tiles.
+
+        Args:
+            item: Its id.
+            solved: Its method and cost.
+            shape: (C, H, W) of the restored image.
+            noise: The noise level in data units, and whether it was estimated.
+            card: Of the prior.
+            values: Smallest and largest value of the measurement, and the fraction of them outside the recipe's range.
+            notes: Sentences; empty ones are left out.
+            **known: The other fields.
+        """
+        channels, height, width = shape
+        low, high, outside = values
+        cost: dict[str, Any] = solved.cost.as_dict()
+        mismatch = "" if card is None else foreign(card, channels=channels, low=low, high=high, outside=outside)
+        return cls(
+            item=item,
+            height=height,
+            width=width,
+            channels=channels,
+            method=in_words(str(solved.method["kind"]), solved.method),
+            noise_sigma=noise[0],
+            noise_estimated=noise[1],
+            mismatch=mismatch or None,
+            note="; ".join(note for note in notes if note),
+            **cost,
+            **known,
+        )
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ItemResult:

@@ -20,7 +20,7 @@ from inverse.errors import Failure, InputError, UsageError, exit_code
 from inverse.io.sources import Source, find
 from inverse.operators.noise.draw import DEFAULTS
 from inverse.recipes.recipe import Recipe, load
-from inverse.restoration.case import MINIMUM_SIDE
+from inverse.restoration.frame import MINIMUM_SIDE
 from inverse.restoration.provenance import versions
 from inverse.storage.files import write_json
 

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from inverse.errors import UsageError, did_you_mean
-from inverse.restoration.case import INTERVAL, Case
+from inverse.io.content import widths
+from inverse.io.nodata import filled_by, still_valid
+from inverse.io.read_write import save_float, write
+from inverse.io.transfer import encode, from_data
+from inverse.posterior.posterior import Posterior
+from inverse.priors.card import Card
+from inverse.recipes.recipe import Recipe
+from inverse.restoration.case import Case
 from inverse.restoration.figure import Panels, draw
-from inverse.restoration.plan import Item, item_name
+from inverse.restoration.frame import Frame
+from inverse.restoration.item import INTERVAL
+from inverse.restoration.plan import Item, Job, item_name
+from inverse.restoration.result import ItemResult, Made
 from inverse.storage.files import file_hash, write_bytes, write_hdf5
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from torch import Tensor
-
-    from inverse.recipes.recipe import Recipe
-    from inverse.restoration.frame import Frame
-
-__all__ = ["DATASETS", "KEEP", "Made", "facts", "parse_keep", "slice_path", "write_item"]
+__all__ = ["DATASETS", "KEEP", "facts", "parse_keep", "slice_path", "write_item"]
 
 DATASETS = (
     "samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "r_hat", "ess", "measurement", "observed", "residual",
@@ -33,21 +38,6 @@ _SHOWN = {
     "sample": "one posterior sample",
     "rss": "root sum of squares that full k-space would have shown",
 }
-
-
-@dataclass(frozen=True)
-class Made:
-    """What was written for an item.
-
-    Attributes:
-        files: Path in the run folder to sha256.
-        restored: Which of them is the restored picture.
-        clipped: Fraction of values an integer format could not hold.
-    """
-
-    files: dict[str, str]
-    restored: str
-    clipped: float
 
 
 def parse_keep(text: str | Sequence[str] | None) -> tuple[str, ...] | None:
@@ -67,43 +57,35 @@ def parse_keep(text: str | Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def write_item(
-    out: Path,
+    job: Job,
     planned: Item,
+    result: ItemResult,
     *,
-    opened: Frame,
+    frame: Frame,
     case: Case,
+    post: Posterior,
     arrays: Mapping[str, Tensor],
-    keep: Sequence[str],
-    recipe: Recipe,
-    stamp: str,
-    attributes: Mapping[str, Any],
-    facts: Sequence[tuple[str, str]],
     truth: Tensor | None = None,
 ) -> Made:
     """Write an item's files, each whole or not at all; the caller writes the marker after them.
 
     Args:
-        out: The run folder.
+        job: The run: its folder, its recipe, and what of `KEEP` is written.
         planned: The item.
-        opened: The input, whose format and metadata the restored file takes over.
+        result: What is known of it, for the figure.
+        frame: The input, whose format and metadata the restored file takes over.
         case: What was solved.
-        arrays: As `inverse.restoration.case.statistics` returns them.
-        keep: Of `KEEP`, what is written.
-        recipe: Whose ``output`` says what is restored.
-        stamp: One line of provenance for the files' own metadata.
-        attributes: Of ``posterior.h5``.
-        facts: Lines of text for the figure.
+        post: Its samples.
+        arrays: As `inverse.restoration.item.statistics` returns them.
         truth: (C, H, W) as stored, for the figure only.
 
     Raises:
         OutputError: If something cannot be written.
     """
-    from inverse.io.transfer import encode
-
-    item = planned.item
+    item, out, recipe, keep = planned.item, job.out, job.recipe, job.terms.keep
     image, std = _restored(arrays, recipe.output)
-    if opened.whole:
-        files, clipped = _write_picture(out, item, opened, image, std, recipe=recipe, stamp=stamp)
+    if frame.whole:
+        files, clipped = _write_picture(job, item, frame, image, std)
         restored = next(iter(files))
     else:
         restored, clipped = f"restored/{planned.source}", 0.0
@@ -112,15 +94,28 @@ def write_item(
         parts = {"restored": image, "std": std, **{name: arrays.get(name) for name in beside}}
         scaled = {name: (value / case.scale).numpy() for name, value in parts.items() if value is not None}
         files = {path: write_hdf5(out / path, scaled, {})}
-    own = {
-        "quantiles": {"q": INTERVAL},
-        "data_share": {"standard_error": attributes["data_share_error"]},
-        "convergence": {"sigma": attributes["levels"][1:-1]},
-    }
     kept = {name: arrays[name].numpy() for name in DATASETS if name in keep and name in arrays}
-    described = {
-        "": {**attributes, "item": item, "stamp": stamp, "transfer": recipe.data.transfer},
-        **{k: v for k, v in own.items() if k in kept},
+    attributes: dict[str, Any] = {
+        "sigma": case.sigma,
+        "data_share_error": post.data_share_error,
+        "seed": recipe.run.seed,
+        "scale": case.scale,
+        "span": frame.span or (0.0, 1.0),
+        "levels": post.levels[0],
+        "complex": case.complex and len(arrays["mean"]) == 2,
+        **(job.calibration.attributes() if job.calibration and result.calibrated else {}),
+        "item": item,
+        "stamp": job.stamp,
+        "transfer": recipe.data.transfer,
+    }
+    of_arrays: dict[str, Mapping[str, Any]] = {
+        "quantiles": {"q": INTERVAL},
+        "data_share": {"standard_error": post.data_share_error},
+        "convergence": {"sigma": post.levels[0][1:-1]},
+    }
+    described: dict[str, Mapping[str, Any]] = {
+        "": attributes,
+        **{name: values for name, values in of_arrays.items() if name in kept},
     }
     files[f"items/{item}/posterior.h5"] = write_hdf5(out / "items" / item / "posterior.h5", kept, described)
     if "figure" not in keep:
@@ -140,8 +135,8 @@ def write_item(
         invented=_visible(arrays["invented"], case).numpy(),
         truth=None if truth is None else truth.numpy(),
         data_range=recipe.data.range,
-        facts=facts,
-        misfit=float(arrays["misfit"].mean()),
+        facts=facts(recipe, result, job.prior.card),
+        misfit=result.misfit,
         shown=_SHOWN[recipe.output],
     )
     files[f"items/{item}/figure.png"] = write_bytes(out / "items" / item / "figure.png", draw(panels))
@@ -161,27 +156,20 @@ def slice_path(planned: Item) -> str:
 
 
 def _write_picture(
-    out: Path, item: str, opened: Frame, image: Tensor, std: Tensor | None, *, recipe: Recipe, stamp: str
+    job: Job, item: str, frame: Frame, image: Tensor, std: Tensor | None
 ) -> tuple[dict[str, str], float]:
     """The restored picture and its std beside it: their hashes, and the fraction of values that was clipped."""
-    from inverse.io.content import widths
-    from inverse.io.nodata import filled_by, still_valid
-    from inverse.io.read_write import save_float, write
-    from inverse.io.transfer import from_data
-
-    provenance = {"inverse:run": stamp}
-    picture = opened.picture
+    out, recipe, provenance = job.out, job.recipe, {"inverse:run": job.stamp}
+    picture = frame.picture
     assert picture is not None
-    result, clipped = from_data(image.numpy(), like=picture, transfer=recipe.data.transfer, span=opened.span)
-    valid = still_valid(picture.valid, fill=filled_by(recipe.located()["operator"]), size=result.size)
-    result = replace(result, valid=valid)
-    written = [write(out / "restored" / item, result, provenance=provenance, overwrite=True)]
+    restored, clipped = from_data(image.numpy(), like=picture, transfer=recipe.data.transfer, span=frame.span)
+    valid = still_valid(picture.valid, fill=filled_by(recipe.located()["operator"]), size=restored.size)
+    restored = replace(restored, valid=valid)
+    written = [write(out / "restored" / item, restored, provenance=provenance, overwrite=True)]
     if std is not None:
-        light = {"inverse:light": "linear"} if recipe.data.transfer == "linear" else {}
-        values = widths(opened.span) * std.numpy()
-        written.append(
-            save_float(out / "std" / item, values, like=result, provenance=provenance | light, overwrite=True)
-        )
+        provenance |= {"inverse:light": "linear"} if recipe.data.transfer == "linear" else {}
+        values = widths(frame.span) * std.numpy()
+        written.append(save_float(out / "std" / item, values, like=restored, provenance=provenance, overwrite=True))
     return {path.relative_to(out).as_posix(): file_hash(path) for path in written}, clipped
 
 
@@ -194,23 +182,23 @@ def _averaged(share: Tensor, case: Case) -> Tensor:
     return share.mean(0, keepdim=True) if case.complex else share
 
 
-def facts(recipe: Recipe, row: dict[str, Any], card: Any) -> list[tuple[str, str]]:
+def facts(recipe: Recipe, result: ItemResult, card: Card | None) -> list[tuple[str, str]]:
     """The lines of text of a figure."""
     operator = recipe.operator.model_dump(exclude_none=True)
     own = ", ".join(f"{k} {v}" for k, v in operator.items() if k in {"sigma", "length", "angle", "factor", "missing"})
     lines = [
-        ("method", row["method"]),
+        ("method", result.method),
         ("operator", operator["kind"] + (f" ({own})" if own else "")),
-        ("noise level", f"{row['noise_sigma']:.4g}" + (" (estimated)" if row["noise_estimated"] else "")),
+        ("noise level", f"{result.noise_sigma:.4g}" + (" (estimated)" if result.noise_estimated else "")),
         ("prior", getattr(card, "name", "unnamed")),
-        ("samples", f"{row['samples']}, seed {recipe.run.seed}"),
-        ("evaluations", f"{row['forward']:.0f} forward, {row['vjp']:.0f} vjp"),
-        ("data share", f"{100 * row['data_share']:.0f} % on average"),
+        ("samples", f"{result.samples}, seed {recipe.run.seed}"),
+        ("evaluations", f"{result.forward:.0f} forward, {result.vjp:.0f} vjp"),
+        ("data share", f"{100 * result.data_share:.0f} % on average"),
     ]
-    if "psnr" in row:
-        lines.append(("PSNR", f"{row['psnr']:.2f} dB"))
-    if "ssim" in row:
-        lines.append(("SSIM", f"{row['ssim']:.3f}"))
-    if "coverage90" in row:
-        lines.append(("coverage", f"90 % intervals hold {100 * row['coverage90']:.0f} %"))
+    if "psnr" in result.scores:
+        lines.append(("PSNR", f"{result.scores['psnr']:.2f} dB"))
+    if "ssim" in result.scores:
+        lines.append(("SSIM", f"{result.scores['ssim']:.3f}"))
+    if result.coverage90 is not None:
+        lines.append(("coverage", f"90 % intervals hold {100 * result.coverage90:.0f} %"))
     return lines

@@ -11,7 +11,6 @@ from .dryrun_cost import trial as trial
 from .executors import NAMES as NAMES
 from .executors import Executor as Executor
 from .executors import Serial as Serial
-from .executors import Speeds as Speeds
 from .executors import executor as executor
 from .executors import opened_executor as opened_executor
 from .executors import parse_shard as parse_shard
@@ -20,15 +19,17 @@ from .folder import RunFolder as RunFolder
 from .ledger import Ledger as Ledger
 from .ledger import Schedule as Schedule
 from .ledger import renamed as renamed
+from .merge import assemble as assemble
 from .merge import merged as merged
 from .merge import write_part as write_part
-from .merge2 import assemble as assemble
 from .processes import ATTEMPTS as ATTEMPTS
 from .processes import Processes as Processes
 from .processes import default_workers as default_workers
 from .processes import gpu_of as gpu_of
 from .progress import MODES as MODES
 from .progress import Progress as Progress
+from .progress import Speeds as Speeds
+from .progress import Tell as Tell
 from .run import Options as Options
 from .run import make_plan as make_plan
 from .run import prepare_run as prepare_run
@@ -36,8 +37,6 @@ from .run import restore as restore
 from .summary import collect as collect
 from .summary import write_summary as write_summary
 from .unit import Solver as Solver
-from .unit import sampling_arguments as sampling_arguments
-from .worker import Job as Job
 from .worker import Task as Task
 from .worker import main as main
 from .worker import package as package
@@ -52,7 +51,6 @@ __all__ = [
     "Dask",
     "Estimate",
     "Executor",
-    "Job",
     "Kept",
     "Ledger",
     "Options",
@@ -65,6 +63,7 @@ __all__ = [
     "Solver",
     "Speeds",
     "Task",
+    "Tell",
     "Trial",
     "assemble",
     "check_recipe",
@@ -84,7 +83,6 @@ __all__ = [
     "prepare_run",
     "renamed",
     "restore",
-    "sampling_arguments",
     "solve",
     "task",
     "trial",

@@ -5,40 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from inverse.errors import InputError, RecipeError
-from inverse.priors.mismatch import foreign
+from inverse.io.read_write import read
+from inverse.numerics.rng import Rng
+from inverse.operators.build import build_operator
+from inverse.operators.catalog import operator_spec
+from inverse.operators.checks import check_operator
+from inverse.operators.observation import Observation
+from inverse.operators.spec import AUTO
+from inverse.priors.card import Card
+from inverse.priors.mismatch import SLACK, Surprise, foreign
+from inverse.recipes.calibration_file import opened_calibration
 from inverse.recipes.recipe import Recipe, load
-from inverse.restoration.case import (
-    MINIMUM_SIDE,
-    Case,
-    fit_prior,
-    forward_seconds,
-    make_case,
-    method_kind,
-    open_case,
-    open_recipe_prior,
-    resolve_dtype,
-    span,
-)
-from inverse.restoration.frame import frame
+from inverse.restoration.case import Case, make_case, open_case
+from inverse.restoration.frame import MINIMUM_SIDE, frame
+from inverse.restoration.item import pose
 from inverse.restoration.options import Options
-from inverse.restoration.plan import block_size
-from inverse.runs.dryrun import VJP_COST
+from inverse.restoration.plan import Compute, block_size
+from inverse.restoration.prior import fit_prior, forward_seconds, open_recipe_prior
 from inverse.runs.executors import opened_executor
-from inverse.sampling.method_spec import in_words, method_spec
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from inverse.priors.card import Card
+from inverse.sampling.method_spec import VJP_SECONDS
+from inverse.sampling.methods import in_words, method_spec
+from inverse.sampling.problem import peak_bytes
+from inverse.sampling.start import initial_mean
 
 __all__ = ["Check", "check_recipe", "exit_code"]
 
 SIDE = 64
+#: Limits from here on only ask for a number.
 LIMITLESS = 1e30
-"""Limits from here on only ask for a number."""
 
 
 @dataclass(frozen=True)
@@ -76,46 +76,35 @@ def check_recipe(
     Raises:
         InverseError: If the recipe, the prior or the input cannot even be read.
     """
-    import torch
-
-    from inverse.io.read_write import read
-    from inverse.sampling.problem import prepare
-
     options, recipe = options or Options(), load(recipe, overrides)
     options.check(recipe)
     opened_executor(options)
     prior = open_recipe_prior(recipe)
-    card, device = prior.card, options.resolved_device()
-    dtype = resolve_dtype(recipe.run.dtype if options.dtype == "auto" else options.dtype, prior, device)
+    card, compute = prior.card, options.compute(recipe, prior)
     low, high = recipe.data.range
     if measurement is None:
         generator = torch.Generator().manual_seed(0)
         noise = torch.rand(1, card.channels or 3, SIDE, SIDE, generator=generator)
-        case = _imagined(recipe, (low + (high - low) * noise).to(device))
+        case = _imagined(recipe, (low + (high - low) * noise).to(compute.device))
     else:
         opened = frame(read(measurement), 0, recipe.data, channels=card.channels, minimum=MINIMUM_SIDE)
-        case = open_case(recipe, opened, device=device)
+        case = open_case(recipe, opened, device=compute.device)
     rows = _operator(case)
     rows += _prior(card, case)
-    fitted = fit_prior(prior, case.shape[0], dtype=dtype, device=device)
-    rows += _input(card, fitted, case, low, high) if measurement is not None else []
-    params = {name: value for name, value in recipe.params.items() if value is not None}
+    if measurement is not None:
+        fitted = fit_prior(prior, case.shape[0], dtype=compute.dtype, device=compute.device)
+        rows += _input(card, fitted, case, low, high)
     try:
-        prepare(
-            case.y, case.physics, fitted, method=method_kind(recipe), steps=params.pop("steps", None), seed=0,
-            shape=case.shape, items=None, device="auto", dtype=dtype, params=params,
-        )  # fmt: skip
-        rows.append(Check("method", in_words(method_kind(recipe), recipe.params)))
+        pose(case, prior, recipe, compute, items=None)
+        rows.append(Check("method", in_words(recipe.method_kind, recipe.params)))
     except (RecipeError, InputError) as error:
-        rows.append(Check("method", method_kind(recipe), "fail", error.message, error.exit_code))
+        rows.append(Check("method", recipe.method_kind, "fail", error.message, error.exit_code))
         return rows
-    return rows + _intervals(recipe, card) + _cost(recipe, prior, case, dtype, device)
+    return rows + _intervals(recipe, card) + _cost(recipe, prior, case, compute)
 
 
 def _intervals(recipe: Recipe, card: Any) -> list[Check]:
     """Whether the recipe's calibration fits; nothing for a recipe without one."""
-    from inverse.recipes.calibration_file import opened_calibration
-
     if recipe.calibration is None:
         return []
     try:
@@ -127,36 +116,28 @@ def _intervals(recipe: Recipe, card: Any) -> list[Check]:
 
 def _imagined(recipe: Recipe, x: Tensor) -> Case:
     """The case of what the operator makes of a picture of noise (1, C, H, W); what only a real measurement can tell is the operator's example."""
-    from inverse.operators.build import build_operator
-    from inverse.operators.catalog import operator_spec
-    from inverse.operators.spec import AUTO
-
-    spec = recipe.located()["operator"]
-    known = operator_spec(spec["kind"])
-    open_ = {name for name, value in spec.items() if value == AUTO or (known.measured is not None and value is None)}
-    given = [
-        f"operator.{name}={value}"
-        for name, value in known.example.items()
-        if name in open_ and not str(value).startswith("@")
-    ]
-    recipe = load(recipe, given)
+    operator = recipe.located()["operator"]
+    spec = operator_spec(operator["kind"])
+    unknown = {
+        name for name, value in operator.items() if value == AUTO or (spec.measured is not None and value is None)
+    }
+    example = {name: value for name, value in spec.example.items() if not str(value).startswith("@")}
+    recipe = load(recipe, [f"operator.{name}={value}" for name, value in example.items() if name in unknown])
     noise = getattr(recipe.noise, "sigma", None)
     sigma = float(noise) if isinstance(noise, float) else 0.01
     physics = build_operator(recipe.located()["operator"], shape=tuple(x.shape[1:]), noise=sigma, device=x.device)
     y = physics.A(x)
-    if known.measured is None:
+    if spec.measured is None:
         return make_case(recipe, y)
     return Case(y, physics, tuple(x.shape[1:]), sigma, False)
 
 
 def _operator(case: Case) -> list[Check]:
-    from inverse.operators.checks import check_operator
-
     rows = [Check("unknown", " x ".join(str(n) for n in (*case.shape[1:], case.shape[0])))]
     rows += [Check("operator", sentence, "warn" if "not measured" in sentence else "ok") for sentence in case.said]
     for row in check_operator(case.physics, case.shape):
-        found = f"{row.value:.3g}" + (f", at most {row.limit:.3g}" if row.limit < LIMITLESS else "")
-        rows.append(Check(row.name, found, "ok" if row.ok else "fail"))
+        value = f"{row.value:.3g}" + (f", at most {row.limit:.3g}" if row.limit < LIMITLESS else "")
+        rows.append(Check(row.name, value, "ok" if row.ok else "fail"))
     return rows
 
 
@@ -170,7 +151,7 @@ def _prior(card: Any, case: Case) -> list[Check]:
 
 def _input(card: Card, prior: Any, case: Case, low: float, high: float) -> list[Check]:
     width, how = high - low, "estimated" if case.estimated else "given"
-    smallest, largest, outside = span(case, low, high)
+    smallest, largest, outside = case.values(low, high)
     rows = [Check("range", f"{smallest:.3g} to {largest:.3g}, the prior's is {low:g} to {high:g}")]
     said = foreign(card, channels=case.shape[0], low=smallest, high=largest, outside=outside)
     if said:
@@ -187,13 +168,6 @@ def _input(card: Card, prior: Any, case: Case, low: float, high: float) -> list[
 
 def _surprise(card: Card, prior: Any, case: Case) -> list[Check]:
     """What the prior takes for noise in a first estimate of the unknown, with noise of its middle level: one evaluation."""
-    import torch
-
-    from inverse.numerics.rng import Rng
-    from inverse.operators.observation import Observation
-    from inverse.priors.mismatch import SLACK, Surprise
-    from inverse.sampling.start import initial_mean
-
     if not card.residual:
         return []
     levels = sorted(float(key) for key in card.residual)
@@ -204,36 +178,26 @@ def _surprise(card: Card, prior: Any, case: Case) -> list[Check]:
     mean = torch.as_tensor(card.mean, dtype=case.y.dtype, device=case.y.device)
     image = initial_mean(observation, mean, card)
     state = image + sigma * Rng(0, ("",), (0,)).normal(image, step=0, stream="check")
-    found = Surprise(card)
+    surprise = Surprise(card)
     with torch.no_grad():
-        found.note(state, prior(state, sigma), sigma)
-    value = 0.0 if found.values is None else float(found.values.max())
+        surprise.note(state, prior(state, sigma), sigma)
+    value = 0.0 if surprise.values is None else float(surprise.values.max())
     text = f"the prior leaves {value:.2f} times what it leaves of its own images, at noise {sigma:.3g}"
     if value > 1 + SLACK:
-        return [
-            Check(
-                "likeness",
-                text,
-                "warn",
-                f"it may not be one for these data: it was trained on {card.images or card.data}",
-            )
-        ]
+        note = f"it may not be one for these data: it was trained on {card.images or card.data}"
+        return [Check("likeness", text, "warn", note)]
     return [Check("likeness", text)]
 
 
-def _cost(recipe: Recipe, prior: Any, case: Case, dtype: str, device: str) -> list[Check]:
-    import torch
-
-    from inverse.sampling.problem import peak_bytes
-
-    spec, samples = method_spec(method_kind(recipe)), recipe.run.samples
-    once = forward_seconds(prior, case.shape, dtype=dtype, device=device)
+def _cost(recipe: Recipe, prior: Any, case: Case, compute: Compute) -> list[Check]:
+    spec, samples = method_spec(recipe.method_kind), recipe.run.samples
+    once = forward_seconds(prior, case.shape, compute)
     forward, vjp = spec.cost(recipe.params)
-    seconds = once * samples * (forward + VJP_COST * vjp)
+    seconds = once * samples * (forward + VJP_SECONDS * vjp)
     block = block_size(case.shape, samples, None)
-    memory = peak_bytes(torch.device(device)) / 2**30
+    memory = peak_bytes(torch.device(compute.device)) / 2**30
     return [
-        Check("time", f"about {seconds:.1f} s for {samples} samples, {dtype} on {device}"),
+        Check("time", f"about {seconds:.1f} s for {samples} samples, {compute.dtype} on {compute.device}"),
         Check("memory", f"about {memory:.1f} GiB, {block} samples at a time"),
     ]
 

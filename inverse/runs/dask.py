@@ -26,16 +26,14 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from inverse.errors import UsageError, WorkerError
 from inverse.restoration.plan import Unit
-from inverse.runs.executors import Speeds
 from inverse.runs.processes import default_workers, gpu_of
+from inverse.runs.progress import Speeds
+from inverse.runs.unit import Solver
 from inverse.runs.worker import Task, package, solve, task
-
-if TYPE_CHECKING:
-    from inverse.runs.unit import Solver
 
 __all__ = ["Dask"]
 
@@ -127,13 +125,11 @@ class Dask:
         Raises:
             WorkerError: If it did not fail by the death of its workers.
         """
-        from distributed.scheduler import KilledWorker
-
         if key not in under_way or under_way[key][1].status in ("finished", "pending", "lost"):
             return None
         unit, future = under_way.pop(key)
         error = None if future.cancelled() else future.exception()
-        if isinstance(error, KilledWorker):
+        if isinstance(error, _distributed().scheduler.KilledWorker):
             solver.lost(unit, f"{error.allowed_failures + 1} workers were lost at it")
             return unit
         if error is None:
@@ -170,7 +166,7 @@ class Dask:
             with client:
                 yield client
             return
-        device, processes = solver.plan.terms.device, self.name == "dask"
+        device, processes = solver.job.terms.device, self.name == "dask"
         count = self.workers or (default_workers(device) if processes or not device.startswith("cuda") else 1)
         cluster = _local(count, processes=processes, device=device)
         client = distributed.Client(cluster)
@@ -189,9 +185,7 @@ class Dask:
 
 def remote(key: str, name: str, job: bytes, given: Task) -> None:
     """A unit, on a worker. What is said, and how it ended, goes by the scheduler at once: a result would stay on the worker, and go with it."""
-    from distributed import get_worker
-
-    worker = get_worker()
+    worker = _distributed().get_worker()
 
     def tell(kind: str, what: Any) -> None:
         worker.log_event(name, pickle.dumps((key, f"worker {worker.name}", kind, what)))

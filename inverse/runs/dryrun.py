@@ -9,28 +9,29 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from inverse.errors import RecipeError
 from inverse.io.sources import Source, find
 from inverse.posterior.words import seconds_in_words
 from inverse.priors.card import prior_facts
 from inverse.recipes.recipe import Recipe, load
-from inverse.restoration.case import forward_seconds, method_kind, open_recipe_prior
 from inverse.restoration.options import Options
 from inverse.restoration.plan import Item, Plan, Terms, Unit, item_name, units
-from inverse.runs.dryrun_cost import trial
+from inverse.restoration.prior import forward_seconds, open_recipe_prior
+from inverse.runs.dryrun_cost import estimate_scene, trial
 from inverse.runs.executors import opened_executor, parse_shard
 from inverse.runs.ledger import Ledger
 from inverse.runs.processes import default_workers
 from inverse.runs.run import make_plan
-from inverse.sampling.method_spec import method_spec
+from inverse.sampling.method_spec import VJP_SECONDS
+from inverse.sampling.methods import method_spec
+from inverse.sampling.problem import peak_bytes
 
 __all__ = ["Estimate", "estimate"]
 
-VJP_COST = 2.0
-"""Seconds of a vector-Jacobian product, in forward passes."""
-
+#: Seconds that a process takes before its first item, to import torch and deepinv.
 START = 5.0
-"""Seconds that a process takes before its first item, to import torch and deepinv."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,6 @@ def estimate(
     options: Options | None = None,
 ) -> Estimate:
     """Estimate a run; arguments as `inverse.runs.run.restore`."""
-    import torch
-
-    from inverse.runs.dryrun_cost import estimate_scene
-    from inverse.sampling.problem import peak_bytes
-
     options = options or Options()
     recipe = load(recipe, overrides)
     options.check(recipe)
@@ -121,10 +117,10 @@ def estimate(
     sources = find([inputs] if isinstance(inputs, str | Path) else list(inputs), exclude=Path(out))
     prior = open_recipe_prior(recipe)
     plan, ledger = _resumed(recipe, sources, prior, options, Path(out))
-    spec, terms, shard = method_spec(method_kind(recipe)), plan.terms, parse_shard(options.shard)
+    spec, terms, shard = method_spec(recipe.method_kind), plan.terms, parse_shard(options.shard)
     budget = {} if terms.evaluations is None else {"max_evaluations": terms.evaluations}
     forward, vjp = spec.cost({**recipe.params, **budget})
-    cost = terms.samples * (forward + VJP_COST * vjp)
+    cost = terms.samples * (forward + VJP_SECONDS * vjp)
     left, done = _left(plan, ledger, shard)
     samples = {name: sum(unit.stop - unit.start for unit in some) for name, some in left.items()}
     everything = [item for item in plan.items if item.shape and item.item in left]
@@ -205,9 +201,9 @@ def _item_seconds(recipe: Recipe, prior: Any, terms: Terms, item: Item, path: Pa
     """To start a process, and of a whole item, by a short run; where its steps are not the recipe's, by the cost of all samples, in forward passes."""
     tried = trial(recipe, prior, terms, item, path)
     if tried is None:
-        return START, forward_seconds(prior, item.shape, dtype=terms.dtype, device=terms.device) * cost
-    forward, vjp = method_spec(method_kind(recipe)).cost(tried.params)
-    return START + tried.imports, tried.sampling * cost / (tried.samples * (forward + VJP_COST * vjp)) + tried.rest
+        return START, forward_seconds(prior, item.shape, terms.compute) * cost
+    forward, vjp = method_spec(recipe.method_kind).cost(tried.params)
+    return START + tried.imports, tried.sampling * cost / (tried.samples * (forward + VJP_SECONDS * vjp)) + tried.rest
 
 
 def _workers(options: Options, device: str) -> int:

@@ -1,10 +1,12 @@
-"""A short run of one item, somewhere else, to know what a whole one takes: its sampling in a few evaluations, and all that comes before and after.
+"""The cost of an item before it is run, measured in a folder that is removed again.
 
-What a scene of tiles would take: its first and last step are taken on one window, in a folder that is removed again.
+Of an item in memory a short run: its sampling in a few evaluations, and all that comes before and after. Of a scene of tiles the first and the last
+step on one window.
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from contextlib import ExitStack
@@ -13,19 +15,23 @@ from pathlib import Path
 from typing import Any
 
 from inverse.recipes.recipe import Recipe, load
-from inverse.restoration.plan import Item, Plan, Terms, Unit
+from inverse.restoration.plan import Item, Job, Plan, Terms, Unit
+from inverse.restoration.prior import forward_seconds
 from inverse.restoration.truth import Truths
-from inverse.runs.ledger import Ledger
 from inverse.runs.progress import Progress
-from inverse.runs.unit import sampling_arguments
+from inverse.runs.unit import Solver
+from inverse.sampling.method_spec import VJP_SECONDS
+from inverse.sampling.methods import method_spec
+from inverse.scenes.coupled import lay_out, scene_steps
+from inverse.scenes.independent import blocks_of
 from inverse.scenes.job import SceneJob
 from inverse.storage.files import read_json
 
 __all__ = ["SceneEstimate", "Trial", "estimate_scene", "trial"]
 
 STEPS = 2
+#: Seconds of a trial below which it is made again: the first one also imports what it needs.
 QUICK = 15.0
-"""Seconds of a trial below which it is made again: the first one also imports what it needs."""
 
 
 @dataclass(frozen=True)
@@ -47,34 +53,27 @@ class Trial:
     params: dict[str, Any]
 
 
-class _Silent(Progress):
-    def say(self, line: str, *, level: int = 0) -> None:
-        """What is said of an item is said when it is run."""
-
-
 def trial(recipe: Recipe, prior: Any, terms: Terms, item: Item, path: Path) -> Trial | None:
     """Run an item with two steps and the samples of one block; nothing is left of it.
 
     Returns:
         None where the number of steps is not the recipe's, as with a budget or a closed form.
     """
-    from inverse.runs.unit import Solver
-
     if terms.evaluations is not None or not isinstance(recipe.params.get("steps"), int):
         return None
     short = load(recipe, [f"method.steps={min(STEPS, recipe.params['steps'])}"])
     count = min(item.block, terms.samples)
     plan = Plan(replace(terms, samples=count), (replace(item, block=count),))
-    paths, off = {item.source: path}, _Silent(0, "off")
+    silent = Progress(tell=lambda kind, content: None)  # what is said of an item is said when it is run
     made = Trial(0.0, 0.0, 0.0, count, short.params)
     for first in (True, False):
         with tempfile.TemporaryDirectory(prefix="inverse-trial-") as folder:
-            ledger = Ledger.of(Path(folder), plan.terms)
-            solver = Solver(Path(folder), plan, short, prior, paths, ledger, Truths({}), off, strict=True)
+            job = Job(Path(folder), plan.terms, short, prior, strict=True)
+            solver = Solver(job, plan, {item.source: path}, Truths({}), silent)
             began = time.perf_counter()
             solver(Unit(item.item, 0, count))
             whole = time.perf_counter() - began
-            (marker,) = (read_json(done) for done in ledger.done.glob("*.json"))
+            (marker,) = (read_json(done) for done in solver.ledger.done.glob("*.json"))
         drawn = float((marker or {})["row"]["seconds"])
         if first and whole > QUICK:
             return replace(made, sampling=drawn, rest=whole - drawn)
@@ -109,19 +108,15 @@ def estimate_scene(item: Item, path: Path, recipe: Recipe, prior: Any, terms: Te
     Raises:
         InverseError: it cannot be solved by tiles.
     """
-    from inverse.scenes.coupled import lay_out, passes
-
     with ExitStack() as stack:
         out = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        job = SceneJob(
-            out, item, path, recipe, prior, terms, None,
-            lambda shape: sampling_arguments(recipe, prior, terms, item, shape), lambda line: None, lambda count: None,
-        )  # fmt: skip
+        run = Job(out, terms, recipe, prior)
+        job = SceneJob(run, item, path, prior, lambda line: None, lambda count: None)
         scene = job.read(stack)
         if item.independent:
             return _blocks(job, scene)
-        layout = lay_out(scene, item=item.item, tile=item.tile, halo="auto", head=scene.head, **job.given(scene))
-        steps = passes(scene, layout, out / "state", samples=terms.samples, item=item.item)
+        layout = lay_out(scene, *job.request(scene), tile=item.tile, head=scene.head)
+        steps = scene_steps(scene, layout, out / "state", samples=terms.samples)
         stack.callback(steps.state.close)
         seconds = terms.samples * steps.timed()
     forward, vjp = layout.problem.spec.cost(layout.problem.params)
@@ -134,26 +129,17 @@ def estimate_scene(item: Item, path: Path, recipe: Recipe, prior: Any, terms: Te
 
 
 def _blocks(job: SceneJob, scene: Any) -> SceneEstimate:
-    from inverse.restoration.case import forward_seconds, method_kind
-    from inverse.runs.dryrun import VJP_COST
-    from inverse.sampling.method_spec import method_spec
-    from inverse.scenes.independent import axes
-
-    terms, item = job.terms, job.item
-    rows, columns = axes(scene.size, item.tile)
+    terms, recipe, item = job.job.terms, job.job.recipe, job.item
+    blocks = blocks_of(scene.size, item.tile)
     factor, channels = scene.lies.factor, scene.lies.shape[0]
-    sides = (factor * (rows.stops[0] - rows.starts[0]), factor * (columns.stops[0] - columns.starts[0]))
-    once = forward_seconds(job.prior, (channels, *sides), dtype=terms.dtype, device=terms.device)
-    pixels = factor**2 * sum(b - a for a, b in _ends(rows)) * sum(b - a for a, b in _ends(columns))
-    forward, vjp = (terms.samples * count for count in method_spec(method_kind(job.recipe)).cost(job.recipe.params))
-    seconds = once * pixels / (sides[0] * sides[1]) * (forward + VJP_COST * vjp)
+    sides = blocks.window(0, 0).scaled(factor).size
+    once = forward_seconds(job.prior, (channels, *sides), terms.compute)
+    pixels = sum(math.prod(blocks.window(*place).scaled(factor).size) for place in blocks)
+    forward, vjp = (terms.samples * count for count in method_spec(recipe.method_kind).cost(recipe.params))
+    seconds = once * pixels / (sides[0] * sides[1]) * (forward + VJP_SECONDS * vjp)
     layers = 4 + 3 * ("quantiles" in terms.keep) + terms.samples * ("samples" in terms.keep)
-    said = f"{len(rows) * len(columns)} independent ones of {item.tile} x {item.tile} pixels (approximate)"
+    said = f"{len(blocks)} independent ones of {item.tile} x {item.tile} pixels (approximate)"
     return SceneEstimate(said, forward, vjp, seconds, 4 * layers * channels * pixels)
-
-
-def _ends(axis: Any) -> list[tuple[int, int]]:
-    return list(zip(axis.starts, axis.stops, strict=True))
 
 
 def _values(shape: tuple[int, ...]) -> int:

@@ -8,23 +8,19 @@ cluster do the same units with as many threads each, and write the same bytes. A
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from inverse.errors import UsageError
 from inverse.restoration.options import Options
 from inverse.restoration.plan import Unit
+from inverse.runs.dask import Dask
+from inverse.runs.processes import Processes
+from inverse.runs.unit import Solver
 
-if TYPE_CHECKING:
-    from inverse.runs.unit import Solver
-
-__all__ = ["NAMES", "Executor", "Serial", "Speeds", "executor", "opened_executor", "parse_shard"]
+__all__ = ["NAMES", "Executor", "Serial", "executor", "opened_executor", "parse_shard"]
 
 NAMES = "serial, processes, dask, dask://HOST:PORT, dask:SCHEDULER.json"
-
-PERIOD = 30.0
-"""Seconds between two lines on the speed of the workers."""
 
 
 class Executor(Protocol):
@@ -53,44 +49,6 @@ class Serial:
             yield unit
 
 
-class Speeds:
-    """Samples a second of every worker, of the time it was at work.
-
-    Args:
-        say: Takes a line now and then.
-    """
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-        self._done: dict[str, tuple[int, int, float]] = {}
-        self._said = time.monotonic()
-
-    def add(self, worker: str, unit: Unit, seconds: float) -> None:
-        """A worker has ended a unit."""
-        units, samples, spent = self._done.get(worker, (0, 0, 0.0))
-        made = 0 if unit.merge else unit.stop - unit.start
-        self._done[worker] = units + 1, samples + made, spent + seconds
-        if time.monotonic() - self._said >= PERIOD:
-            self._said = time.monotonic()
-            self.say(self.line)
-
-    @property
-    def line(self) -> str:
-        """All workers in one line; of many the slowest and the fastest."""
-        rates = {name: samples / max(spent, 1e-9) for name, (_, samples, spent) in self._done.items()}
-        names = sorted(rates, key=lambda name: (len(name), name))
-        if len(names) > 8:
-            names = sorted(rates, key=lambda name: rates[name])
-            names = [names[0], names[-1]]
-        shown = ", ".join(f"{name}: {self._done[name][0]} units, {rates[name]:.3g} samples/s" for name in names)
-        return f"{len(rates)} worker{'s' * (len(rates) != 1)}: {shown}"
-
-    def close(self) -> None:
-        """Say it once more, at the end."""
-        if self._done:
-            self.say(self.line)
-
-
 def executor(name: str, workers: int | None = None) -> Executor:
     """The executor of that name.
 
@@ -109,12 +67,8 @@ def executor(name: str, workers: int | None = None) -> Executor:
     if name == "serial":
         return Serial()
     if name == "processes":
-        from inverse.runs.processes import Processes
-
         return Processes(workers)
     if here or re.fullmatch(r"dask:(//\S+:\d+|[^/].*|/[^/].*)", name):
-        from inverse.runs.dask import Dask
-
         return Dask(name, workers)
     raise UsageError(f"executor '{name}' is not available; allowed: {NAMES}", "try --executor processes")
 

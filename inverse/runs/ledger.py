@@ -1,12 +1,10 @@
-"""What of a run is done: markers that carry the hashes of what was written, and failures.
+"""The ledger of a run, which says what is done and what failed, and the schedule of what is left.
 
-``done/<unit>.json`` is written after everything it names. A marker counts only if it was made from the same recipe,
-prior and input, and if every file it names is on disk with the same content: a truncated or edited output is redone.
+``done/<unit>.json`` is written after everything it names. A marker counts only if it was made from the same recipe, prior and input, and if every
+file it names is on disk with the same content: a truncated or edited output is redone.
 
-What is to be done, in order: the units of a run, and the merge of an item as soon as all its blocks are there.
-
-An executor takes units from here and says which have ended, done or failed. Where shards share an item, whoever ends its last block finds the
-others' markers, and merges.
+An executor takes units from the schedule and says which have ended, done or failed. The merge of an item follows as soon as all its blocks are
+there; where shards share an item, whoever ends its last block finds the others' markers, and merges.
 """
 
 from __future__ import annotations

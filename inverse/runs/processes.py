@@ -17,15 +17,15 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from inverse.errors import WorkerError
 from inverse.restoration.plan import Unit
-from inverse.runs.executors import Speeds
+from inverse.runs.progress import Speeds
+from inverse.runs.unit import Solver
 from inverse.runs.worker import Task, package, task
-
-if TYPE_CHECKING:
-    from inverse.runs.unit import Solver
 
 __all__ = ["ATTEMPTS", "Processes", "default_workers", "gpu_of"]
 
@@ -48,7 +48,7 @@ class Processes:
 
     def map(self, solver: Solver, take: Callable[[], Unit | None]) -> Generator[Unit, None, None]:
         """Solve every unit; they end in any order."""
-        device = solver.plan.terms.device
+        device = solver.job.terms.device
         crew = _Crew(package(solver), self.workers or default_workers(device), device)
         again: deque[Unit] = deque()
         deaths: Counter[Unit] = Counter()
@@ -200,8 +200,6 @@ def _end(worker: _Worker) -> str:
 def default_workers(device: str) -> int:
     """One a core that this process may use; of an accelerator, one a GPU."""
     if device.startswith("cuda"):
-        import torch
-
         return max(1, torch.cuda.device_count()) if device == "cuda" else 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -210,11 +208,7 @@ def gpu_of(device: str, place: int, environment: Mapping[str, str]) -> dict[str,
     """What shows a worker its own GPU only, in turn, where the run is on ``cuda``."""
     if device != "cuda":
         return {}
-    given = environment.get("CUDA_VISIBLE_DEVICES")
-    if given is None:
-        import torch
-
-        visible = [str(index) for index in range(max(1, torch.cuda.device_count()))]
-    else:
-        visible = [name for name in given.split(",") if name]
+    names = environment.get("CUDA_VISIBLE_DEVICES")
+    all_of_them = range(max(1, torch.cuda.device_count()))
+    visible = [str(index) for index in all_of_them] if names is None else [name for name in names.split(",") if name]
     return {"CUDA_VISIBLE_DEVICES": visible[place % len(visible)]} if visible else {}

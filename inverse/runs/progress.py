@@ -1,4 +1,4 @@
-"""Progress of a run: a bar on a terminal, one line every ten seconds in a log, JSON lines for a program, or nothing."""
+"""Progress of a run: a bar on a terminal, one line every ten seconds in a log, JSON lines for a program, or nothing; and the speed of its workers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from inverse.errors import UsageError, did_you_mean
+from inverse.restoration.plan import Unit
 
-__all__ = ["MODES", "Progress"]
+__all__ = ["MODES", "Progress", "Speeds", "Tell"]
+
+#: Takes ``("say", (line, level))`` and ``("advance", (item, samples))``.
+Tell = Callable[[str, Any], object]
 
 MODES = ("auto", "json", "off")
-PERIOD = 10.0
+#: Seconds between two lines of a log, of progress passed on, and on the speed of workers.
+PERIOD, RELAYED, SPEEDS = 10.0, 0.5, 30.0
 LOGGER = logging.getLogger("inverse")
 
 
@@ -26,26 +32,31 @@ class Progress:
         total: Samples of the whole run.
         mode: ``auto``, ``json`` or ``off``.
         stream: Where the bar and JSON lines go.
+        tell: Takes everything instead, samples a few times a second: of a worker, whose run says it.
     """
 
-    total: int
+    total: int = 0
     mode: str = "auto"
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     done: float = 0.0
+    tell: Tell | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise UsageError(f"--progress {self.mode} is not valid", did_you_mean(self.mode, MODES))
         self._started = self._said = time.monotonic()
         self._bar: Any = None
-        if self.mode == "auto" and self.stream.isatty() and self.total:
+        self._untold = 0.0
+        if self.tell is None and self.mode == "auto" and self.stream.isatty() and self.total:
             from tqdm import tqdm
 
             self._bar = tqdm(total=self.total, file=self.stream, unit="sample", leave=False, dynamic_ncols=True)
 
     def say(self, line: str, *, level: int = logging.INFO) -> None:
         """One line of log, to the logger ``inverse``; above the bar where there is one."""
-        if self.mode == "json":
+        if self.tell is not None:
+            self.tell("say", (line, level))
+        elif self.mode == "json":
             self._json("log", message=line)
         elif self._bar is None:
             LOGGER.log(level, line)
@@ -56,7 +67,11 @@ class Progress:
         """`count` more samples, or a fraction of one, were made for `item`."""
         self.done += count
         now = time.monotonic()
-        if self._bar is not None:
+        if self.tell is not None:
+            self._untold += count
+            if now - self._said >= RELAYED:
+                self.flush(item)
+        elif self._bar is not None:
             self._bar.set_postfix_str(item[-40:], refresh=False)
             self._bar.update(count)
         elif self.mode == "json":
@@ -68,6 +83,12 @@ class Progress:
             share = 100 * self.done / max(self.total, 1)
             self.say(f"{item}: {share:.0f} % of the run after {_clock(spent)}, about {_clock(left)} left")
 
+    def flush(self, item: str) -> None:
+        """Pass on the samples that were not yet told."""
+        if self.tell is not None:
+            self.tell("advance", (item, self._untold))
+            self._untold, self._said = 0.0, time.monotonic()
+
     def close(self) -> None:
         """Remove the bar."""
         if self._bar is not None:
@@ -76,6 +97,44 @@ class Progress:
 
     def _json(self, event: str, **fields: Any) -> None:
         print(json.dumps({"event": event, **fields}), file=self.stream, flush=True)
+
+
+class Speeds:
+    """Samples a second of every worker, of the time it was at work.
+
+    Args:
+        say: Takes a line now and then.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self._done: dict[str, tuple[int, int, float]] = {}
+        self._said = time.monotonic()
+
+    def add(self, worker: str, unit: Unit, seconds: float) -> None:
+        """A worker has ended a unit."""
+        units, samples, spent = self._done.get(worker, (0, 0, 0.0))
+        made = 0 if unit.merge else unit.stop - unit.start
+        self._done[worker] = units + 1, samples + made, spent + seconds
+        if time.monotonic() - self._said >= SPEEDS:
+            self._said = time.monotonic()
+            self.say(self.line)
+
+    @property
+    def line(self) -> str:
+        """All workers in one line; of many the slowest and the fastest."""
+        rates = {name: samples / max(spent, 1e-9) for name, (_, samples, spent) in self._done.items()}
+        names = sorted(rates, key=lambda name: (len(name), name))
+        if len(names) > 8:
+            names = sorted(rates, key=lambda name: rates[name])
+            names = [names[0], names[-1]]
+        shown = ", ".join(f"{name}: {self._done[name][0]} units, {rates[name]:.3g} samples/s" for name in names)
+        return f"{len(rates)} worker{'s' * (len(rates) != 1)}: {shown}"
+
+    def close(self) -> None:
+        """Say it once more, at the end."""
+        if self._done:
+            self.say(self.line)
 
 
 def _clock(seconds: float) -> str:

@@ -14,32 +14,48 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from inverse.errors import InputError, InverseError, OutputError, RecipeError
+from inverse.io.read_write import read
 from inverse.io.sources import Source, find
+from inverse.operators.build import result_shape
 from inverse.recipes.calibration_file import opened_calibration, recorded
 from inverse.recipes.recipe import Recipe, load
-from inverse.restoration.case import forward_seconds, method_kind, open_recipe_prior, resolve_dtype
+from inverse.restoration.frame import count, frame_shape
 from inverse.restoration.options import Options
-from inverse.restoration.plan import BLOCK_PIXELS, CLOSED_FORM_PIXELS, Item, Plan, Terms, block_size, units
+from inverse.restoration.plan import (
+    BLOCK_PIXELS,
+    CLOSED_FORM_PIXELS,
+    Compute,
+    Item,
+    Job,
+    Plan,
+    Terms,
+    block_size,
+    units,
+)
+from inverse.restoration.prior import forward_seconds, open_recipe_prior
 from inverse.restoration.provenance import versions
 from inverse.restoration.truth import Truths
 from inverse.restoration.write_item import KEEP, parse_keep
 from inverse.runs.executors import opened_executor, parse_shard
 from inverse.runs.ledger import Ledger, Schedule
-from inverse.runs.merge2 import assemble
+from inverse.runs.merge import assemble
 from inverse.runs.progress import Progress
 from inverse.runs.summary import Run, collect, write_summary
 from inverse.runs.unit import Solver
 from inverse.sampling.auto import evaluations_in
-from inverse.sampling.method_spec import method_spec
-from inverse.scenes.tile_size import Wanted
+from inverse.sampling.methods import method_spec
+from inverse.scenes.job import sweep
+from inverse.scenes.tile_size import Tiles
 from inverse.storage.files import file_hash
 from inverse.storage.locks import hold, run_lock
 
 __all__ = ["Options", "Run", "make_plan", "prepare_run", "restore"]
 
+#: Bytes of samples of a whole run above which they are dropped unless ``--keep`` asks for them; and of the other arrays of one scene of tiles.
 SAMPLES_LIMIT = 10**9
-"""Bytes of samples of a whole run above which they are dropped unless ``--keep`` asks for them; and of the other arrays of one scene of tiles."""
 IMAGES = 10
 LEAN = ("misfit", "figure")
 NOT_KEPT = "samples are not kept: they would pass 1 GB for the whole run (--keep samples,mean,... keeps them)"
@@ -87,25 +103,24 @@ def restore(
         with run_lock(state, shard=shard):
             with hold(state / "plan.lock"):
                 plan = prepare_run(folder, recipe, sources, prior, options, progress)
+            job = Job(folder, plan.terms, recipe, prior, calibration, options.strict)
             ledger = Ledger.of(folder, plan.terms)
             paths = {source.item: source.path for source in sources}
             given = {item.item for item in plan.items if item.source in paths}
             schedule = Schedule(plan, ledger, (unit for unit in units(plan, shard) if unit.item in given))
             if (state / "scene").is_dir():
-                from inverse.scenes.job import sweep
-
                 sweep(folder, schedule.done)
             progress = Progress(schedule.samples, options.progress)
             if schedule.done:
                 progress.say(f"{len(schedule.done)} of {len(given)} items are done already")
             if unused:
                 progress.say(unused)
-            solver = Solver(folder, plan, recipe, prior, paths, ledger, truths, progress, options.strict, calibration)
+            solver = Solver(job, plan, paths, truths, progress)
             with _threads(plan.terms.threads), closing(run_on.map(solver, schedule.take)) as ended:
                 for unit in ended:
                     schedule.ended(unit)
             with hold(state / "merge.lock"):
-                assemble(folder, plan, recipe, prior.card, paths, ledger)
+                assemble(job, plan, paths, ledger)
                 run = collect(folder, plan, ledger)
                 write_summary(run, plan, recipe, prior.card, calibrated=recorded(recipe, calibration, unused))
     finally:
@@ -146,8 +161,6 @@ def _erase(folder: Path) -> None:
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
     """The plan's number of threads, and the caller's again afterwards."""
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -193,26 +206,23 @@ def prepare_run(
 
 def make_plan(recipe: Recipe, sources: Sequence[Source], prior: Any, options: Options, old: Plan | None = None) -> Plan:
     """Read every input once, and fix what the run computes; unchanged items of an old plan are taken over."""
-    import torch
-
     samples, block = recipe.run.samples, options.block(recipe)
     if old is not None and old.terms.samples != samples:
         old = None
-    device = options.resolved_device()
-    dtype = resolve_dtype(recipe.run.dtype if options.dtype == "auto" else options.dtype, prior, device)
-    wanted = Wanted.of(options, recipe, dtype=dtype, device=device)
-    items = tuple(item for source in sources for item in _items(source, recipe, samples, block, old, wanted))
+    compute = options.compute(recipe, prior)
+    tiles = Tiles.of(options, recipe, dtype=compute.dtype, device=compute.device)
+    items = tuple(item for source in sources for item in _items(source, recipe, samples, block, old, tiles))
     keep = parse_keep(options.keep) or _kept(items, samples)
     terms = Terms(
         recipe=recipe.hash,
         prior=(prior.card.sha256 or "") if prior.card else "",
         samples=samples,
         keep=keep,
-        dtype=dtype,
-        device=device,
+        dtype=compute.dtype,
+        device=compute.device,
         threads=options.threads or opened_executor(options).threads or torch.get_num_threads(),
         versions=versions(),
-        evaluations=old.terms.evaluations if old else _affordable(recipe, prior, items, options, dtype, device),
+        evaluations=old.terms.evaluations if old else _affordable(recipe, prior, items, options, compute),
     )
     return Plan(terms, items)
 
@@ -225,9 +235,7 @@ def _kept(items: Sequence[Item], samples: int) -> tuple[str, ...]:
     return KEEP if samples * sum(sizes) <= SAMPLES_LIMIT else KEEP[1:]
 
 
-def _affordable(
-    recipe: Recipe, prior: Any, items: Sequence[Item], options: Options, dtype: str, device: str
-) -> int | None:
+def _affordable(recipe: Recipe, prior: Any, items: Sequence[Item], options: Options, compute: Compute) -> int | None:
     """Evaluations a sample that the time budget pays for, by one timed forward pass; None without a budget."""
     shapes = [item.shape for item in items if item.shape]
     seconds = recipe.params.get("time_budget")
@@ -236,29 +244,26 @@ def _affordable(
     if seconds is None or not shapes:
         return None
     largest = max(shapes, key=math.prod)
-    once = forward_seconds(prior, largest, dtype=dtype, device=device)
+    once = forward_seconds(prior, largest, compute)
     mean = sum(math.prod(shape) for shape in shapes) / (len(shapes) * math.prod(largest))
     return evaluations_in(seconds, once * mean)
 
 
 def _items(
-    source: Source, recipe: Recipe, samples: int, block: int | None, old: Plan | None, wanted: Wanted
+    source: Source, recipe: Recipe, samples: int, block: int | None, old: Plan | None, tiles: Tiles
 ) -> tuple[Item, ...]:
     """The frames of a file: itself, or one item a slice; a scene that is solved by tiles is not read."""
-    from inverse.io.read_write import read
-    from inverse.operators.build import result_shape
-    from inverse.restoration.frame import count, frame_shape
-
     try:
         digest = file_hash(source.path)
     except InputError:
         return (Item(source.item, "", (), samples),)
     known = old.frames(source.item) if old is not None else ()
-    if known and all(item.sha256 == digest and wanted.agrees(item) for item in known):
+    if known and all(item.sha256 == digest and tiles.agrees(item) for item in known):
         return known
-    if (cut := wanted.tiles(source.path)) is not None:
-        return (Item(source.item, digest, cut.shape, samples, tile=cut.side, independent=cut.independent),)
-    limit = CLOSED_FORM_PIXELS if method_spec(method_kind(recipe)).closed_form else BLOCK_PIXELS
+    if (cut := tiles.cut(source.path)) is not None:
+        side, shape = cut
+        return (Item(source.item, digest, shape, samples, tile=side, independent=tiles.independent),)
+    limit = CLOSED_FORM_PIXELS if method_spec(recipe.method_kind).closed_form else BLOCK_PIXELS
     try:
         content = read(source.path)
         operator = recipe.located()["operator"]
@@ -267,7 +272,7 @@ def _items(
         return (Item(source.item, digest, (), samples),)
     sizes = [block_size(shape, samples, block, limit=limit) for shape in shapes]
     if len(shapes) == 1:
-        return (Item(source.item, digest, shapes[0], sizes[0], tile=wanted.missed(shapes[0])),)
+        return (Item(source.item, digest, shapes[0], sizes[0], tile=tiles.missed(shapes[0])),)
     return tuple(
         Item(
             f"{source.item}/{index:04d}",
@@ -276,7 +281,7 @@ def _items(
             size,
             file=source.item,
             frame=index,
-            tile=wanted.missed(shape),
+            tile=tiles.missed(shape),
         )
         for index, (shape, size) in enumerate(zip(shapes, sizes, strict=True))
     )

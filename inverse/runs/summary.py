@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from inverse.errors import Failure, exit_code
 from inverse.posterior.display import BOX, CELL, QUIET
 from inverse.priors.card import prior_facts
-from inverse.restoration.result import COLUMNS, ItemResult
 from inverse.restoration.plan import Plan, item_name, split
+from inverse.restoration.result import COLUMNS, ItemResult
 from inverse.runs.ledger import Ledger
 from inverse.storage.files import csv_bytes, write_bytes, write_json
 

@@ -1,61 +1,39 @@
 """The other side of an executor: units solved in a process that is not the run's own.
 
-What comes here is plain data: once a `Job` (terms, recipe, folder), then a `Task` for every unit (its item, and where the input is). The prior is
-opened once for a process and kept. What is said meanwhile goes back through `tell`; results do not, they are files and markers.
+What comes here is plain data: once a `Job` without its prior, then a `Task` for every unit (its item, and where the input is). The prior is opened once for
+a process and kept. What is said meanwhile goes back through `tell`; results do not, they are files and markers.
 
     python -c "from inverse.runs.worker import main; main()" FD      a worker of `inverse.runs.processes`, which made the socket FD
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from inverse.errors import InverseError
-from inverse.restoration.plan import Item, Plan, Terms, Unit
-from inverse.runs.progress import Progress
+import torch
 
-if TYPE_CHECKING:
-    from inverse.recipes.recipe import Recipe
-    from inverse.runs.unit import Solver
+from inverse.errors import InverseError, PriorError
+from inverse.recipes.calibration_file import opened_calibration
+from inverse.restoration.plan import Item, Job, Plan, Unit
+from inverse.restoration.prior import open_recipe_prior
+from inverse.restoration.truth import Truths
+from inverse.runs.progress import Progress, Tell
+from inverse.runs.unit import Solver
 
-__all__ = ["Job", "Task", "main", "package", "solve", "task"]
-
-Tell = Callable[[str, Any], None]
-"""Takes ``("say", (line, level))`` and ``("advance", (item, samples))``."""
-
-STEP = 0.5
-"""Seconds between two reports of progress."""
+__all__ = ["Task", "main", "package", "solve", "task"]
 
 _ONE_AT_A_TIME = threading.Lock()
 _OPEN: dict[str, Solver] = {}
 _PRIORS: dict[str, Any] = {}
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the units of a run share.
-
-    Attributes:
-        out: The run folder, absolute.
-        terms: The plan's.
-        recipe: The resolved recipe.
-        strict: Whether the first failure ends the run.
-    """
-
-    out: str
-    terms: Terms
-    recipe: Recipe
-    strict: bool
 
 
 @dataclass(frozen=True)
@@ -77,7 +55,7 @@ class Task:
 
 def package(solver: Solver) -> tuple[str, bytes]:
     """A name no other run has, and the pickled job of a run's own solver."""
-    job = Job(str(solver.out.absolute()), solver.plan.terms, solver.recipe, solver.strict)
+    job = replace(solver.job, out=solver.job.out.absolute(), prior=None, calibration=None)
     return uuid.uuid4().hex, pickle.dumps(job)
 
 
@@ -85,36 +63,9 @@ def task(solver: Solver, unit: Unit) -> Task:
     """What a worker must know of a unit."""
     item = solver.plan.item(unit.item)
     assert item is not None
-    truth = solver.truths.paths.get(item.source)
-    return Task(unit, item, _absolute(solver.paths[item.source]), None if truth is None else _absolute(truth))
-
-
-def _absolute(path: Path) -> str:
-    """Not resolved: messages name files as they were given."""
-    return os.path.abspath(path)
-
-
-class Relay(Progress):
-    """Progress that is told to the run, a few times a second."""
-
-    def __init__(self, tell: Tell) -> None:
-        super().__init__(0, "off")
-        self._tell, self._kept, self._told = tell, 0.0, time.monotonic()
-
-    def say(self, line: str, *, level: int = logging.INFO) -> None:
-        """Pass a line on."""
-        self._tell("say", (line, level))
-
-    def advance(self, item: str, count: float) -> None:
-        """Add up, and pass on now and then."""
-        self._kept += count
-        if time.monotonic() - self._told >= STEP:
-            self.flush(item)
-
-    def flush(self, item: str) -> None:
-        """Pass on what was added up."""
-        self._tell("advance", (item, self._kept))
-        self._kept, self._told = 0.0, time.monotonic()
+    path, truth = solver.paths[item.source], solver.truths.paths.get(item.source)
+    # absolute, but not resolved: messages name files as they were given
+    return Task(unit, item, os.path.abspath(path), None if truth is None else os.path.abspath(truth))
 
 
 def solve(name: str, job: bytes, given: Task, tell: Tell) -> tuple[Exception | None, float]:
@@ -129,56 +80,36 @@ def solve(name: str, job: bytes, given: Task, tell: Tell) -> tuple[Exception | N
     Returns:
         The error that ends the run, and the seconds that the unit took.
     """
-    import torch
-
     with _ONE_AT_A_TIME:
-        began, relay = time.monotonic(), Relay(tell)
+        began, progress = time.monotonic(), Progress(tell=tell)
         error: Exception | None = None
         try:
             solver = _opened(name, job)
-            solver.serve(Plan(solver.plan.terms, (given.item,)), Path(given.path), given.truth, relay)
-            torch.set_num_threads(solver.plan.terms.threads)
+            terms = solver.job.terms
+            solver.serve(Plan(terms, (given.item,)), Path(given.path), given.truth, progress)
+            torch.set_num_threads(terms.threads)
             solver(given.unit)
         except Exception as caught:
             error = _portable(caught)
-        relay.flush(given.item.item)
+        progress.flush(given.item.item)
         return error, time.monotonic() - began
 
 
 def _opened(name: str, job: bytes) -> Solver:
     """The solver of a job; one is kept, and one prior."""
-    from inverse.recipes.calibration_file import opened_calibration
-    from inverse.restoration.truth import Truths
-    from inverse.runs.ledger import Ledger
-    from inverse.runs.unit import Solver
-
     if name in _OPEN:
         return _OPEN[name]
-    known: Job = pickle.loads(job)  # which came over the private socket of `main`, or over the user's own Dask cluster
-    prior, out = _prior(known), Path(known.out)
-    calibration, _ = opened_calibration(known.recipe, prior.card)
-    ledger = Ledger.of(out, known.terms)
-    solver = Solver(
-        out,
-        Plan(known.terms, ()),
-        known.recipe,
-        prior,
-        {},
-        ledger,
-        Truths({}),
-        Progress(0, "off"),
-        known.strict,
-        calibration,
-    )
+    shared: Job = pickle.loads(job)  # which came over the private socket of `main`, or over the user's own Dask cluster
+    prior = _prior(shared)
+    calibration, _ = opened_calibration(shared.recipe, prior.card)
+    opened = replace(shared, prior=prior, calibration=calibration)
+    solver = Solver(opened, Plan(opened.terms, ()), {}, Truths({}), Progress(mode="off"))
     _OPEN.clear()
     _OPEN[name] = solver
     return solver
 
 
 def _prior(job: Job) -> Any:
-    from inverse.errors import PriorError
-    from inverse.restoration.case import open_recipe_prior
-
     key = f"{job.terms.prior} {job.recipe.prior!r} {job.recipe.data.range} {job.recipe.files.get('prior.name')}"
     if key not in _PRIORS:
         prior = open_recipe_prior(job.recipe)
@@ -210,8 +141,6 @@ def _portable(error: Exception) -> Exception:
 
 def main() -> None:
     """A worker process: solves what comes through a socket until that is closed, and ends with the process that made it."""
-    from multiprocessing.connection import Connection
-
     parent = os.getppid()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     link: Connection[Any, Any] = Connection(int(sys.argv[1]))

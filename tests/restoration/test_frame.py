@@ -11,7 +11,8 @@ import torch
 
 import inverse
 from inverse.recipes.recipe import load
-from inverse.restoration.case import make_case, statistics
+from inverse.restoration.case import make_case
+from inverse.restoration.item import statistics
 
 FREE = {"kind": "gaussian-blur", "sigma": 1.5, "boundary": "free"}
 

@@ -81,7 +81,7 @@ def test_a_lost_result_of_a_volume_is_written_again_without_sampling(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("sampled again")
 
-    monkeypatch.setattr("inverse.sampling.posterior_samples.sample", refuse)
+    monkeypatch.setattr("inverse.restoration.item.draw", refuse)
     assert inverse.restore(make_recipe(), volume, out=out).exit_code == 0
     assert path.read_bytes() == before
 

@@ -191,7 +191,7 @@ def test_processes_are_serial_though_one_is_killed(
 
 POISONED = """
 import os
-from inverse import worker
+from inverse.runs import worker
 from inverse.errors import OutputError
 def solve(name, job, given, tell):
     if given.item.item == "b.png":

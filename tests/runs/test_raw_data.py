@@ -13,7 +13,7 @@ import inverse
 from inverse.errors import InverseError
 from inverse.operators.mri.coils import birdcage
 from inverse.recipes.recipe import load
-from inverse.restoration.case import open_recipe_prior
+from inverse.restoration.prior import open_recipe_prior
 from inverse.runs.run import Options
 
 SIZE, COILS = (40, 36), 4

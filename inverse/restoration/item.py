@@ -1,0 +1,162 @@
+"""One item from its case to its result: the only place that turns a recipe into the arguments of a sampler, and a posterior into an `ItemResult`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inverse.operators.mri.rss import predicted_rss
+from inverse.posterior.chains import in_numbers
+from inverse.posterior.evidence import invented_region, of_samples, residual_map
+from inverse.posterior.posterior import Posterior
+from inverse.priors.card import Card
+from inverse.recipes.recipe import Recipe
+from inverse.restoration.case import Case
+from inverse.restoration.plan import Compute
+from inverse.restoration.prior import fit_prior
+from inverse.restoration.result import ItemResult
+from inverse.restoration.truth import held, scale_factor, score
+from inverse.sampling.loop import Step
+from inverse.sampling.posterior_samples import draw
+from inverse.sampling.problem import Problem, Request, prepare
+
+__all__ = ["INTERVAL", "arguments", "describe", "pose", "solve", "statistics"]
+
+#: Quantiles that are kept.
+INTERVAL = (0.05, 0.5, 0.95)
+
+
+def arguments(recipe: Recipe, prior: Any, channels: int, compute: Compute) -> dict[str, Any]:
+    """What a recipe says to `inverse.sampling.problem.prepare`, or to `inverse.scenes.coupled.lay_out`, beside the measurement.
+
+    Args:
+        recipe: The recipe.
+        prior: Its prior, open.
+        channels: Of the unknown.
+        compute: Precision, device, and what a time budget pays for.
+    """
+    params = {name: value for name, value in recipe.params.items() if value is not None}
+    if compute.evaluations is not None:
+        params["max_evaluations"] = compute.evaluations
+        params.pop("time_budget", None)
+    return {
+        "prior": fit_prior(prior, channels, dtype=compute.dtype, device=compute.device),
+        "method": recipe.method_kind,
+        "steps": params.pop("steps", None),
+        "seed": recipe.run.seed,
+        "dtype": compute.dtype,
+        "params": params,
+    }
+
+
+def pose(case: Case, prior: Any, recipe: Recipe, compute: Compute, *, items: Sequence[str] | None) -> Problem:
+    """The sampling problem of a case, checked; arguments and errors as of `solve`."""
+    given = arguments(recipe, prior, case.shape[0], compute)
+    return prepare(case.y, case.physics, given.pop("prior"), Request(shape=case.shape, items=items, **given))
+
+
+def solve(
+    case: Case,
+    prior: Any,
+    recipe: Recipe,
+    compute: Compute,
+    *,
+    items: Sequence[str] | None,
+    samples: range | None = None,
+    batch: int | str = "auto",
+    progress: bool | Callable[[Step], object] = False,
+) -> Posterior:
+    """Draw samples of a case by a recipe, in the frame of the file (`Posterior.crop`).
+
+    Args:
+        case: The measurement and its physics.
+        prior: The recipe's prior, open.
+        recipe: The recipe.
+        compute: Precision, device, and what a time budget pays for.
+        items: Names that key the noise.
+        samples: Which samples; None: all of the recipe's.
+        batch: Samples evaluated together.
+        progress: As of `inverse.sample`.
+
+    Raises:
+        RecipeError: The method cannot use the operator.
+        InputError: The measurement is not finite or does not fit.
+        PriorError: The prior does not fit.
+    """
+    problem = pose(case, prior, recipe, compute, items=items)
+    post = draw(problem, range(recipe.run.samples) if samples is None else samples, batch=batch, progress=progress)
+    return replace(post, crop=case.crop)
+
+
+def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:
+    """What a posterior says, without the batch axis and in the input's frame, by the names of ``posterior.h5``; of several coils ``rss``, ``rss_std`` too."""
+    if post.crop != case.crop:
+        post = replace(post, crop=case.crop)  # another posterior, which computes its data share again
+    arrays = {"mean": post.mean[0], "data_share": post.data_share[0], "invented": post.invented[0]}
+    arrays |= {"samples": post.samples[:, 0], "misfit": post.misfit[:, 0]}
+    if len(post.samples) > 1 or (post.knows_spread and "responsibility" not in post.diagnostics):
+        arrays |= {"std": post.std[0], "quantiles": torch.stack([post.quantile(q)[0] for q in INTERVAL])}
+    if "r_hat" in in_numbers(post.diagnostics):
+        arrays |= {"r_hat": post.r_hat[0], "ess": post.ess[0]}
+    residual, observed = residual_map(post), case.observed
+    arrays |= {"measurement": case.picture} | ({} if residual is None else {"residual": residual})
+    if observed is not None and not case.complex:
+        arrays |= {"observed": observed[0]}
+    if "convergence" in post.diagnostics:
+        arrays |= {"convergence": post.diagnostics["convergence"][:, 0]}
+    if case.coils:
+        rss, deviation = predicted_rss(case.physics, post.states[:, 0], case.y, case.sigma, item=post.items[0])
+        arrays |= {"rss": rss} | ({"rss_std": deviation} if "std" in arrays else {})
+    return {name: value.float().cpu().contiguous() for name, value in arrays.items()}
+
+
+def describe(
+    post: Posterior,
+    case: Case,
+    arrays: dict[str, Tensor],
+    *,
+    recipe: Recipe,
+    card: Card | None,
+    truth: Tensor | None = None,
+    notes: Sequence[str] = (),
+) -> ItemResult:
+    """The result of an item that was solved, before its files are written.
+
+    Args:
+        post: Its samples, with the calibration that they are reported by.
+        case: What was solved.
+        arrays: Their `statistics`.
+        recipe: The recipe.
+        card: Of the prior.
+        truth: (C, H, W) as its file stores it, if known: the result is scored.
+        notes: What else is to be said of it.
+    """
+    calibrated = post.calibration is not None and "std" in arrays
+    scores: dict[str, float] = {}
+    if truth is not None:
+        data = recipe.data
+        scores = score(
+            arrays, truth, recipe.metrics, data_range=data.range, transfer=data.transfer, ratio=scale_factor(recipe)
+        )
+        scores |= {"coverage90": held(arrays["quantiles"], truth, data.transfer)} if calibrated else {}
+    return ItemResult.of(
+        post.items[0],
+        post,
+        shape=tuple(arrays["mean"].shape),
+        samples=len(arrays["samples"]),
+        noise=(case.sigma, case.estimated),
+        calibrated=calibrated,
+        misfit=float(arrays["misfit"].mean()),
+        data_share=float(arrays["data_share"].mean()),
+        card=card,
+        values=case.values(*recipe.data.range),
+        notes=(*case.said, *notes),
+        regions=invented_region(arrays["data_share"].numpy()) or None,
+        scores=scores,
+        **in_numbers(post.diagnostics),
+        **of_samples(post),
+    )
