@@ -40,7 +40,7 @@ __all__ = ["lay_out", "require_tiles", "sample_scene", "scene_steps", "solve_sce
 TILE, TILE_GRADIENT = 512, 256
 
 
-def sample_scene(  # noqa: PLR0913 - the public call
+def sample_scene(
     y: Tensor,
     physics: Any,
     prior: Any,

@@ -142,7 +142,8 @@ def test_xarray_keeps_names_coordinates_and_attributes(scene: np.ndarray) -> Non
     values[:, 60:, 60:] = 0
     array = xr.DataArray(
         np.stack([values, values]), dims=("time", "band", "y", "x"), name="reflectance",
-        coords={"time": [3, 4], "band": ["red", "nir"], "y": 100.0 - np.arange(80), "x": 5.0 + np.arange(72), "crs": 32633},
+        coords={"time": [3, 4], "band": ["red", "nir"], "y": 100.0 - np.arange(80), "x": 5.0 + np.arange(72),
+                "crs": 32633},
         attrs={"_FillValue": 0, "units": "1"},
     )  # fmt: skip
     overrides = ["data.scale=[0,250]"]

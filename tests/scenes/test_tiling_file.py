@@ -1,4 +1,7 @@
-"""A GeoTIFF restored by tiles, as `inverse restore --tile` does, is the one restored at once: values, gaps, place on Earth, evidence."""
+"""A GeoTIFF restored by tiles, as `inverse restore --tile` does, is the one restored at once.
+
+The same are values, gaps, place on Earth, and evidence.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,10 @@ def test_by_windows_as_at_once(name, scene, tmp_path):
 
 
 def test_a_calibration_is_of_the_scene_not_of_its_windows(scene, tmp_path, monkeypatch):
-    """The factor of an image follows its mean data share; the gaps are not spread evenly, so a window's would make steps in the std."""
+    """The factor of an image follows its mean data share.
+
+    The gaps are not spread evenly, so a window's would make steps in the std.
+    """
     monkeypatch.setattr("inverse.scenes.results.SIDE", 64)
     recipe = {**RECIPE, "noise": {"kind": "gaussian", "sigma": 0.05}}
     run(recipe, scene, tmp_path / "raw")
@@ -83,9 +89,11 @@ def test_a_calibration_is_of_the_scene_not_of_its_windows(scene, tmp_path, monke
     factors = {"levels": [0.5, 0.9], "applied": "point", "factors": [0.7, 1.7], "factors_point": [0.7, 1.7]}
     std = {"raw": [0.01, 0.1], "calibrated": [0.02, 0.15], "prior_raw": [0.01, 0.1], "prior_calibrated": [0.05, 0.3]}
     made = {
-        "inverse_calibration": 1, "title": "t", "licence": licensed, "noise": None, "truths": "none", "varied": "nothing", "images": 9, "split": "none",
-        "assumes": [], "meaning": {}, "std": {**std, "image": {"scale": 1.1, "power": -0.4, "shares": [0.1, 0.99]}},
-        "intervals": {**factors, "factors_guaranteed": [None, None], "factors_image": [None, None]}, "before": None, "after": None,
+        "inverse_calibration": 1, "title": "t", "licence": licensed, "noise": None, "truths": "none",
+        "varied": "nothing", "images": 9, "split": "none", "assumes": [], "meaning": {},
+        "std": {**std, "image": {"scale": 1.1, "power": -0.4, "shares": [0.1, 0.99]}},
+        "intervals": {**factors, "factors_guaranteed": [None, None], "factors_image": [None, None]},
+        "before": None, "after": None,
     }  # fmt: skip
     (tmp_path / "c.json").write_text(json.dumps(made))
     known = {**recipe, "calibration": str(tmp_path / "c.json")}

@@ -27,8 +27,8 @@ class Small:
         self.first = 0.2 * torch.randn(8, 3, 3, 3, generator=generator)
         self.last = 0.2 * torch.randn(3, 8, 3, 3, generator=generator)
         self.card = Card(
-            name="small", title="", kind="callable", licence="none", channels=3, mean=0.45, data_var=0.07, sigma_min=0.002,
-            sigma_max=1.0, stride=2, receptive_field=6, spectrum_exponent=2.0, symmetry="dihedral",
+            name="small", title="", kind="callable", licence="none", channels=3, mean=0.45, data_var=0.07,
+            sigma_min=0.002, sigma_max=1.0, stride=2, receptive_field=6, spectrum_exponent=2.0, symmetry="dihedral",
         )  # fmt: skip
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:

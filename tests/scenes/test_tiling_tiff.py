@@ -1,4 +1,7 @@
-"""TIFF by windows: as in memory, or refused with the reason; operators that change the number of bands; truths that are stores."""
+"""TIFF by windows: as in memory, or refused with the reason.
+
+Also operators that change the number of bands, and truths that are stores.
+"""
 
 from __future__ import annotations
 

@@ -83,7 +83,8 @@ def test_two_workers_share_the_tiles_though_one_is_killed(scene, alone, tmp_path
 
 def test_a_tile_that_another_process_is_at_is_left_to_it_until_it_dies(tmp_path):
     hold = (
-        "import sys, time; from pathlib import Path; from inverse.scenes.state import State; from inverse.io.tiling import Tiling\n"
+        "import sys, time; from pathlib import Path\n"
+        "from inverse.scenes.state import State; from inverse.io.tiling import Tiling\n"
         "state = State(Path(sys.argv[1]), (1, 128, 192), Tiling((128, 192), 64, 8), {})\n"
         "for number, _ in state.todo(0):\n"
         "    print(number, flush=True)\n"
