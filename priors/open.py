@@ -25,17 +25,11 @@ __all__ = ["NetworkPrior", "open_prior", "open_tensors"]
 
 @dataclass(frozen=True)
 class NetworkPrior:
-    """An embedded network with its card.
+    """An embedded network with its card."""
 
-    Attributes:
-        denoiser: The network in data units.
-        card: Its card, in the data units asked for.
-        dtype: Compute precision of the network; states and results stay as they are given.
-    """
-
-    denoiser: EDMDenoiser
-    card: Card
-    dtype: torch.dtype = torch.float32
+    denoiser: EDMDenoiser  # the network in data units
+    card: Card  # its card, in the data units asked for
+    dtype: torch.dtype = torch.float32  # compute precision of the network; states and results stay as they are given
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Posterior mean ``E[x0 | x]``: ``x`` (B, C, H, W), ``sigma`` a scalar or (B,), data units."""
@@ -174,6 +168,6 @@ def open_prior(
     if callable(prior) and not isinstance(prior, str | Path):
         return with_range(prior, data_range)
     name = str(prior)
-    if isinstance(prior, str) and name.partition(":")[0] in registry.ADAPTERS and ":" in name:
+    if isinstance(prior, str) and name.partition(":")[0] in registry.adapters() and ":" in name:
         return with_range(registry.open_spec(name), data_range)
     return _open_found(find(name), data_range)

@@ -21,7 +21,7 @@ from inverse.priors.header import digest
 from inverse.priors.open import open_prior, open_tensors
 from inverse.priors.weights import read_tensors
 
-__all__ = ["Verified", "verify"]
+__all__ = ["Verified", "denoises", "verify"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def verify(name: str) -> Verified:
     else:
         tensors = read_tensors(found.weights, sha256=card.sha256, bytes=card.bytes)
         prior = open_tensors(card, tensors)
-    far, near = _denoises(prior, card)
+    far, near = denoises(prior, card)
     return Verified(
         name=card.name,
         where=found.where,
@@ -66,7 +66,12 @@ def verify(name: str) -> Verified:
 
 
 @torch.no_grad()
-def _denoises(prior: Any, card: Card) -> tuple[float, float]:
+def denoises(prior: Any, card: Card) -> tuple[float, float]:
+    """``far`` and ``near`` of `Verified`, for a prior that is what its card says.
+
+    Raises:
+        PriorError: It does not run, or an answer is farther off than a denoiser's.
+    """
     size = -(-max(card.minimum_size, 32) // card.stride) * card.stride
     std = card.data_var**0.5
     noise = torch.randn(1, card.channels or 1, size, size, generator=torch.Generator().manual_seed(0))

@@ -18,7 +18,8 @@ from inverse import benchmark, metrics, operators, recipes
 from inverse.cli import options
 from inverse.errors import UsageError, did_you_mean
 from inverse.io import registry
-from inverse.sampling import auto, method_spec
+from inverse.sampling import auto
+from inverse.sampling.methods import BUDGETS, method_spec, methods
 
 __all__ = ["KINDS", "catalogue", "list_", "plural", "show"]
 
@@ -84,13 +85,13 @@ def _methods() -> dict[str, Entry]:
             "measured bias on exact posteriors (1, 1, 0, 0, 1 is exact)": dict(spec.bias),
             "parameters": _parameters(models[name].model_json_schema()),
         }
-        for name, spec in method_spec.methods().items()
+        for name, spec in methods().items()
     }
     entries["auto"]["what it chooses (kind of operator, noise over the images' std, budget)"] = {
         f"{kind}, {noise:g}, {limit}": {"method": method, **_changed(method, params)}
         for kind, noise in sorted({(row.kind, row.noise) for row in auto.rows()})
         for admits in [frozenset({"grad"} if kind == "nonlinear" else {"grad", "linear", "spectral"})]
-        for limit in auto.BUDGETS.values()
+        for limit in BUDGETS.values()
         for method, params in [auto.best(kind, noise, admits, limit)]
     }
     return entries
@@ -98,7 +99,7 @@ def _methods() -> dict[str, Entry]:
 
 def _changed(method: str, params: Entry) -> Entry:
     """The parameters that are not the method's defaults, and the steps."""
-    defaults = method_spec.method_spec(method).defaults
+    defaults = method_spec(method).defaults
     return {name: value for name, value in params.items() if name == "steps" or defaults[name] != value}
 
 
@@ -140,7 +141,7 @@ def _formats() -> dict[str, Entry]:
             "extra": item.extra,
             "written as": item.result or name,
         }
-        for name, item in registry.FORMATS.items()
+        for name, item in registry.formats().items()
     }
 
 

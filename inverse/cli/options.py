@@ -16,8 +16,8 @@ keep             --keep A,B              restore
 max_evaluations  --max-evaluations N     restore
 output           -o, --output DIR        restore, simulate, tune
 overrides        -s, --set KEY=VALUE     check, recipe resolve, recipe validate, restore, simulate, tune
-overwrite        --overwrite             calibrate, prior add, prior convert, prior export, prior fit,
-                                         prior train, recipe new, report, restore, simulate
+overwrite        --overwrite             prior add, prior convert, prior export, prior fit, prior train,
+                                         recipe new, report, restore, simulate
 progress         --progress KIND         restore
 quality          --quality LEVEL         restore
 samples          --samples K             restore, tune

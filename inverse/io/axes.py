@@ -44,7 +44,7 @@ def arranged(
 
     Args:
         array: Of 2 to 4 axes.
-        format: A key of `inverse.io.registry.FORMATS`.
+        format: A key of `inverse.io.registry.formats`.
         source: What messages call it.
         extra: What the format needs to write itself back.
         channels: Whether the last axis is channels; None: by the sizes.

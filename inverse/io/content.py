@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from inverse.errors import InputError, InverseError, OutputError
-from inverse.io.registry import FORMATS, function
+from inverse.io.registry import formats, function
 
 __all__ = [
     "STRETCH",
@@ -55,7 +55,7 @@ class Picture:
 
     Attributes:
         array: (H, W) or (H, W, C), the file's dtype, colour channels only, EXIF orientation applied.
-        format: A key of `inverse.io.registry.FORMATS`; `inverse.io.write` writes this format.
+        format: A key of `inverse.io.registry.formats`; `inverse.io.write` writes this format.
         alpha: (H, W) in the array's dtype, or None.
         valid: (H, W) or (H, W, C) bool, False where the file holds no value (nodata, a mask band); None: all of it.
             Those pixels are unobserved; what ``array`` holds there is finite and without meaning.
@@ -99,7 +99,7 @@ class Volume:
 
     Attributes:
         slices: Pictures of one size, dtype and number of channels, in the file's order.
-        format: A key of `inverse.io.registry.FORMATS`; `inverse.io.write_volume` writes this format.
+        format: A key of `inverse.io.registry.formats`; `inverse.io.write_volume` writes this format.
         extra: What the format needs to write itself back (affine, header, axes).
         notes: What was converted on reading, and that the slices are treated one by one.
         source: The path as it was given, for messages.
@@ -134,7 +134,7 @@ class Scan:
             data.
         shape: (H, W) of the image.
         noise: (coils, n) complex64 samples of noise alone; None where the file has none.
-        format: A key of `inverse.io.registry.FORMATS`; `inverse.io.write_scan` writes the images in this kind of file.
+        format: A key of `inverse.io.registry.formats`; `inverse.io.write_scan` writes the images in this kind of file.
         extra: What the format needs to write an image (header, attributes, dimensions).
         notes: What was done on reading (oversampling removed, averages combined).
         source: The path as it was given, for messages.
@@ -330,7 +330,7 @@ def float_volume(array: Array, *, like: Volume) -> Volume:
     values = np.asarray(array, np.float32)
     values = np.moveaxis(values, 1, -1) if values.ndim == 4 else values
     values = values[..., 0] if values.ndim == 4 and values.shape[-1] == 1 and like.slices[0].array.ndim == 2 else values
-    spec = FORMATS.get(like.format)
+    spec = formats().get(like.format)
     if spec is None or not spec.float_map:
         return replace(like, slices=slices_of(values, format=like.format, source=like.source))
     make = function(spec.float_map, title=spec.title, source=like.source, error=OutputError)

@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 from inverse.errors import InputError
-from inverse.io.registry import FORMATS, Format, function, installed
+from inverse.io.registry import Format, formats, function, installed
 from inverse.storage.paths import is_store, locate
 
 __all__ = ["judge", "load_bytes", "sniff"]
@@ -29,7 +29,7 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
 
 
 def sniff(path: str | os.PathLike[str], *, name: str | None = None) -> str:
-    """The format of a file, called `name` in messages: a key of `FORMATS`.
+    """The format of a file, called `name` in messages: a key of `formats`.
 
     Raises:
         InputError: The file is missing, empty, a folder, or of another kind.
@@ -42,7 +42,7 @@ def judge(place: Path, inner: str | None, *, name: str) -> str:
     """The format of the file at `place`, of which the array `inner` is wanted; the rest as `sniff`."""
     folder = is_store(place)
     head = b"" if folder else _read(place, HEAD, name)
-    of_kind = ((form, spec) for form, spec in FORMATS.items() if spec.folder == folder)
+    of_kind = ((form, spec) for form, spec in formats().items() if spec.folder == folder)
     possible = {form: spec for form, spec in of_kind if folder or _matches(spec, head, place)}
     for form, spec in possible.items():
         if spec.looks and installed(spec.extra):
@@ -92,9 +92,9 @@ def _unknown(head: bytes, name: str) -> InputError:
     kind = next((title for magic, title in _OTHERS if head.startswith(magic)), None)
     kind = "a WebP" if kind is None and head[8:12] == b"WEBP" else kind
     if kind is None:
-        halves = (spec for spec in FORMATS.values() if spec.half)
+        halves = (spec for spec in formats().values() if spec.half)
         kind = next((spec.half for spec in halves if name.lower().endswith(spec.suffixes)), None)
     if kind is None:
         text = all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
         kind = "text, not an image" if text else "no image format that is known here"
-    return InputError(f"{name}: the content is {kind}", f"supported: {', '.join(FORMATS)} (inverse list formats)")
+    return InputError(f"{name}: the content is {kind}", f"supported: {', '.join(formats())} (inverse list formats)")

@@ -13,7 +13,7 @@ from inverse.errors import InputError, OutputError
 from inverse.io.content import Array, Picture, Scan, Volume, float_volume
 from inverse.io.detect import judge, load_bytes
 from inverse.io.limits import reason
-from inverse.io.registry import FORMATS, function
+from inverse.io.registry import formats, function
 from inverse.storage.files import atomic_bytes
 from inverse.storage.paths import locate
 
@@ -49,7 +49,7 @@ def read(path: str | os.PathLike[str], *, name: str | None = None) -> Picture | 
     source = os.fspath(path) if name is None else name
     place, inner = locate(path)
     form = judge(place, inner, name=source)
-    spec = FORMATS[form]
+    spec = formats()[form]
     if inner is not None and not spec.named:
         raise InputError(f"{source}: {spec.title} holds one image, not several by name", f"leave ::{inner} away")
     decode = function(spec.decode, title=spec.title, source=source)
@@ -122,8 +122,8 @@ def _check_finite(arrays: Sequence[Array], source: str, kind: str) -> None:
 
 def result_path(path: str | os.PathLike[str], form: str) -> Path:
     """Where `write` and `write_volume` put an item: its own name, or of a format only read, another suffix appended."""
-    spec, target = FORMATS[form], Path(path)
-    return target if not spec.result else target.with_name(f"{target.name}{FORMATS[spec.result].suffixes[0]}")
+    spec, target = formats()[form], Path(path)
+    return target if not spec.result else target.with_name(f"{target.name}{formats()[spec.result].suffixes[0]}")
 
 
 def write(
@@ -171,9 +171,9 @@ def write_volume(
 def _write(
     path: str | os.PathLike[str], content: Picture | Volume, provenance: Mapping[str, str] | None, overwrite: bool
 ) -> Path:
-    spec = FORMATS.get(content.format)
+    spec = formats().get(content.format)
     if spec is None:
-        raise OutputError(f"{path}: unknown format '{content.format}'", f"allowed: {', '.join(FORMATS)}")
+        raise OutputError(f"{path}: unknown format '{content.format}'", f"allowed: {', '.join(formats())}")
     target, stamp = result_path(path, content.format), dict(provenance or {})
     if spec.store:
         store = function(spec.store, title=spec.title, source=str(path), error=OutputError)
@@ -214,9 +214,9 @@ def write_scan(
     """
     if np.ndim(images) != 3 or not np.size(images):
         raise OutputError(f"{path}: images of shape {np.shape(images)}", "allowed: (slices, H, W)")
-    spec = FORMATS.get(like.format)
+    spec = formats().get(like.format)
     if spec is None or not spec.scan:
-        allowed = ", ".join(name for name, spec in FORMATS.items() if spec.scan)
+        allowed = ", ".join(name for name, spec in formats().items() if spec.scan)
         raise OutputError(f"{path}: unknown scan format '{like.format}'", f"allowed: {allowed}")
     function(spec.scan, title=spec.title, source=str(path), error=OutputError)(
         Path(path), images, like=like, magnitude=magnitude, provenance=dict(provenance or {}), overwrite=overwrite
@@ -227,15 +227,15 @@ def write_scan(
 def float_path(path: str | os.PathLike[str], *, like: Picture | Volume | None = None) -> Path:
     """Where `save_float` puts a map for an item: names of formats that hold floats stay, others get ``.tif``."""
     target = Path(path)
-    if like is not None and FORMATS[like.format].floats:
+    if like is not None and formats()[like.format].floats:
         return result_path(path, like.format)
-    return target if _by_suffix(target) else target.with_name(f"{target.name}{FORMATS[MAPS].suffixes[0]}")
+    return target if _by_suffix(target) else target.with_name(f"{target.name}{formats()[MAPS].suffixes[0]}")
 
 
 def _by_suffix(path: Path) -> str | None:
     """The format of a map that has only a name."""
-    bare = (name for name, spec in FORMATS.items() if spec.bare and spec.floats)
-    return next((name for name in bare if path.suffix.lower() in FORMATS[name].suffixes), None)
+    bare = (name for name, spec in formats().items() if spec.bare and spec.floats)
+    return next((name for name in bare if path.suffix.lower() in formats()[name].suffixes), None)
 
 
 def save_float(
@@ -265,13 +265,13 @@ def save_float(
     values = values if values.ndim == 2 else np.moveaxis(values, 0, -1)
     if values.ndim == 3 and values.shape[-1] == 1:
         values = values[..., 0]
-    if like is not None and FORMATS[like.format].float_map:
+    if like is not None and formats()[like.format].float_map:
         picture = float_picture(values, like, source=str(path))
         return write(target, picture, provenance=provenance, overwrite=overwrite)
-    own = like if like is not None and FORMATS[like.format].floats else None
+    own = like if like is not None and formats()[like.format].floats else None
     same = like if like is not None and like.size == values.shape[:2] else None
     form = _by_suffix(target) or MAPS if own is None else own.format
-    keys, extra = FORMATS[form].map_keeps, {} if own is None else dict(own.extra)
+    keys, extra = formats()[form].map_keeps, {} if own is None else dict(own.extra)
     if keys is not None:
         extra = {key: value for key, value in extra.items() if key in keys and same}
     picture = Picture(
@@ -290,6 +290,6 @@ def float_picture(values: Array, like: Picture, *, source: str) -> Picture:
     Raises:
         OutputError: an optional package is missing.
     """
-    spec = FORMATS[like.format]
+    spec = formats()[like.format]
     made: Picture = function(spec.float_map, title=spec.title, source=source, error=OutputError)(values, like)
     return made

@@ -1,21 +1,23 @@
 """The formats that are read and written: how they are known, what they hold, what survives, where the code is.
 
 A format is a module in `inverse.io.formats` and its entry in `FORMATS`, which is all that the package knows of it by
-name. Entries are data: of code they have dotted paths ``module:name``, so that nothing is imported, and no optional
-package needed, until a file of that format is met.
+name; other packages add theirs by the entry point group ``inverse.formats``. Entries are data: of code they have dotted
+paths ``module:name``, so that nothing is imported, and no optional package needed, until a file of that format is met.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from importlib.util import find_spec
 from typing import Any, Literal
 
 from inverse.errors import InputError, InverseError
 
-__all__ = ["FORMATS", "OPTIONAL", "Format", "function", "installed"]
+__all__ = ["FORMATS", "OPTIONAL", "Format", "formats", "function", "installed"]
 
 #: Extra to the packages it brings; ``pip install 'inverse-imaging[EXTRA]'``.
 OPTIONAL = {
@@ -267,6 +269,15 @@ FORMATS: dict[str, Format] = {
         scan=f"{_AT}cfl:write_scan",
     ),
 }
+
+
+@cache
+def formats() -> Mapping[str, Format]:
+    """All formats by name: ours, then those of other packages."""
+    table = dict(FORMATS)
+    for entry in metadata.entry_points(group="inverse.formats"):
+        table.setdefault(entry.name, entry.load())
+    return table
 
 
 def function(dotted: str, *, title: str, source: str, error: type[InverseError] = InputError) -> Callable[..., Any]:

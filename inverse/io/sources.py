@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from inverse.errors import InputError, UsageError
-from inverse.io.registry import FORMATS
+from inverse.io.registry import formats
 from inverse.storage.paths import is_store, locate
 
 __all__ = ["Source", "find", "match"]
@@ -67,7 +67,7 @@ def find(arguments: Iterable[str | Path], *, exclude: Path | None = None) -> lis
 
 def _suffixes(*, folders: bool = False) -> tuple[str, ...]:
     """The endings of all formats, or of those whose items are folders."""
-    return tuple(suffix for spec in FORMATS.values() if spec.folder or not folders for suffix in spec.suffixes)
+    return tuple(suffix for spec in formats().values() if spec.folder or not folders for suffix in spec.suffixes)
 
 
 def _inside(path: Path, folder: Path | None) -> bool:

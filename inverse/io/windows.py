@@ -10,7 +10,7 @@ from typing import Protocol
 from inverse.errors import InputError, OutputError
 from inverse.io.content import Picture
 from inverse.io.detect import judge
-from inverse.io.registry import FORMATS, function
+from inverse.io.registry import formats, function
 from inverse.storage.paths import locate
 
 __all__ = ["Windows", "in_blocks", "open_windows", "open_writer"]
@@ -47,9 +47,9 @@ def open_windows(path: str | os.PathLike[str], source: str, stack: ExitStack) ->
     """
     place, inner = locate(path)
     form = judge(place, inner, name=source)
-    spec = FORMATS[form]
+    spec = formats()[form]
     if not spec.windows or (inner is not None and not spec.named):
-        *others, last = sorted(spec.title.split()[0] for spec in FORMATS.values() if spec.windows)
+        *others, last = sorted(spec.title.split()[0] for spec in formats().values() if spec.windows)
         raise InputError(
             f"{source}: tiles are read from {', '.join(others)} and {last}, this is {form}",
             "convert it: gdal_translate IN OUT.tif; or --tile off",
@@ -71,7 +71,7 @@ def in_blocks(like: Picture, *, size: tuple[int, int], side: int) -> Picture:
         size: Height and width of the scene.
         side: Of a block; those of the scene are kept where they fit.
     """
-    spec = FORMATS[like.format]
+    spec = formats()[like.format]
     made: Picture = function(spec.blocks, title=spec.title, source=like.source)(like, size=size, side=side)
     return made
 
@@ -100,7 +100,7 @@ def open_writer(
     Raises:
         OutputError: the file exists or cannot be written.
     """
-    spec = FORMATS[like.format]
+    spec = formats()[like.format]
     writer = function(spec.writer, title=spec.title, source=str(path), error=OutputError)
     with writer(path, like, size=size, provenance=provenance or {}, overwrite=overwrite) as put:
         yield put

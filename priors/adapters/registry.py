@@ -11,12 +11,16 @@ A module has whichever of these makes sense for it:
   where a pickled module says more of itself, ``stated(tensors, attributes, settings)``, the settings completed and
   fields of the card.
 
-The first two return a denoiser ``D(x, sigma)`` in data units with a ``card``. Torch is not imported here.
+The first two return a denoiser ``D(x, sigma)`` in data units with a ``card``. Torch is not imported here. Other packages
+add such modules by the entry point group ``inverse.priors``.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inverse.errors import PriorError, did_you_mean
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 
     from inverse.priors.card import Card
 
-__all__ = ["ADAPTERS", "KINDS", "adapter", "open_spec", "open_weights"]
+__all__ = ["ADAPTERS", "KINDS", "adapter", "adapters", "open_spec", "open_weights"]
 
 
 class Adapter(NamedTuple):
@@ -48,15 +52,24 @@ ADAPTERS = {
 KINDS = tuple(name for name, each in ADAPTERS.items() if each.converts)
 
 
+@cache
+def adapters() -> Mapping[str, Adapter | metadata.EntryPoint]:
+    """All adapters by name: ours, then those of other packages, which are not loaded."""
+    return {**{entry.name: entry for entry in metadata.entry_points(group="inverse.priors")}, **ADAPTERS}
+
+
 def adapter(name: str) -> Any:
     """The module of an adapter.
 
     Raises:
         PriorError: there is none of this name.
     """
-    if name not in ADAPTERS:
-        raise PriorError(f"no adapter '{name}'", did_you_mean(name, ADAPTERS))
-    return importlib.import_module(f"inverse.priors.adapters.{ADAPTERS[name].module}")
+    if name not in adapters():
+        raise PriorError(f"no adapter '{name}'", did_you_mean(name, adapters()))
+    place = adapters()[name]
+    if isinstance(place, metadata.EntryPoint):
+        return place.load()
+    return importlib.import_module(f"inverse.priors.adapters.{place.module}")
 
 
 def _function(name: str, function: str) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from inverse.cli.info.suggest import suggest
 from inverse.errors import InputError
 from inverse.io.content import Picture, Scan, Volume, to_unit
-from inverse.io.registry import FORMATS, function
+from inverse.io.registry import formats, function
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,7 +149,7 @@ def _values(pictures: Any) -> dict[str, Any]:
 
 def _facts(content: Picture | Volume) -> dict[str, Any]:
     """What the format says beside the pixels."""
-    spec = FORMATS[content.format]
+    spec = formats()[content.format]
     if not spec.facts:
         return {}
     facts: dict[str, Any] = function(spec.facts, title=spec.title, source=content.source)(content)
@@ -159,7 +159,7 @@ def _facts(content: Picture | Volume) -> dict[str, Any]:
 def _scale_note(picture: Picture) -> list[str]:
     """What to add to a recipe whose prior expects values in [0, 1]."""
     kind = picture.array.dtype
-    if kind in (np.uint8, np.uint16) and FORMATS[picture.format].subject != "scene":
+    if kind in (np.uint8, np.uint16) and formats()[picture.format].subject != "scene":
         return []
     low, high = float(picture.array.min()), float(picture.array.max())
     if kind.kind == "f" and low >= -0.5 and high <= 1.5:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from inverse.io.content import Picture, Scan, Volume
 from inverse.io.nodata import footprint
-from inverse.io.registry import FORMATS
+from inverse.io.registry import formats
 from inverse.recipes.recipe import shipped
 
 __all__ = ["suggest"]
@@ -33,7 +33,7 @@ def suggest(content: Picture | Scan, noise: float | None, *, volume: Volume | No
         rows = _scan(content)
     elif min(content.size) < SMALLEST:
         rows = []
-    elif FORMATS[content.format].subject == "scene":
+    elif formats()[content.format].subject == "scene":
         rows = _scene(content, noise or 0.0)
     elif content.channels in (1, 3):
         rows = (_microscope() if _is_microscopy(content, volume) else []) + _photo(content, noise or 0.0)
@@ -106,7 +106,7 @@ def _photo(picture: Picture, noise: float) -> list[Row]:
     rows = []
     if picture.channels == 1 and _mosaic(array[..., 0]):
         rows.append(_row("demosaic", "neighbours differ more than pixels two apart: raw of a colour sensor?"))
-    if missing >= 0.05 and FORMATS[picture.format].subject != "medical":
+    if missing >= 0.05 and formats()[picture.format].subject != "medical":
         rows.append(_row("inpaint", f"{100 * missing:.0f} % of the pixels are exactly 0: missing ones?"))
     elif noise >= 0.02:
         rows.append(_row("denoise", f"noise of about {noise:.3f} of the range"))
@@ -121,7 +121,7 @@ def _photo(picture: Picture, noise: float) -> list[Row]:
         darkest = float(np.percentile(array.min(-1), 1)) / float(np.iinfo(array.dtype).max)
         if darkest > 0.25:
             rows.append(_row("dehaze", f"nothing is darker than {darkest:.2f} of the range"))
-    if picture.channels == 1 and FORMATS[picture.format].subject == "photo":
+    if picture.channels == 1 and formats()[picture.format].subject == "photo":
         rows.append(_row("colorize", "if it is a photograph without its colours"))
     return rows
 
