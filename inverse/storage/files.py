@@ -1,13 +1,13 @@
-"""Files that are either whole or absent: atomic writes, content hashes, HDF5 as bytes.
+"""Files that are either whole or absent: atomic writes, content hashes, JSON, CSV and HDF5 as bytes.
 
-A write goes to ``.<stem>.part<suffix>``, is flushed to the disk and renamed: a process killed at any moment leaves the
-old file, the new file, or a part file that the next run writes over. HDF5 is built in memory and written as bytes,
-because closing an HDF5 file on a full disk is unsafe; above `MEMORY_LIMIT` it is written through a part file.
+A write goes to ``.<stem>.part<suffix>`` beside the target, is flushed to the disk and renamed: a process killed at any
+moment leaves the old file, the new file, or a part file that the next run writes over. HDF5 is built in memory and
+written as bytes, because closing an HDF5 file on a full disk is unsafe; above `MEMORY_LIMIT` it is written through a
+part file.
 
-Files appear whole or not at all: ``.<stem>.part<suffix>`` beside the target, fsync, rename.
-
-A machine that loses its power may hold a renamed file whose content was not flushed; hence the fsync. Where the hash of the content is kept beside
-it and looked at before the file is relied on, as in a run folder, that is found out anyway, and `unsynced` spares the flush: milliseconds a file.
+A machine that loses its power may hold a renamed file whose content was not flushed; hence the fsync. Where the hash of
+the content is kept beside it and looked at before the file is relied on, as in a run folder, that is found out anyway,
+and `unsynced` spares the flush: milliseconds a file.
 """
 
 from __future__ import annotations
@@ -47,16 +47,27 @@ __all__ = [
 ]
 
 MEMORY_LIMIT = 256 * 2**20
-
 FREE = "free some space, then run the same command again: it resumes"
-
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_SYNCED = ContextVar("synced", default=True)
+_HINTS = {
+    errno.ENOSPC: FREE,
+    errno.EDQUOT: "free some of your quota, then run the same command again: it resumes",
+    errno.EFBIG: "the file size limit was reached (ulimit -f, or the file system's)",
+    errno.EACCES: "choose a folder you may write to with -o",
+    errno.EPERM: "choose a folder you may write to with -o",
+    errno.EROFS: "the file system is read-only: choose another folder with -o",
+    errno.ENOTDIR: "a part of this path is a file: choose another folder with -o",
+    errno.EEXIST: "a part of this path is a file: choose another folder with -o",
+    errno.ENAMETOOLONG: "choose a shorter path with -o",
+}
 
 
 def file_hash(path: Path) -> str:
     """The sha256 of a file's content, in hexadecimal.
 
-    Of a folder (a Zarr store) it is that of the names and the hashes of its files; of ``FILE::INNER`` that of the file's and ``INNER``.
+    Of a folder (a Zarr store) it is that of the names and the hashes of its files; of ``FILE::INNER`` that of the
+    file's and ``INNER``.
 
     Raises:
         InputError: If the file cannot be read.
@@ -111,7 +122,10 @@ def write_json(path: Path, content: Mapping[str, Any]) -> str:
 
 
 def csv_bytes(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
-    """Rows as CSV: the one writer of all tables of the package. Numbers in their shortest exact form; a column that a row lacks stays empty."""
+    """Rows as CSV: the one writer of all tables of the package.
+
+    Numbers in their shortest exact form; a column that a row lacks stays empty.
+    """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, lineterminator="\n", restval="", extrasaction="ignore")
     writer.writeheader()
@@ -184,21 +198,6 @@ def read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
         return {name: np.asarray(file[name]) for name in file}
 
 
-_SYNCED = ContextVar("synced", default=True)
-
-_HINTS = {
-    errno.ENOSPC: "free some space, then run the same command again: it resumes",
-    errno.EDQUOT: "free some of your quota, then run the same command again: it resumes",
-    errno.EFBIG: "the file size limit was reached (ulimit -f, or the file system's)",
-    errno.EACCES: "choose a folder you may write to with -o",
-    errno.EPERM: "choose a folder you may write to with -o",
-    errno.EROFS: "the file system is read-only: choose another folder with -o",
-    errno.ENOTDIR: "a part of this path is a file: choose another folder with -o",
-    errno.EEXIST: "a part of this path is a file: choose another folder with -o",
-    errno.ENAMETOOLONG: "choose a shorter path with -o",
-}
-
-
 def part_path(path: str | os.PathLike[str]) -> Path:
     """The temporary name a file has while it is written."""
     target = Path(path)
@@ -233,7 +232,12 @@ def atomic_bytes(path: str | os.PathLike[str], data: bytes, *, overwrite: bool =
         _discard(part)
         raise
     if _SYNCED.get():
-        _sync_folder(target.parent)
+        with contextlib.suppress(OSError):
+            handle = os.open(target.parent, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 @contextlib.contextmanager
@@ -249,12 +253,3 @@ def unsynced() -> Iterator[None]:
 def _discard(part: Path) -> None:
     with contextlib.suppress(OSError):
         part.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

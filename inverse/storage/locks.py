@@ -1,8 +1,8 @@
 """One writer per run folder, by `flock`: it goes with its process, so a killed run leaves no stale lock.
 
 A run holds ``.inverse/lock`` alone. The shards of one run share it, all with the same number of shards, and each holds
-``.inverse/lock.I-of-N`` alone; shards that start together take their share one after the other, by ``.inverse/start.lock``.
-The files stay; what they say (process, machine) is for the message only.
+``.inverse/lock.I-of-N`` alone; shards that start together take their share one after the other, by
+``.inverse/start.lock``. The files stay; what they say (process, machine) is for the message only.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def hold(path: Path) -> Iterator[None]:
 def claim(path: Path) -> Iterator[None]:
     """Hold a piece of work alone, waiting for it if need be; the file is gone afterwards.
 
-    A worker that was given up for lost may still be at it: whoever takes the work over waits until it has finished or died.
+    A worker that was given up for lost may still be at it: whoever takes the work over waits until it has finished or
+    died.
     """
     while True:
         with _open(path) as stream:

@@ -181,12 +181,12 @@ def picture_of(dataset: Any, window: Any, source: str, *, empty: bool = False) -
     array = np.moveaxis(dataset.read(bands, window=window), 0, -1)
     valid = np.moveaxis(dataset.read_masks(bands, window=window), 0, -1) > 0
     alpha = None if alpha_band is None else dataset.read(alpha_band, window=window)
-    array, known, notes = unobserved(array, valid, source=source, empty=empty)
+    array, observed, notes = unobserved(array, valid, source=source, empty=empty)
     return Picture(
         array=np.ascontiguousarray(array[..., 0] if len(bands) == 1 else array),
         format="geotiff",
         alpha=alpha,
-        valid=known,
+        valid=observed,
         extra={"geo": _geo(dataset, bands, window)},
         notes=notes,
         source=source,
@@ -287,8 +287,8 @@ def banded(geo: Geo, count: int) -> Geo:
             new[key] = geo.bands[0][key]
     if (len(geo.bands), count) == (1, 3):
         return replace(geo, bands=tuple({**new, "colour": colours[name]} for name in ("red", "green", "blue")))
-    known = geo.bands if count > len(geo.bands) else ()
-    return replace(geo, bands=(*known, *(count - len(known)) * (new,)))
+    bands = geo.bands if count > len(geo.bands) else ()
+    return replace(geo, bands=(*bands, *(count - len(bands)) * (new,)))
 
 
 def profile_of(geo: Geo, kind: np.dtype[Any], alpha: bool) -> dict[str, Any]:

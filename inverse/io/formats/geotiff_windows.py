@@ -83,14 +83,14 @@ class _Raster:
     def picture(self, top: int, left: int, height: int, width: int, *, empty: bool = False) -> Picture:
         with reading(self.source):
             place = rasterio.windows.Window(left, top, width, height)
-            found = picture_of(self._dataset, place, self.source, empty=empty or self._plain)
-        if self._plain and found.valid is not None:
-            bad, bands = int((~found.valid).sum()), found.array.size // found.valid.size
+            picture = picture_of(self._dataset, place, self.source, empty=empty or self._plain)
+        if self._plain and picture.valid is not None:
+            bad, bands = int((~picture.valid).sum()), picture.array.size // picture.valid.size
             raise InputError(
-                f"{self.source}: {bands * bad} of {found.array.size} pixel values of a window are NaN or infinite",
+                f"{self.source}: {bands * bad} of {picture.array.size} pixel values of a window are NaN or infinite",
                 "fill them in, or mark them as missing with a file-mask operator",
             )
-        return found
+        return picture
 
 
 def _unlike(path: Path) -> str:
@@ -151,12 +151,12 @@ def open_writer(
                 dataset = stack.enter_context(rasterio.open(part, "w", **profile))
                 describe(dataset, geo, provenance, alpha=like.alpha is not None)
 
-            left_over = size[0] * size[1]
+            unwritten = size[0] * size[1]
 
             def put(top: int, left: int, picture: Picture) -> None:
-                nonlocal left_over
+                nonlocal unwritten
                 height, width = picture.size
-                left_over -= height * width
+                unwritten -= height * width
                 with _writing(target):
                     put_pixels(dataset, picture, geo, rasterio.windows.Window(left, top, width, height))
 
@@ -164,7 +164,7 @@ def open_writer(
             with _writing(target):
                 masks = dataset.mask_flag_enums
                 stack.close()
-                _read_back(part, masks, partly=left_over > 0)
+                _read_back(part, masks, partly=unwritten > 0)
                 with open(part, "rb") as written:
                     os.fsync(written.fileno())
                 part.replace(target)
@@ -178,8 +178,7 @@ def _writing(target: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # beside its own errors rasterio lets GDAL's through, which have no public class
-        known = isinstance(error, OSError | rasterio.errors.RasterioError) or type(error).__module__ == "rasterio._err"
-        if not known:
+        if not isinstance(error, OSError | rasterio.errors.RasterioError) and type(error).__module__ != "rasterio._err":
             raise
         cause = error
         if not (isinstance(error, OSError) and error.errno) and shutil.disk_usage(target.parent).free < FULL:

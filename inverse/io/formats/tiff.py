@@ -193,17 +193,17 @@ def _dpi(page: Any) -> tuple[float, float] | None:
     return (pair[0], pair[1]) if min(pair) > 0 else None
 
 
-def encode(found: Picture | Volume, provenance: Mapping[str, str]) -> bytes:
+def encode(content: Picture | Volume, provenance: Mapping[str, str]) -> bytes:
     """The bytes of a TIFF in the layout the picture or the stack came in (interleaved by default)."""
-    if isinstance(found, Volume):
-        array, like = stack(found), found.extra["first"]
-        alphas = [picture.alpha for picture in found.slices]
-        alpha = None if any(part is None for part in alphas) else np.stack(alphas)  # type: ignore[arg-type]
+    if isinstance(content, Volume):
+        array, like = stack(content), content.extra["first"]
+        alphas = [picture.alpha for picture in content.slices if picture.alpha is not None]
+        alpha = np.stack(alphas) if len(alphas) == len(content.slices) else None
         same = array.shape[1:3] == like.extra["axes"].size
         like = like if same else replace(like, dpi=None, extra={**like.extra, "tags": ()})
     else:
-        array, like = found.array[None], found
-        alpha = None if found.alpha is None else found.alpha[None]
+        array, like = content.array[None], content
+        alpha = None if content.alpha is None else content.alpha[None]
     if array.dtype.kind not in "iuf" or (array.dtype.kind != "f" and array.dtype.itemsize > 4):
         raise OutputError(f"a TIFF cannot hold pixels of {array.dtype}", "convert to uint8, uint16 or float32")
     return _encoded(array, alpha, like, provenance)

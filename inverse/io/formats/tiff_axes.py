@@ -26,17 +26,11 @@ _FLOATS = {4: "float", 8: "double"}
 
 @dataclass(frozen=True)
 class Axes:
-    """How a TIFF's array is laid out.
+    """The layout of a TIFF's array."""
 
-    Attributes:
-        names: tifffile's letters of the axes longer than 1, and Y and X, in the file's order.
-        front: Sizes of the axes of slices.
-        size: Height and width as read.
-    """
-
-    names: str
-    front: tuple[int, ...]
-    size: tuple[int, int]
+    names: str  # tifffile's letters of the axes longer than 1, and Y and X, in the file's order
+    front: tuple[int, ...]  # sizes of the axes of slices
+    size: tuple[int, int]  # height and width as read
 
     @property
     def channel(self) -> str:
@@ -112,9 +106,8 @@ def edited(xml: str, size: tuple[int, ...], old: tuple[int, int], dtype: np.dtyp
     """OME-XML of an image for one of another size, type or file name."""
     kind = _FLOATS.get(dtype.itemsize, "float") if dtype.kind == "f" else _TYPES[f"{dtype.kind}{dtype.itemsize}"]
 
-    def pixels(found: re.Match[str]) -> str:
-        tag = found.group()
-        tag = _attribute(tag, "Type", kind)
+    def pixels(match: re.Match[str]) -> str:
+        tag = _attribute(match.group(), "Type", kind)
         for name, new, was in (("Y", size[0], old[0]), ("X", size[1], old[1])):
             tag = _attribute(tag, f"Size{name}", str(new))
             physical = re.search(rf'\bPhysicalSize{name}="([^"]*)"', tag)
@@ -127,11 +120,11 @@ def edited(xml: str, size: tuple[int, ...], old: tuple[int, int], dtype: np.dtyp
     prefix = re.search(r"<(\w+:)?Pixels\b", xml)
     mark = (prefix.group(1) or "") if prefix else ""
     data = rf"<{mark}TiffData\b[^>]*?(?:/>|>.*?</{mark}TiffData>)"
-    one = f'<{mark}TiffData IFD="0" PlaneCount="{pages}"/>'
+    whole = f'<{mark}TiffData IFD="0" PlaneCount="{pages}"/>'
     first = re.search(data, xml, re.DOTALL)
     if first is None:
         return xml
-    return xml[: first.start()] + one + re.sub(data, "", xml[first.end() :], flags=re.DOTALL)
+    return xml[: first.start()] + whole + re.sub(data, "", xml[first.end() :], flags=re.DOTALL)
 
 
 def _attribute(tag: str, name: str, value: str) -> str:

@@ -30,18 +30,19 @@ import zarr
 from inverse.errors import InputError, OutputError
 from inverse.io.axes import arranged, fits, flattened
 from inverse.io.content import Array, Picture, Volume
-from inverse.io.formats.zarr_coordinates import Beside, attributes_of, beside
-from inverse.io.formats.zarr_metadata import Kept, chosen, kept, located, reading
+from inverse.io.formats.zarr_coordinates import SideArray, attributes_of, side_arrays
+from inverse.io.formats.zarr_metadata import ArrayInfo, array_info, chosen, located, reading
 from inverse.io.nodata import held, marked, still_valid, unobserved
 from inverse.storage.files import part_path
+from inverse.storage.paths import is_store
 
 __all__ = ["Reader", "decode", "float_map", "in_blocks", "open_windows", "open_writer", "store"]
 
+#: Attributes that say how values are stored, which those of a map are not.
 PACKED = ("_FillValue", "missing_value", "scale_factor", "add_offset", "valid_min", "valid_max", "valid_range")
-"""Attributes that say how values are stored, which those of a map are not."""
 LARGEST_CHUNK = 2**29
+#: Of the chunks of a result that has other axes than what was read.
 SIDE = 512
-"""Of the chunks of a result that has other axes than what was read."""
 
 
 class Reader:
@@ -61,14 +62,14 @@ class Reader:
         self.source = source
         with reading(source):
             name = chosen(path, inner, source)
-            known = kept(path, name, source, whole=whole)
+            info = array_info(path, name, source, whole=whole)
             self._array = zarr.open_array(located(path, name)[-1], mode="r")
-            self.kept = replace(known, fill=self._array.fill_value)
-            self._beside = beside(path, self.kept, source)
-        shape = self.kept.shape
-        if not whole and (not fits(shape, self.kept.dtype) or len(shape) != 2 + self.kept.channels):
+            self.info = replace(info, fill=self._array.fill_value)
+            self._side_arrays = side_arrays(path, self.info, source)
+        shape = self.info.shape
+        if not whole and (not fits(shape, self.info.dtype) or len(shape) != 2 + self.info.channels):
             raise InputError(f"{source}: an array of shape {shape} is not one image", "name one: STORE.zarr::/PATH")
-        chunk = int(np.prod(self.kept.chunks)) * self.kept.dtype.itemsize
+        chunk = int(np.prod(self.info.chunks)) * self.info.dtype.itemsize
         if not whole and chunk > LARGEST_CHUNK:
             raise InputError(
                 f"{source}: a window needs whole chunks, and one is {chunk / 2**20:.0f} MB",
@@ -78,12 +79,12 @@ class Reader:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
-        return self.kept.size
+        return self.info.size
 
     @property
     def channels(self) -> int:
         """Number of channels."""
-        return self.kept.shape[self.kept.order[-1]] if self.kept.channels else 1
+        return self.info.shape[self.info.order[-1]] if self.info.channels else 1
 
     def content(self) -> Picture | Volume:
         """All of it."""
@@ -91,44 +92,43 @@ class Reader:
 
     def picture(self, top: int, left: int, height: int, width: int, *, empty: bool = False) -> Picture:
         """A window, which may hold no value at all where ``empty`` says so."""
-        axes = self.kept.order
+        axes = self.info.order
         place: list[slice] = [slice(None)] * len(axes)
         place[axes[0]], place[axes[1]] = slice(top, top + height), slice(left, left + width)
-        found = self._arranged(tuple(place), empty=empty)
-        assert isinstance(found, Picture)
-        return found
+        picture = self._arranged(tuple(place), empty=empty)
+        assert isinstance(picture, Picture)
+        return picture
 
     def _arranged(self, place: tuple[Any, ...], *, empty: bool = False) -> Picture | Volume:
         with reading(self.source):
             values = np.asarray(self._array[place])
-        values = values.transpose(self.kept.order)
-        found = arranged(
-            values,
+        content = arranged(
+            values.transpose(self.info.order),
             format="zarr",
             source=self.source,
-            extra={"zarr": self.kept, "beside": self._beside},
-            channels=self.kept.channels,
+            extra={"zarr": self.info, "beside": self._side_arrays},
+            channels=self.info.channels,
         )
-        return self._observed(found, empty=empty)
+        return self._observed(content, empty=empty)
 
-    def _observed(self, found: Picture | Volume, *, empty: bool) -> Picture | Volume:
+    def _observed(self, content: Picture | Volume, *, empty: bool) -> Picture | Volume:
         """What was read, and which pixels of it, or of each of its slices, have a value."""
-        missing = self.kept.missing
-        pictures = found.slices if isinstance(found, Volume) else (found,)
+        missing = self.info.missing
+        pictures = content.slices if isinstance(content, Volume) else (content,)
         shape = pictures[0].array.shape
         if pictures[0].array.size == 0 or (missing is None and pictures[0].array.dtype.kind != "f"):
-            return found
-        planes = np.concatenate([one.array.reshape(*shape[:2], -1) for one in pictures])
+            return content
+        planes = np.concatenate([picture.array.reshape(*shape[:2], -1) for picture in pictures])
         valid = np.ones(planes.shape, bool) if missing is None else planes != missing
-        planes, known, notes = unobserved(planes, valid, source=self.source, empty=empty)
+        planes, observed, notes = unobserved(planes, valid, source=self.source, empty=empty)
         made = []
-        for one, place in zip(pictures, range(0, len(planes), shape[0]), strict=True):
-            own = None if known is None else known[place : place + shape[0]]
-            array = np.ascontiguousarray(planes[place : place + shape[0]].reshape(shape))
-            made.append(replace(one, array=array, valid=None if own is None or own.all() else own))
-        notes = (*found.notes, *notes)
-        if isinstance(found, Volume):
-            return replace(found, slices=tuple(made), notes=notes)
+        for picture, top in zip(pictures, range(0, len(planes), shape[0]), strict=True):
+            mask = None if observed is None else observed[top : top + shape[0]]
+            array = np.ascontiguousarray(planes[top : top + shape[0]].reshape(shape))
+            made.append(replace(picture, array=array, valid=None if mask is None or mask.all() else mask))
+        notes = (*content.notes, *notes)
+        if isinstance(content, Volume):
+            return replace(content, slices=tuple(made), notes=notes)
         return replace(made[0], notes=notes)
 
 
@@ -152,11 +152,11 @@ def float_map(values: Array, like: Picture) -> Picture:
     return Picture(array=np.ascontiguousarray(values, np.float32), format="zarr", valid=valid, extra=extra)
 
 
-def _unpacked(own: Kept) -> Kept:
-    """That of a map: floats that are stored as they are."""
-    attributes = {key: value for key, value in own.attributes[own.path].items() if key not in PACKED}
-    fill = float("nan") if own.missing is not None else 0.0 if own.fill is None else float(own.fill)
-    return replace(own, attributes={**own.attributes, own.path: attributes}, missing=None, fill=fill)
+def _unpacked(info: ArrayInfo) -> ArrayInfo:
+    """The array of a map: floats that are stored as they are."""
+    attributes = {key: value for key, value in info.attributes[info.path].items() if key not in PACKED}
+    fill = float("nan") if info.missing is not None else 0.0 if info.fill is None else float(info.fill)
+    return replace(info, attributes={**info.attributes, info.path: attributes}, missing=None, fill=fill)
 
 
 def _of_channels(valid: Array | None, channels: int) -> Array | None:
@@ -166,22 +166,21 @@ def _of_channels(valid: Array | None, channels: int) -> Array | None:
 
 
 def store(
-    path: str | os.PathLike[str], found: Picture | Volume, provenance: Mapping[str, str], *, overwrite: bool
+    path: str | os.PathLike[str], content: Picture | Volume, provenance: Mapping[str, str], *, overwrite: bool
 ) -> None:
     """Write a store with one array: a new folder beside the target, renamed when it is complete.
 
     Raises:
         OutputError: The target exists or cannot be written; only a Zarr store is ever replaced.
     """
-    own = found.extra["zarr"]
-    if (found if isinstance(found, Picture) else found.slices[0]).array.dtype.kind == "f" and own.dtype.kind != "f":
-        found = replace(found, extra={**found.extra, "zarr": _unpacked(own)})
-    values = flattened(_marked(found))
-    size = found.size
+    info: ArrayInfo = content.extra["zarr"]
+    if _image(content).dtype.kind == "f" and info.dtype.kind != "f":
+        content = replace(content, extra={**content.extra, "zarr": _unpacked(info)})
+    values = flattened(_marked(content))
+    values = values.transpose(np.argsort(_order(content, values.ndim)))
     with _placed(path, overwrite=overwrite) as part:
-        order = _order(found, values.ndim)
-        array = _made(part, found, values.transpose(np.argsort(order)).shape, values.dtype, size, provenance)
-        array[...] = values.transpose(np.argsort(order))
+        array = _made(part, content, values.shape, values.dtype, content.size, provenance)
+        array[...] = values
 
 
 def open_windows(path: Path, *, source: str, inner: str | None, stack: ExitStack) -> Reader:
@@ -191,11 +190,11 @@ def open_windows(path: Path, *, source: str, inner: str | None, stack: ExitStack
 
 def in_blocks(like: Picture, *, size: tuple[int, int], side: int) -> Picture:
     """As `inverse.io.windows.in_blocks`: chunks are kept where they are not larger than ``side``."""
-    own: Kept = like.extra["zarr"]
-    chunks, rows = list(own.chunks), len(own.order) - own.channels - 2
-    for axis in own.order[rows : rows + 2]:
+    info: ArrayInfo = like.extra["zarr"]
+    chunks, rows = list(info.chunks), len(info.order) - info.channels - 2
+    for axis in info.order[rows : rows + 2]:
         chunks[axis] = min(chunks[axis], side)
-    return replace(like, extra={**like.extra, "zarr": replace(own, chunks=tuple(chunks))})
+    return replace(like, extra={**like.extra, "zarr": replace(info, chunks=tuple(chunks))})
 
 
 @contextmanager
@@ -224,25 +223,29 @@ def open_writer(
         yield put
 
 
-def _order(found: Picture | Volume, axes: int) -> tuple[int, ...]:
+def _image(content: Picture | Volume) -> Array:
+    return content.array if isinstance(content, Picture) else content.slices[0].array
+
+
+def _order(content: Picture | Volume, axes: int) -> tuple[int, ...]:
     """The axes of what is written in the order in which they are read, where it has those that were read."""
-    order: tuple[int, ...] = found.extra["zarr"].order
+    order: tuple[int, ...] = content.extra["zarr"].order
     return order if len(order) == axes else tuple(range(axes))
 
 
-def _marked(found: Picture | Volume) -> Picture | Volume:
-    missing: float | None = found.extra["zarr"].missing
-    if isinstance(found, Picture):
-        return _marked_picture(found, missing)
-    return replace(found, slices=tuple(_marked_picture(one, missing) for one in found.slices))
+def _marked(content: Picture | Volume) -> Picture | Volume:
+    missing: float | None = content.extra["zarr"].missing
+    if isinstance(content, Picture):
+        return _marked_picture(content, missing)
+    return replace(content, slices=tuple(_marked_picture(picture, missing) for picture in content.slices))
 
 
 def _marked_picture(picture: Picture, missing: float | None) -> Picture:
-    known = _of_channels(still_valid(picture.valid, size=picture.size), picture.channels)
-    if known is None and missing is None:
+    valid = _of_channels(still_valid(picture.valid, size=picture.size), picture.channels)
+    if valid is None and missing is None:
         return picture
     planes = picture.array.reshape(*picture.size, -1)
-    valid = np.ones(picture.size, bool) if known is None else known
+    valid = np.ones(picture.size, bool) if valid is None else valid
     return replace(picture, array=marked(planes, valid, missing).reshape(picture.array.shape))
 
 
@@ -250,7 +253,7 @@ def _marked_picture(picture: Picture, missing: float | None) -> Picture:
 def _placed(path: str | os.PathLike[str], *, overwrite: bool) -> Iterator[Path]:
     """A folder to write a store to, which takes its place when it is complete."""
     target = Path(path)
-    if os.path.lexists(target) and not (overwrite and _is_ours(target)):
+    if os.path.lexists(target) and not (overwrite and is_store(target)):
         raise OutputError(f"{path}: already exists", "choose another name, or give --overwrite")
     part, old = part_path(target), target.with_name(f".{target.name}.old")
     try:
@@ -281,58 +284,49 @@ def _undone(target: Path, part: Path, old: Path) -> None:
             old.rename(target)
 
 
-def _is_ours(target: Path) -> bool:
-    return target.is_dir() and any((target / name).is_file() for name in ("zarr.json", ".zarray", ".zgroup"))
-
-
 def _made(
     root: Path,
-    found: Picture | Volume,
+    content: Picture | Volume,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
     size: tuple[int, int],
     provenance: Mapping[str, str],
 ) -> Any:
     """The array, empty, and what is beside it."""
-    own: Kept = found.extra["zarr"]
-    aside: tuple[Beside, ...] = found.extra["beside"]
-    *above, folder = located(root, own.path)
-    same, channels = len(shape) == len(own.shape), _has_channels(found)
-    names, attributes = own.names if same else _names(own, shape, channels), attributes_of(own, size, fits=same)
-    for name, path in zip(("/".join(own.path.split("/")[:depth]) for depth in range(len(above))), above, strict=True):
-        zarr.open_group(path, mode="a", zarr_format=own.version).attrs.update(attributes[name])
+    info: ArrayInfo = content.extra["zarr"]
+    aside: tuple[SideArray, ...] = content.extra["beside"]
+    *above, folder = located(root, info.path)
+    same, channels = len(shape) == len(info.shape), _image(content).ndim == 3 or bool(content.extra["channel_axis"])
+    names, attributes = info.names if same else _names(info, shape, channels), attributes_of(info, size, fits=same)
+    for name, path in zip(("/".join(info.path.split("/")[:depth]) for depth in range(len(above))), above, strict=True):
+        zarr.open_group(path, mode="a", zarr_format=info.version).attrs.update(attributes[name])
     rows, last = len(shape) - 2 - channels, shape[len(shape) - channels :]
-    chunks = own.chunks if same else (*(1,) * rows, SIDE, SIDE, *last)
-    image = own.order[rows : rows + 2]
-    changed = {(name,) for axis, name in enumerate(names or ()) if same and shape[axis] != own.shape[axis]}
-    changed -= {(own.names[axis],) for axis in image if own.names is not None}
-    for one in aside:
-        scaled = None if one.kept.names in changed else one.scaled(own, size)
+    chunks = info.chunks if same else (*(1,) * rows, SIDE, SIDE, *last)
+    image = info.order[rows : rows + 2]
+    changed = {(name,) for axis, name in enumerate(names or ()) if same and shape[axis] != info.shape[axis]}
+    changed -= {(info.names[axis],) for axis in image if info.names is not None}
+    for array in aside:
+        scaled = None if array.info.names in changed else array.scaled(info, size)
         if scaled is not None:
-            scaled.write(folder.parent, own.version)
-    if not same and "_ARRAY_DIMENSIONS" in attributes[own.path]:
-        del attributes[own.path]["_ARRAY_DIMENSIONS"]
+            scaled.write(folder.parent, info.version)
+    if not same and "_ARRAY_DIMENSIONS" in attributes[info.path]:
+        del attributes[info.path]["_ARRAY_DIMENSIONS"]
         if names is not None:
-            attributes[own.path]["_ARRAY_DIMENSIONS"] = list(names)
+            attributes[info.path]["_ARRAY_DIMENSIONS"] = list(names)
     return zarr.create_array(
         folder,
         shape=shape,
         dtype=dtype,
         chunks=tuple(max(1, min(chunk, side)) for chunk, side in zip(chunks, shape, strict=True)),
-        zarr_format=own.version,
-        fill_value=None if own.fill is None else dtype.type(own.fill if held(own.fill, dtype) else 0),
-        dimension_names=names if own.version == 3 else None,
-        attributes={**attributes[own.path], **provenance},
+        zarr_format=info.version,
+        fill_value=None if info.fill is None else dtype.type(info.fill if held(info.fill, dtype) else 0),
+        dimension_names=names if info.version == 3 else None,
+        attributes={**attributes[info.path], **provenance},
     )
 
 
-def _has_channels(found: Picture | Volume) -> bool:
-    image = found.array if isinstance(found, Picture) else found.slices[0].array
-    return image.ndim == 3 or bool(found.extra["channel_axis"])
-
-
-def _names(own: Kept, shape: tuple[int, ...], channels: bool) -> tuple[str | None, ...] | None:
+def _names(info: ArrayInfo, shape: tuple[int, ...], channels: bool) -> tuple[str | None, ...] | None:
     """Names of axes that are not those that were read: with channels behind them, or none."""
-    if own.named is None or own.channels or not channels or len(shape) != len(own.shape) + 1:
+    if info.named is None or info.channels or not channels or len(shape) != len(info.shape) + 1:
         return None
-    return None if "channel" in own.named else (*own.named, "channel")
+    return None if "channel" in info.named else (*info.named, "channel")

@@ -12,30 +12,25 @@ import zarr
 
 from inverse.errors import InputError
 from inverse.io.content import Array
-from inverse.io.formats.zarr_metadata import Kept, kept, located, reading
+from inverse.io.formats.zarr_metadata import ArrayInfo, array_info, located, reading
 
-__all__ = ["Beside", "attributes_of", "beside"]
+__all__ = ["SideArray", "attributes_of", "side_arrays"]
 
 LONGEST = 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class Beside:
-    """An array of one or no axis in the group of an image.
+class SideArray:
+    """An array of one or no axis in the group of an image."""
 
-    Attributes:
-        kept: What is known of it.
-        values: All of it.
-    """
-
-    kept: Kept
+    info: ArrayInfo
     values: Array
 
     @property
     def _attributes(self) -> Mapping[str, Any]:
-        return self.kept.attributes[self.kept.path]
+        return self.info.attributes[self.info.path]
 
-    def scaled(self, image: Kept, size: tuple[int, int]) -> Beside | None:
+    def scaled(self, image: ArrayInfo, size: tuple[int, int]) -> SideArray | None:
         """That of an image of another height and width over the same extent; None where it cannot be told.
 
         Args:
@@ -45,18 +40,18 @@ class Beside:
         if size == image.size:
             return self
         if self.values.ndim == 0:
-            own = {key: value for key, value in self._attributes.items() if key != "GeoTransform"}
-            return replace(self, kept=replace(self.kept, attributes={self.kept.path: own}))
+            others = {key: value for key, value in self._attributes.items() if key != "GeoTransform"}
+            return replace(self, info=replace(self.info, attributes={self.info.path: others}))
         names = image.named
-        if names is None or self.kept.names is None:
+        if names is None or self.info.names is None:
             return self if len(self.values) not in image.size else None
         rows = len(names) - image.channels - 2
         for old, new, name in zip(image.size, size, names[rows:], strict=False):
-            if self.kept.names == (name,):
+            if self.info.names == (name,):
                 return self._resampled(old, new)
         return self
 
-    def _resampled(self, old: int, new: int) -> Beside | None:
+    def _resampled(self, old: int, new: int) -> SideArray | None:
         """Coordinates of pixels' centres; None where they are not evenly spaced."""
         values = self.values
         if len(values) != old or old < 2 or values.dtype.kind not in "fiu":
@@ -71,18 +66,18 @@ class Beside:
     def write(self, folder: Path, version: Literal[2, 3]) -> None:
         """Write it into a group."""
         array = zarr.create_array(
-            folder / self.kept.path.rpartition("/")[-1],
+            folder / self.info.path.rpartition("/")[-1],
             shape=self.values.shape,
             dtype=self.values.dtype,
             zarr_format=version,
-            fill_value=self.kept.fill,
-            dimension_names=self.kept.names if version == 3 else None,
+            fill_value=self.info.fill,
+            dimension_names=self.info.names if version == 3 else None,
             attributes=dict(self._attributes),
         )
         array[...] = self.values
 
 
-def beside(root: Path, image: Kept, source: str) -> tuple[Beside, ...]:
+def side_arrays(root: Path, image: ArrayInfo, source: str) -> tuple[SideArray, ...]:
     """The arrays of numbers of one or no axis in an image's group.
 
     Raises:
@@ -90,29 +85,29 @@ def beside(root: Path, image: Kept, source: str) -> tuple[Beside, ...]:
     """
     if not image.path:
         return ()
-    group, found = located(root, image.path)[-2], []
+    group, arrays = located(root, image.path)[-2], []
     above = image.path.rpartition("/")[0]
     for path in sorted(group.iterdir()):
         name = f"{above}/{path.name}" if above else path.name
-        if name == image.path or not any((path / one).is_file() for one in (".zarray", "zarr.json")):
+        if name == image.path or not any((path / mark).is_file() for mark in (".zarray", "zarr.json")):
             continue
         try:
-            own = kept(root, name, source)
+            info = array_info(root, name, source)
         except InputError:
             continue  # a group, or of something else than numbers
-        if len(own.shape) > 1 or max(own.shape, default=1) > LONGEST:
+        if len(info.shape) > 1 or max(info.shape, default=1) > LONGEST:
             continue
         try:
             with reading(f"{source}::/{name}"):
                 array = zarr.open_array(path, mode="r")
-                found.append(Beside(replace(own, fill=array.fill_value), np.asarray(array[...])))
+                arrays.append(SideArray(replace(info, fill=array.fill_value), np.asarray(array[...])))
         except InputError:
-            if own.dtype.kind in "biufc":
+            if info.dtype.kind in "biufc":
                 raise
-    return tuple(found)
+    return tuple(arrays)
 
 
-def attributes_of(image: Kept, size: tuple[int, int], *, fits: bool = True) -> dict[str, dict[str, Any]]:
+def attributes_of(image: ArrayInfo, size: tuple[int, int], *, fits: bool = True) -> dict[str, dict[str, Any]]:
     """Attributes of the groups and the array of an image of another height and width.
 
     The pixel sizes of OME-Zarr follow.
@@ -122,25 +117,25 @@ def attributes_of(image: Kept, size: tuple[int, int], *, fits: bool = True) -> d
         size: Height and width of the result.
         fits: Whether the result has the image's axes; of others OME-Zarr's ``multiscales`` says nothing.
     """
-    found = {key: dict(value) for key, value in image.attributes.items()}
+    attributes = {key: dict(value) for key, value in image.attributes.items()}
     if not fits:
-        for attributes in found.values():
-            attributes.pop("multiscales", None)
-            if isinstance(attributes.get("ome"), dict):
-                attributes["ome"] = {key: value for key, value in attributes["ome"].items() if key != "multiscales"}
-        return found
+        for level in attributes.values():
+            level.pop("multiscales", None)
+            if isinstance(level.get("ome"), dict):
+                level["ome"] = {key: value for key, value in level["ome"].items() if key != "multiscales"}
+        return attributes
     if size == image.size:
-        return found
+        return attributes
     ratios = dict.fromkeys(range(len(image.shape)), 1.0)
     rows = len(image.order) - image.channels - 2
     for axis, old, new in zip(image.order[rows:], image.size, size, strict=False):
         ratios[axis] = old / new
-    for attributes in found.values():
-        own = attributes.get("ome")
-        for scales in (attributes, own if isinstance(own, dict) else {}):
-            if isinstance(scales.get("multiscales"), list):
-                scales["multiscales"] = [_rescaled(one, ratios) for one in scales["multiscales"]]
-    return found
+    for level in attributes.values():
+        ome = level.get("ome")
+        for holder in (level, ome if isinstance(ome, dict) else {}):
+            if isinstance(holder.get("multiscales"), list):
+                holder["multiscales"] = [_rescaled(scales, ratios) for scales in holder["multiscales"]]
+    return attributes
 
 
 def _rescaled(scales: Any, ratios: Mapping[int, float]) -> Any:
@@ -166,10 +161,8 @@ def _finer(moves: list[Any], ratios: Mapping[int, float]) -> list[Any]:
     for move in moves:
         kind = move.get("type") if isinstance(move, dict) else None
         values = move.get(kind) if kind in ("scale", "translation") else None
-        if not isinstance(values, list) or len(values) != len(ratios):
-            made.append(move)
-            continue
-        if not all(isinstance(value, int | float) for value in values):
+        fits = isinstance(values, list) and len(values) == len(ratios)
+        if not isinstance(values, list) or not fits or not all(isinstance(value, int | float) for value in values):
             made.append(move)
             continue
         if kind == "scale" and shift is None:
@@ -177,9 +170,9 @@ def _finer(moves: list[Any], ratios: Mapping[int, float]) -> list[Any]:
             shift = [(new - old) / 2 for new, old in zip(scaled, values, strict=True)]
             move = {**move, "scale": scaled}
         elif kind == "scale" and shift is not None:
-            shift = [value * own for value, own in zip(values, shift, strict=True)]
+            shift = [value * offset for value, offset in zip(values, shift, strict=True)]
         elif shift is not None:
-            move = {**move, "translation": [value + own for value, own in zip(values, shift, strict=True)]}
+            move = {**move, "translation": [value + offset for value, offset in zip(values, shift, strict=True)]}
             shift = [0.0] * len(values)
         made.append(move)
     return made

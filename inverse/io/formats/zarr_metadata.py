@@ -1,4 +1,4 @@
-"""What a Zarr store says beside its pixels, read as plain JSON before anything is opened.
+"""Metadata of a Zarr store, read as plain JSON before anything is opened.
 
 Refused: arrays of objects, codecs that unpickle or are unknown, shapes far beyond what is stored.
 """
@@ -20,75 +20,42 @@ import numpy as np
 
 from inverse.errors import InputError
 from inverse.io.axes import MOST_CHANNELS, has_channels
-from inverse.io.limits import bounded
+from inverse.io.limits import bounded, reason
 from inverse.io.nodata import held
 
-__all__ = ["AGAIN", "Kept", "chosen", "kept", "located", "reading"]
+__all__ = ["AGAIN", "ArrayInfo", "array_info", "chosen", "located", "reading"]
 
 AGAIN = "copy or export the store again"
-CODECS = frozenset(
-    [
-        "bytes",
-        "transpose",
-        "crc32c",
-        "sharding_indexed",
-        "blosc",
-        "zstd",
-        "gzip",
-        "zlib",
-        "lz4",
-        "bz2",
-        "lzma",
-        "shuffle",
-        "bitshuffle",
-        "delta",
-        "fixedscaleoffset",
-        "crc32",
-        "adler32",
-        "fletcher32",
-    ]
+_CODECS = (
+    "bytes transpose crc32c sharding_indexed blosc zstd gzip zlib lz4 bz2 lzma shuffle bitshuffle delta "
+    "fixedscaleoffset crc32 adler32 fletcher32"
 )
+CODECS = frozenset(_CODECS.split())
 LARGEST = 2**20
 MOST = 1000
+#: Names of an axis of channels: of xarray, and of OME-Zarr.
 CHANNEL = ("band", "bands", "c", "channel", "channels")
-"""Names of an axis of channels: of xarray, and of OME-Zarr."""
 ROWS = ("y", "lat", "latitude", "row", "rows", "northing")
 COLUMNS = ("x", "lon", "longitude", "column", "col", "columns", "easting")
+#: What JSON has no numbers for.
 NAMED = ("NaN", "Infinity", "-Infinity")
-"""What JSON has no numbers for."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """What is known of an array, and survives its restoration.
+class ArrayInfo:
+    """What is known of an array, and survives its restoration."""
 
-    Attributes:
-        path: Of the array in the store.
-        version: 2 or 3.
-        shape: As stored.
-        dtype: Of its values.
-        chunks: Sizes of its chunks.
-        attributes: Of each group above, and of the array.
-        names: Of its axes; None where they have none.
-        order: The stored axes in the order in which they are read: slices, rows, columns, channels.
-        channels: Whether the last of these is channels.
-        fill: Of chunks that are not stored; as JSON has it until the array is opened.
-        missing: The value of pixels without one.
-        size: Height and width.
-        named: Names of the axes in the order in which they are read.
-    """
-
-    path: str
+    path: str  # in the store
     version: Literal[2, 3]
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # as stored
     dtype: np.dtype[Any]
     chunks: tuple[int, ...]
-    attributes: Mapping[str, Mapping[str, Any]]
-    names: tuple[str | None, ...] | None
-    order: tuple[int, ...]
-    channels: bool
-    fill: Any
-    missing: float | None
+    attributes: Mapping[str, Mapping[str, Any]]  # of each group above, and of the array
+    names: tuple[str | None, ...] | None  # of its axes; None where they have none
+    order: tuple[int, ...]  # the stored axes in the order in which they are read: slices, rows, columns, channels
+    channels: bool  # whether the last of these is channels
+    fill: Any  # of chunks that are not stored; as JSON has it until the array is opened
+    missing: float | None  # the value of pixels without one
 
     @property
     def size(self) -> tuple[int, int]:
@@ -110,60 +77,55 @@ def reading(source: str) -> Iterator[None]:
     except (InputError, MemoryError):
         raise
     except Exception as error:  # zarr's codecs raise what they like on damaged chunks
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{source}: broken Zarr: {reason}", AGAIN) from error
+        raise InputError(f"{source}: broken Zarr: {reason(error)}", AGAIN) from error
 
 
-def read_json(path: Path, source: str) -> dict[str, Any]:
-    """A document of a store.
-
-    Raises:
-        InputError: it is large, broken, or no mapping.
-    """
+def _document(path: Path, source: str) -> dict[str, Any]:
+    """A JSON document of a store; raises `InputError` where it is large, broken, or no mapping."""
     try:
         if path.stat().st_size > LARGEST:
             raise InputError(f"{source}: {path.name} is larger than {LARGEST} bytes", AGAIN)
-        found = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise InputError(f"{source}: broken Zarr: {path.name}: {reason}", AGAIN) from error
-    if not isinstance(found, dict):
+        raise InputError(f"{source}: broken Zarr: {path.name}: {reason(error, 100)}", AGAIN) from error
+    if not isinstance(document, dict):
         raise InputError(f"{source}: broken Zarr: {path.name} is no mapping", AGAIN)
-    return found
+    return document
 
 
 def _metadata(folder: Path, source: str) -> dict[str, Any] | None:
     """An array's metadata; None where the folder is none."""
     if (folder / ".zarray").is_file():
-        return read_json(folder / ".zarray", source)
+        return _document(folder / ".zarray", source)
     if (folder / "zarr.json").is_file():
-        found = read_json(folder / "zarr.json", source)
-        return found if found.get("node_type") == "array" else None
+        document = _document(folder / "zarr.json", source)
+        return document if document.get("node_type") == "array" else None
     return None
 
 
 def _attributes(folder: Path, source: str) -> dict[str, Any]:
     if (folder / "zarr.json").is_file():
-        found = read_json(folder / "zarr.json", source).get("attributes", {})
+        attributes = _document(folder / "zarr.json", source).get("attributes", {})
     else:
-        found = read_json(folder / ".zattrs", source) if (folder / ".zattrs").is_file() else {}
-    return found if isinstance(found, dict) else {}
+        attributes = _document(folder / ".zattrs", source) if (folder / ".zattrs").is_file() else {}
+    return attributes if isinstance(attributes, dict) else {}
 
 
-def _arrays(root: Path, source: str) -> dict[str, int]:
+def _depths(root: Path, source: str) -> dict[str, int]:
     """Paths of the arrays below a folder, and how many axes they have; chunk folders left out."""
-    found: dict[str, int] = {}
-    left = [root]
-    while left and len(found) < MOST:
-        folder = left.pop()
+    depths: dict[str, int] = {}
+    folders = [root]
+    while folders and len(depths) < MOST:
+        folder = folders.pop()
         metadata = _metadata(folder, source)
         if metadata is not None:
             shape = metadata.get("shape")
             name = folder.relative_to(root).as_posix()
-            found["" if name == "." else name] = len(shape) if isinstance(shape, list) else 2
+            depths["" if name == "." else name] = len(shape) if isinstance(shape, list) else 2
         else:
-            left += sorted((part for part in folder.iterdir() if part.is_dir() and not part.is_symlink()), reverse=True)
-    return found
+            below = (path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+            folders += sorted(below, reverse=True)
+    return depths
 
 
 def chosen(root: Path, inner: str | None, source: str) -> str:
@@ -174,7 +136,7 @@ def chosen(root: Path, inner: str | None, source: str) -> str:
     Raises:
         InputError: there is none, or several and none is named.
     """
-    depths = _arrays(root, source)
+    depths = _depths(root, source)
     names = list(depths)
     if inner is not None:
         name = inner.strip("/")
@@ -205,7 +167,7 @@ def located(root: Path, name: str) -> tuple[Path, ...]:
     return tuple(root.joinpath(*parts[:depth]) for depth in range(len(parts) + 1))
 
 
-def kept(root: Path, name: str, source: str, *, whole: bool = True) -> Kept:
+def array_info(root: Path, name: str, source: str, *, whole: bool = True) -> ArrayInfo:
     """What is known of an array.
 
     Args:
@@ -218,23 +180,23 @@ def kept(root: Path, name: str, source: str, *, whole: bool = True) -> Kept:
         InputError: it is broken, refused, or not there.
     """
     with reading(source):
-        return _kept(root, name, source, whole=whole)
+        return _array_info(root, name, source, whole=whole)
 
 
-def _kept(root: Path, name: str, source: str, *, whole: bool) -> Kept:
+def _array_info(root: Path, name: str, source: str, *, whole: bool) -> ArrayInfo:
     *above, folder = located(root, name)
-    found = _metadata(folder, source)
-    if found is None:
+    metadata = _metadata(folder, source)
+    if metadata is None:
         raise InputError(f"{source}: no array '{name}' in the store")
-    dtype, chunks = _safe(found, folder, source, whole=whole)
+    dtype, chunks = _safe(metadata, folder, source, whole=whole)
     attributes = {path.relative_to(root).as_posix(): _one_level(_attributes(path, source)) for path in above}
     own = _attributes(folder, source)
-    version: Literal[2, 3] = 3 if found.get("zarr_format") == 3 else 2
-    shape, names = tuple(found["shape"]), _names(found, own, attributes)
+    version: Literal[2, 3] = 3 if metadata.get("zarr_format") == 3 else 2
+    shape, names = tuple(metadata["shape"]), _names(metadata, own, attributes)
     if names is not None and len(names) != len(shape):
         names = None
     order, channels = _order(shape, names)
-    return Kept(
+    return ArrayInfo(
         path=name,
         version=version,
         shape=shape,
@@ -244,16 +206,16 @@ def _kept(root: Path, name: str, source: str, *, whole: bool) -> Kept:
         names=names,
         order=order,
         channels=channels,
-        fill=found.get("fill_value"),
-        missing=_missing(found, own, version, dtype, source) if len(shape) > 1 else None,
+        fill=metadata.get("fill_value"),
+        missing=_missing(metadata, own, version, dtype, source) if len(shape) > 1 else None,
     )
 
 
 def _names(
-    found: Mapping[str, Any], own: Mapping[str, Any], above: Mapping[str, Mapping[str, Any]]
+    metadata: Mapping[str, Any], own: Mapping[str, Any], above: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str | None, ...] | None:
     """Names of the axes: the array's, xarray's, or those of OME-Zarr."""
-    names = found.get("dimension_names") or own.get("_ARRAY_DIMENSIONS")
+    names = metadata.get("dimension_names") or own.get("_ARRAY_DIMENSIONS")
     if names is not None and not isinstance(names, list):
         raise ValueError(f"names of axes {str(names)[:60]}")
     for group in above.values() if names is None else ():
@@ -262,7 +224,7 @@ def _names(
             names = [axis["name"] if isinstance(axis, dict) else axis for axis in scales["multiscales"][0]["axes"]]
         except (KeyError, IndexError, TypeError):
             continue
-    if not isinstance(names, list) or not all(one is None or isinstance(one, str) for one in names):
+    if not isinstance(names, list) or not all(isinstance(name, str | None) for name in names):
         return None
     return tuple(names)
 
@@ -277,7 +239,7 @@ def _order(shape: tuple[int, ...], names: tuple[str | None, ...] | None) -> tupl
     if names is None or None in names:
         return axes, has_channels(shape)
     lower = [str(name).lower() for name in names]
-    image = [next((lower.index(name) for name in known if name in lower), None) for known in (ROWS, COLUMNS)]
+    image = [next((lower.index(name) for name in usual if name in lower), None) for usual in (ROWS, COLUMNS)]
     if None in image:
         image = []
     named = next((axis for axis, name in enumerate(lower) if name in CHANNEL), None) if len(shape) > 2 else None
@@ -289,7 +251,7 @@ def _order(shape: tuple[int, ...], names: tuple[str | None, ...] | None) -> tupl
 
 
 def _missing(
-    found: Mapping[str, Any], own: Mapping[str, Any], version: int, dtype: np.dtype[Any], source: str
+    metadata: Mapping[str, Any], own: Mapping[str, Any], version: int, dtype: np.dtype[Any], source: str
 ) -> float | None:
     """The value of pixels without one.
 
@@ -299,7 +261,7 @@ def _missing(
     """
     value = own.get("_FillValue", own.get("missing_value"))
     if value is None and version == 2 and "_ARRAY_DIMENSIONS" in own:
-        value = found.get("fill_value")
+        value = metadata.get("fill_value")
     if value is None or dtype.kind not in "uif":
         return None
     if isinstance(value, list) and len(value) == 1:
@@ -317,19 +279,20 @@ def _missing(
     return missing if dtype.kind == "f" else int(value)
 
 
-def _safe(found: Mapping[str, Any], folder: Path, source: str, *, whole: bool) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def _safe(
+    metadata: Mapping[str, Any], folder: Path, source: str, *, whole: bool
+) -> tuple[np.dtype[Any], tuple[int, ...]]:
     """Type and chunks of an array that may be opened."""
-    name = found.get("dtype", found.get("data_type"))
+    name = metadata.get("dtype", metadata.get("data_type"))
     if not isinstance(name, str) or "O" in name or name in ("string", "bytes"):
         raise InputError(f"{source}: the array is of {name}, expected numbers", "save a plain array")
-    for codec in _codecs(found):
+    for codec in _codecs(metadata):
         if codec not in CODECS:
             raise InputError(f"{source}: the chunks need the codec '{codec}', which is not used here", AGAIN)
-    shape: Any = found.get("shape")
-    chunks = found.get("chunks", _inside(found.get("chunk_grid"), "chunk_shape"))
-    stored = 0
-    for place, _, names in os.walk(folder):
-        stored += sum(os.path.getsize(os.path.join(place, one)) for one in names)
+    shape: Any = metadata.get("shape")
+    chunks = metadata.get("chunks", _inside(metadata.get("chunk_grid"), "chunk_shape"))
+    files = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)
+    stored = sum(os.path.getsize(path) for path in files)
     try:
         dtype = np.dtype(name)
     except TypeError as error:
@@ -338,7 +301,7 @@ def _safe(found: Mapping[str, Any], folder: Path, source: str, *, whole: bool) -
         if not isinstance(sizes, list) or not all(isinstance(size, int) for size in sizes):
             raise InputError(f"{source}: broken Zarr: sizes {str(sizes)[:60]}", AGAIN)
         bounded(sizes, dtype.itemsize, stored, source=source, whole=whole or sizes is chunks)
-    shards = (_inside(codec, "chunk_shape") for codec in found.get("codecs") or ())
+    shards = (_inside(codec, "chunk_shape") for codec in metadata.get("codecs") or ())
     inner: Any = next((sizes for sizes in shards if sizes is not None), chunks)
     if len(inner) != len(shape) or not all(isinstance(size, int) and size > 0 for size in inner):
         raise ValueError(f"chunks {str(inner)[:60]}")
@@ -355,36 +318,32 @@ def _inside(part: Any, key: str) -> Any:
     return configuration.get(key)
 
 
-def _codecs(found: Mapping[str, Any]) -> list[str]:
+def _codecs(metadata: Mapping[str, Any]) -> list[str]:
     """The names of all codecs that a metadata document mentions, at any depth."""
     names: list[str] = []
     for key in ("codecs", "filters"):
-        if not isinstance(found.get(key), list | None):
-            raise ValueError(f"{key} {str(found[key])[:60]}")
-    for codec in found.get("codecs") or ():
+        if not isinstance(metadata.get(key), list | None):
+            raise ValueError(f"{key} {str(metadata[key])[:60]}")
+    for codec in metadata.get("codecs") or ():
         if not isinstance(codec, str | dict):
             raise ValueError(f"codec {str(codec)[:60]}")
         name = codec if isinstance(codec, str) else codec.get("name", "?")
         names.append(str(name).removeprefix("numcodecs."))
         for key in ("codecs", "index_codecs"):
             names += _codecs({"codecs": _inside(codec, key)})
-    for part in [found.get("compressor"), *(found.get("filters") or [])]:
-        if part is not None:
-            names.append(str(part.get("id", "?") if isinstance(part, dict) else part))
+    for codec in [metadata.get("compressor"), *(metadata.get("filters") or [])]:
+        if codec is not None:
+            names.append(str(codec.get("id", "?") if isinstance(codec, dict) else codec))
     return names
 
 
 def _one_level(attributes: dict[str, Any]) -> dict[str, Any]:
     """Attributes of a group, of whose resolution levels only the first is named."""
-    found = dict(attributes)
-    if isinstance(found.get("ome"), dict):
-        found["ome"] = _one_level(found["ome"])
-    scales = found.get("multiscales")
-    if (
-        isinstance(scales, list)
-        and scales
-        and isinstance(scales[0], dict)
-        and isinstance(scales[0].get("datasets"), list)
-    ):
-        found["multiscales"] = [{**scales[0], "datasets": scales[0]["datasets"][:1]}]
-    return found
+    first = dict(attributes)
+    if isinstance(first.get("ome"), dict):
+        first["ome"] = _one_level(first["ome"])
+    scales = first.get("multiscales")
+    scale = scales[0] if isinstance(scales, list) and scales else None
+    if isinstance(scale, dict) and isinstance(scale.get("datasets"), list):
+        first["multiscales"] = [{**scale, "datasets": scale["datasets"][:1]}]
+    return first
