@@ -1,8 +1,11 @@
-"""How well the width of a blur is told from the blurred photograph: error, stated uncertainty, and errors over their uncertainty.
+"""How well the width of a blur is told from the blurred photograph.
+
+Error, stated uncertainty, and errors over their uncertainty.
 
     python benchmarks/blind.py [--data ../shared/data/photo] [--every 3] [--first 0]
 
-Each photograph is blurred (reflected beyond the frame, then cropped by 16 pixels, so that nothing of the border is left), noise is added, and the blur estimated.
+Each photograph is blurred (reflected beyond the frame, then cropped by 16 pixels, so that nothing of the border is
+left), noise is added, and the blur estimated.
 """
 
 from __future__ import annotations
@@ -59,8 +62,10 @@ def main(data: Path, every: int, first: int, noise: float) -> None:
             errors = np.array([off(name, one.values[name], float(true)) for one in found])
             stated = np.array([one.errors[name] for one in found])
             click.echo(
-                f"{kind + ' ' + name + ' ' + format(true, 'g'):36}{true + np.median(errors):9.2f}{np.sqrt(np.mean(errors**2)):11.2f}"
-                f"{np.median(np.abs(errors)):9.2f}{np.median(stated):9.2f}{np.sqrt(np.mean((errors / stated) ** 2)):8.2f}"
+                f"{kind + ' ' + name + ' ' + format(true, 'g'):36}{true + np.median(errors):9.2f}"
+                f"{np.sqrt(np.mean(errors**2)):11.2f}"
+                f"{np.median(np.abs(errors)):9.2f}"
+                f"{np.median(stated):9.2f}{np.sqrt(np.mean((errors / stated) ** 2)):8.2f}"
             )
 
 

@@ -1,7 +1,9 @@
-"""Held-out crops of photographs, scenes and brain slices for `calibrations.py`: split by source image into a fit and a check half.
+"""Held-out crops of photographs, scenes and brain slices for `calibrations.py`.
 
-Sources are sorted by roughness (mean absolute difference of neighbours) and dealt out A B B A: both halves hold like images, and no source is in both. What is
-measured later has no say in it. Crops of one source lie at keyed places.
+Split by source image into a fit and a check half.
+
+Sources are sorted by roughness (mean absolute difference of neighbours) and dealt out A B B A: both halves hold like
+images, and no source is in both. What is measured later has no say in it. Crops of one source lie at keyed places.
 """
 
 from __future__ import annotations
@@ -77,7 +79,9 @@ def photographs(data: Path, side: int, *, each: int = 2, grey: bool = False) -> 
 
 
 def scenes(data: Path, side: int, *, each: int = 4, bands: int = 3) -> list[Crop]:
-    """Crops of the held-out aerial and satellite scenes; Landsat scenes are cut into parts with `GAP` pixels between them, each a source.
+    """Crops of the held-out aerial and satellite scenes.
+
+    Landsat scenes are cut into parts with `GAP` pixels between them, each a source.
 
     Args:
         data: The folder of data.
@@ -117,7 +121,11 @@ def _parts(name: str, scene: Array, across: int) -> dict[str, Array]:
 
 
 def brains(data: Path, *, each: int = 2) -> list[Crop]:
-    """Complex slices: the held-out T1-weighted slices at half their resolution (receiver noise of the files with it), with a smooth phase for each."""
+    """Complex slices.
+
+    The held-out T1-weighted slices at half their resolution (receiver noise of the files with it), with a smooth phase
+    for each.
+    """
     sources = {}
     for path in sorted((data / "mri").glob("t1w_png_*.png")):
         image = to_unit(read(path))

@@ -1,9 +1,10 @@
-"""What `inverse.calibration.statistics` finds on posteriors known in closed form, beside the recorded bias of each method.
+"""Calibration statistics on posteriors known in closed form, beside the recorded bias of each method.
 
     python benchmarks/calibration_exact.py            about two minutes on one core
 
-Truths are drawn from the exact posterior, each beside 8 samples of its own (of the mixture 39: its intervals are order statistics). Recorded: standard deviation
-over the exact one in the range of the adjoint and in its null space (`inverse/sampling/bias.json`); of the mixture that of the draws against the exact ones, by coordinate.
+Truths are drawn from the exact posterior, each beside 8 samples of its own (of the mixture 39: its intervals are order
+statistics). Recorded: standard deviation over the exact one in the range of the adjoint and in its null space
+(`inverse/sampling/bias.json`); of the mixture that of the draws against the exact ones, by coordinate.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def mixture(method: str, count: int) -> str:
     found = calibrate(pairs(truths, samples), data_range=(-16, 16))
     held, low, high = (100 * value for value in found.coverage.at(0.9))
     ratio = float(np.mean(samples.std(0) / exact.std(0)))
-    return f"| mixture (8, 4), 1 | {method} | {ratio:.2f} | {held:.1f} ({low:.1f} to {high:.1f}) | | {found.says()[0].split(':')[0]} |"
+    verdict = found.says()[0].split(":")[0]
+    return f"| mixture (8, 4), 1 | {method} | {ratio:.2f} | {held:.1f} ({low:.1f} to {high:.1f}) | | {verdict} |"
 
 
 @click.command()
@@ -70,7 +72,8 @@ def mixture(method: str, count: int) -> str:
 def main(truths: int) -> None:
     """Print the table."""
     print(
-        "| problem | method | std over exact, range and null | 90 % intervals hold | error over predicted, range and null | found |"
+        "| problem | method | std over exact, range and null | 90 % intervals hold | error over predicted, range "
+        "and null | found |"
     )
     print("|---|---|---|---|---|---|")
     for name in PROBLEMS:

@@ -1,7 +1,10 @@
-"""Runs of the shipped recipes on simulated measurements of held-out crops, for `calibrations.py`: what is simulated, over which noise and operators.
+"""Runs of the shipped recipes on simulated measurements of held-out crops, for `calibrations.py`.
 
-A condition is one run folder: an operator and a noise level of the range that users meet. Crops of both halves are dealt out to the conditions in turn. Each
-is measured, restored as by the command (noise level estimated where the recipe estimates it), and its truth kept beside it. Interrupted, it goes on.
+What is simulated, over which noise and operators.
+
+A condition is one run folder: an operator and a noise level of the range that users meet. Crops of both halves are
+dealt out to the conditions in turn. Each is measured, restored as by the command (noise level estimated where the
+recipe estimates it), and its truth kept beside it. Interrupted, it goes on.
 """
 
 from __future__ import annotations
@@ -62,7 +65,8 @@ class Task:
         conditions: The runs.
         images: What the truths are.
         varied: What was varied.
-        measure: Writes ``measured/`` and ``truth/`` of a crop where `inverse.restoration.simulate` does not, and returns overrides of its restoration.
+        measure: Writes ``measured/`` and ``truth/`` of a crop where `inverse.restoration.simulate` does not, and
+            returns overrides of its restoration.
         alone: Whether each crop is a run of its own, for an operator of its own.
     """
 
@@ -163,7 +167,10 @@ def _coil_maps(size: tuple[int, ...], coils: int, name: str) -> Array:
 
 
 def _kspace(recipe: str, crop: Crop, condition: Condition, folder: Path) -> tuple[str, ...]:
-    """Fully sampled noisy k-space, of which the recipe keeps a part; the truth is combined by the maps that the recipe finds."""
+    """Fully sampled noisy k-space, of which the recipe keeps a part.
+
+    The truth is combined by the maps that the recipe finds.
+    """
     sigma, coils = condition.values
     maps = _coil_maps(crop.pixels.shape, int(coils), crop.name)
     clean = fourier(torch.from_numpy(maps * crop.pixels)).numpy()
@@ -201,34 +208,68 @@ _BRAIN = "T1-weighted brain slices at half their resolution with smooth phase"
 
 TASKS = {
     "deblur": Task(
-        _photos(112), _pairs(_each("sigma", 2.0, 1.5, 1.0, 2.0, 3.0, 1.5), (0.02, 0.01, 0.02, 0.05, 0.01, 0.05)),
-        _PHOTO, "blur 1 to 3 pixels, noise 0.01 to 0.05",
+        _photos(112),
+        _pairs(_each("sigma", 2.0, 1.5, 1.0, 2.0, 3.0, 1.5), (0.02, 0.01, 0.02, 0.05, 0.01, 0.05)),
+        _PHOTO,
+        "blur 1 to 3 pixels, noise 0.01 to 0.05",
     ),
     "inpaint": Task(
-        _photos(96), _pairs([(f"operator.missing={share}", f"operator.seed={seed}") for seed, share in enumerate((0.7, 0.5, 0.9, 0.7))], (0.02, 0.01, 0.02, 0.05)),
-        _PHOTO, "50 to 90 % missing, noise 0.01 to 0.05",
+        _photos(96),
+        _pairs(
+            [(f"operator.missing={share}", f"operator.seed={seed}") for seed, share in enumerate((0.7, 0.5, 0.9, 0.7))],
+            (0.02, 0.01, 0.02, 0.05),
+        ),
+        _PHOTO,
+        "50 to 90 % missing, noise 0.01 to 0.05",
     ),
-    "super-resolution": Task(_photos(120), _pairs(_each("factor", 4, 2, 3, 4), (0.02, 0.01, 0.005, 0.05)), _PHOTO, "factors 2 to 4, noise 0.005 to 0.05"),
+    "super-resolution": Task(
+        _photos(120),
+        _pairs(_each("factor", 4, 2, 3, 4), (0.02, 0.01, 0.005, 0.05)),
+        _PHOTO,
+        "factors 2 to 4, noise 0.005 to 0.05",
+    ),
     "denoise": Task(_photos(80), _pairs([()] * 4, (0.02, 0.05, 0.1, 0.2)), _PHOTO, "noise 0.02 to 0.2"),
     "deblur-motion": Task(
-        _photos(96), _pairs(_MOTION, (0.02, 0.01, 0.05, 0.02, 0.05, 0.01)),
-        _PHOTO, "lengths 9 to 21 pixels in five directions, noise 0.01 to 0.05",
+        _photos(96),
+        _pairs(_MOTION, (0.02, 0.01, 0.05, 0.02, 0.05, 0.01)),
+        _PHOTO,
+        "lengths 9 to 21 pixels in five directions, noise 0.01 to 0.05",
     ),
     "mri-multicoil": Task(
-        brains, tuple(Condition(lines, (), (sigma, 8)) for lines, sigma in zip((*_LINES, _LINES[0]), (0.01, 0.02, 0.01, 0.04), strict=True)),
-        _BRAIN + " and eight simulated coils", "3 to 6 times undersampled, noise 0.01 to 0.04 of white", _kspace,
+        brains,
+        tuple(
+            Condition(lines, (), (sigma, 8))
+            for lines, sigma in zip((*_LINES, _LINES[0]), (0.01, 0.02, 0.01, 0.04), strict=True)
+        ),
+        _BRAIN + " and eight simulated coils",
+        "3 to 6 times undersampled, noise 0.01 to 0.04 of white",
+        _kspace,
     ),
     "mri-cartesian": Task(
-        brains, tuple(Condition(lines, (), (sigma, 1)) for lines, sigma in zip((*_LINES, _LINES[0]), (0.01, 0.02, 0.01, 0.04), strict=True)),
-        _BRAIN, "3 to 6 times undersampled, noise 0.01 to 0.04 of white", _kspace,
+        brains,
+        tuple(
+            Condition(lines, (), (sigma, 1))
+            for lines, sigma in zip((*_LINES, _LINES[0]), (0.01, 0.02, 0.01, 0.04), strict=True)
+        ),
+        _BRAIN,
+        "3 to 6 times undersampled, noise 0.01 to 0.04 of white",
+        _kspace,
     ),
     "mri-radial": Task(
         lambda data: brains(data, each=1),
-        tuple(Condition((f"operator.spokes={spokes}",), (), (sigma, 8)) for spokes, sigma in ((32, 0.01), (24, 0.02), (48, 0.01), (32, 0.04))),
-        _BRAIN + " and eight simulated coils, resampled along spokes", "24 to 48 spokes, noise 0.01 to 0.04 of white", _kspace,
+        tuple(
+            Condition((f"operator.spokes={spokes}",), (), (sigma, 8))
+            for spokes, sigma in ((32, 0.01), (24, 0.02), (48, 0.01), (32, 0.04))
+        ),
+        _BRAIN + " and eight simulated coils, resampled along spokes",
+        "24 to 48 spokes, noise 0.01 to 0.04 of white",
+        _kspace,
     ),
     "satellite-super-resolution": Task(
-        _scenes(80), _pairs(_each("sensor", "generic", "landsat-8", "sentinel-2", "generic"), (0.005, 0.01, 0.005, 0.02)), _SCENE, "factor 2, noise 0.005 to 0.02"
+        _scenes(80),
+        _pairs(_each("sensor", "generic", "landsat-8", "sentinel-2", "generic"), (0.005, 0.01, 0.005, 0.02)),
+        _SCENE,
+        "factor 2, noise 0.005 to 0.02",
     ),
     "low-light": Task(
         _photos(80),
@@ -236,38 +277,75 @@ TASKS = {
             Condition((f"operator.exposure={exposure}",), (f"noise.gain={gain}", "noise.sigma=0.002"))
             for exposure, gain in ((0.1, 0.001), (0.2, 0.001), (0.05, 0.0005), (0.1, 0.003))
         ),
-        _PHOTO, "exposure 0.05 to 0.2, 33 to 200 photons at white, electronics 0.002",
+        _PHOTO,
+        "exposure 0.05 to 0.2, 33 to 200 photons at white, electronics 0.002",
     ),
-    "demosaic": Task(_photos(80), _pairs(_each("pattern", "RGGB", "BGGR", "RGGB"), (0.01, 0.005, 0.02), told=True), _PHOTO, "noise 0.005 to 0.02, told"),
-    "jpeg": Task(_photos(80), tuple(Condition((f"operator.quality={quality}",)) for quality in (20, 10, 40, 60)), _PHOTO, "quality 10 to 60"),
+    "demosaic": Task(
+        _photos(80),
+        _pairs(_each("pattern", "RGGB", "BGGR", "RGGB"), (0.01, 0.005, 0.02), told=True),
+        _PHOTO,
+        "noise 0.005 to 0.02, told",
+    ),
+    "jpeg": Task(
+        _photos(80),
+        tuple(Condition((f"operator.quality={quality}",)) for quality in (20, 10, 40, 60)),
+        _PHOTO,
+        "quality 10 to 60",
+    ),
     "destripe": Task(
-        _scenes(80), tuple(Condition((), (), values) for values in ((0.05, 0.01), (0.02, 0.005), (0.1, 0.01), (0.05, 0.02))),
-        _SCENE, "offsets 0.02 to 0.1, noise 0.005 to 0.02", _stripes,
+        _scenes(80),
+        tuple(Condition((), (), values) for values in ((0.05, 0.01), (0.02, 0.005), (0.1, 0.01), (0.05, 0.02))),
+        _SCENE,
+        "offsets 0.02 to 0.1, noise 0.005 to 0.02",
+        _stripes,
     ),
     "despeckle-sar": Task(
-        _scenes(80), tuple(Condition((f"operator.looks={looks}",), (), (looks,)) for looks in (4, 1, 10)),
-        _SCENE + ", in place of SAR", "1 to 10 looks, amplitude", _speckle,
+        _scenes(80),
+        tuple(Condition((f"operator.looks={looks}",), (), (looks,)) for looks in (4, 1, 10)),
+        _SCENE + ", in place of SAR",
+        "1 to 10 looks, amplitude",
+        _speckle,
     ),
-    "pansharpen": Task(_scenes(64), tuple(Condition((), (), (sigma,)) for sigma in (0.002, 0.01, 0.005)), _SCENE, "factor 2, noise 0.002 to 0.01", _pan, True),
+    "pansharpen": Task(
+        _scenes(64),
+        tuple(Condition((), (), (sigma,)) for sigma in (0.002, 0.01, 0.005)),
+        _SCENE,
+        "factor 2, noise 0.002 to 0.01",
+        _pan,
+        True,
+    ),
     "cloud-gapfill": Task(
-        _scenes(80), tuple(Condition((), (), values) for values in ((0.01, 12, 0), (0.005, 8, 1), (0.02, 16, 2))),
-        _SCENE, "two discs of 8 to 16 pixels radius, noise 0.005 to 0.02", _clouds,
+        _scenes(80),
+        tuple(Condition((), (), values) for values in ((0.01, 12, 0), (0.005, 8, 1), (0.02, 16, 2))),
+        _SCENE,
+        "two discs of 8 to 16 pixels radius, noise 0.005 to 0.02",
+        _clouds,
     ),
-    "colorize": Task(_photos(80), _pairs([()] * 3, (0.01, 0.005, 0.02), told=True), _PHOTO, "noise 0.005 to 0.02, told"),
+    "colorize": Task(
+        _photos(80), _pairs([()] * 3, (0.01, 0.005, 0.02), told=True), _PHOTO, "noise 0.005 to 0.02, told"
+    ),
     "deconvolve-microscopy": Task(
         _photos(96, grey=True),
         tuple(
             Condition((f"operator.numerical_aperture={aperture}",), (f"noise.gain={gain}", "noise.sigma=0.005"))
             for aperture, gain in ((1.2, 0.002), (0.8, 0.001), (1.4, 0.005), (1.0, 0.002))
         ),
-        _PHOTO + " in grey, in place of micrographs", "numerical aperture 0.8 to 1.4, 200 to 1000 photons at white",
+        _PHOTO + " in grey, in place of micrographs",
+        "numerical aperture 0.8 to 1.4, 200 to 1000 photons at white",
     ),
-    "phase-retrieval": Task(_photos(64), _pairs(_each("seed", 0, 1, 2), (0.05, 0.02, 0.1), told=True), _PHOTO, "four masks, noise 0.02 to 0.1, told"),
+    "phase-retrieval": Task(
+        _photos(64),
+        _pairs(_each("seed", 0, 1, 2), (0.05, 0.02, 0.1), told=True),
+        _PHOTO,
+        "four masks, noise 0.02 to 0.1, told",
+    ),
     "landsat7-gapfill": Task(
-        _scenes(64), tuple(Condition(("operator.pattern=slc-off",), (f"noise.sigma={sigma}",)) for sigma in (0.01, 0.005, 0.02)),
-        _SCENE, "22 % missing, noise 0.005 to 0.02",
+        _scenes(64),
+        tuple(Condition(("operator.pattern=slc-off",), (f"noise.sigma={sigma}",)) for sigma in (0.01, 0.005, 0.02)),
+        _SCENE,
+        "22 % missing, noise 0.005 to 0.02",
     ),
-}  # fmt: skip
+}
 
 
 def runs(recipe: str, data: Path, work: Path, *, limit: int = 0) -> Iterator[tuple[Path, Path]]:
@@ -291,9 +369,12 @@ def runs(recipe: str, data: Path, work: Path, *, limit: int = 0) -> Iterator[tup
         condition, folder = task.conditions[index % len(task.conditions)], work / recipe / f"{index:03d}"
         extra = _simulated(recipe, task, condition, chosen, folder)
         restore(
-            recipe, folder / "sim" / "measured", out=folder / "run", overrides=[*condition.both, *extra, "calibration=none"],
+            recipe,
+            folder / "sim" / "measured",
+            out=folder / "run",
+            overrides=[*condition.both, *extra, "calibration=none"],
             options=Options(keep=KEEP, progress="off"),
-        )  # fmt: skip
+        )
         yield folder / "run", folder / "sim" / "truth"
 
 

@@ -1,12 +1,15 @@
-"""Calibrations of the shipped recipes: fitted on simulated measurements of held-out crops, checked by cross-fitting on crops of other source images.
+"""Calibrations of the shipped recipes.
 
-    python benchmarks/calibrations.py --work RUNS                     all recipes, hours on one core; interrupted, it goes on
+Fitted on simulated measurements of held-out crops, checked by cross-fitting on crops of other source images.
+
+    python benchmarks/calibrations.py --work RUNS      all recipes, hours on one core; interrupted, it goes on
     python benchmarks/calibrations.py --work RUNS deblur inpaint      some of them
     python benchmarks/calibrations.py --work RUNS --no-runs           fit and print from the runs that are there
 
-Writes recipes/calibrations/RECIPE.json and prints the table of docs/calibration.md: coverage of 90 % intervals as sampled and recalibrated by maps fitted to
-other sources, with 95 % bootstrap intervals over source images. What is simulated is in `calibration_runs.py`, the crops are in `calibration_crops.py`.
-No recipe's method or its settings were chosen by these numbers.
+Writes recipes/calibrations/RECIPE.json and prints the table of docs/calibration.md: coverage of 90 % intervals as
+sampled and recalibrated by maps fitted to other sources, with 95 % bootstrap intervals over source images. What is
+simulated is in `calibration_runs.py`, the crops are in `calibration_crops.py`. No recipe's method or its settings were
+chosen by these numbers.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ SAID = "crops, restored {height} x {width}, of {images}; {count} of {sources} so
 
 
 HEAD = (
-    "| recipe | images | 90 % intervals hold, as sampled | recalibrated | worst and best condition as sampled | recalibrated | 50 % | data, prior as sampled "
+    "| recipe | images | 90 % intervals hold, as sampled | recalibrated | worst and best condition as sampled | "
+    "recalibrated | 50 % | data, prior as sampled "
     "| recalibrated | CRC | per image | varied |"
 )
 
@@ -101,9 +105,19 @@ def row(recipe: str, made: CalibrationFile) -> str:
         )
 
     columns = (
-        recipe, str(made.images), share(before), share(after), spread(before), spread(after), f"{100 * after.coverage50:.1f}",
-        parts(before), parts(after), sure, image, made.varied,
-    )  # fmt: skip
+        recipe,
+        str(made.images),
+        share(before),
+        share(after),
+        spread(before),
+        spread(after),
+        f"{100 * after.coverage50:.1f}",
+        parts(before),
+        parts(after),
+        sure,
+        image,
+        made.varied,
+    )
     return f"| {' | '.join(columns)} |"
 
 

@@ -2,13 +2,15 @@
 
     python benchmarks/chaos.py [--kills 200] [--items 8] [--executors serial,processes,dask] [--seed 0]
 
-The kills are shared among the executors. Each is a SIGKILL at a random moment: of the whole run, which is then started again, or of one of its two
-workers, with which the run goes on. One moment in six is taken of the start of a run, the others while it is at its units. A run that has ended
-is compared with a serial one that nobody killed, byte for byte (restored, std, posterior.h5), and the next one starts from nothing.
+The kills are shared among the executors. Each is a SIGKILL at a random moment: of the whole run, which is then started
+again, or of one of its two workers, with which the run goes on. One moment in six is taken of the start of a run, the
+others while it is at its units. A run that has ended is compared with a serial one that nobody killed, byte for byte
+(restored, std, posterior.h5), and the next one starts from nothing.
 
-Runs are forked from a server that has imported everything; workers are started as ever. Prints one row an executor: kills of runs and of workers,
-runs started, complete results, those that were identical, results with a unit that was given up because its workers died each time (the same command
-does it then), and workers that outlived a killed run by ten seconds.
+Runs are forked from a server that has imported everything; workers are started as ever. Prints one row an executor:
+kills of runs and of workers, runs started, complete results, those that were identical, results with a unit that was
+given up because its workers died each time (the same command does it then), and workers that outlived a killed run by
+ten seconds.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
     python benchmarks/crossings.py [--by-pair]
 
-A crossing is a call of a function of the package from another module of it, counted by ``sys.setprofile``; calls that come
-back through a library (a callback, a generator resumed by torch) count by the direct caller. Modules are those in which a
-function ran. Forms are the classes of the package that held the picture on its way (`FORMS`), counted as they are made.
+A crossing is a call of a function of the package from another module of it, counted by ``sys.setprofile``; calls that
+come back through a library (a callback, a generator resumed by torch) count by the direct caller. Modules are those in
+which a function ran. Forms are the classes of the package that held the picture on its way (`FORMS`), counted as they
+are made.
 """
 
 from __future__ import annotations
@@ -23,9 +24,21 @@ from skimage import data
 
 #: Classes that the picture is, in turn; only those that are made in this run count. Names of 0.1.0 and of today.
 FORMS = (
-    "Source", "Item", "Unit", "Picture", "Frame", "Measurement", "Fitted", "Case", "Observation", "Problem", "Posterior",
-    "ItemResult", "Made", "Run",
-)  # fmt: skip
+    "Source",
+    "Item",
+    "Unit",
+    "Picture",
+    "Frame",
+    "Measurement",
+    "Fitted",
+    "Case",
+    "Observation",
+    "Problem",
+    "Posterior",
+    "ItemResult",
+    "Made",
+    "Run",
+)
 
 
 def package(frame: FrameType | None) -> str:
@@ -65,7 +78,18 @@ def main(by_pair: bool, recipe: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "a.png")
         Image.fromarray(data.astronaut()[100:164, 150:214]).save(source)
-        arguments = ["-q", "restore", recipe, str(source), "-o", str(Path(folder, "out")), "-s", "method.steps=2", "--threads", "1"]
+        arguments = [
+            "-q",
+            "restore",
+            recipe,
+            str(source),
+            "-o",
+            str(Path(folder, "out")),
+            "-s",
+            "method.steps=2",
+            "--threads",
+            "1",
+        ]
         sys.setprofile(profile)
         try:
             cli(arguments, standalone_mode=False)

@@ -1,8 +1,10 @@
 """Every method against exact Gaussian posteriors: a table of biases; ``--write`` records them for the gate tests.
 
-    python benchmarks/exact.py [--samples 800] [--problem white-mask] [--method pigdm] [--method daps:covariance=jacobian] [--write]
+    python benchmarks/exact.py [--samples 800] [--problem white-mask] [--method pigdm] [--write]
+    python benchmarks/exact.py --method daps:covariance=jacobian
 
-``eigen`` is the largest distance from 1 of the std ratio over bands of posterior eigen-directions, with its Monte-Carlo error; F and V are counted, per sample.
+``eigen`` is the largest distance from 1 of the std ratio over bands of posterior eigen-directions, with its Monte-Carlo
+error; F and V are counted, per sample.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from inverse.sampling.methods import METHODS
 @click.option("--method", "methods", multiple=True, help="Only these: NAME or NAME:parameter=value,...")
 @click.option("--write", is_flag=True, help="Update inverse/sampling/bias.json with what was measured.")
 def main(samples: int, problems: tuple[str, ...], methods: tuple[str, ...], write: bool) -> None:
-    """Print std ratio (range, null), mean error (range, null), chi2 ratio, eigen-direction ratio, F, V and seconds of every method."""
+    """Print each method's bias (std ratio, mean error, chi2 and eigen-direction ratio) and its cost."""
     torch.set_num_threads(1)
     target = Path(str(resources.files("inverse.sampling"))) / "bias.json"
     if write and _record(target)["samples"] != samples:

@@ -4,7 +4,8 @@
 
 Fitted to 20 of the training crops, tested on three photographs of the test set.
 Peers are scikit-image's: wavelets (BayesShrink) and total variation for denoising, both told the
-noise level; Richardson-Lucy (30 iterations) and Wiener (unsupervised) for deblurring; the measurement of the blur is mirrored at its frame for them and for us.
+noise level; Richardson-Lucy (30 iterations) and Wiener (unsupervised) for deblurring; the measurement of the blur is
+mirrored at its frame for them and for us.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
     git worktree add /tmp/old REV && pip install --no-deps --target /tmp/old-site /tmp/old
     python benchmarks/identity.py /tmp/old-site
 
-Six recipes (deblur, inpaint, mri-multicoil, landsat7-gapfill by tiles, denoise of a NIfTI volume, the exact posterior of a
-Gaussian prior) run with few steps in both versions, one thread each; then a folder that the old version began and was
-killed in is resumed by the new one. Left out of the comparison: seconds, peak bytes, the version of this package, and what
-follows from them (hashes of such files). ``report.html`` is made on demand and not compared.
+Six recipes (deblur, inpaint, mri-multicoil, landsat7-gapfill by tiles, denoise of a NIfTI volume, the exact posterior
+of a Gaussian prior) run with few steps in both versions, one thread each; then a folder that the old version began and
+was killed in is resumed by the new one. Left out of the comparison: seconds, peak bytes, the version of this package,
+and what follows from them (hashes of such files). ``report.html`` is made on demand and not compared.
 """
 
 from __future__ import annotations
@@ -104,7 +104,12 @@ TRIALS = (
 
 def command(tree: Path, recipe: str, source: Path, out: Path, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
     """A run of one version, on one thread."""
-    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "INVERSE_HOME": str(out.parent / "home")}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tree),
+        "OMP_NUM_THREADS": "1",
+        "INVERSE_HOME": str(out.parent / "home"),
+    }
     words = [sys.executable, "-c", COMMAND, "-q", "restore", recipe, ".", "-o", str(out), "--threads", "1", *arguments]
     return subprocess.Popen(words, env=environment, cwd=source)
 
@@ -197,7 +202,10 @@ def main(before: Path, after: Path, only: tuple[str, ...], keep: Path | None) ->
                 done = len(list((half / "restored").glob("*.png")))
                 command(after.resolve(), trial.recipe, folder / "in", half, trial.arguments).wait()
                 said = differences(outs["before"], half)
-                print(f"{'resumed':14} {done} of 2 were done, {'identical' if not said else 'DIFFERENT: ' + ', '.join(said)}")
+                print(
+                    f"{'resumed':14} {done} of 2 were done, "
+                    f"{'identical' if not said else 'DIFFERENT: ' + ', '.join(said)}"
+                )
                 bad += bool(said)
     raise SystemExit(1 if bad else 0)
 

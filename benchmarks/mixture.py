@@ -1,12 +1,14 @@
 """Every method, and the peers, on the 25-mode Gaussian mixture with known posteriors (`inverse.exact.mixture`).
 
-    python benchmarks/mixture.py [--cell 8,1] [--problems 20] [--samples 2000] [--directions 10000] [--method pigdm] [--method mmps:steps=50] [--no-peers]
+    python benchmarks/mixture.py [--cell 8,1] [--problems 20] [--samples 2000] [--directions 10000]
+        [--method pigdm] [--method mmps:steps=50] [--no-peers]
     python benchmarks/mixture.py --define      writes inverse/exact/mixture.json, the published problems
 
-One row a method, its defaults unless parameters are given: sliced W1 (mean over problems +- 1.96 std / sqrt(problems)), total variation of the mode weights,
-relative error of the covariance within modes (Monte-Carlo part removed), F and V a sample, seconds a problem. ``exact`` is as many exact samples against the same
-reference: the noise floor. The peers (deepinv, Azula) get the same problem moved to the units they are made for: values -20 to 20 mapped to [0, 1], ``y`` shifted
-and scaled with them.
+One row a method, its defaults unless parameters are given: sliced W1 (mean over problems +- 1.96 std / sqrt(problems)),
+total variation of the mode weights, relative error of the covariance within modes (Monte-Carlo part removed), F and V a
+sample, seconds a problem. ``exact`` is as many exact samples against the same reference: the noise floor. The peers
+(deepinv, Azula) get the same problem moved to the units they are made for: values -20 to 20 mapped to [0, 1], ``y``
+shifted and scaled with them.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from inverse.benchmark.peers.setting import Counted, Setting
 from inverse.exact.mixture import MixtureProblem, mixture_problem
 from inverse.operators.image.matrix import Matrix
 from inverse.priors.models.mixture import MixturePrior
-from inverse.sampling.method_spec import methods
+from inverse.sampling.methods import methods
 
 LOW, HIGH = -20.0, 20.0
 SLOW = ("azula DPS",)

@@ -2,20 +2,23 @@
 
     python benchmarks/mri.py [--data ../shared/data/mri] [--task 4x] [--samples K] [-s key=value]
 
-The fully sampled slice is undersampled with 24 calibration lines (24 x 24 samples for the disc); coil maps come from those alone, ours by our ESPIRiT, BART's
-by its own. Ours is the shipped recipe `mri-multicoil`, noise level and scale from the data. BART has its best regularisation and its best choice of support
-(`ecalib` with its default crop and with `-c 0`), chosen with the truth; SENSE is `pics -l2`.
+The fully sampled slice is undersampled with 24 calibration lines (24 x 24 samples for the disc); coil maps come from
+those alone, ours by our ESPIRiT, BART's by its own. Ours is the shipped recipe `mri-multicoil`, noise level and scale
+from the data. BART has its best regularisation and its best choice of support (`ecalib` with its default crop and with
+`-c 0`), chosen with the truth; SENSE is `pics -l2`.
 
-The reference is the root sum of squares (RSS) of the fully sampled coil images, the data range its maximum. Maps of ours and of BART have sum of
-squares 1, so ``|x|`` is the RSS of noiseless coil images: there is no shading between them.
-The noise of the reference does not cancel in its RSS: where there is no signal it is
-about ``sqrt(2 C) sigma``, 3 % of the maximum here, and no estimate of the image has it. So:
+The reference is the root sum of squares (RSS) of the fully sampled coil images, the data range its maximum. Maps of
+ours and of BART have sum of squares 1, so ``|x|`` is the RSS of noiseless coil images: there is no shading between
+them. The noise of the reference does not cancel in its RSS: where there is no signal it is about ``sqrt(2 C) sigma``, 3
+% of the maximum here, and no estimate of the image has it. So:
 
-* ``output``: what each tool gives for the RSS, against it: of ours the ``reconstruction`` of a fastMRI file (the posterior mean of the RSS,
-  `operators/mri/rss.py`), of BART ``|x|``.
-* ``completed``: the same with BART given what ours has: samples that were taken put back, ``2 C sigma^2`` for each of the others, and then the RSS.
+* ``output``: what each tool gives for the RSS, against it: of ours the ``reconstruction`` of a fastMRI file (the
+  posterior mean of the RSS, `operators/mri/rss.py`), of BART ``|x|``.
+* ``completed``: the same with BART given what ours has: samples that were taken put back, ``2 C sigma^2`` for each of
+  the others, and then the RSS.
 * ``plain``: ``|x|`` against the RSS for both. Rewards noise that is left in the background: BART's with ``-c 0``.
-* ``combined``: ``|x|`` against the magnitude of the fully sampled coil images combined by ESPIRiT maps (of its central 24 x 24 samples), which has hardly a floor.
+* ``combined``: ``|x|`` against the magnitude of the fully sampled coil images combined by ESPIRiT maps (of its central
+  24 x 24 samples), which has hardly a floor.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
     python benchmarks/nonlinear.py [--samples 1000] [--problem gaussian-squares] [--method dps]
 
-Sliced Wasserstein distance beside its noise floor, error of mean and covariance, total variation of the modes' masses, misfit over its expectation.
+Sliced Wasserstein distance beside its noise floor, error of mean and covariance, total variation of the modes' masses,
+misfit over its expectation.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def main(samples: int, problems: tuple[str, ...], methods: tuple[str, ...]) -> N
     """Print the table."""
     torch.set_num_threads(1)
     print(
-        f"{'problem':<20}{'method':<10}{'W1':>8}{'floor':>8}{'mean':>8}{'cov':>8}{'weights':>9}{'chi2':>8}{'F':>7}{'V':>7}{'s':>8}"
+        f"{'problem':<20}{'method':<10}{'W1':>8}{'floor':>8}{'mean':>8}{'cov':>8}{'weights':>9}"
+        f"{'chi2':>8}{'F':>7}{'V':>7}{'s':>8}"
     )
     for name in problems or nonlinear_gate.PROBLEMS:
         given = nonlinear_gate.problem(name)
@@ -41,7 +43,8 @@ def main(samples: int, problems: tuple[str, ...], methods: tuple[str, ...]) -> N
                 drawn, forward, vjp = post.samples, post.cost.forward / samples, post.cost.vjp / samples
             seconds, bias = time.perf_counter() - began, given.bias(drawn)
             print(
-                f"{name:<20}{method:<10}{bias.w1:>8.3f}{bias.floor:>8.3f}{bias.mean:>8.3f}{bias.covariance:>8.3f}{bias.weights:>9.3f}"
+                f"{name:<20}{method:<10}{bias.w1:>8.3f}{bias.floor:>8.3f}{bias.mean:>8.3f}"
+                f"{bias.covariance:>8.3f}{bias.weights:>9.3f}"
                 f"{bias.chi2:>8.3f}{forward:>7.0f}{vjp:>7.0f}{seconds:>8.1f}",
                 flush=True,
             )

@@ -2,9 +2,9 @@
 
     python benchmarks/overhead.py [--size 256] [--samples 1] [--rounds 9]
 
-Both are timed at the same batch and precision; the network's time is ``steps`` forward calls, on the states that the sampler gives it. Printed:
-the median over rounds of their ratio, the ratio of the fastest rounds, which a busy machine disturbs less, and ``inside``: sampler time over
-the time its own network calls took.
+Both are timed at the same batch and precision; the network's time is ``steps`` forward calls, on the states that the
+sampler gives it. Printed: the median over rounds of their ratio, the ratio of the fastest rounds, which a busy machine
+disturbs less, and ``inside``: sampler time over the time its own network calls took.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Clocked:
 @click.option("--dtype", default="auto", show_default=True)
 def main(size: int, samples: int, steps: int, rounds: int, dtype: str) -> None:
     """Print the ratio sampler / (steps x one forward) for closed-form and for CG operators."""
-    from inverse.restoration.case import resolve_dtype
+    from inverse.restoration.prior import resolve_dtype
 
     prior = inverse.open_prior("photo")
     precision = resolve_dtype(dtype, prior, "cpu")
@@ -59,7 +59,8 @@ def main(size: int, samples: int, steps: int, rounds: int, dtype: str) -> None:
     x = torch.rand(1, 3, size, size, generator=generator)
     print(f"{size} x {size}, {samples} samples together, {steps} steps, {precision}, {torch.get_num_threads()} threads")
     print(
-        f"{'method':<10}{'operator':<40}{'solve':<13}{'network s':>10}{'sampler s':>10}{'ratio':>8}{'fastest':>9}{'inside':>8}"
+        f"{'method':<10}{'operator':<40}{'solve':<13}{'network s':>10}{'sampler s':>10}"
+        f"{'ratio':>8}{'fastest':>9}{'inside':>8}"
     )
     for number, (method, kind, params) in enumerate([CASES[0], *CASES]):  # the first warms the process up
         physics = inverse.build_operator(kind, shape=(3, size, size), noise=0.02, **params)

@@ -106,7 +106,8 @@ def places(rows: list[Package]) -> tuple[dict[str, float], dict[tuple[str, str],
     """Where the boxes and the bends of the arrows lie across, in widths of a box, so that no arrow runs behind a box.
 
     An arrow over several floors has a bend on each floor between. On a floor everything is in the order of the mean of
-    its neighbours above and below, and as near to that mean as its width lets it (least squares), in turn until at rest.
+    its neighbours above and below, and as near to that mean as its width lets it (least squares), in turn until at
+    rest.
     """
     levels, beside = floors(rows), defaultdict[str, list[str]](list)
     bends: dict[tuple[str, str], list[str]] = {}

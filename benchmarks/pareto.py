@@ -3,10 +3,11 @@
     python benchmarks/pareto.py [--task deblur] [--method diffpir] [--write]     every setting, 3 photographs
     python benchmarks/pareto.py --limit 8 --near 0.05 --write                    and those near the front on more
 
-Centre crops of photographs, the embedded prior, tasks of each kind of operator, settings from a few evaluations to several hundred. For each:
-F, V, cost F + 3 V, PSNR of the mean, CRPS (fair estimate from the ensemble; Gneiting & Raftery 2007, equation 20), and the coverage of 90 %
-predictive intervals. ``*`` marks the front in (cost, CRPS). Rows are kept in ``build/pareto.json`` as they come, so that it can be interrupted;
-``--write`` puts them into ``inverse/sampling/auto.json`` and draws ``docs/pareto.png``.
+Centre crops of photographs, the embedded prior, tasks of each kind of operator, settings from a few evaluations to
+several hundred. For each: F, V, cost F + 3 V, PSNR of the mean, CRPS (fair estimate from the ensemble; Gneiting &
+Raftery 2007, equation 20), and the coverage of 90 % predictive intervals. ``*`` marks the front in (cost, CRPS). Rows
+are kept in ``build/pareto.json`` as they come, so that it can be interrupted; ``--write`` puts them into
+``inverse/sampling/auto.json`` and draws ``docs/pareto.png``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from inverse.io.read_write import read
 from inverse.operators.observation import Observation
 from inverse.priors.open import open_prior
 from inverse.sampling import auto
-from inverse.sampling.method_spec import method_spec
+from inverse.sampling.methods import method_spec
 
 SETTINGS: list[tuple[str, list[int], dict[str, Any]]] = [
     ("diffpir", [10, 20, 50], {}),
@@ -135,7 +136,7 @@ def front(rows: list[dict]) -> list[dict]:
 
 
 def losers(found: dict[str, dict], near: float) -> set[tuple[str, float, str, str]]:
-    """Settings, as (task, noise, method, parameters), whose CRPS is above ``1 + near`` times that of the best that costs no more."""
+    """Settings (task, noise, method, parameters) whose CRPS is above ``1 + near`` times the best at no more cost."""
     lost = set()
     for key, row in found.items():
         task, noise, method, params, *_ = json.loads(key)
@@ -242,12 +243,14 @@ def main(
         best = front(rows)
         print(f"\n{group[0]}, noise {group[1]:g} of the prior's std; {SIZE} x {SIZE}, {samples} samples")
         print(
-            f"{'method':<10}{'parameters':<58}{'F':>5}{'V':>5}{'F+3V':>6}{'PSNR':>8}{'CRPS':>9}{'cover':>7}{'misfit':>8}"
+            f"{'method':<10}{'parameters':<58}{'F':>5}{'V':>5}{'F+3V':>6}{'PSNR':>8}{'CRPS':>9}"
+            f"{'cover':>7}{'misfit':>8}"
         )
         for row in rows:
             given = ", ".join(f"{name} {value}" for name, value in row["params"].items())
             print(
-                f"{row['method']:<10}{given:<58}{row['F']:>5}{row['V']:>5}{row['cost']:>6}{row['psnr']:>8.2f}{row['crps']:>9.5f}"
+                f"{row['method']:<10}{given:<58}{row['F']:>5}{row['V']:>5}{row['cost']:>6}{row['psnr']:>8.2f}"
+                f"{row['crps']:>9.5f}"
                 f"{row['coverage']:>7.2f}{row['misfit']:>8.2f}{'  *' if row in best else ''}"
             )
     if write:

@@ -2,8 +2,9 @@
 
     python benchmarks/peers.py [--suite photo-small] [--limit N] [--out build/peers]
 
-Interrupt it at will: finished cells stay in ``build/peers``, and the same command goes on. Same images, measurements, operators, noise levels and, where a peer
-takes one, the same prior in the same precision; see ``docs/benchmarks.md`` for what is fair in it and what is not.
+Interrupt it at will: finished cells stay in ``build/peers``, and the same command goes on. Same images, measurements,
+operators, noise levels and, where a peer takes one, the same prior in the same precision; see ``docs/benchmarks.md``
+for what is fair in it and what is not.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ def main(names: tuple[str, ...], limit: int | None, out: Path, threads: int) -> 
         click.echo(text)
         return
     overall = "\n".join(f"* {table.title}: {table.overall}" for table in tables if table.overall)
-    head = "Made by `python benchmarks/peers.py`; not edited by hand. What is fair in it and what is not: [docs/benchmarks.md](../docs/benchmarks.md)."
+    head = (
+        "Made by `python benchmarks/peers.py`; not edited by hand. "
+        "What is fair in it and what is not: [docs/benchmarks.md](../docs/benchmarks.md)."
+    )
     TARGET.write_text(f"{head}\n\n# Beside other packages\n\n{overall}\n\n{text}", encoding="utf-8")
 
 

@@ -2,9 +2,9 @@
 
     python benchmarks/photo.py [--data ../shared/data/photo] [--crop 256] [--samples K] [--task deblur] [--limit N]
 
-Each photograph is degraded with keyed noise 0.02 and restored with the method of the shipped recipe, on the operator named in the table.
-The peers get every advantage: circular boundaries, the true kernel, and their best parameter for each image, chosen with the truth.
-Ours get none: no constant depends on the image, and no ground truth is read.
+Each photograph is degraded with keyed noise 0.02 and restored with the method of the shipped recipe, on the operator
+named in the table. The peers get every advantage: circular boundaries, the true kernel, and their best parameter for
+each image, chosen with the truth. Ours get none: no constant depends on the image, and no ground truth is read.
 """
 
 from __future__ import annotations

@@ -1,12 +1,16 @@
-"""The embedded priors as denoisers, beside BM3D and deepinv's total variation and wavelets, on images never trained on; with seconds.
+"""The embedded priors as denoisers, beside BM3D and deepinv's total variation and wavelets, on images never trained on.
 
-    python benchmarks/priors.py [--prior photo] [--data ../shared/data] [--limit N] [--side 256] [--calibration] [--set photo=CARD.yaml]
+With seconds.
 
-One run, the same noise for all. Photographs: the CBSD68-style ones. Satellite: RSSCN7 and NEON scenes and Landsat 8 tiles. MRI: T1-weighted
-slices of other subjects with a smooth random phase, and the real eight-coil slice, coil-combined; noise of the level named in each part, BM3D on the
-real and the imaginary part, PSNR of the magnitude. Peers get their best strength, chosen with the truth once for each level; BM3D is
-given the true noise level (package bm3d, free for non-commercial use; left out where it is not installed). Nothing is clipped.
-Seconds are CPU seconds of one thread. ``--calibration`` prints measured over predicted residual variance over the range of noise levels.
+    python benchmarks/priors.py [--prior photo] [--data ../shared/data] [--limit N] [--side 256]
+        [--calibration] [--set photo=CARD.yaml]
+
+One run, the same noise for all. Photographs: the CBSD68-style ones. Satellite: RSSCN7 and NEON scenes and Landsat 8
+tiles. MRI: T1-weighted slices of other subjects with a smooth random phase, and the real eight-coil slice,
+coil-combined; noise of the level named in each part, BM3D on the real and the imaginary part, PSNR of the magnitude.
+Peers get their best strength, chosen with the truth once for each level; BM3D is given the true noise level (package
+bm3d, free for non-commercial use; left out where it is not installed). Nothing is clipped. Seconds are CPU seconds of
+one thread. ``--calibration`` prints measured over predicted residual variance over the range of noise levels.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from inverse.priors.training.corpus import Corpus
 from inverse.priors.training.draws import Draws, generator
 from inverse.priors.training.measure import calibration, magnitude
 from inverse.priors.training.settings import TrainConfig
-from inverse.restoration.case import resolve_dtype
+from inverse.restoration.prior import resolve_dtype
 
 LEVELS = (15, 25, 50)
 SPREAD = (1, 2, 5, 10, 15, 25, 50, 100, 200, 400, 1000)
@@ -77,7 +81,10 @@ def _square(image: Tensor) -> Tensor:
 
 
 def coil_combined(path: Path) -> Tensor:
-    """The real slice: coil images combined with low-resolution coil maps, so that its phase is the object's and the coils'."""
+    """The real slice.
+
+    Coil images combined with low-resolution coil maps, so that its phase is the object's and the coils'.
+    """
     import h5py
 
     with h5py.File(path) as file:
@@ -163,7 +170,8 @@ def table(name: str, prior: Any, images: list[Tensor]) -> None:
     rows: list[tuple[str, Denoiser]] = [(name, prior), (f"{name}, {str(fast.dtype).removeprefix('torch.')}", fast)]
     rows += list(peers(images, parts=parts))
     click.echo(
-        f"\n{name}: {len(images)} images, {prior.card.bytes} bytes, {sum(p.numel() for p in prior.denoiser.parameters()):,} parameters"
+        f"\n{name}: {len(images)} images, {prior.card.bytes} bytes, "
+        f"{sum(p.numel() for p in prior.denoiser.parameters()):,} parameters"
     )
     click.echo(f"{'':24}" + "".join(f"{level:>9}" for level in LEVELS) + "   s / image")
     with torch.no_grad():

@@ -1,8 +1,9 @@
 """Satellite scenes: gaps, resolution, pansharpening, speckle and stripes against what remote sensing uses.
 
-Run from the repository with ../shared/data/satellite. Crops are at fixed places. The methods' settings were chosen on these same crops, from two to eight
-tried for each table, so the margins are somewhat optimistic. They are the recipes' but for: gaps and resolution, whose noise is given (0.01 and 0.005; the recipes
-estimate it). PSNR in units of the scene's joint stretch (0.05 and 99.5 percentiles); for gaps over the missing pixels only.
+Run from the repository with ../shared/data/satellite. Crops are at fixed places. The methods' settings were chosen on
+these same crops, from two to eight tried for each table, so the margins are somewhat optimistic. They are the recipes'
+but for: gaps and resolution, whose noise is given (0.01 and 0.005; the recipes estimate it). PSNR in units of the
+scene's joint stretch (0.05 and 99.5 percentiles); for gaps over the missing pixels only.
 
     python benchmarks/satellite.py                    all tables, some minutes on one core
     python benchmarks/satellite.py gaps --samples 8   one of them
@@ -119,8 +120,16 @@ def resolution(samples: int) -> dict[str, Row]:
         x = whole[..., top : top + SIDE, left : left + SIDE]
         y = noisy(build_operator(operator, shape=x.shape).A(torch.from_numpy(x)[None].float()), 0.005)
         post = restored(
-            operator, Measurement(y), prior, 0.005, method="pigdm", covariance="residual", products=0.7, steps=20, samples=samples
-        )  # fmt: skip
+            operator,
+            Measurement(y),
+            prior,
+            0.005,
+            method="pigdm",
+            covariance="residual",
+            products=0.7,
+            steps=20,
+            samples=samples,
+        )
         table[f"{top}, {left}"] = {
             "bicubic": psnr(cubic(y[0].numpy(), 2), x),
             "inverse": psnr(mean(post), x),
@@ -141,7 +150,10 @@ def spectral_angle(image: Array, truth: Array) -> float:
 
 
 def sharpened(ms: Array, pan: Array, low: Array, factor: int) -> dict[str, Array]:
-    """Brovey; Gram-Schmidt adaptive (Aiazzi 2007); MTF-GLP with regression gains (Aiazzi 2006); wavelet substitution of details."""
+    """Four classical methods: Brovey, adaptive Gram-Schmidt, MTF-GLP with regression gains, wavelet substitution.
+
+    Aiazzi et al. 2007 and 2006 describe the second and the third.
+    """
     up, blurred = cubic(ms, factor), cubic(low[None], factor)[0]
     weights, offset, _ = fit_weights(ms.reshape(len(ms), -1), low.ravel())
     intensity = np.tensordot(weights, up, 1) + offset
@@ -181,9 +193,16 @@ def pansharpening(samples: int) -> dict[str, Row]:
             operator = {"kind": "pansharpen", "factor": factor, "pan": f"{folder}/pan.npy"}
             y = ((ms - black) / (white - black)).float()
             post = restored(
-                operator, Measurement(y), BandPrior(inverse.open_prior("satellite"), len(x)), None,
-                method="diffpir", steps=20, lam=0.7, zeta=1.0, samples=samples,
-            )  # fmt: skip
+                operator,
+                Measurement(y),
+                BandPrior(inverse.open_prior("satellite"), len(x)),
+                None,
+                method="diffpir",
+                steps=20,
+                lam=0.7,
+                zeta=1.0,
+                samples=samples,
+            )
         images["inverse"] = mean(post) * (white - black) + black
         for measure, value in (
             ("ERGAS", lambda image, x=x: ergas(image, x, factor)),
@@ -238,8 +257,16 @@ def stripes(samples: int) -> dict[str, Row]:
         columns = y.numpy().mean(1, keepdims=True)
         matched = y.numpy() - columns + ndimage.gaussian_filter1d(columns, 6, axis=-1, mode="nearest")
         post = restored(
-            {"kind": "destripe"}, Measurement(y[None].float()), prior, None, method="diffpir", steps=20, lam=2.0, zeta=0.7, samples=samples
-        )  # fmt: skip
+            {"kind": "destripe"},
+            Measurement(y[None].float()),
+            prior,
+            None,
+            method="diffpir",
+            steps=20,
+            lam=2.0,
+            zeta=0.7,
+            samples=samples,
+        )
         table[f"{top}, {left}"] = {
             "striped": psnr(y.numpy(), x),
             "column means": psnr(matched, x),

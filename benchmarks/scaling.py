@@ -1,13 +1,15 @@
 """How a run scales: two workers beside one, what the machinery costs beside the network, and a thousand tiny items.
 
-    python benchmarks/scaling.py [--photos ../shared/data/photo] [--count 64] [--side 128] [--items 1000] [--recipe deblur]
+    python benchmarks/scaling.py [--photos ../shared/data/photo] [--count 64] [--side 128]
+        [--items 1000] [--recipe deblur]
 
 All single-threaded, by the calls that the command makes. Crops of real photographs, four samples each:
 
 * one run with one worker, one with two: seconds from start to end, starting the workers among them, and their ratio;
-* some of the items in this process: seconds inside the network, the solver, the evidence, files, and what is none of these, the machinery;
-* a thousand pictures of 16 x 16 pixels with an exact prior: seconds beside the sampling, what of them is not work on an item (reading, evidence, files),
-  seconds to find that all is done, and the report's page.
+* some of the items in this process: seconds inside the network, the solver, the evidence, files, and what is none of
+  these, the machinery;
+* a thousand pictures of 16 x 16 pixels with an exact prior: seconds beside the sampling, what of them is not work on an
+  item (reading, evidence, files), seconds to find that all is done, and the report's page.
 
 The load of the machine is printed beside the seconds: on a busy one the ratio says little.
 """
@@ -86,7 +88,10 @@ def two_beside_one(recipe: str, photos: Path, folder: Path) -> None:
 
 
 def machinery(recipe: str, photos: Path, folder: Path) -> None:
-    """A run in this process, of which the parts are timed; the machinery is what is none of them: plan, claims, hashes, markers, tables."""
+    """A run in this process, of which the parts are timed; the machinery is what is none of them.
+
+    Plan, claims, hashes, markers, tables.
+    """
     parts = {
         "network": [(NetworkPrior, "__call__")],
         "reading and preparing": [(Solver, "_open")],

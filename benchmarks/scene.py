@@ -1,17 +1,19 @@
 """A large scene by tiles: peak memory, time, seams; and how far independent tiles are from coupled ones.
 
-Run from the repository with ../shared/data/satellite. The Landsat 8 scene is mirrored to so many pixels, Landsat 7's gaps are cut into it (22 %), and it is
-restored by the command line (``--quality draft``: 20 evaluations a sample) in a process of its own, one thread.
+Run from the repository with ../shared/data/satellite. The Landsat 8 scene is mirrored to so many pixels, Landsat 7's
+gaps are cut into it (22 %), and it is restored by the command line (``--quality draft``: 20 evaluations a sample) in a
+process of its own, one thread.
 
     python benchmarks/scene.py 1024 2048          peak RSS and seconds a pixel: constant, and linear
-    python benchmarks/scene.py 1024 --untiled     the same scene in memory too: jumps at the same lines, which are the picture's own
+    python benchmarks/scene.py 1024 --untiled     the same scene in memory too: jumps of the picture's own
     python benchmarks/scene.py 1024 --independent  by independent tiles too, and the distance
     python benchmarks/scene.py 10000 --dry-run    the estimate alone
     python benchmarks/scene.py 10000 --samples 1 --workers 2 --out DIR     all of it; the same command there goes on
 
-Seams: mean absolute jump between the lines on both sides of tile borders, over that between all other neighbouring lines. A grid of a few lines is a small
-sample of a picture, so beside it stands what grids at other places show (5 to 95 %), and the ratio to the four lines beside each border, which are of the same
-part of the picture (at 10,000 pixels all column borders lie on one column of the scene, for its mirror images have 2,048): a seam is a ratio above those.
+Seams: mean absolute jump between the lines on both sides of tile borders, over that between all other neighbouring
+lines. A grid of a few lines is a small sample of a picture, so beside it stands what grids at other places show (5 to
+95 %), and the ratio to the four lines beside each border, which are of the same part of the picture (at 10,000 pixels
+all column borders lie on one column of the scene, for its mirror images have 2,048): a seam is a ratio above those.
 """
 
 from __future__ import annotations
@@ -100,7 +102,10 @@ def strips(path: Path) -> Iterator[NDArray[Any]]:
 
 
 def jumps(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Mean absolute jump from each row, and from each column, to the next; NaN where the scene was mirrored, for the same pixel is on both sides."""
+    """Mean absolute jump from each row, and from each column, to the next.
+
+    NaN where the scene was mirrored, for the same pixel is on both sides.
+    """
     down, across, count = [], 0.0, 0
     for strip in strips(path):
         down.append(np.nanmean(np.abs(np.diff(strip, axis=1)), (0, 2)))
@@ -114,7 +119,7 @@ def jumps(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def seam(path: Path, tile: int) -> tuple[float, float, float, float]:
-    """The ratio at tile borders, 5 and 95 % of those of grids at other places, and the ratio to the four lines beside each border."""
+    """The ratio at tile borders, its 5 and 95 % on grids elsewhere, and the ratio to the lines beside a border."""
     lines = jumps(path)
 
     def ratio(offset: int) -> float:
@@ -134,7 +139,10 @@ def seam(path: Path, tile: int) -> tuple[float, float, float, float]:
 
 
 def distance(first: Path, second: Path) -> tuple[float, float]:
-    """Root mean square difference of two restored rasters, and of what their standard deviations say there; the file's units."""
+    """Root mean square difference of two restored rasters, and of what their standard deviations say there.
+
+    The file's units.
+    """
     total = spread = count = 0.0
     for a, b, s in zip(
         *(
@@ -156,7 +164,8 @@ def measured(
     seconds, peak = restored(scene, out, str(tile), samples, *shared)
     pixels = samples * side**2
     print(
-        f"{side} x {side}: peak {peak / 2**30:.2f} GiB, {seconds:.0f} s of CPU, {1e6 * seconds / pixels:.1f} us a pixel and sample",
+        f"{side} x {side}: peak {peak / 2**30:.2f} GiB, {seconds:.0f} s of CPU, {1e6 * seconds / pixels:.1f} us a "
+        f"pixel and sample",
         flush=True,
     )
     if untiled:
@@ -168,7 +177,8 @@ def measured(
     ):
         at, low, high, near = seam(out / path, tile)
         print(
-            f"  {name:9} jump at tile borders over elsewhere {at:.4f}; grids at other places {low:.3f} to {high:.3f}; over the lines beside {near:.4f}"
+            f"  {name:9} jump at tile borders over elsewhere {at:.4f}; grids at other places {low:.3f} to "
+            f"{high:.3f}; over the lines beside {near:.4f}"
             + (f"; without tiles {seam(folder / 'untiled' / path, tile)[0]:.4f}" if untiled else ""),
             flush=True,
         )
@@ -176,7 +186,8 @@ def measured(
         seconds, peak = restored(scene, folder / "independent", "independent", samples)
         apart, spread = distance(out, folder / "independent")
         print(
-            f"  independent tiles: {seconds:.0f} s of CPU; restored differs from coupled by {apart:.1f} (rms, file's units), std is {spread:.1f}"
+            f"  independent tiles: {seconds:.0f} s of CPU; restored differs from coupled by {apart:.1f} (rms, "
+            f"file's units), std is {spread:.1f}"
         )
 
 

@@ -1,9 +1,11 @@
-"""The demo: a real photograph, blurred and noisy, restored with the embedded prior, through the command line a user has.
+"""The demo.
+
+A real photograph, blurred and noisy, restored with the embedded prior, through the command line a user has.
 
     python examples/demo.py demo
 
-The photograph is scikit-image's astronaut (NASA, public domain), 512 x 512. It is blurred by a Gaussian of 2 pixels with noise 0.02; what lies past the frame is
-not told to the restoration, nor is the noise level.
+The photograph is scikit-image's astronaut (NASA, public domain), 512 x 512. It is blurred by a Gaussian of 2 pixels
+with noise 0.02; what lies past the frame is not told to the restoration, nor is the noise level.
 """
 
 from __future__ import annotations
