@@ -33,13 +33,9 @@ __all__ = ["BandPrior", "GreyPrior"]
 
 @dataclass(frozen=True)
 class GreyPrior:
-    """A denoiser of grey images made from one of colour images.
+    """A denoiser of grey images made from one of colour images."""
 
-    Attributes:
-        colour: ``D(x, sigma)`` for (B, C, H, W), with a card.
-    """
-
-    colour: Any
+    colour: Any  # ``D(x, sigma)`` for (B, C, H, W), with a card
 
     @property
     def card(self) -> Card:
@@ -70,14 +66,9 @@ class GreyPrior:
 
 @dataclass(frozen=True)
 class BandPrior:
-    """A denoiser of images of any number of bands made from one of colour images.
+    """A denoiser of images of any number of bands made from one of colour images."""
 
-    Attributes:
-        colour: ``D(x, sigma)`` for (B, 3, H, W), with a card.
-        bands: Bands of an image.
-    """
-
-    colour: Any
+    colour: Any  # ``D(x, sigma)`` for (B, 3, H, W), with a card
     bands: int
 
     @property

@@ -152,12 +152,9 @@ def _shape(name: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
             "nb": blocks,
         }
     if name == "NCSNpp":
-        return {"model_type": "ncsn" if "map_noise.freqs" in tensors else "ddpm", "augment_dim": _width(tensors)}
+        width = tensors["map_augment.weight"].shape[1] if "map_augment.weight" in tensors else 0
+        return {"model_type": "ncsn" if "map_noise.freqs" in tensors else "ddpm", "augment_dim": width}
     return {"label_dim": tensors["map_label.weight"].shape[1]} if "map_label.weight" in tensors else {}
-
-
-def _width(tensors: dict[str, Tensor]) -> int:
-    return tensors["map_augment.weight"].shape[1] if "map_augment.weight" in tensors else 0
 
 
 def _diffunet(tensors: dict[str, Tensor], card: Card) -> AdaptedPrior:

@@ -52,23 +52,16 @@ DECODER = ("in", "up", "block", "aux_up", "aux_norm", "aux_conv")
 
 
 class EDMSettings(AdapterSettings):
-    """What the tensors' names do not tell.
+    """What the tensors' names do not tell."""
 
-    Attributes:
-        precondition: ``edm``, ``ve``, ``vp`` or ``iddpm`` (EDMPrecond, VEPrecond, VPPrecond, iDDPMPrecond).
-        label: Class of a conditional network; None is the class that was dropped in training.
-        channels_per_head: Of attention in an ADM network.
-        beta_d: Of ``vp``.
-        beta_min: Of ``vp``.
-        steps: Of ``vp`` and ``iddpm``.
-    """
-
+    #: ``edm``, ``ve``, ``vp`` or ``iddpm`` (EDMPrecond, VEPrecond, VPPrecond, iDDPMPrecond)
     precondition: Literal["edm", "ve", "vp", "iddpm"] = "edm"
+    #: class of a conditional network; None is the class that was dropped in training
     label: int | None = Field(default=None, ge=0)
-    channels_per_head: int = Field(default=64, ge=1)
-    beta_d: float = 19.9
-    beta_min: float = 0.1
-    steps: int = Field(default=1000, ge=2)
+    channels_per_head: int = Field(default=64, ge=1)  # of attention in an ADM network
+    beta_d: float = 19.9  # of ``vp``
+    beta_min: float = 0.1  # of ``vp``
+    steps: int = Field(default=1000, ge=2)  # of ``vp`` and ``iddpm``
 
     def parametrisation(self, sigma_data: float) -> Callable[[Tensor], Coefficients]:
         """Its row of the table."""

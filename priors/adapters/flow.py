@@ -21,14 +21,10 @@ __all__ = ["FlowSettings", "describe", "open_weights"]
 
 
 class FlowSettings(ADMNetwork):
-    """Settings of a flow.
+    """Settings of a flow."""
 
-    Attributes:
-        towards: What is at time 1: ``data`` or ``noise``.
-        time_scale: What the network is told is ``time_scale`` times the time; 1 for torchcfm, 1000 for many others.
-    """
-
-    towards: Literal["data", "noise"] = "data"
+    towards: Literal["data", "noise"] = "data"  # what is at time 1
+    #: what the network is told is ``time_scale`` times the time; 1 for torchcfm, 1000 for many others
     time_scale: float = Field(default=1.0, gt=0)
 
 

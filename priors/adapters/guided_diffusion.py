@@ -49,39 +49,24 @@ ANCHOR = "input_blocks.0.0.weight"
 
 
 class ADMNetwork(AdapterSettings):
-    """What the shapes of an ADM network's tensors do not tell.
+    """What the shapes of an ADM network's tensors do not tell."""
 
-    Attributes:
-        num_head_channels: Channels of an attention head; 0: ``num_heads`` decides.
-        num_heads: Heads everywhere, with ``num_head_channels=0``.
-        attention_order: ``legacy``: heads are split before queries, keys and values; ``new``: after.
-        label: Class of a conditional network.
-    """
-
-    num_head_channels: int = Field(default=64, ge=0)
-    num_heads: int = Field(default=4, ge=1)
+    num_head_channels: int = Field(default=64, ge=0)  # channels of an attention head; 0: ``num_heads`` decides
+    num_heads: int = Field(default=4, ge=1)  # heads everywhere, with ``num_head_channels=0``
+    #: ``legacy``: heads are split before queries, keys and values; ``new``: after
     attention_order: Literal["legacy", "new"] = "legacy"
-    label: int | None = Field(default=None, ge=0)
+    label: int | None = Field(default=None, ge=0)  # class of a conditional network
 
 
 class ADMSettings(ADMNetwork):
-    """The same and the discrete diffusion that it was trained with.
-
-    Attributes:
-        schedule: ``linear``, ``scaled_linear`` or ``cosine``.
-        steps: Number of steps.
-        beta_start: Of a linear schedule.
-        beta_end: Of a linear schedule.
-        prediction: ``eps``, ``v`` or ``sample``.
-        time_scale: What the network is told is ``time_scale`` times the step; ``rescale_timesteps`` of 4000 steps is
-            0.25.
-    """
+    """The same and the discrete diffusion that it was trained with."""
 
     schedule: Literal["linear", "scaled_linear", "cosine"] = "linear"
     steps: int = Field(default=1000, ge=2)
-    beta_start: float | None = None
+    beta_start: float | None = None  # of a linear schedule, as beta_end
     beta_end: float | None = None
     prediction: Literal["eps", "v", "sample"] = "eps"
+    #: what the network is told is ``time_scale`` times the step; ``rescale_timesteps`` of 4000 steps is 0.25
     time_scale: float = Field(default=1.0, gt=0)
 
     def discrete(self) -> Discrete:

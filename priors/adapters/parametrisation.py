@@ -127,17 +127,11 @@ def noise_levels(power: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Discrete:
-    """Networks of the discrete variance-preserving family.
+    """Networks of the discrete variance-preserving family."""
 
-    Attributes:
-        levels: (T,) noise levels of the steps, rising.
-        prediction: ``eps``, ``v`` or ``sample``.
-        time_scale: What the network is told is ``time_scale`` times the step.
-    """
-
-    levels: Tensor
+    levels: Tensor  # (T,) noise levels of the steps, rising
     prediction: Literal["eps", "v", "sample"] = "eps"
-    time_scale: float = 1.0
+    time_scale: float = 1.0  # what the network is told is ``time_scale`` times the step
 
     def time(self, sigma: Tensor) -> Tensor:
         """Step, a fraction, of noise levels (B,)."""
@@ -177,17 +171,11 @@ class VE:
 
 @dataclass(frozen=True)
 class ContinuousVP:
-    """The VP equation in continuous time: ``sigma^2 = exp(beta_d t^2 / 2 + beta_min t) - 1``.
+    """The VP equation in continuous time: ``sigma^2 = exp(beta_d t^2 / 2 + beta_min t) - 1``."""
 
-    Attributes:
-        beta_d: Extent of the rising noise rate.
-        beta_min: Its start.
-        steps: The network is told ``(steps - 1) t``.
-    """
-
-    beta_d: float = 19.9
-    beta_min: float = 0.1
-    steps: int = 1000
+    beta_d: float = 19.9  # extent of the rising noise rate
+    beta_min: float = 0.1  # its start
+    steps: int = 1000  # the network is told ``(steps - 1) t``
 
     def __call__(self, sigma: Tensor) -> Coefficients:
         """Coefficients at ``sigma`` (B,)."""
@@ -198,15 +186,10 @@ class ContinuousVP:
 
 @dataclass(frozen=True)
 class Flow:
-    """Velocities on the straight path.
+    """Velocities on the straight path."""
 
-    Attributes:
-        towards: What is at time 1: ``data`` or ``noise``.
-        time_scale: What the network is told is ``time_scale`` times the time.
-    """
-
-    towards: Literal["data", "noise"] = "data"
-    time_scale: float = 1.0
+    towards: Literal["data", "noise"] = "data"  # what is at time 1
+    time_scale: float = 1.0  # what the network is told is ``time_scale`` times the time
 
     def __call__(self, sigma: Tensor) -> Coefficients:
         """Coefficients at ``sigma`` (B,)."""

@@ -21,19 +21,12 @@ Denoiser = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class CallablePrior:
-    """Any denoiser, with another data range laid over it.
+    """Any denoiser, with another data range laid over it."""
 
-    Attributes:
-        denoiser: ``D(x, sigma)`` in its own units.
-        card: Its card in data units, or None where it has none.
-        scale: Own units in one data unit.
-        offset: Data value at which its own units are 0.
-    """
-
-    denoiser: Denoiser
-    card: Card | None
-    scale: float = 1.0
-    offset: float = 0.0
+    denoiser: Denoiser  # ``D(x, sigma)`` in its own units
+    card: Card | None  # in data units; None where it has none
+    scale: float = 1.0  # the denoiser's units in one data unit
+    offset: float = 0.0  # data value at which they are 0
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Posterior mean in data units: ``decode(D(encode(x), scale * sigma))``."""

@@ -46,19 +46,13 @@ SQUARED: dict[str, Callable[[Tensor], Tensor]] = {"pixels": lambda x: x, "dct": 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """A Gaussian whose covariance is diagonal in a basis.
+    """A Gaussian whose covariance is diagonal in a basis."""
 
-    Attributes:
-        mean: Broadcasts against (B, C, *S).
-        values: Eigenvalues; broadcasts against (C, *S).
-        basis: ``pixels``, ``dct`` or ``hartley``.
-        rotation: Channel eigenvectors of each frequency (C, C, H, W), the second axis counts the eigenvalues; None
-            where channels are independent.
-    """
-
-    mean: Tensor
-    values: Tensor
-    basis: str = "pixels"
+    mean: Tensor  # broadcasts against (B, C, *S)
+    values: Tensor  # eigenvalues; broadcasts against (C, *S)
+    basis: str = "pixels"  # ``pixels``, ``dct`` or ``hartley``
+    #: channel eigenvectors of each frequency (C, C, H, W), the second axis counts the eigenvalues; None where
+    #: channels are independent
     rotation: Tensor | None = None
 
     @property

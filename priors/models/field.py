@@ -64,19 +64,12 @@ def spectrum(autocovariance: Tensor, height: int, width: int) -> Tensor:
 
 @dataclass(frozen=True)
 class FieldPrior:
-    """A stationary Gaussian field, or a mixture of such.
-
-    Attributes:
-        card: Its card.
-        mean: Of each channel (C, 1, 1).
-        weights: (K,), positive, sum 1.
-        autocovariance: (K, C, C, L, L), data units squared, of non-negative spectrum.
-    """
+    """A stationary Gaussian field, or a mixture of such."""
 
     card: Card
-    mean: Tensor
-    weights: Tensor
-    autocovariance: Tensor
+    mean: Tensor  # (C, 1, 1)
+    weights: Tensor  # (K,), positive, sum 1
+    autocovariance: Tensor  # (K, C, C, L, L), data units squared, of non-negative spectrum
     _sizes: dict[tuple[int, int, str], Weighted] = field(default_factory=dict, repr=False, compare=False)
 
     def closed_form(self, shape: Sequence[int], *, device: torch.device | str = "cpu") -> Weighted:

@@ -29,19 +29,12 @@ __all__ = ["MixturePrior"]
 
 @dataclass(frozen=True)
 class MixturePrior:
-    """A mixture of isotropic Gaussians in any shape.
+    """A mixture of isotropic Gaussians in any shape."""
 
-    Attributes:
-        means: (M, *item shape).
-        weights: (M,), positive; normalised here.
-        variances: (M,), data units squared.
-        name: Name on the card.
-    """
-
-    means: Tensor
-    weights: Tensor
-    variances: Tensor
-    name: str = "mixture"
+    means: Tensor  # (M, *item shape)
+    weights: Tensor  # (M,), positive; normalised here
+    variances: Tensor  # (M,), data units squared
+    name: str = "mixture"  # name on the card
 
     def __post_init__(self) -> None:
         count = len(self.means)

@@ -53,27 +53,16 @@ def _starts(size: int, side: int, stride: int) -> list[int]:
 
 @dataclass(frozen=True)
 class PatchPrior:
-    """A patch mixture.
-
-    Attributes:
-        card: Its card.
-        mean: Of each channel (C, 1, 1).
-        weights: (K,), positive, sum 1.
-        vectors: Orthonormal directions of each component (K, d, r), d = C P P.
-        values: Variances along them (K, r), data units squared.
-        rest: Variance in every other direction (K,).
-        side: P.
-        stride: Pixels between patches, at most P.
-    """
+    """A patch mixture."""
 
     card: Card
-    mean: Tensor
-    weights: Tensor
-    vectors: Tensor
-    values: Tensor
-    rest: Tensor
-    side: int
-    stride: int = 2
+    mean: Tensor  # (C, 1, 1)
+    weights: Tensor  # (K,), positive, sum 1
+    vectors: Tensor  # orthonormal directions of each component (K, d, r), d = C P P
+    values: Tensor  # variances along them (K, r), data units squared
+    rest: Tensor  # variance in every other direction (K,)
+    side: int  # P
+    stride: int = 2  # pixels between patches, at most P
 
     def _patches(self, flat: Tensor, power: Tensor) -> Tensor:
         """Posterior means of patches (N, d) without their mean, at noise variances (N, 1)."""

@@ -27,21 +27,14 @@ __all__ = ["EDMDenoiser", "UNet", "UNetConfig"]
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """Shape of a :class:`UNet`.
-
-    Attributes:
-        channels_in: Image channels.
-        channels: Feature channels of each resolution level, finest first.
-        blocks: Residual blocks of each level, on the way down and again on the way up (the coarsest once).
-        unshuffle: Factor of the pixel unshuffle before the first level.
-        embedding: Width of the noise-level embedding.
-    """
+    """Shape of a :class:`UNet`."""
 
     channels_in: int = 3
-    channels: tuple[int, ...] = (64, 128, 256)
+    channels: tuple[int, ...] = (64, 128, 256)  # feature channels of each resolution level, finest first
+    #: residual blocks of each level, on the way down and again on the way up (the coarsest once)
     blocks: tuple[int, ...] = (2, 2, 3)
-    unshuffle: int = 2
-    embedding: int = 128
+    unshuffle: int = 2  # factor of the pixel unshuffle before the first level
+    embedding: int = 128  # width of the noise-level embedding
 
     @property
     def stride(self) -> int:

@@ -35,18 +35,12 @@ HDF5 = (".h5", ".hdf5")
 
 @dataclass(frozen=True)
 class Corpus:
-    """Images and where they come from.
+    """Images and where they come from."""
 
-    Attributes:
-        images: Each (C, H, W), uint8 on 0 to 255 or float32 on 0 to 1 (complex: real and imaginary part, magnitude up
-            to 1).
-        sources: A text for each.
-        complex: Whether two channels are the two parts of complex values.
-    """
-
+    #: each (C, H, W), uint8 on 0 to 255 or float32 on 0 to 1 (complex: real and imaginary part, magnitude up to 1)
     images: tuple[Tensor, ...]
-    sources: tuple[str, ...]
-    complex: bool = False
+    sources: tuple[str, ...]  # a text for each
+    complex: bool = False  # whether two channels are the two parts of complex values
 
     @property
     def channels(self) -> int:

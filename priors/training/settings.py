@@ -18,71 +18,47 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class TrainConfig(BaseModel):
-    """The settings of a training. Noise levels are in model units, in which the data lie on [-1, 1].
-
-    Attributes:
-        image: What an image is: ``rgb``, ``grey``, ``bands`` (as many channels as the files have), ``complex`` (two
-            channels, the real and the imaginary part; magnitude images are given a smooth random phase), or ``auto``.
-        steps: Optimiser steps in all.
-        batch: Crops a step.
-        crop: Height and width of a crop in pixels.
-        rate: Peak learning rate.
-        warmup: Steps of linear warm-up.
-        cooldown: Fraction of the steps, at the end, over which the rate falls to zero.
-        ema: Decay of the moving average of the weights.
-        clip: Largest gradient norm.
-        log_sigma_mean: Mean of the logarithm of the noise level; default 0.7 below that of ``sigma_data``.
-        log_sigma_std: Its standard deviation.
-        spread: Fraction of the levels that are log-uniform on the whole range of levels instead.
-        sigma_min: Smallest noise level.
-        sigma_max: Largest noise level.
-        sigma_data: Standard deviation of the data (EDM preconditioning); default 0.5, or measured for complex images.
-        grey: Fraction of RGB crops turned grey, so that single-band images are served without a tint.
-        gain: Largest factor by which the values of complex images are scaled, up and down.
-        grain: Largest standard deviation, in data units, of the noise that half of the crops carry themselves: what a
-            receiver leaves in real images, where the training images have none (averaged volumes, JPEGs). Without it a
-            denoiser takes it for an error of its own.
-        scale: Largest factor by which a crop is shrunk (from a larger piece of the image).
-        scaled: Fraction of the crops that are.
-        sources: Of HDF5 files that name their images' sources, keep those that begin with one of these (commas between
-            them).
-        held_out: Images kept out of training, to measure on.
-        channels: Features of each level of the network.
-        blocks: Residual blocks of each level.
-        seed: Seed of the initial weights and of every draw.
-        every: Seconds between checkpoints.
-        threads: CPU threads; default all that this process may use.
-    """
+    """The settings of a training. Noise levels are in model units, in which the data lie on [-1, 1]."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    #: what an image is: ``rgb``, ``grey``, ``bands`` (as many channels as the files have), ``complex`` (two channels,
+    #: the real and the imaginary part; magnitude images are given a smooth random phase), or ``auto``
     image: Literal["auto", "rgb", "grey", "bands", "complex"] = "auto"
-    steps: Count = 20_000
-    batch: Count = 16
-    crop: Annotated[int, Field(ge=8)] = 64
-    rate: Positive = 1e-3
-    warmup: Annotated[int, Field(ge=0)] = 1_000
-    cooldown: Fraction = 0.4
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    clip: Positive = 1.0
+    steps: Count = 20_000  # optimiser steps in all
+    batch: Count = 16  # crops a step
+    crop: Annotated[int, Field(ge=8)] = 64  # height and width of a crop in pixels
+    rate: Positive = 1e-3  # peak learning rate
+    warmup: Annotated[int, Field(ge=0)] = 1_000  # steps of linear warm-up
+    cooldown: Fraction = 0.4  # fraction of the steps, at the end, over which the rate falls to zero
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999  # decay of the moving average of the weights
+    clip: Positive = 1.0  # largest gradient norm
+    #: mean of the logarithm of the noise level; default 0.7 below that of ``sigma_data``
     log_sigma_mean: float | None = None
-    log_sigma_std: Positive = 1.4
-    spread: Fraction = 0.1
-    sigma_min: Positive = 0.004
-    sigma_max: Positive = 8.0
+    log_sigma_std: Positive = 1.4  # its standard deviation
+    spread: Fraction = 0.1  # fraction of the levels that are log-uniform on the whole range of levels instead
+    sigma_min: Positive = 0.004  # smallest noise level
+    sigma_max: Positive = 8.0  # largest noise level
+    #: standard deviation of the data (EDM preconditioning); default 0.5, or measured for complex images
     sigma_data: Positive | None = None
-    grey: Fraction = 0.05
+    grey: Fraction = 0.05  # fraction of RGB crops turned grey, so that single-band images are served without a tint
+    #: largest factor by which the values of complex images are scaled, up and down
     gain: Annotated[float, Field(ge=1)] = 1.5
+    #: largest standard deviation, in data units, of the noise that half of the crops carry themselves: what a
+    #: receiver leaves in real images, where the training images have none (averaged volumes, JPEGs). Without it a
+    #: denoiser takes it for an error of its own
     grain: Annotated[float, Field(ge=0)] = 0.0
+    #: largest factor by which a crop is shrunk (from a larger piece of the image)
     scale: Annotated[float, Field(ge=1)] = 1.5
-    scaled: Fraction = 0.2
+    scaled: Fraction = 0.2  # fraction of the crops that are
+    #: of HDF5 files that name their images' sources, keep those that begin with one of these (commas between them)
     sources: tuple[str, ...] = ()
-    held_out: Count = 32
-    channels: tuple[Count, ...] = (96, 160, 256)
-    blocks: tuple[Count, ...] = (2, 2, 2)
-    seed: Annotated[int, Field(ge=0)] = 0
-    every: Positive = 120.0
-    threads: Count | None = None
+    held_out: Count = 32  # images kept out of training, to measure on
+    channels: tuple[Count, ...] = (96, 160, 256)  # features of each level of the network
+    blocks: tuple[Count, ...] = (2, 2, 2)  # residual blocks of each level
+    seed: Annotated[int, Field(ge=0)] = 0  # seed of the initial weights and of every draw
+    every: Positive = 120.0  # seconds between checkpoints
+    threads: Count | None = None  # CPU threads; default all that this process may use
 
     def network(self, channels: int) -> UNetConfig:
         """The network's shape, for images of so many channels."""

@@ -53,8 +53,15 @@ MIXTURE = MixturePrior(
 
 def _card(low: float, high: float) -> Card:
     return Card(
-        name="known", title="known", kind="network", licence="none", data_range=(low, high), data_var=1, sigma_min=1e-3, sigma_max=1e3,
-    )  # fmt: skip
+        name="known",
+        title="known",
+        kind="network",
+        licence="none",
+        data_range=(low, high),
+        data_var=1,
+        sigma_min=1e-3,
+        sigma_max=1e3,
+    )
 
 
 def _column(values: Tensor) -> Tensor:

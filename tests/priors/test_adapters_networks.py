@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from deepinv import models
 from torch import Tensor, nn
 
 from inverse.errors import PriorError
 from inverse.priors.adapters import registry
+from inverse.priors.adapters.edm import EDMSettings
 from inverse.priors.adapters.guided_diffusion import ADMNetwork, ADMSettings, adm_network, describe
 from inverse.priors.adapters.parametrisation import Discrete, alphas_cumprod, noise_levels, validated
 from inverse.priors.card import Card
@@ -40,18 +42,41 @@ def _images(*shape: int, seed: int = 1) -> Tensor:
 
 def _card(adapter: str, network: dict[str, Any] | None = None, **fields: Any) -> Card:
     return Card(
-        name="n", title="n", kind="network", adapter=adapter, licence="none", data_var=0.06, sigma_min=1e-3, sigma_max=50, network=network,
+        name="n",
+        title="n",
+        kind="network",
+        adapter=adapter,
+        licence="none",
+        data_var=0.06,
+        sigma_min=1e-3,
+        sigma_max=50,
+        network=network,
         **fields,
-    )  # fmt: skip
+    )
 
 
 ADM = {
-    "published": ({"channel_mult": (1, 2), "num_res_blocks": 2, "resblock_updown": True, "use_scale_shift_norm": True}, 6),
-    "convolutions": ({"channel_mult": (1, 2, 2), "num_res_blocks": 1, "use_scale_shift_norm": True, "use_new_attention_order": True}, 3),
+    "published": (
+        {"channel_mult": (1, 2), "num_res_blocks": 2, "resblock_updown": True, "use_scale_shift_norm": True},
+        6,
+    ),
+    "convolutions": (
+        {"channel_mult": (1, 2, 2), "num_res_blocks": 1, "use_scale_shift_norm": True, "use_new_attention_order": True},
+        3,
+    ),
     "no weights in resampling": ({"channel_mult": (1, 2), "num_res_blocks": 1, "conv_resample": False}, 3),
-    "classes": ({"channel_mult": (0.5, 1, 2), "num_res_blocks": 2, "resblock_updown": True, "use_new_attention_order": True, "num_classes": 5}, 6),
+    "classes": (
+        {
+            "channel_mult": (0.5, 1, 2),
+            "num_res_blocks": 2,
+            "resblock_updown": True,
+            "use_new_attention_order": True,
+            "num_classes": 5,
+        },
+        6,
+    ),
     "one level": ({"channel_mult": (1,), "num_res_blocks": 1, "use_scale_shift_norm": True}, 3),
-}  # fmt: skip
+}
 
 
 def _adm(name: str) -> tuple[nn.Module, dict[str, Any]]:
@@ -59,9 +84,14 @@ def _adm(name: str) -> tuple[nn.Module, dict[str, Any]]:
     options, out = ADM[name]
     with _making():
         model = unet.UNetModel(
-            16, 3, 64, out, attention_resolutions=(2,), num_head_channels=32,
+            16,
+            3,
+            64,
+            out,
+            attention_resolutions=(2,),
+            num_head_channels=32,
             **{"num_res_blocks": 1, **options},
-        )  # fmt: skip
+        )
     return _filled(model), options
 
 
@@ -157,14 +187,19 @@ EDM = {
 
 
 def _edm(name: str) -> Any:
-    from deepinv import models
-
     kind, options = EDM[name]
     with _making():
         model = getattr(models, kind)(
-            img_resolution=16, model_channels=128, channel_mult=(1, 2), num_blocks=1, attn_resolutions=(8,), pretrained=None,
-            pixel_std=0.5, _was_trained_on_minus_one_one=True, **options,
-        )  # fmt: skip
+            img_resolution=16,
+            model_channels=128,
+            channel_mult=(1, 2),
+            num_blocks=1,
+            attn_resolutions=(8,),
+            pretrained=None,
+            pixel_std=0.5,
+            _was_trained_on_minus_one_one=True,
+            **options,
+        )
     return _filled(model)
 
 
@@ -196,8 +231,6 @@ def test_edm_of_other_sizes_and_broken_ones() -> None:
 @pytest.mark.parametrize("form", ["ve", "vp", "iddpm"])
 def test_other_preconditionings_are_karras_table_1(form: str) -> None:
     """Coefficients as Karras et al. 2022 define them in their table 1 and appendix C.3."""
-    from inverse.priors.adapters.edm import EDMSettings
-
     sigma = torch.tensor([0.05, 0.7, 20.0], dtype=torch.float64)
     found = EDMSettings(precondition=form).parametrisation(0.5)(sigma)  # type: ignore[arg-type]
     if form == "ve":

@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 import torch
+from deepinv import models
+from deepinv.models import DiffUNet, DRUNet
 from torch import Tensor, nn
 
+import inverse.priors.adapters.deepinv as adapter
 from inverse.errors import PriorError
 from inverse.priors.adapters import registry
 from inverse.priors.adapters.azula import wrap as wrap_azula
@@ -49,9 +52,16 @@ def _unet2d(folder: Path, scheduler: Any, **options: Any) -> Any:
     diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed")
     with _making():
         model = diffusers.UNet2DModel(
-            sample_size=16, in_channels=3, out_channels=3, layers_per_block=1, block_out_channels=(16, 32), norm_num_groups=8,
-            down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"), **options,
-        )  # fmt: skip
+            sample_size=16,
+            in_channels=3,
+            out_channels=3,
+            layers_per_block=1,
+            block_out_channels=(16, 32),
+            norm_num_groups=8,
+            down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+            up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+            **options,
+        )
     _filled(model)
     model.save_pretrained(folder / "unet")
     scheduler.save_pretrained(folder / "scheduler")
@@ -162,8 +172,6 @@ def test_a_missing_package_names_its_extra(
 
 
 def test_drunet_from_a_file_is_deepinvs(tmp_path: Path) -> None:
-    from deepinv.models import DRUNet
-
     with _making():
         model = DRUNet(in_channels=1, out_channels=1, nc=(8, 8, 16, 16), nb=2, pretrained=None)
     _filled(model)
@@ -178,8 +186,6 @@ def test_drunet_from_a_file_is_deepinvs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["ncsnpp", "admunet"])
 def test_edm_weights_through_deepinv_are_on_minus_one_to_one(tmp_path: Path, kind: str) -> None:
-    from deepinv import models
-
     name = {"ncsnpp": "NCSNpp", "admunet": "ADMUNet"}[kind]
     options = {"channel_mult": (1, 1), "num_blocks": 1, "model_channels": 64}
     with _making():
@@ -192,10 +198,6 @@ def test_edm_weights_through_deepinv_are_on_minus_one_to_one(tmp_path: Path, kin
 
 
 def test_diffunet_is_deepinvs_at_its_steps_and_continuous_between(monkeypatch: pytest.MonkeyPatch) -> None:
-    from deepinv.models import DiffUNet
-
-    import inverse.priors.adapters.deepinv as adapter
-
     with _making():
         model = DiffUNet(pretrained=None)
     generator = torch.Generator().manual_seed(0)
@@ -231,8 +233,12 @@ def test_deepinv_names_and_what_is_offline(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 SCHEDULES = {
-    "VPSchedule": {}, "VESchedule": {"sigma_max": 100.0}, "CosineSchedule": {}, "RectifiedSchedule": {}, "DecaySchedule": {"gamma": 0.1},
-}  # fmt: skip
+    "VPSchedule": {},
+    "VESchedule": {"sigma_max": 100.0},
+    "CosineSchedule": {},
+    "RectifiedSchedule": {},
+    "DecaySchedule": {"gamma": 0.1},
+}
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

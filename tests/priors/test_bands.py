@@ -9,6 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+import inverse
 from inverse.cli.main import cli
 from inverse.operators.observation import Counter
 from inverse.priors.channels import BandPrior
@@ -47,8 +48,6 @@ def test_a_band_depends_on_its_group_alone() -> None:
 
 
 def _photo():  # type: ignore[no-untyped-def]
-    import inverse
-
     return inverse.open_prior("photo")
 
 

@@ -16,6 +16,7 @@ from safetensors import safe_open
 import inverse
 from inverse.cli.main import cli
 from inverse.errors import PriorError
+from inverse.priors.adapters.guided_diffusion import ADMSettings
 from inverse.priors.card import Card, card_text, embedded, read_card, remote
 from inverse.priors.catalogue import cards
 from inverse.priors.header import digest
@@ -44,9 +45,18 @@ def _tiny(name: str = "tiny") -> tuple[Card, dict[str, torch.Tensor]]:
         torch.manual_seed(0)
         state = UNet(CONFIG).state_dict()
     card = Card(
-        name=name, title="A tiny network", kind="network", licence="CC0", channels=3, data_var=0.06, sigma_min=0.01,
-        sigma_max=4.0, minimum_size=8, stride=2, network=CONFIG.as_dict(),
-    )  # fmt: skip
+        name=name,
+        title="A tiny network",
+        kind="network",
+        licence="CC0",
+        channels=3,
+        data_var=0.06,
+        sigma_min=0.01,
+        sigma_max=4.0,
+        minimum_size=8,
+        stride=2,
+        network=CONFIG.as_dict(),
+    )
     return card, state
 
 
@@ -54,8 +64,10 @@ def test_list_says_where_each_is_and_under_which_licence() -> None:
     save_prior(*_tiny())
     rows = {row["name"]: row for row in json.loads(_run("prior", "list", "--json").stdout)}
     assert {name: rows[name]["where"] for name in ("photo", "tiny", "adm-imagenet-256")} == {
-        "photo": "embedded", "tiny": "store", "adm-imagenet-256": "remote",
-    }  # fmt: skip
+        "photo": "embedded",
+        "tiny": "store",
+        "adm-imagenet-256": "remote",
+    }
     assert all(row["licence"] for row in rows.values())
     text = _run("prior", "list").stdout
     assert "licence" in text.splitlines()[0]
@@ -81,8 +93,6 @@ def test_every_card_of_the_package_is_whole() -> None:
 
 
 def test_the_remote_cards_settings_are_their_adapters() -> None:
-    from inverse.priors.adapters.guided_diffusion import ADMSettings
-
     for card in remote().values():
         levels = ADMSettings(**(card.network or {})).discrete().levels
         assert (card.sigma_min * card.gain, card.sigma_max * card.gain) == pytest.approx(
@@ -95,8 +105,8 @@ def test_list_show_and_validate_import_no_torch(tmp_path) -> None:
     (tmp_path / "r.yaml").write_text("extends: deblur\nprior: {name: tiny}\n")
     code = (
         "import sys; from click.testing import CliRunner; from inverse.cli.main import cli\n"
-        "for a in (['prior', 'list'], ['prior', 'show', 'tiny'], ['prior', '--help'], ['recipe', 'validate', 'r.yaml']):\n"
-        "    r = CliRunner().invoke(cli, a); assert r.exit_code == 0, r.output\n"
+        "for a in ('prior list', 'prior show tiny', 'prior --help', 'recipe validate r.yaml', 'list priors'):\n"
+        "    r = CliRunner().invoke(cli, a.split()); assert r.exit_code == 0, r.output\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)

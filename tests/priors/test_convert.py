@@ -1,4 +1,7 @@
-"""``inverse prior convert``: what it makes opens and answers; what is broken or dangerous ends in three lines, exit code 5, and nothing run."""
+"""``inverse prior convert``: what it makes opens and answers.
+
+What is broken or dangerous ends in three lines, exit code 5, and nothing run.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,18 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from deepinv.models import NCSNpp
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import inverse
 from inverse.cli.main import cli
 from inverse.errors import PriorError
-from inverse.priors.adapters import pickles
+from inverse.priors.adapters import pickles, registry
 from inverse.priors.adapters.convert import convert
 from inverse.priors.adapters.guided_diffusion import ADMNetwork, adm_network
 from inverse.priors.card import read_card
@@ -90,8 +96,6 @@ HEADS = ("-s", "num_head_channels=16")
 def test_a_checkpoint_becomes_a_prior_of_its_name(tmp_path: Path, wrapping: str) -> None:
     tensors, file = _adm(), tmp_path / "model.pt"
     if wrapping == "safetensors":
-        from safetensors.torch import save_file
-
         save_file(tensors, file)
     elif wrapping == "legacy":
         torch.save(tensors, file, _use_new_zipfile_serialization=False)
@@ -126,8 +130,6 @@ def test_a_checkpoint_becomes_a_prior_of_its_name(tmp_path: Path, wrapping: str)
     betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
     power = torch.cumprod(1 - betas, 0)
     grid = ((1 - power) / power).sqrt().log()
-    import numpy as np
-
     step = torch.from_numpy(np.interp(level.flatten().double().log().numpy(), grid.numpy(), np.arange(1000)))
     expected = z - level * network(z / (1 + level**2).sqrt(), step)[:, :3]
     assert torch.allclose(prior(x, sigma) / 127.5 - 1, expected, atol=1e-5)
@@ -153,8 +155,6 @@ def test_to_a_file_in_half_precision(tmp_path: Path) -> None:
     half = inverse.open_prior(tmp_path / "v1.2.yaml")
     whole = convert(tmp_path / "m.pt", name="m", settings={"num_head_channels": 16})
     x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(1))
-    from inverse.priors.adapters import registry
-
     assert torch.allclose(half(x, 0.1), registry.open_weights(*whole)(x, 0.1), atol=5e-3)
     again = run(tmp_path / "m.pt", "--name", "m", *HEADS, "-o", out)
     assert again.exit_code == 7
@@ -242,14 +242,19 @@ def _persistent(module: nn.Module, class_name: str, reconstruct: Any, source: st
 
 
 def _edm_pickle(path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Any:
-    from deepinv.models import NCSNpp
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = NCSNpp(
-            img_resolution=16, model_channels=128, channel_mult=(1, 1), num_blocks=1, attn_resolutions=(8,), pretrained=None,
-            pixel_std=0.5, _was_trained_on_minus_one_one=True, **options,
-        )  # fmt: skip
+            img_resolution=16,
+            model_channels=128,
+            channel_mult=(1, 1),
+            num_blocks=1,
+            attn_resolutions=(8,),
+            pretrained=None,
+            pixel_std=0.5,
+            _was_trained_on_minus_one_one=True,
+            **options,
+        )
     utils, persistence = types.ModuleType("torch_utils"), types.ModuleType("torch_utils.persistence")
 
     def reconstruct(meta: Any) -> Any:

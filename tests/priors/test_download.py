@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine: resumed, verified, made once, never made offline; and what comes of a checkpoint."""
+"""Downloads from a server on this machine: resumed, verified, made once, never offline; what comes of a checkpoint."""
 
 from __future__ import annotations
 
@@ -80,10 +80,18 @@ def server(tmp_path, monkeypatch) -> Iterator[_Server]:
 
 def _card(server: _Server, content: bytes = CONTENT, **fields: Any) -> Card:
     known: dict[str, Any] = {
-        "name": "far", "title": "A file elsewhere", "kind": "network", "licence": "CC0", "data_var": 0.06, "sigma_min": 0.01,
-        "sigma_max": 4.0, "weights": "far.pt", "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content),
+        "name": "far",
+        "title": "A file elsewhere",
+        "kind": "network",
+        "licence": "CC0",
+        "data_var": 0.06,
+        "sigma_min": 0.01,
+        "sigma_max": 4.0,
+        "weights": "far.pt",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
         "url": f"http://127.0.0.1:{server.server_port}/far.pt",
-    }  # fmt: skip
+    }
     return Card(**{**known, **fields})
 
 

@@ -10,6 +10,7 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor
 
+import inverse
 from inverse.cli.prior.fit import fit as command
 from inverse.errors import InputError, InverseError, PriorError, RecipeError
 from inverse.numerics.rng import Rng
@@ -187,8 +188,6 @@ def test_bad_images_and_settings_are_refused(tmp_path: Path) -> None:
 
 
 def test_fitted_on_the_command_line_and_opened_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import inverse
-
     monkeypatch.setenv("INVERSE_HOME", str(tmp_path / "home"))
     np.save(tmp_path / "a.npy", textures(1, 3)[0].permute(1, 2, 0).clamp(0, 1).numpy())
     done = CliRunner().invoke(command, [str(tmp_path / "a.npy"), "--name", "mine", "-s", "window=32", "--json"])

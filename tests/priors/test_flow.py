@@ -26,9 +26,16 @@ def _velocity(x: Tensor, t: Tensor) -> Tensor:
 def _card(low: float, high: float) -> Card:
     gain = 2 / (high - low)
     return Card(
-        name="flow", title="flow", kind="callable", licence="none", data_range=(low, high), mean=(low + high) / 2 + MEAN / gain,
-        data_var=VARIANCE / gain**2, sigma_min=1e-6, sigma_max=10.0 / gain,
-    )  # fmt: skip
+        name="flow",
+        title="flow",
+        kind="callable",
+        licence="none",
+        data_range=(low, high),
+        mean=(low + high) / 2 + MEAN / gain,
+        data_var=VARIANCE / gain**2,
+        sigma_min=1e-6,
+        sigma_max=10.0 / gain,
+    )
 
 
 @pytest.mark.parametrize("towards", ["data", "noise"])

@@ -1,4 +1,7 @@
-"""Files that are no prior: each ends in exit code 5 and at most three lines, runs nothing and asks for no memory worth speaking of."""
+"""Files that are no prior.
+
+Each ends in exit code 5 and at most three lines, runs nothing, asks for little memory.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load, save
+from skimage.io import imsave
 
 from inverse.cli.main import cli
 from inverse.priors.card import Card, card_text
@@ -45,9 +49,18 @@ def _home(tmp_path, monkeypatch) -> None:
 
 def _card(**fields: Any) -> Card:
     known: dict[str, Any] = {
-        "name": "tiny", "title": "A tiny network", "kind": "network", "licence": "CC0", "channels": 3, "data_var": 0.06,
-        "sigma_min": 0.01, "sigma_max": 4.0, "minimum_size": 8, "stride": 2, "network": CONFIG.as_dict(),
-    }  # fmt: skip
+        "name": "tiny",
+        "title": "A tiny network",
+        "kind": "network",
+        "licence": "CC0",
+        "channels": 3,
+        "data_var": 0.06,
+        "sigma_min": 0.01,
+        "sigma_max": 4.0,
+        "minimum_size": 8,
+        "stride": 2,
+        "network": CONFIG.as_dict(),
+    }
     return Card(**{**known, **fields})
 
 
@@ -151,7 +164,10 @@ CASES: dict[str, tuple[Callable[[dict[str, torch.Tensor]], str], str]] = {
     "a circle of links": (lambda s: _named("tiny.safetensors", lambda p: p.symlink_to(p)), "lead in a circle"),
     "a device": (lambda s: _named("tiny.safetensors", lambda p: p.symlink_to("/dev/zero")), "not a regular file"),
     "missing file": (lambda s: "absent.safetensors", "No such file"),
-    "missing weights": (lambda s: _named(_pair(b"x"), lambda p: Path("tiny.safetensors").unlink()), "cannot be read|are missing"),
+    "missing weights": (
+        lambda s: _named(_pair(b"x"), lambda p: Path("tiny.safetensors").unlink()),
+        "cannot be read|are missing",
+    ),
     "a card that is a pipe": (lambda s: _named("tiny.yaml", os.mkfifo), "not a regular file"),
     "text": (lambda s: _pair(b"hello, these are no weights"), "not safetensors"),
     "a web page": (lambda s: _pair(b"<!DOCTYPE html><html>404</html>"), "web page"),
@@ -178,12 +194,18 @@ CASES: dict[str, tuple[Callable[[dict[str, torch.Tensor]], str], str]] = {
     "header is not JSON": (lambda s: _file(b"{'a': 1}"), "not JSON"),
     "header is not text": (lambda s: _file(b"{\xff\xfe\xff}"), "not JSON"),
     "header is a list": (lambda s: _file([1, 2, 3]), "no table"),
-    "header nested deep": (lambda s: _file(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), "nested too deeply|not JSON"),
+    "header nested deep": (
+        lambda s: _file(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+        "nested too deeply|not JSON",
+    ),
     "header with a number of a million digits": (lambda s: _file(b'{"a":' + b"9" * 1_000_000 + b"}"), "not JSON"),
     "a name twice": (lambda s: _file(TWICE, bytes(4)), "twice"),
     "no tensors": (lambda s: _file({"__metadata__": {}}), "no tensors"),
     "metadata of numbers": (lambda s: _file({"__metadata__": {"a": 1}, "b": _entry(0, 4)}, bytes(4)), "table of texts"),
-    "tensor without a shape": (lambda s: _file({"a": {"dtype": "F32", "data_offsets": [0, 4]}}, bytes(4)), "needs dtype"),
+    "tensor without a shape": (
+        lambda s: _file({"a": {"dtype": "F32", "data_offsets": [0, 4]}}, bytes(4)),
+        "needs dtype",
+    ),
     "dtype unknown": (lambda s: _file({"a": _entry(0, 4, [1], "F31")}, bytes(4)), "dtype 'F31'"),
     "dtype a list": (lambda s: _file({"a": _entry(0, 4, [1], ["F32"])}, bytes(4)), "dtype"),
     "overlapping offsets": (lambda s: _file({"a": _entry(0, 8), "b": _entry(4, 12)}, bytes(12)), "overlap"),
@@ -191,11 +213,17 @@ CASES: dict[str, tuple[Callable[[dict[str, torch.Tensor]], str], str]] = {
     "negative offsets": (lambda s: _file({"a": _entry(-4, 0)}, bytes(4)), "byte positions"),
     "offsets past the end": (lambda s: _file({"a": _entry(0, 4000)}, bytes(4)), "truncated"),
     "offsets backwards": (lambda s: _file({"a": _entry(8, 4, [1])}, bytes(8)), "is not the"),
-    "offsets as fractions": (lambda s: _file({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0.0, 4.0]}}, bytes(4)), "byte positions"),
+    "offsets as fractions": (
+        lambda s: _file({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0.0, 4.0]}}, bytes(4)),
+        "byte positions",
+    ),
     "shape that is not its bytes": (lambda s: _file({"a": _entry(0, 4, [7])}, bytes(4)), "is not the"),
     "negative sizes": (lambda s: _file({"a": _entry(0, 4, [-1, -1])}, bytes(4)), "list of at most"),
     "huge shapes": (lambda s: _file({"a": _entry(0, 4, [2**40, 2**40])}, bytes(4)), "is not the"),
-    "sizes whose product overflows": (lambda s: _file({"a": _entry(0, 4, [2**62, 2**2 + 1, 4])}, bytes(4)), "is not the"),
+    "sizes whose product overflows": (
+        lambda s: _file({"a": _entry(0, 4, [2**62, 2**2 + 1, 4])}, bytes(4)),
+        "is not the",
+    ),
     "a thousand axes": (lambda s: _file({"a": _entry(0, 4, [1] * 1000)}, bytes(4)), "list of at most"),
     "sizes that are true": (lambda s: _file({"a": _entry(0, 4, [True])}, bytes(4)), "list of at most"),
     "8 TB declared and sparse": (_sparse, "memory"),
@@ -204,7 +232,10 @@ CASES: dict[str, tuple[Callable[[dict[str, torch.Tensor]], str], str]] = {
     "NaN": (lambda s: _nan(s, float("nan")), "NaN or infinite"),
     "infinity": (lambda s: _nan(s, float("inf")), "NaN or infinite"),
     "infinity in float16": (lambda s: _nan(s, 1e9, torch.float16), "NaN or infinite"),
-    "missing tensors": (lambda s: _pair(save({k: v for k, v in s.items() if k != "head.weight"})), "missing head.weight"),
+    "missing tensors": (
+        lambda s: _pair(save({k: v for k, v in s.items() if k != "head.weight"})),
+        "missing head.weight",
+    ),
     "extra tensors": (lambda s: _pair(_changed(s, spare=torch.zeros(3))), "unexpected spare"),
     "wrong shapes": (lambda s: _pair(_changed(s, embed__0__bias=torch.zeros(17))), "embed.0.bias has 17, expected 16"),
     "integer weights": (lambda s: _pair(_changed(s, embed__0__bias=torch.zeros(16, dtype=torch.int32))), "holds int32"),
@@ -222,27 +253,60 @@ CASES: dict[str, tuple[Callable[[dict[str, torch.Tensor]], str], str]] = {
     "card with a key twice": (lambda s: _edited(s, "licence:", "licence: MIT\nlicence:"), "is not YAML"),
     "card of aliases that explode": (lambda s: _yaml(ALIASES), "aliases"),
     "card that holds itself": (lambda s: _yaml("a: &a [*a]\n"), "aliases"),
-    "card with a tag that runs code": (lambda s: _yaml("name: !!python/object/apply:os.system ['touch executed']\n"), "is not YAML"),
+    "card with a tag that runs code": (
+        lambda s: _yaml("name: !!python/object/apply:os.system ['touch executed']\n"),
+        "is not YAML",
+    ),
     "card nested deep": (lambda s: _yaml("a: " + "[" * 20_000 + "]" * 20_000), "nested deeper"),
     "card of 1 MB": (lambda s: _yaml("name: " + "x" * 2**20), "allowed: at most"),
     "card with a path in weights": (lambda s: _edited(s, "weights: tiny", "weights: ../../etc/tiny"), "not a path"),
-    "card with an absolute path in weights": (lambda s: _edited(s, "weights: tiny", "weights: /etc/tiny"), "not a path"),
+    "card with an absolute path in weights": (
+        lambda s: _edited(s, "weights: tiny", "weights: /etc/tiny"),
+        "not a path",
+    ),
     "card with NaN": (lambda s: _edited(s, "mean: 0.5", "mean: .nan"), "mean"),
-    "card with an empty range": (lambda s: _edited(s, "data_range: [0.0, 1.0]", "data_range: [1.0, 1.0]"), "low < high"),
-    "card of a network of a trillion channels": (lambda s: _pair(save(s), network={**CONFIG.as_dict(), "channels": [10**12]}), "not a network of this package"),
-    "card of a network of a billion blocks": (lambda s: _pair(save(s), network={**CONFIG.as_dict(), "blocks": [10**9]}), "not a network of this package"),
-    "card of a network of words": (lambda s: _pair(save(s), network={"channels": "many"}), "not a network of this package"),
-    "card of another network": (lambda s: _pair(save(s), network={**CONFIG.as_dict(), "embedding": 32}), "does not fit the network"),
+    "card with an empty range": (
+        lambda s: _edited(s, "data_range: [0.0, 1.0]", "data_range: [1.0, 1.0]"),
+        "low < high",
+    ),
+    "card of a network of a trillion channels": (
+        lambda s: _pair(save(s), network={**CONFIG.as_dict(), "channels": [10**12]}),
+        "not a network of this package",
+    ),
+    "card of a network of a billion blocks": (
+        lambda s: _pair(save(s), network={**CONFIG.as_dict(), "blocks": [10**9]}),
+        "not a network of this package",
+    ),
+    "card of a network of words": (
+        lambda s: _pair(save(s), network={"channels": "many"}),
+        "not a network of this package",
+    ),
+    "card of another network": (
+        lambda s: _pair(save(s), network={**CONFIG.as_dict(), "embedding": 32}),
+        "does not fit the network",
+    ),
     "card of an adapter that is not there": (lambda s: _pair(save(s), adapter="../../evil"), "no adapter"),
     "card of a patch prior over a network": (lambda s: _pair(save(s), kind="patch"), "do not hold"),
     "card of a callable": (lambda s: _pair(save(s), kind="callable"), "cannot be opened"),
     "card with the wrong units": (lambda s: _pair(save(s), mean=300.0), "standard deviations from its mean"),
     # a file that should hold its own card
-    "weights without a card in them": (lambda s: _named("tiny.safetensors", lambda p: p.write_bytes(save(s))), "no card"),
-    "card in the file is not JSON": (lambda s: _named("tiny.safetensors", lambda p: p.write_bytes(save(s, {"card": "{"}))), "not JSON"),
-    "card in the file is not a card": (lambda s: _named("tiny.safetensors", lambda p: p.write_bytes(save(s, {"card": "{}"}))), "the card in it: name"),
-    "card in the file nested deep": (lambda s: _named("tiny.safetensors", lambda p: p.write_bytes(save(s, {"card": "[" * 90_000}))), "not JSON"),
-}  # fmt: skip
+    "weights without a card in them": (
+        lambda s: _named("tiny.safetensors", lambda p: p.write_bytes(save(s))),
+        "no card",
+    ),
+    "card in the file is not JSON": (
+        lambda s: _named("tiny.safetensors", lambda p: p.write_bytes(save(s, {"card": "{"}))),
+        "not JSON",
+    ),
+    "card in the file is not a card": (
+        lambda s: _named("tiny.safetensors", lambda p: p.write_bytes(save(s, {"card": "{}"}))),
+        "the card in it: name",
+    ),
+    "card in the file nested deep": (
+        lambda s: _named("tiny.safetensors", lambda p: p.write_bytes(save(s, {"card": "[" * 90_000}))),
+        "not JSON",
+    ),
+}
 
 
 def _check(result: Any, expected: str) -> None:
@@ -278,8 +342,6 @@ def test_a_malformed_file_is_refused(case, state) -> None:
 
 @pytest.mark.parametrize("case", ["a pipe", "truncated", "a pickle called .pt", "NaN", "card of aliases that explode"])
 def test_restoring_with_it_says_the_same(case, state) -> None:
-    from skimage.io import imsave
-
     imsave("a.png", np.full((16, 16, 3), 90, np.uint8), check_contrast=False)
     make, expected = CASES[case]
     name = make(state)

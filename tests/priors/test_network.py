@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from skimage.io import imread, imsave
 
 import inverse
 from inverse.errors import PriorError
@@ -34,7 +36,8 @@ def test_any_size_from_32_pixels_in_both_precisions(photo, size) -> None:
     half = photo.compute(dtype=torch.bfloat16, device="cpu")(x, 0.2)
     assert full.shape == half.shape == x.shape
     assert half.dtype == torch.float32
-    # bfloat16 keeps 8 bits, 0.4 % of an activation, and the network answers on the scale of the noise: 0.4 % of 0.2, five times over (measured: 1.2 times)
+    # bfloat16 keeps 8 bits, 0.4 % of an activation, and the network answers on the scale of the noise: 0.4 % of 0.2,
+    # five times over (measured: 1.2 times)
     assert float((full - half).square().mean().sqrt()) < 5 * 2**-8 * 0.2
 
 
@@ -85,8 +88,6 @@ def test_another_data_range_is_the_same_prior(photo) -> None:
 
 
 def test_it_denoises_as_its_card_says(photo, shared) -> None:
-    from skimage.io import imread
-
     level, found = 25 / 255, []
     for path in sorted((shared / "photo").glob("cbsd_*.png")):
         image = imread(path)
@@ -125,8 +126,6 @@ def test_changed_missing_or_foreign_weights_are_refused(tmp_path) -> None:
 
 @pytest.mark.parametrize("damage", ["tampered", "missing"])
 def test_the_command_line_says_so_in_three_lines(tmp_path, damage) -> None:
-    from skimage.io import imsave
-
     card, weights = _copy(tmp_path)
     if damage == "missing":
         weights.unlink()
@@ -134,9 +133,19 @@ def test_the_command_line_says_so_in_three_lines(tmp_path, damage) -> None:
         weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     imsave(tmp_path / "a.png", np.full((32, 32, 3), 90, np.uint8), check_contrast=False)
     command = [
-        sys.executable, "-c", "from inverse.cli.main import main; main()",
-        "restore", "denoise", "a.png", "-o", "out", "-s", f"prior.name={card}", "-s", "noise.sigma=0.1",
-    ]  # fmt: skip
+        sys.executable,
+        "-c",
+        "from inverse.cli.main import main; main()",
+        "restore",
+        "denoise",
+        "a.png",
+        "-o",
+        "out",
+        "-s",
+        f"prior.name={card}",
+        "-s",
+        "noise.sigma=0.1",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 5, done.stderr
     assert len(done.stderr.strip().splitlines()) <= 3
@@ -144,8 +153,6 @@ def test_the_command_line_says_so_in_three_lines(tmp_path, damage) -> None:
 
 
 def test_weights_of_another_network_are_refused(tmp_path) -> None:
-    import hashlib
-
     card, weights = _copy(tmp_path)
     state = load_file(weights)
     state.pop("head.weight")

@@ -1,4 +1,4 @@
-"""Training: exact resumption, draws that depend on the step alone, a loss that falls, and the verb from images to a prior in the store."""
+"""Training: exact resumption, draws of the step alone, a loss that falls, the verb from images to the store."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from safetensors.torch import load
 
 import inverse
 from inverse.cli.main import cli
@@ -268,7 +269,5 @@ def test_a_training_killed_at_a_random_time_ends_with_the_same_weights(photograp
     subprocess.run(words, env=environment, check=True, capture_output=True, timeout=120)
     assert json.loads(log.read_text().splitlines()[-1])["step"] == 30
     first, second = ((tmp_path / home / "priors" / "mine.safetensors").read_bytes() for home in ("whole", "parts"))
-    from safetensors.torch import load
-
     tensors, others = load(first), load(second)
     assert all(torch.equal(tensors[name], others[name]) for name in tensors)
