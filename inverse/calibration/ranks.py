@@ -39,19 +39,12 @@ CORRELATED = 256
 
 @dataclass(frozen=True)
 class Ranks:
-    """A histogram of ranks.
+    """A histogram of ranks."""
 
-    Attributes:
-        counts: In bins of equal width, from "below all samples" to "above all".
-        expected: Of each bin.
-        band: Counts between which a calibrated posterior's are, in 99 % of cases a bin.
-        leans: Whether the mean rank is further from the middle than it would be by chance in 99 % of cases.
-    """
-
-    counts: Array
-    expected: float
-    band: tuple[float, float]
-    leans: bool = False
+    counts: Array  # in bins of equal width, from "below all samples" to "above all"
+    expected: float  # of each bin
+    band: tuple[float, float]  # counts between which a calibrated posterior's are, in 99 % of cases a bin
+    leans: bool = False  # whether the mean rank is further from the middle than it would be by chance in 99 % of cases
 
     @property
     def ends(self) -> float:
@@ -130,7 +123,7 @@ def tarp(
 
 
 def central(curve: Curve) -> tuple[float, float, float]:
-    """Share of TARP's regions that hold the truth between 5 and 95 % credibility (90 % should), with a 99 % interval."""
+    """Share of TARP's regions with the truth between 5 and 95 % credibility (90 % should), and a 99 % interval."""
     low, high = (int(np.argmin(np.abs(curve.levels - level))) for level in (0.05, 0.95))
     each = curve.each[:, high] - curve.each[:, low]
     if np.isin(each, (0.0, 1.0)).all():

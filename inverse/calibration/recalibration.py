@@ -230,7 +230,7 @@ def _tables(predictions: Sequence[Prediction]) -> tuple[Knots, Knots]:
 
 
 def _isotonic(values: Sequence[tuple[Array, Array]]) -> Knots:
-    """Knots of the map from std and squared error of each image: mean squares in bins of equal weight, made monotone."""
+    """Knots of the map from each image's std and squared error: mean squares in bins of equal weight, made monotone."""
     std = np.concatenate([own for own, _ in values]).astype(np.float64)
     square = np.concatenate([own for _, own in values])
     weight = np.concatenate([np.full(own.size, 1 / own.size) for own, _ in values])

@@ -60,7 +60,7 @@ NOTHING = (math.nan, math.nan)
 
 
 def student_factor(level: float, count: int) -> float:
-    """Half width over standard deviation of the central interval for one more normal draw after ``count``; 0: both known."""
+    """Half width over std of the central interval for one more normal draw after ``count``; 0: both are known."""
     if count == 0:
         return float(stats.norm.ppf((1 + level) / 2))
     return float(stats.t.ppf((1 + level) / 2, count - 1)) * math.sqrt(1 + 1 / count)
@@ -174,21 +174,13 @@ def _needed_of_samples(samples: Array, truth: Array) -> Array:
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve over levels, mean of images.
+    """A curve over levels, mean of images."""
 
-    Attributes:
-        levels: (L,).
-        values: (L,).
-        low: Lower ends of 95 % intervals from the bootstrap over images (L,); NaN for one image.
-        high: Upper ends.
-        each: (N, L), image by image.
-    """
-
-    levels: Array
-    values: Array
-    low: Array
-    high: Array
-    each: Array
+    levels: Array  # (L,)
+    values: Array  # (L,)
+    low: Array  # lower ends of 95 % intervals from the bootstrap over images (L,); NaN for one image
+    high: Array  # upper ends
+    each: Array  # (N, L), image by image
 
     def at(self, level: float) -> tuple[float, float, float]:
         """Value, low and high at one of the levels."""

@@ -48,66 +48,39 @@ PROBLEMS = tuple(f"{operator}-{size}" for size in (64, 256) for operator in OPER
 
 @dataclass(frozen=True)
 class FourierBand:
-    """Whitened power of one octave of frequencies.
+    """Whitened power of one octave of frequencies."""
 
-    Attributes:
-        low: Lowest frequency, cycles per image.
-        high: First frequency of the next band.
-        count: Number of real degrees of freedom.
-        share: 1 - posterior / prior variance: what the data determine.
-        ratio: Standard deviation of the samples over the exact one.
-        error: Its Monte-Carlo standard error, that of the exact draws included.
-    """
-
-    low: float
-    high: float
-    count: int
-    share: float
-    ratio: float
-    error: float
+    low: float  # lowest frequency, cycles per image
+    high: float  # first frequency of the next band
+    count: int  # number of real degrees of freedom
+    share: float  # 1 - posterior / prior variance: what the data determine
+    ratio: float  # standard deviation of the samples over the exact one
+    error: float  # its Monte-Carlo standard error, that of the exact draws included
 
 
 @dataclass(frozen=True)
 class FieldBias:
-    """How far samples are from the exact posterior of a field.
+    """How far samples are from the exact posterior of a field."""
 
-    Attributes:
-        bands: Standard-deviation ratio by octave of frequency.
-        std_seen: Ratio pooled over the bands of which the data determine half or more; nan where there is none.
-        std_unseen: Ratio pooled over the others; nan where there is none.
-        mean: Root mean square error of the samples' mean over the root mean square posterior standard deviation.
-        floor: What exact samples would have there.
-        chi2: Mean misfit over its posterior expectation.
-        coverage: Share of the exact posterior that the pixels' central 90 % intervals hold.
-        nominal: What those of exact samples would hold.
-    """
-
-    bands: tuple[FourierBand, ...]
-    std_seen: float
-    std_unseen: float
-    mean: float
-    floor: float
-    chi2: float
-    coverage: float
-    nominal: float
+    bands: tuple[FourierBand, ...]  # standard-deviation ratio by octave of frequency
+    std_seen: float  # ratio pooled over the bands of which the data determine half or more; nan where there is none
+    std_unseen: float  # ratio pooled over the others; nan where there is none
+    mean: float  # root mean square error of the samples' mean over the root mean square posterior standard deviation
+    floor: float  # what exact samples would have there
+    chi2: float  # mean misfit over its posterior expectation
+    coverage: float  # share of the exact posterior that the pixels' central 90 % intervals hold
+    nominal: float  # what those of exact samples would hold
 
 
 @dataclass(frozen=True)
 class FieldProblem(ExactProblem):
-    """A measurement (1, 1, h, w) of a Gaussian field whose posterior can be drawn from exactly.
-
-    Attributes:
-        exact_physics: The physics in float64.
-        spectrum: Eigenvalues of the prior covariance (H, W), float64.
-        transfer: Eigenvalues of a circulant operator (H, W), complex, or None.
-        mean: Exact posterior mean (1, H, W), float64.
-    """
+    """A measurement (1, 1, h, w) of a Gaussian field whose posterior can be drawn from exactly."""
 
     prior: GaussianPrior
-    exact_physics: Any
-    spectrum: Tensor
-    transfer: Tensor | None
-    mean: Tensor
+    exact_physics: Any  # the physics in float64
+    spectrum: Tensor  # eigenvalues of the prior covariance (H, W), float64
+    transfer: Tensor | None  # eigenvalues of a circulant operator (H, W), complex, or None
+    mean: Tensor  # exact posterior mean (1, H, W), float64
 
     @property
     def posterior_spectrum(self) -> Tensor | None:

@@ -62,23 +62,14 @@ class Bias:
 
 @dataclass(frozen=True)
 class Band:
-    """Standard deviations pooled over posterior eigen-directions of like exact standard deviation.
+    """Standard deviations pooled over posterior eigen-directions of like exact standard deviation."""
 
-    Attributes:
-        space: "range" where most of a direction lies in the range of the adjoint, else "null".
-        low: Smallest exact standard deviation, data units.
-        high: Largest exact standard deviation.
-        count: Number of directions.
-        ratio: Standard deviation over the exact one, root mean square over the directions.
-        error: Standard error of the ratio of an exact sampler with so many samples.
-    """
-
-    space: str
-    low: float
-    high: float
-    count: int
-    ratio: float
-    error: float
+    space: str  # "range" where most of a direction lies in the range of the adjoint, else "null"
+    low: float  # smallest exact standard deviation, data units
+    high: float  # largest exact standard deviation
+    count: int  # number of directions
+    ratio: float  # standard deviation over the exact one, root mean square over the directions
+    error: float  # standard error of the ratio of an exact sampler with so many samples
 
 
 @dataclass(frozen=True)
@@ -107,22 +98,14 @@ class EigenRatios:
 
 @dataclass(frozen=True)
 class GaussianProblem(ExactProblem):
-    """A measurement whose posterior is known in closed form.
-
-    Attributes:
-        mean: Exact posterior mean (n,), float64.
-        covariance: Exact posterior covariance (n, n), float64.
-        basis: Right singular vectors (n, n), float64, as columns.
-        rank: Number of them that span the range of the adjoint.
-        chi2: Posterior expectation of the misfit.
-    """
+    """A measurement whose posterior is known in closed form."""
 
     prior: GaussianPrior
-    mean: Tensor
-    covariance: Tensor
-    basis: Tensor
-    rank: int
-    chi2: float
+    mean: Tensor  # exact posterior mean (n,), float64
+    covariance: Tensor  # exact posterior covariance (n, n), float64
+    basis: Tensor  # right singular vectors (n, n), float64, as columns
+    rank: int  # number of them that span the range of the adjoint
+    chi2: float  # posterior expectation of the misfit
 
     def draw(self, method: str, *, samples: int = 400, seed: int = 0, **params: Any) -> Posterior:
         """As `ExactProblem.draw`, with the parameters that the method has for the gates (`MethodSpec.gate`)."""

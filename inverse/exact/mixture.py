@@ -100,19 +100,12 @@ class MixtureScore:
 
 @dataclass(frozen=True)
 class MixturePosterior:
-    """A Gaussian mixture of one covariance, which is the identity but for a few directions. Tensors are float64.
+    """A Gaussian mixture of one covariance, which is the identity but for a few directions. Tensors are float64."""
 
-    Attributes:
-        weights: (M,), they sum to 1.
-        means: (M, d).
-        basis: (d, r), orthonormal columns: the directions that the measurement sees.
-        spread: (r,) standard deviation along them.
-    """
-
-    weights: Tensor
-    means: Tensor
-    basis: Tensor
-    spread: Tensor
+    weights: Tensor  # (M,), they sum to 1
+    means: Tensor  # (M, d)
+    basis: Tensor  # (d, r), orthonormal columns: the directions that the measurement sees
+    spread: Tensor  # (r,) standard deviation along them
 
     @property
     def covariance(self) -> Tensor:
@@ -143,16 +136,10 @@ class MixturePosterior:
 
 @dataclass(frozen=True)
 class MixtureProblem(ExactProblem):
-    """A measurement (1, d_y) whose posterior is a known Gaussian mixture; the physics is spectral.
-
-    Attributes:
-        matrix: The operator (d_y, d), float64.
-        sigma: Noise level.
-        posterior: The exact posterior.
-    """
+    """A measurement (1, d_y) whose posterior is a known Gaussian mixture; the physics is spectral."""
 
     prior: MixturePrior
-    matrix: Tensor
+    matrix: Tensor  # the operator (d_y, d), float64
     sigma: float
     posterior: MixturePosterior
 

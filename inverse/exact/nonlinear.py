@@ -95,20 +95,13 @@ class NonlinearBias:
 
 @dataclass(frozen=True)
 class NonlinearProblem(ExactProblem):
-    """A measurement (1, m) with its posterior on a grid.
-
-    Attributes:
-        sigma: Noise level.
-        axis: Grid points along each axis (GRID,), float64.
-        mass: Posterior probability of each grid point (GRID * GRID,), first coordinate slowest.
-        forms: Rows whose signs name a cell (2, 2).
-    """
+    """A measurement (1, m) with its posterior on a grid."""
 
     prior: GaussianPrior | MixturePrior
     sigma: float
-    axis: Tensor
-    mass: Tensor
-    forms: Tensor
+    axis: Tensor  # grid points along each axis (GRID,), float64
+    mass: Tensor  # posterior probability of each grid point (GRID * GRID,), first coordinate slowest
+    forms: Tensor  # rows whose signs name a cell (2, 2)
 
     @property
     def points(self) -> Tensor:

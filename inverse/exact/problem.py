@@ -13,19 +13,12 @@ __all__ = ["ExactProblem"]
 
 @dataclass(frozen=True)
 class ExactProblem:
-    """A measurement whose posterior is known; what is known of it are the fields of the kinds of problems.
-
-    Attributes:
-        prior: The prior.
-        physics: The physics.
-        y: One measurement (1, ...), or a ``TensorList`` of such.
-        shape: Shape (C, *S) or (d,) of the unknown.
-    """
+    """A measurement whose posterior is known; what is known of it are the fields of the kinds of problems."""
 
     prior: Any
     physics: Any
-    y: Any
-    shape: tuple[int, ...]
+    y: Any  # one measurement (1, ...), or a ``TensorList`` of such
+    shape: tuple[int, ...]  # (C, *S) or (d,) of the unknown
 
     def draw(self, method: str, *, samples: int = 400, seed: int = 0, **params: Any) -> Posterior:
         """``samples`` samples of a method; ``params`` as of `inverse.sample`."""

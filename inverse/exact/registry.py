@@ -1,4 +1,4 @@
-"""All problems with exact posteriors by name: conjugate Gaussians, random fields, mixtures, and nonlinear ones in the plane."""
+"""All problems with exact posteriors by name: conjugate Gaussians, random fields, mixtures and nonlinear ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def exact_problem(name: str) -> ExactProblem:
     """
     for module in _MODULES:
         if name in module.PROBLEMS:
-            return module.problem(name)
+            problem: ExactProblem = module.problem(name)
+            return problem
     raise InputError(f"no exact problem '{name}'", did_you_mean(name, PROBLEMS))
 
 

@@ -90,10 +90,10 @@ def in_numbers(diagnostics: Mapping[str, Tensor]) -> dict[str, float]:
         diagnostics: As `Posterior.diagnostics` has them, for one item.
 
     Returns:
-        Of chains: ``r_hat``, which 95 % of the values stay below, and ``ess``, which 95 % of them exceed; none for chains
-        too few or too short to tell. Of particles: ``log_evidence``, of the mean of the populations' estimates of p(y);
-        ``particles``, the effective number at the end, averaged, and ``particles_lowest``, the smallest on the way. Of
-        networks: ``surprise``, the largest of the samples (`inverse.priors.mismatch`).
+        Of chains: ``r_hat``, which 95 % of the values stay below, and ``ess``, which 95 % of them exceed; none for
+        chains too few or too short to tell. Of particles: ``log_evidence``, of the mean of the populations' estimates
+        of p(y); ``particles``, the effective number at the end, averaged, and ``particles_lowest``, the smallest on the
+        way. Of networks: ``surprise``, the largest of the samples (`inverse.priors.mismatch`).
     """
     numbers = {}
     if "chain_mean" in diagnostics:

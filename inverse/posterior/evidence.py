@@ -164,7 +164,7 @@ def whiteness(z: Tensor, weight: Tensor) -> Whiteness | None:
 
 
 def of_samples(post: Posterior) -> dict[str, float]:
-    """``whiteness`` of one item's samples and ``correlation`` of largest size, averaged; empty where it cannot be told."""
+    """``whiteness`` and ``correlation`` (of largest size) of an item's samples, averaged; empty where unknown."""
     pairs = [standardised(post.observation, sample) for sample in post.states]
     return averaged([whiteness(pair[0][0], pair[1][0]) for pair in pairs if pair is not None])
 
@@ -219,5 +219,6 @@ def invented_region(share: NDArray[np.floating[Any]]) -> str:
     part = 100 * (1 - float(averaged[places == largest].mean()))
     return (
         f"{part:.0f} % of the region at row {rows.start}, column {columns.start} "
-        f"({columns.stop - columns.start} x {rows.stop - rows.start} pixels, {100 * size / averaged.size:.0f} % of the image) comes from the prior"
+        f"({columns.stop - columns.start} x {rows.stop - rows.start} pixels, "
+        f"{100 * size / averaged.size:.0f} % of the image) comes from the prior"
     )

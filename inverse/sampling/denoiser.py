@@ -36,15 +36,10 @@ class VJP(Protocol):
 
 @dataclass(frozen=True)
 class Denoised:
-    """What the prior says of the image behind a noisy state.
+    """What the prior says of the image behind a noisy state."""
 
-    Attributes:
-        mean: ``D(x, sigma)`` (B, C, *S), detached.
-        vjp: ``v -> J^T v``, both (B, C, *S); ``keep=True`` where another product at this state follows.
-    """
-
-    mean: Tensor
-    vjp: VJP
+    mean: Tensor  # ``D(x, sigma)`` (B, C, *S), detached
+    vjp: VJP  # ``v -> J^T v``, both (B, C, *S); ``keep=True`` where another product at this state follows
 
 
 @dataclass(frozen=True)

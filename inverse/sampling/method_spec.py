@@ -28,8 +28,8 @@ __all__ = [
     "recorded_bias",
 ]
 
-#: Evaluations that a vector-Jacobian product counts for in a budget and in the table of `auto`: the product, and the graph
-#: that its evaluation keeps. A convention: ``auto.json`` has it in its costs, another number would change what is chosen.
+#: Evaluations that a vector-Jacobian product counts for in a budget and in the table of `auto`: the product, and the
+#: graph that its evaluation keeps. A convention: ``auto.json`` has it in its costs, another changes what is chosen.
 VJP_WEIGHT = 3
 #: Seconds of a vector-Jacobian product alone, over those of an evaluation: for forecasts of a run's time.
 VJP_SECONDS = 2.0

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from inverse.errors import RecipeError
 from inverse.numerics.linalg import Vector, parts, scale
@@ -16,7 +17,6 @@ from inverse.operators.observation import observed
 from inverse.posterior.evidence import Changes
 from inverse.posterior.posterior import Cost, Posterior
 from inverse.sampling.loop import Step
-from inverse.sampling.methods import in_words
 from inverse.sampling.problem import Problem, Request, peak_bytes, prepare
 
 __all__ = ["sample", "simulate", "steps"]
@@ -140,7 +140,7 @@ def draw(
         cost=cost,
         items=problem.items,
         method={"kind": problem.spec.name, **problem.params},
-        label=in_words(problem.spec.name, problem.params),
+        label=problem.label,
         levels=problem.levels,
         diagnostics=diagnostics,
     )
@@ -153,8 +153,6 @@ class _Progress:
         self._call = progress if callable(progress) else None
         self._bar = None
         if progress is True:
-            from tqdm import tqdm
-
             self._bar = tqdm(total=total, unit="step")
 
     def __enter__(self) -> _Progress:

@@ -31,7 +31,7 @@ from inverse.sampling.denoiser import Denoise
 from inverse.sampling.infer_card import infer_card
 from inverse.sampling.loop import Context, Method, Step, run
 from inverse.sampling.method_spec import COMMON, MethodSpec
-from inverse.sampling.methods import AUTO, method_spec, methods
+from inverse.sampling.methods import AUTO, in_words, method_spec, methods
 from inverse.sampling.start import initial_mean, noise_levels
 
 __all__ = ["Problem", "Request", "bfloat16_is_fast", "open_denoiser", "peak_bytes", "prepare"]
@@ -82,8 +82,9 @@ class Request:
         Raises:
             UsageError: there is none.
         """
-        whole = isinstance(self.samples, int) and not isinstance(self.samples, bool)
-        chosen = range(self.samples) if whole else self.samples
+        chosen = self.samples
+        if isinstance(chosen, int) and not isinstance(chosen, bool):
+            chosen = range(chosen)
         if not isinstance(chosen, range) or len(chosen) < 1:
             raise UsageError(
                 f"samples {self.samples!r}", "allowed: a whole number from 1, or a range of sample indices"
@@ -93,35 +94,25 @@ class Request:
 
 @dataclass(frozen=True)
 class Problem:
-    """A checked sampling problem.
+    """A checked sampling problem."""
 
-    Attributes:
-        observation: The measurements (B, ...).
-        denoise: The prior, counted.
-        card: The prior's card.
-        prior_mean: Mean of the prior, broadcasting against (B, C, *S).
-        method: The composed method.
-        spec: Its registry entry.
-        params: Its parameters, the defaults filled in.
-        levels: Noise levels of each item.
-        items: Names of the items.
-        seed: The run's seed.
-        dtype: Compute precision of the prior.
-        origin: Row and column of a larger scene where the unknown begins: it keys the noise.
-    """
-
-    observation: Observation
-    denoise: Denoise
+    observation: Observation  # the measurements (B, ...)
+    denoise: Denoise  # the prior, counted
     card: Card
-    prior_mean: Tensor
+    prior_mean: Tensor  # mean of the prior, broadcasting against (B, C, *S)
     method: Method
-    spec: MethodSpec
-    params: Mapping[str, Any]
-    levels: tuple[tuple[float, ...], ...]
-    items: tuple[str, ...]
-    seed: int
-    dtype: torch.dtype
-    origin: tuple[int, int] = (0, 0)
+    spec: MethodSpec  # its registry entry
+    params: Mapping[str, Any]  # its parameters, the defaults filled in
+    levels: tuple[tuple[float, ...], ...]  # noise levels of each item
+    items: tuple[str, ...]  # names of the items
+    seed: int  # the run's seed
+    dtype: torch.dtype  # compute precision of the prior
+    origin: tuple[int, int] = (0, 0)  # row and column of a larger scene where the unknown begins: it keys the noise
+
+    @property
+    def label(self) -> str:
+        """The method in words."""
+        return in_words(self.spec.name, self.params)
 
     def batch_size(self, batch: int | str) -> int:
         """Pairs evaluated together: as given, or from the size of an image."""

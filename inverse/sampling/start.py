@@ -9,9 +9,9 @@ network believes it. There ``m`` is the smooth interpolation of a pyramid (pull-
 3.4), each level the prior of the next finer one: within 1 dB of the posterior mean under a :math:`1/k^2` spectrum, at
 the cost of two resamplings.
 
-The noise levels go from the first to zero. ``karras``: :math:`\sigma_i = (\sigma_{max}^{1/\rho} + i/(N-1) (\sigma_{min}^{1/\rho} - \sigma_{max}^{1/\rho}))^\rho`,
-:math:`\rho = 7` (Karras et al. 2022, equation 5); ``log``: equal ratios. Both end with 0, so ``N`` levels are
-``N`` evaluations.
+The noise levels go from the first to zero, in ratios of one size (``log``), or (``karras``) as
+:math:`\sigma_i = (\sigma_{max}^{1/\rho} + i/(N-1) (\sigma_{min}^{1/\rho} - \sigma_{max}^{1/\rho}))^\rho`,
+:math:`\rho = 7` (Karras et al. 2022, equation 5). Both end with 0, so ``N`` levels are ``N`` evaluations.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ from click.testing import CliRunner, Result
 
 import inverse
 from inverse.cli.main import cli
-from inverse.recipes.calibration_file import read_calibration
+from inverse.recipes.calibration_file import opened_calibration, read_calibration
+from inverse.recipes.recipe import load
+from inverse.restoration.prior import open_recipe_prior
 
 RECIPE = """\
 schema: 1
@@ -42,7 +44,7 @@ def kept(run: Path, item: str = "p0.tif") -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Nine pictures drawn from the prior, measured and restored with a method that is too sure, and a calibration of that."""
+    """Nine pictures drawn from the prior, measured, restored by a method that is too sure, and a calibration."""
     folder = tmp_path_factory.mktemp("calibrate")
     (folder / "r.yaml").write_text(RECIPE)
     (folder / "pictures").mkdir()
@@ -200,8 +202,6 @@ def test_a_shipped_calibration_is_left_out_where_its_licence_ends(
 
 
 def test_the_hash_of_a_recipe_follows_the_content_of_its_calibration(place: Path) -> None:
-    from inverse.recipes.recipe import load
-
     plain, first = load("r.yaml"), load("r.yaml", ["calibration=c.json"])
     assert "calibration" not in plain.resolved()
     assert first.resolved()["calibration"] == "c.json"
@@ -218,10 +218,6 @@ def test_the_hash_of_a_recipe_follows_the_content_of_its_calibration(place: Path
     "name", sorted(path.stem for path in Path(__file__).parents[2].glob("recipes/calibrations/*.json"))
 )
 def test_a_shipped_calibration_fits_its_recipe_and_was_checked(name: str) -> None:
-    from inverse.recipes.calibration_file import opened_calibration
-    from inverse.recipes.recipe import load
-    from inverse.restoration.prior import open_recipe_prior
-
     recipe = load(name)
     used, why = opened_calibration(recipe, open_recipe_prior(recipe).card)
     assert used is not None

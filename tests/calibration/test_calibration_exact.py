@@ -1,4 +1,4 @@
-"""Calibration on posteriors known in closed form: the exact method is found calibrated, the known biases of others with their sign."""
+"""Calibration on known posteriors: the exact method is found calibrated, the biases of others with their sign."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_known_overconfidence_is_found_with_its_sign(method: str) -> None:
 
 
 def test_two_errors_that_cancel_are_told_apart_by_the_two_spaces() -> None:
-    """diffpir is too wide where the data say something and too narrow where they do not: its intervals hold 90 % all the same."""
+    """diffpir is too wide where the data say something, too narrow where they do not: its intervals hold 90 %."""
     known = BIAS["white-mask"]["diffpir"]
     assert known["std_range"] > 1.2
     assert known["std_null"] < 0.9
@@ -103,7 +103,7 @@ def test_the_mixture_is_covered_by_exact_draws_and_not_by_others() -> None:
 
 
 def test_the_mixtures_known_bias_is_found() -> None:
-    """pigdm takes the mixture for one Gaussian a step: its draws are wider than the exact ones, and so they are found to be."""
+    """pigdm takes the mixture for one Gaussian a step: its draws are wider than the exact ones, and found to be."""
     given = mixture_problem(8, 4, 1)
     truths = given.posterior.sample(30, seed=5).double().numpy()
     samples = given.draw("pigdm", samples=30 * 39).samples[:, 0].double().numpy()

@@ -19,7 +19,7 @@ from inverse.recipes.calibration_file import ASSUMES, MEANING, CalibrationFile, 
 
 
 def images(count: int, *, factor: float, seed: int, samples: int = 4, size: int = 24) -> list[Prediction]:
-    """Images whose errors vary over the image and from image to image, and whose samples spread ``factor`` times as much."""
+    """Images whose errors vary within and between images, and whose samples spread ``factor`` times as much."""
     rng = np.random.default_rng(seed)
     found = []
     for index in range(count):
@@ -129,7 +129,7 @@ def test_too_few_images_are_refused() -> None:
 
 
 def masked(count: int, *, seed: int) -> list[Prediction]:
-    """Images of which a fifth is missing: there the samples spread a third of the error, elsewhere all of it, over the same range of spreads."""
+    """Images of which a fifth is missing: there the samples spread a third of the error, elsewhere all of it."""
     rng = np.random.default_rng(seed)
     found = []
     for one in images(count, factor=1, seed=seed):
@@ -202,7 +202,8 @@ def test_one_map_where_the_prior_decides_hardly_anything() -> None:
 
 
 LICENCE = {
-    "operator": "denoise", "method": {"kind": "diffpir", "steps": 4}, "prior": "gaussian", "prior_sha256": "", "samples": 4,
+    "operator": "denoise", "method": {"kind": "diffpir", "steps": 4}, "prior": "gaussian",
+    "prior_sha256": "", "samples": 4,
     "data": {"range": [0, 1], "transfer": "srgb"},
 }  # fmt: skip
 
@@ -210,9 +211,13 @@ LICENCE = {
 def file(**changes: object) -> dict[str, object]:
     found = fit(images(12, factor=0.5, seed=0))
     return {
-        "inverse_calibration": 1, "title": "t", "licence": LICENCE, "noise": [0.01, 0.05], "truths": "none", "varied": "nothing",
+        "inverse_calibration": 1, "title": "t", "licence": LICENCE, "noise": [0.01, 0.05],
+        "truths": "none", "varied": "nothing",
         "images": 12, "split": "none", "assumes": list(ASSUMES), "meaning": MEANING,
-        "std": {"raw": found.raw, "calibrated": found.calibrated, "prior_raw": found.raw, "prior_calibrated": found.calibrated},
+        "std": {
+            "raw": found.raw, "calibrated": found.calibrated, "prior_raw": found.raw,
+            "prior_calibrated": found.calibrated,
+        },
         "intervals": {
             "levels": found.levels, "applied": "point", "factors": found.factors, "factors_point": found.factors,
             "factors_guaranteed": found.guaranteed, "factors_image": found.image,

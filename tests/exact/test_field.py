@@ -79,7 +79,8 @@ def test_moment_matching_goes_through_the_image_code_unbiased(operator: str) -> 
 
 @pytest.mark.parametrize("method", ["pigdm", "dps", "tmpd"])
 def test_guidance_with_a_narrow_covariance_does_not_diverge(method: str) -> None:
-    # the widest modes have 200 times the variance that a scalar covariance gives them: unbounded, 1e6 to 1e7 standard deviations
+    # the widest modes have 200 times the variance that a scalar covariance gives them: unbounded, 1e6 to 1e7 standard
+    # deviations
     found = problem("blur-64").bias(draw("blur-64", method, samples=4).samples)
     assert 0.8 < found.std_seen < 1.3
     assert 0.8 < found.std_unseen < 1.1
@@ -87,7 +88,8 @@ def test_guidance_with_a_narrow_covariance_does_not_diverge(method: str) -> None
 
 
 def test_dps_does_not_run_into_the_flat_side_of_a_saturating_sensor() -> None:
-    # its slope at zero is 1.7 times that at the prior's mean, where the operator's size is taken: a full step overshoots there, into no slope at all
+    # its slope at zero is 1.7 times that at the prior's mean, where the operator's size is taken: a full step
+    # overshoots there, into no slope at all
     given = problem("blur-64")
 
     class Saturating(Physics):

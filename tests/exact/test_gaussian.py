@@ -43,8 +43,9 @@ def test_bias_has_not_moved(name: str, method: str) -> None:
     expected, given = Bias(**RECORD[name][method]), problem(name)
     found = measure(name, method, samples=SAMPLES)
     null = len(given.mean) - given.rank
-    # a standard deviation pooled over n directions and K samples has relative error 1 / sqrt(2 n_eff K); coloured posteriors
-    # have fewer effective directions than pixels, so a quarter of them is assumed, and four such errors are allowed
+    # a standard deviation pooled over n directions and K samples has relative error 1 / sqrt(2 n_eff K); coloured
+    # posteriors have fewer effective directions than pixels, so a quarter of them is assumed, and four such errors are
+    # allowed
     for key, count in (("std_range", given.rank), ("std_null", null)):
         error = 4 / math.sqrt(2 * SAMPLES * max(1, count / 4))
         assert getattr(found, key) == pytest.approx(getattr(expected, key), rel=error + 0.01, abs=0.01), key
@@ -61,7 +62,8 @@ def test_bias_has_not_moved(name: str, method: str) -> None:
 
 @pytest.mark.parametrize(
     ("operator", "method"),
-    # the sigma-consistent dps bounds A A^T by its largest eigenvalue: exact only where all those that are not 0 are equal
+    # the sigma-consistent dps bounds A A^T by its largest eigenvalue: exact only where all those that are not 0 are
+    # equal
     [(name, "pigdm") for name in ("mask", "blur", "downsample", "mri", "multicoil-mri")]
     + [(name, "dps") for name in ("mask", "downsample", "mri")],
 )
@@ -75,7 +77,8 @@ def test_guidance_with_the_right_covariance_is_nearly_exact(operator: str, metho
 
 def test_more_steps_bring_pigdm_to_the_exact_posterior() -> None:
     bias = measure("white-mask", "pigdm", samples=SAMPLES, steps=400)
-    # 128 directions each: 4 Monte-Carlo errors of a pooled standard deviation are 0.018; 400 steps leave 1 % of discretisation
+    # 128 directions each: 4 Monte-Carlo errors of a pooled standard deviation are 0.018; 400 steps leave 1 % of
+    # discretisation
     assert bias.std_range == pytest.approx(1, abs=0.03)
     assert bias.std_null == pytest.approx(1, abs=0.03)
     assert bias.chi2 == pytest.approx(1, abs=0.05)

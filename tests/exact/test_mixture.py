@@ -94,7 +94,8 @@ def test_exact_samples_sit_at_the_floor_and_wrong_ones_do_not(cell) -> None:
     assert score.total_variation < modes
     assert score.covariance < 0.1
     shifted = given.score(exact + 10 / cell[0] ** 0.5, directions=200)
-    # a shift of length L = 10 moves projections by L |cos|, on average L sqrt(2 / (pi d)); half of it, because sets of several modes differ already
+    # a shift of length L = 10 moves projections by L |cos|, on average L sqrt(2 / (pi d)); half of it, because sets of
+    # several modes differ already
     assert shifted.wasserstein > score.wasserstein + 5 * math.sqrt(2 / (math.pi * cell[0]))
 
 

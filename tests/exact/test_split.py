@@ -1,4 +1,4 @@
-"""The split methods: nearly exact on Gaussian posteriors along every eigen-direction, and finite on operators that are not linear."""
+"""The split methods: nearly exact along every eigen-direction of Gaussian posteriors, finite on nonlinear operators."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from inverse.operators.observation import Observation
 from inverse.posterior.chains import ess, r_hat
 from inverse.priors.models.gaussian import GaussianPrior
 from inverse.priors.models.mixture import MixturePrior
+from inverse.sampling.samplers import pnpdm
 from inverse.sampling.samplers.coupling import draw as likelihood_draw
 
 SAMPLES = 160
@@ -51,8 +52,6 @@ def test_deviations_are_exact_along_every_eigen_direction(name, method, params) 
 
 
 def test_deflation_is_what_makes_the_chain_exact(monkeypatch) -> None:
-    from inverse.sampling.samplers import pnpdm
-
     monkeypatch.setattr(pnpdm, "draw", lambda *args, deflated, **kwargs: likelihood_draw(*args, **kwargs))
     bias = problem("white-mask").bias(draw("white-mask", "pnp-dm", samples=SAMPLES, steps=40).samples)
     # the likelihood's variance is 1.49 sigma_y^2, which the prior narrows by little

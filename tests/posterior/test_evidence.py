@@ -1,4 +1,4 @@
-"""Evidence without a truth, against what is known: residuals of exact draws are white noise, those of a wrong operator are not."""
+"""Evidence without a truth: residuals of exact draws are white noise, those of a wrong operator are not."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import inverse
 from inverse.posterior.evidence import Changes, invented_region, of_samples, residual_map, standardised, whiteness
 from inverse.posterior.posterior import Posterior
 from inverse.posterior.words import doubts, evidence, in_doubt
-from inverse.restoration.result import ItemResult
 from inverse.priors.models.gaussian import GaussianPrior, power_law
+from inverse.restoration.result import ItemResult
 
 SHAPE = (1, 32, 32)
 SPECTRUM = power_law(32, 32)

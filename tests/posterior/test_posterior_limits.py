@@ -39,7 +39,7 @@ def test_the_share_of_the_data_is_one_where_measured_and_zero_where_not() -> Non
 
 @pytest.mark.parametrize("name", ["white-mask", "white-blur", "white-downsample"])
 def test_the_share_is_one_minus_posterior_over_prior_variance_within_two_per_cent(name: str) -> None:
-    """On average over the image, which probes estimate too; the closed forms are held to 1e-4 pixel by pixel elsewhere."""
+    """On average over the image, which probes estimate too; closed forms are held to 1e-4 pixel by pixel elsewhere."""
     given = problem(name)
     post = inverse.sample(given.y, given.physics, given.prior, samples=2, steps=2, shape=given.shape)
     exact = 1 - float(torch.diagonal(given.covariance).mean()) / VAR

@@ -1,4 +1,4 @@
-"""A result belongs to (seed, item, sample): not to its batch mates, the batch size, their order, or the range it was drawn in."""
+"""A result belongs to (seed, item, sample): not to its batch mates, the batch size, their order, or its range."""
 
 from __future__ import annotations
 

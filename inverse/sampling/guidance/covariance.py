@@ -83,7 +83,7 @@ def mean_variance(x: Tensor, mean: Tensor, sigma: float, data_var: float) -> Ten
 
 
 def bounded(observation: Observation, mean: Tensor, correction: Tensor, residual: Vector) -> Tensor:
-    """``mean`` (B, C, *S) and its correction, scaled down where it overshoots the measurement; ``residual`` is the mean's.
+    """``mean`` (B, C, *S), of that residual, with its correction, scaled down where it overshoots the measurement.
 
     The largest share of it that does not, in closed form; of a nonlinear operator, the first of 1, 1/2, 1/4, ... that
     does not, in ``HALVINGS`` at most.

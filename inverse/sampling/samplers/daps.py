@@ -54,23 +54,14 @@ SMALL = 1e-3  # least radius of a draw, in units of the level
 
 @dataclass(frozen=True)
 class DAPS(Sampler):
-    """DAPS as a method.
+    """DAPS as a method."""
 
-    Attributes:
-        data_var: Variance of the prior, data units squared.
-        covariance: "isotropic", "jacobian" or "paper".
-        inner: Evaluations of the flow.
-        moves: Langevin steps for a nonlinear operator.
-        roots: Jacobian products of the covariance's square root.
-        iterations: Jacobian products of the solve.
-    """
-
-    data_var: float
-    covariance: str
-    inner: int
-    moves: int
-    roots: int
-    iterations: int
+    data_var: float  # variance of the prior, data units squared
+    covariance: str  # "isotropic", "jacobian" or "paper"
+    inner: int  # evaluations of the flow
+    moves: int  # Langevin steps for a nonlinear operator
+    roots: int  # Jacobian products of the covariance's square root
+    iterations: int  # Jacobian products of the solve
 
     def step(
         self,

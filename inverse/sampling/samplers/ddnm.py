@@ -45,15 +45,10 @@ __all__ = ["DDNM", "ddnm"]
 
 @dataclass(frozen=True)
 class DDNM(Sampler):
-    """DDNM+ as a method.
+    """DDNM+ as a method."""
 
-    Attributes:
-        form: How much of the measurement a step takes: ``filter`` or ``paper``.
-        eta: Share of fresh noise.
-    """
-
-    form: str
-    eta: float
+    form: str  # how much of the measurement a step takes: ``filter`` or ``paper``
+    eta: float  # share of fresh noise
 
     def step(
         self,

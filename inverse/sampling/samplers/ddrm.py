@@ -43,17 +43,11 @@ WIDE = 3.0
 
 @dataclass(frozen=True)
 class DDRM(Sampler):
-    """DDRM as a method.
+    """DDRM as a method."""
 
-    Attributes:
-        eta: Share of fresh noise where the measurement is noisier than the state, or absent.
-        eta_b: Weight of the measurement where it is sharper than the state.
-        data_var: The prior's variance, data units squared.
-    """
-
-    eta: float
-    eta_b: float
-    data_var: float
+    eta: float  # share of fresh noise where the measurement is noisier than the state, or absent
+    eta_b: float  # weight of the measurement where it is sharper than the state
+    data_var: float  # the prior's variance, data units squared
 
     def schedule(self, levels: tuple[float, ...], *, resolved: float, linear: bool) -> tuple[float, ...]:
         """The levels with the last at half of ``resolved``, spaced as they were (Karras et al. 2022, in sigma^(1/7)).

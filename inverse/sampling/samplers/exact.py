@@ -154,17 +154,11 @@ class _Component:
 
 @dataclass(frozen=True)
 class Exact(Sampler):
-    """The exact posterior, as a method of one step.
+    """The exact posterior, as a method of one step."""
 
-    Attributes:
-        solver: ``auto``, ``dense`` or ``cg``.
-        tolerance: Of the conjugate gradients, relative to the right-hand side.
-        iterations: At most so many.
-    """
-
-    solver: str
-    tolerance: float
-    iterations: int
+    solver: str  # ``auto``, ``dense`` or ``cg``
+    tolerance: float  # of the conjugate gradients, relative to the right-hand side
+    iterations: int  # at most so many
 
     def start(self, centre: Tensor, sigma: float, rng: Rng) -> tuple[Tensor, Any]:
         """``centre``: there is no noise level to start from."""

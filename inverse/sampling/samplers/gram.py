@@ -1,11 +1,11 @@
-r"""Solves, determinants and variances with :math:`G = A \Sigma A^T + \sigma_y^2`: the exact posterior of a Gaussian prior.
+r"""Solves, determinants and variances with :math:`G = A \Sigma A^T + \sigma_y^2`, for the exact Gaussian posterior.
 
-* `GramDiagonal`: :math:`\Sigma` and :math:`A^T A` in one basis (white prior and decomposable operator; DCT and reflect blur
-  or no blur; Hartley and circular blur): :math:`G^{-1} = U (s^2 \lambda + \sigma_y^2)^{-1} U^T`, variance
+* `GramDiagonal`: :math:`\Sigma` and :math:`A^T A` in one basis (white prior and decomposable operator; DCT and reflect
+  blur or no blur; Hartley and circular blur): :math:`G^{-1} = U (s^2 \lambda + \sigma_y^2)^{-1} U^T`, variance
   :math:`\mathrm{diag}\, \lambda \sigma_y^2 / (s^2 \lambda + \sigma_y^2)`;
 * `GramDense`: :math:`A \Sigma A^T = Q\, \mathrm{diag}(d)\, Q^T` from the operator's matrix;
-* `GramIterative`: conjugate gradients, preconditioned by the inverse of :math:`|k|^2 \lambda + \sigma_y^2` in the DCT of
-  the *measurement's* frame: for a blur with its kernel's transfer function, for downsampling with the coarse
+* `GramIterative`: conjugate gradients, preconditioned by the inverse of :math:`|k|^2 \lambda + \sigma_y^2` in the DCT
+  of the *measurement's* frame: for a blur with its kernel's transfer function, for downsampling with the coarse
   frequencies. Determinants by stochastic Lanczos quadrature (Ubaru, Chen & Saad 2017).
 """
 
@@ -52,13 +52,9 @@ class GramSolver(Protocol):
 
 @dataclass(frozen=True)
 class GramDiagonal:
-    """One basis for both.
+    """One basis for both."""
 
-    Attributes:
-        part: The prior.
-    """
-
-    part: Gaussian
+    part: Gaussian  # the prior
 
     def _to(self, observation: Observation, right: Tensor) -> Tensor:
         if isinstance(observation.physics, Denoise) and not self.part.white:
@@ -103,19 +99,12 @@ class GramDiagonal:
 
 @dataclass(frozen=True)
 class GramDense:
-    """Small problems by their matrices.
+    """Small problems by their matrices."""
 
-    Attributes:
-        gain: ``A Sigma`` (m, n), measurements as real vectors.
-        vectors: ``Q`` (m, m).
-        values: ``d`` (m,).
-        prior_variance: Diagonal of ``Sigma`` (n,).
-    """
-
-    gain: Tensor
-    vectors: Tensor
-    values: Tensor
-    prior_variance: Tensor
+    gain: Tensor  # ``A Sigma`` (m, n), measurements as real vectors
+    vectors: Tensor  # ``Q`` (m, m)
+    values: Tensor  # ``d`` (m,)
+    prior_variance: Tensor  # diagonal of ``Sigma`` (n,)
 
     @classmethod
     def build(cls, observation: Observation, part: Gaussian) -> GramDense:

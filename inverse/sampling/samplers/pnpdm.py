@@ -61,17 +61,11 @@ DEPTH = 0.3  # last level of the prior step, in units of its first or of the pri
 
 @dataclass(frozen=True)
 class ChainStatistics:
-    """Running statistics of a chain (Welford 1962).
+    """Running statistics of a chain (Welford 1962)."""
 
-    Attributes:
-        length: Cycles so far.
-        mean: Their mean (B, C, *S).
-        square: Sum of squared distances from it (B, C, *S).
-    """
-
-    length: int
-    mean: Tensor
-    square: Tensor
+    length: int  # cycles so far
+    mean: Tensor  # their mean (B, C, *S)
+    square: Tensor  # sum of squared distances from it (B, C, *S)
 
     def add(self, x: Tensor) -> ChainStatistics:
         """With one more state."""
@@ -91,23 +85,14 @@ class ChainStatistics:
 
 @dataclass(frozen=True)
 class PnPDM(Sampler):
-    """PnP-DM as a method.
+    """PnP-DM as a method."""
 
-    Attributes:
-        data_var: Variance of the prior, data units squared.
-        covariance: "isotropic" or "jacobian".
-        inner: Evaluations of a prior step.
-        roots: Jacobian products of the covariance's square root.
-        anneal: Share of the cycles in which the level falls.
-        moves: Langevin steps for a nonlinear operator.
-    """
-
-    data_var: float
-    covariance: str
-    inner: int
-    roots: int
-    anneal: float
-    moves: int
+    data_var: float  # variance of the prior, data units squared
+    covariance: str  # "isotropic" or "jacobian"
+    inner: int  # evaluations of a prior step
+    roots: int  # Jacobian products of the covariance's square root
+    anneal: float  # share of the cycles in which the level falls
+    moves: int  # Langevin steps for a nonlinear operator
 
     def schedule(self, levels: tuple[float, ...], *, resolved: float, linear: bool) -> tuple[float, ...]:
         """Levels that fall as ``levels`` do, but to the last of the ladder, stay there, and end with 0."""

@@ -12,10 +12,10 @@ The second term has the mean :math:`-\nabla \log p_\sigma(\mu + \sigma \epsilon)
 of the posterior, coarse structure first; for a Gaussian prior that is the posterior's mean. It is called an estimate:
 its samples differ by what is left of the gradient's noise alone, and say nothing of uncertainty.
 
-Adam's normaliser has a floor, `FLOOR`, in the gradient scaled by :math:`r_\sigma`, in which 1 is an image that is off by
+Adam's normaliser has a floor, `FLOOR`, in the gradient times :math:`r_\sigma`, in which 1 is an image that is off by
 what the level leaves open. So the step is the paper's where the gradient tells its sign, and linear in it where it is
-nearly 0: at most :math:`r_\sigma` times 20 of it, so that rounding stays rounding. (A floor of 1e-8 makes the step a
-sign there, of a full rate either way: a batch and its items alone then ended 1e-3 apart.)
+nearly 0: at most 20 :math:`r_\sigma` times that gradient, so that rounding stays rounding. (With a floor of 1e-8 the
+step is a sign there, of a full rate either way: after 6 steps a batch and its items alone ended 5e-3 apart.)
 
 Deviations from the paper: its weight of the prior (0.25 over the signal-to-noise ratio) and its rate (0.1, for
 inpainting 0.5) are constants of the task; here the weights are those of the two densities, the measurement's with the

@@ -69,44 +69,26 @@ def systematic(weights: Tensor, uniform: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Population:
-    """The particles of a batch between two levels.
+    """The particles of a batch between two levels."""
 
-    Attributes:
-        x: States (B, P, *S), flat for the low-rank model.
-        log_weights: (B, P), float64, normalised.
-        log_evidence: (B,), float64.
-        predicted: What the model expected of the measurement at each particle.
-        least: Smallest effective sample size so far, as a fraction of P (B,).
-        data: The measurement as the model takes it.
-    """
-
-    x: Tensor
-    log_weights: Tensor
-    log_evidence: Tensor
-    predicted: Any
-    least: Tensor
-    data: Dense | Observation
+    x: Tensor  # states (B, P, *S), flat for the low-rank model
+    log_weights: Tensor  # (B, P), float64, normalised
+    log_evidence: Tensor  # (B,), float64
+    predicted: Any  # what the model expected of the measurement at each particle
+    least: Tensor  # smallest effective sample size so far, as a fraction of P (B,)
+    data: Dense | Observation  # the measurement as the model takes it
 
 
 @dataclass(frozen=True)
 class SMC(Sampler):
-    """Twisted SMC as a method.
-
-    Attributes:
-        context: Numbers of the prior.
-        particles: ``P``.
-        twist: "auto", "jacobian", "spectrum" or "card".
-        rank: Most measured values for the Jacobian's twist.
-        probes: Random Jacobian products of the low-rank model.
-        threshold: Effective sample size, as a fraction of ``P``, below which an item is resampled.
-    """
+    """Twisted SMC as a method."""
 
     context: Context
-    particles: int
-    twist: str
-    rank: int
-    probes: int
-    threshold: float
+    particles: int  # ``P``
+    twist: str  # "auto", "jacobian", "spectrum" or "card"
+    rank: int  # most measured values for the Jacobian's twist
+    probes: int  # random Jacobian products of the low-rank model
+    threshold: float  # effective sample size, as a fraction of ``P``, below which an item is resampled
 
     def start(self, centre: Tensor, sigma: float, rng: Rng) -> tuple[Tensor, Any]:
         """The population is drawn in the first step, which knows the measurement."""

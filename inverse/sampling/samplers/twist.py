@@ -44,15 +44,10 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Bridge:
-    r"""The step :math:`x' = (1 - w) x + w x_0 + \tau n`.
+    r"""The step :math:`x' = (1 - w) x + w x_0 + \tau n`."""
 
-    Attributes:
-        share: ``w``.
-        fresh: :math:`\tau^2`.
-    """
-
-    share: float
-    fresh: float
+    share: float  # ``w``
+    fresh: float  # \tau^2
 
     @classmethod
     def between(cls, sigma: float, sigma_next: float) -> Bridge:
@@ -81,19 +76,12 @@ def identity(c: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Dense:
-    """Measurements of few values as vectors, with the operator's matrix.
+    """Measurements of few values as vectors, with the operator's matrix."""
 
-    Attributes:
-        y: Measured values (B, m).
-        rows: Operator (B, m, n).
-        noise: Noise levels (B,), above 0.
-        absent: Number of entries of ``y`` that were not observed (B,).
-    """
-
-    y: Tensor
-    rows: Tensor
-    noise: Tensor
-    absent: Tensor
+    y: Tensor  # measured values (B, m)
+    rows: Tensor  # operator (B, m, n)
+    noise: Tensor  # noise levels (B,), above 0
+    absent: Tensor  # number of entries of ``y`` that were not observed (B,)
 
     @classmethod
     def of(cls, observation: Observation, noise: Tensor) -> Dense:
@@ -123,21 +111,13 @@ def _log_normal(residual: Tensor, gram: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LowRank:
-    r"""A model of every particle: :math:`C = U \mathrm{diag}(\lambda) U^T + c (1 - U U^T)`.
+    r"""A model of every particle: :math:`C = U \mathrm{diag}(\lambda) U^T + c (1 - U U^T)`."""
 
-    Attributes:
-        dense: The measurement.
-        mean: ``D`` (B, P, n).
-        basis: ``U`` (B, P, n, k); columns that are not needed are zero.
-        values: :math:`\lambda` (B, P, k), data units squared.
-        rest: ``c`` (B, P).
-    """
-
-    dense: Dense
-    mean: Tensor
-    basis: Tensor
-    values: Tensor
-    rest: Tensor
+    dense: Dense  # the measurement
+    mean: Tensor  # ``D`` (B, P, n)
+    basis: Tensor  # ``U`` (B, P, n, k); columns that are not needed are zero
+    values: Tensor  # \lambda (B, P, k), data units squared
+    rest: Tensor  # ``c`` (B, P)
 
     @classmethod
     def fit(
