@@ -86,30 +86,30 @@ def pairs_of_run(run: RunFolder, truth: Path, beside: Mapping[str, Path]) -> Pai
         InputError: No truth fits.
     """
     _exists(truth)
-    found = run.truths(truth)
+    truths = run.truths(truth)
     rows = {row["item"]: row for row in run.done}
     by_file: dict[str, list[str]] = {}
     for item, row in rows.items():
-        if item in found:
+        if item in truths:
             by_file.setdefault(str(row["restored"]), []).append(item)
     names = {restored: _file_of(items[0], restored) for restored, items in by_file.items()}
     further = Companions(beside).of(list(names.values()))
 
     def group(restored: str, items: list[str]) -> FilePairs:
         name = names[restored]
-        return FilePairs(name, lambda: _of_run(run, restored, items, found[items[0]], further[name], beside))
+        return FilePairs(name, lambda: _of_run(run, restored, items, truths[items[0]], further[name], beside))
 
     sources = {source.item: source.path for source in find([truth])}
-    used = {path.resolve() for path in found.values()}
+    used = {path.resolve() for path in truths.values()}
     alone = tuple(name for name, path in sources.items() if path.resolve() not in used)
     recipe: Mapping[str, Any] = run.facts.get("recipe", {})
     factor = recipe.get("operator", {}).get("factor")
     return Pairing(
         tuple(group(restored, items) for restored, items in by_file.items()),
-        tuple(item for item in rows if item not in found),
+        tuple(item for item in rows if item not in truths),
         alone,
         ratio=float(factor) if isinstance(factor, int | float) else None,
-        no_samples=_no_samples(run, next(iter(found))),
+        no_samples=_no_samples(run, next(iter(truths))),
     )
 
 

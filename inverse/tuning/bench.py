@@ -29,19 +29,12 @@ __all__ = ["TuningBench"]
 
 @dataclass
 class TuningBench:
-    """Scores settings of a recipe on images with a truth.
+    """The images and the metric by which settings of a recipe are scored."""
 
-    Attributes:
-        recipe: As it is.
-        pairs: Item to its measurement and its truth.
-        metric: Of an image or of samples.
-        options: Device, precision and batch.
-    """
-
-    recipe: Recipe
-    pairs: Mapping[str, tuple[Path, Path]]
-    metric: Metric
-    options: Options
+    recipe: Recipe  # as it is
+    pairs: Mapping[str, tuple[Path, Path]]  # item to its measurement and its truth
+    metric: Metric  # of an image or of samples
+    options: Options  # device, precision and batch
     _priors: dict[tuple[Any, ...], Any] = field(default_factory=dict, repr=False)
 
     def own(self, keys: Sequence[str]) -> dict[str, Any]:
@@ -63,11 +56,11 @@ class TuningBench:
         if key not in self._priors:
             self._priors.clear()
             self._priors[key] = open_recipe_prior(recipe)
-        found = {item: self._one(recipe, self._priors[key], item) for item in items}
-        bad = [item for item, value in found.items() if not math.isfinite(value)]
+        scores = {item: self._one(recipe, self._priors[key], item) for item in items}
+        bad = [item for item, value in scores.items() if not math.isfinite(value)]
         if bad:
             raise InputError(f"{bad[0]}: {self.metric.name} is not finite")
-        return found
+        return scores
 
     def _one(self, recipe: Recipe, prior: Any, item: str) -> float:
         measured, truth_path = self.pairs[item]

@@ -1,4 +1,7 @@
-"""Suites as files: what is wrong is said with its line, as in recipes; the shipped ones are valid, and cheap to check."""
+"""Suites as files: what is wrong is said with its line, as in recipes.
+
+The shipped ones are valid, and cheap to check.
+"""
 
 import subprocess
 import sys
@@ -30,7 +33,8 @@ tasks:
 GOLDEN = {
     ("tasks:", "taks:"): "s.yaml:7: unknown key 'taks'",
     ("    noise: 0.02\n  holes", "    noise: auto\n  holes"): (
-        "s.yaml:10: noise: 'auto' is not allowed in a suite\nallowed: the standard deviation of Gaussian noise, a number > 0"
+        "s.yaml:10: noise: 'auto' is not allowed in a suite\nallowed: the standard deviation of Gaussian noise, "
+        "a number > 0"
     ),
     ("sigma: 2,", "sgima: 2,"): "s.yaml:9: unknown key 'operator.sgima' (given 2)\ndid you mean 'sigma'?",
     ("steps: 5}", "stps: 5}"): "s.yaml:4: unknown key 'method.stps' (given 5)\ndid you mean 'steps'?",

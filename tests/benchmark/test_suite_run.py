@@ -1,4 +1,7 @@
-"""Suites carried out on 16 x 16 images with a closed-form prior: cells, resuming, failures as rows, and what the tables say."""
+"""Suites carried out on 16 x 16 images with a closed-form prior.
+
+Cells, resuming, failures as rows, and what the tables say.
+"""
 
 import csv
 import json

@@ -17,8 +17,7 @@ from inverse.cli.main import cli
 from inverse.errors import InputError, UsageError
 from inverse.evaluation.compare_runs import compare, sign_flip
 from inverse.evaluation.evaluate import evaluate
-from inverse.storage.files import csv_bytes
-from inverse.storage.files import write_hdf5, write_json
+from inverse.storage.files import csv_bytes, write_hdf5, write_json
 
 
 def call(*arguments: Any) -> Result:

@@ -1,4 +1,7 @@
-"""``inverse evaluate`` on files: what is matched, what is named, what is left out, and whose convention the numbers follow."""
+"""``inverse evaluate`` on files.
+
+What is matched, what is named, what is left out, and whose convention the numbers follow.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Run folders for the report: a real one of tiny pictures restored without a network, and larger ones made of its items."""
+"""Run folders for the report.
+
+A real one of tiny pictures restored without a network, and larger ones made of its items.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The page in headless Chromium: what a person does with mouse, keyboard and phone, and that nothing is loaded or complained about."""
+"""The page in headless Chromium.
+
+What a person does with mouse, keyboard and phone, and that nothing is loaded or complained about.
+"""
 
 import json
 import os
@@ -15,14 +18,26 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
 
 FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 CALIBRATION = {
-    "levels": [0.1, 0.5, 0.9], "coverage": [0.08, 0.4, 0.77], "coverage_low": [0.05, 0.3, 0.7], "coverage_high": [0.1, 0.5, 0.85],
-    "tarp": {"levels": [0.1, 0.5, 0.9], "coverage": [0.2, 0.5, 0.8]}, "sbc": {"counts": [5, 2, 2, 6], "expected": 3.75, "band": [1, 8]},
-    "spread_skill": {"spread": [0.01, 0.03], "error": [0.02, 0.05]}, "says": ["90 % intervals hold <77 %>"], "per_item": [],
-}  # fmt: skip
+    "levels": [0.1, 0.5, 0.9],
+    "coverage": [0.08, 0.4, 0.77],
+    "coverage_low": [0.05, 0.3, 0.7],
+    "coverage_high": [0.1, 0.5, 0.85],
+    "tarp": {"levels": [0.1, 0.5, 0.9], "coverage": [0.2, 0.5, 0.8]},
+    "sbc": {"counts": [5, 2, 2, 6], "expected": 3.75, "band": [1, 8]},
+    "spread_skill": {"spread": [0.01, 0.03], "error": [0.02, 0.05]},
+    "says": ["90 % intervals hold <77 %>"],
+    "per_item": [],
+}
 
 
 class Seen:
@@ -152,7 +167,8 @@ def test_items_are_walked_by_keys_and_the_focus_comes_back(browser, path):
         page.wait_for_function("document.activeElement.id === 'item-title'")
         page.keyboard.press("n")
         assert title.inner_text() == names[2]
-        twice = "for (const _ of 'pp') document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'p', bubbles: true }))"
+        event = "new KeyboardEvent('keydown', { key: 'p', bubbles: true })"
+        twice = f"for (const _ of 'pp') document.body.dispatchEvent({event})"
         page.evaluate(twice)  # quicker than the browser says that the address has changed
         assert title.inner_text() == names[0]
         assert page.evaluate("document.activeElement.id") == "item-title"

@@ -21,11 +21,19 @@ from inverse.report.page import write_report
 from inverse.report.verdicts import Verdicts
 
 CALIBRATION = {
-    "schema": 1, "items": 3, "levels": [0.1, 0.5, 0.9], "coverage": [0.08, 0.4, 0.77], "coverage_low": [0.05, 0.3, 0.7],
-    "coverage_high": [0.1, 0.5, 0.85], "tarp": {"levels": [0.1, 0.5, 0.9], "coverage": [0.2, 0.5, 0.8]},
-    "sbc": {"counts": [5, 2, 2, 6], "expected": 3.75, "band": [1, 8]}, "spread_skill": {"spread": [0.01, 0.03], "error": [0.02, 0.05]},
-    "z_std": 1.3, "says": ["the 90 % intervals hold 77 % of the true values"], "per_item": [{"item": "a.png", "coverage90": 0.77}],
-}  # fmt: skip
+    "schema": 1,
+    "items": 3,
+    "levels": [0.1, 0.5, 0.9],
+    "coverage": [0.08, 0.4, 0.77],
+    "coverage_low": [0.05, 0.3, 0.7],
+    "coverage_high": [0.1, 0.5, 0.85],
+    "tarp": {"levels": [0.1, 0.5, 0.9], "coverage": [0.2, 0.5, 0.8]},
+    "sbc": {"counts": [5, 2, 2, 6], "expected": 3.75, "band": [1, 8]},
+    "spread_skill": {"spread": [0.01, 0.03], "error": [0.02, 0.05]},
+    "z_std": 1.3,
+    "says": ["the 90 % intervals hold 77 % of the true values"],
+    "per_item": [{"item": "a.png", "coverage90": 0.77}],
+}
 
 
 def blocks(page):
@@ -282,10 +290,15 @@ def test_ticks_are_round_and_inside():
 @pytest.mark.parametrize(
     ("channels", "names", "expected"),
     [
-        (1, (), (0,)), (2, (), (0,)), (3, (), (0, 1, 2)), (4, (), (0, 1, 2)), (6, (), (2, 1, 0)),
-        (4, ("B2 blue", "B3 green", "B4 red", "B8 nir"), (2, 1, 0)), (3, ("B8", "B4", "B3"), (0, 1, 2)),
+        (1, (), (0,)),
+        (2, (), (0,)),
+        (3, (), (0, 1, 2)),
+        (4, (), (0, 1, 2)),
+        (6, (), (2, 1, 0)),
+        (4, ("B2 blue", "B3 green", "B4 red", "B8 nir"), (2, 1, 0)),
+        (3, ("B8", "B4", "B3"), (0, 1, 2)),
     ],
-)  # fmt: skip
+)
 def test_bands_shown_as_colours(channels, names, expected):
     assert colour_bands(channels, names) == expected
 
