@@ -128,21 +128,17 @@ def tune(
         InputError: fewer than four images.
         RecipeError: a parameter that the recipe does not have, or a folder that holds another search.
     """
-    search = _search(search)
-    if trials < 1 or not params:
-        raise UsageError("nothing to try", "give --param name=lo:hi and --trials 1 or more")
+    search = _search(search, trials if params else 0)
     base, folder, scored = load(recipe, overrides), Path(out), _metric(metric)
     if scored.kind == "samples" and base.run.samples < 2:
         raise UsageError(f"{metric} is a score of samples, the recipe draws one", "use --samples 4 or more")
     axes = _axes(params, base)
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: cannot be written: it is a file", "choose another folder with -o")
     pairs = _pairs(base, truth, measured, folder)
     tuning, evaluation = split(list(pairs), seed=base.run.seed)
     state = {
         "schema": 1, "recipe_hash": base.hash, "params": [str(axis) for axis in axes], "metric": metric,
         "search": search, "seed": base.run.seed, "tuning": list(tuning), "evaluation": list(evaluation),
-        "inputs": {item: [file_hash(path) for path in pairs[item]] for item in pairs},
+        "inputs": {item: [file_hash(path) for path in paths] for item, paths in pairs.items()},
     }  # fmt: skip
     _claim(folder, state)
     LOGGER.info("%d images to tune on, %d to evaluate on", len(tuning), len(evaluation))
@@ -155,8 +151,7 @@ def tune(
     images = {name: bench.score(trial.values, evaluation) for name, trial in (("own", done[0]), ("best", best))}
     gains = [sign * (images["own"][item] - images["best"][item]) for item in evaluation]
     gain = fmean(gains), *(mean_interval(gains) if best is not done[0] else (0.0, 0.0))
-    means = fmean(images["own"].values()), fmean(images["best"].values())
-    scores = (sign * done[0].loss, sign * best.loss), means
+    scores = (sign * done[0].loss, sign * best.loss), (fmean(images["own"].values()), fmean(images["best"].values()))
     says = _said(scored, done, best, *scores, gain, len(tuning), len(evaluation))
     write_bytes(folder / "recipe.yaml", _recipe(recipe, base, overrides, best, done[0], folder, says).encode())
     result = Tuned(folder, metric, done[0].values, best.values, len(done) - 1, *scores, gain, says)
@@ -164,10 +159,12 @@ def tune(
     return result
 
 
-def _search(name: str) -> str:
+def _search(name: str, trials: int) -> str:
     """The search of that name; of ``auto`` the first that is installed."""
     if name not in SEARCHES:
         raise UsageError(f"--search {name}", did_you_mean(name, SEARCHES))
+    if trials < 1:
+        raise UsageError("nothing to try", "give --param name=lo:hi and --trials 1 or more")
     return ("tpe" if find_spec("optuna") else "plain") if name == "auto" else name
 
 
@@ -191,6 +188,8 @@ def _pairs(
     recipe: Recipe, truth: str | Path, measured: str | Path | None, folder: Path
 ) -> dict[str, tuple[Path, Path]]:
     """Item to its measurement and its truth."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: cannot be written: it is a file", "choose another folder with -o")
     if measured is not None:
         sources = find([measured])
         truths = Truths.find(truth, [source.item for source in sources]).paths
