@@ -39,6 +39,7 @@ from .store import save_prior as save_prior
 from .store import store_folder as store_folder
 from .store import stored as stored
 from .verify import Verified as Verified
+from .verify import denoises as denoises
 from .weights import check_state as check_state
 from .weights import read_tensors as read_tensors
 
@@ -63,6 +64,7 @@ __all__ = [
     "card_text",
     "check_name",
     "check_state",
+    "denoises",
     "digest",
     "embedded",
     "fetch",

@@ -15,6 +15,7 @@ from .parametrisation import validated as validated
 from .registry import ADAPTERS as ADAPTERS
 from .registry import KINDS as KINDS
 from .registry import adapter as adapter
+from .registry import adapters as adapters
 from .registry import open_spec as open_spec
 from .registry import open_weights as open_weights
 
@@ -33,6 +34,7 @@ __all__ = [
     "Flow",
     "ModuleNetwork",
     "adapter",
+    "adapters",
     "alphas_cumprod",
     "noise_levels",
     "open_spec",
