@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from deepinv.utils import TensorList
 
-from inverse.numerics.linalg import conjugate_gradients, gmres, inner, largest_eigenvalue, norm, scale
+from inverse.numerics.linalg import conjugate_gradients, gmres, inner, largest_eigenvalue, least_squares, norm, scale
 
 
 def _spd(batch: int, n: int) -> torch.Tensor:
@@ -54,6 +54,27 @@ def test_largest_eigenvalue_of_each_item() -> None:
     start = torch.randn(3, 12, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     found = largest_eigenvalue(_apply(matrix), start, iterations=500, tolerance=1e-9)
     assert torch.allclose(found, torch.linalg.eigvalsh(matrix)[:, -1], rtol=1e-5)
+
+
+def test_least_squares_are_linear_and_bounded_whatever_the_condition() -> None:
+    """Singular values from 1 to 1e-9: what is seen well is solved, noise comes back at most 2 k times as large."""
+    s = torch.logspace(0, -9, 40, dtype=torch.float64)
+    truth = torch.randn(3, 40, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    noise = 1e-7 * torch.randn(3, 40, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+    def solve(y: torch.Tensor, k: int = 250) -> torch.Tensor:
+        return least_squares(lambda x: s**2 * x, s * y, torch.ones(len(y), dtype=torch.float64), iterations=k)
+
+    y = s * truth
+    y[1] = 0
+    for k in (20, 250):
+        amplified = solve(y + noise, k) - solve(y, k)
+        assert bool((norm(amplified) < 2 * k * norm(noise)).all())
+    found = solve(y)
+    assert torch.allclose(found[[0, 2]][:, s > 0.05], truth[[0, 2]][:, s > 0.05], rtol=1e-3)
+    assert torch.equal(found[1], torch.zeros_like(found[1]))
+    assert bool((found[:, s < 1e-4].abs() < 1e-2 * truth.abs().max()).all())
+    assert torch.allclose(solve(2 * y[:1] - 3 * y[2:]), 2 * found[:1] - 3 * found[2:], rtol=1e-9, atol=1e-12)
 
 
 def test_gmres_solves_what_is_not_symmetric_item_by_item() -> None:
