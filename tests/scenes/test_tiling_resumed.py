@@ -9,6 +9,7 @@ from scene_runs import RECIPE, cropped, killed_after, read, run
 from inverse.errors import MemoryLimitError
 from inverse.restoration.options import Options
 from inverse.runs.run import restore
+from inverse.scenes.job import discard
 
 pytest.importorskip("rasterio")
 
@@ -60,18 +61,16 @@ def test_tiles_after_memory_did_not_suffice(scene, tmp_path, monkeypatch):
 
 
 def test_a_state_that_a_kill_left_is_removed(scene, tmp_path, monkeypatch):
-    import inverse.scenes.job
-
-    discard, left = inverse.scenes.job.discard, []
+    left = []
 
     def killed(folder):
         left.append(folder)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("inverse.scenes.job.discard", killed)
+    monkeypatch.setattr("inverse.runs.unit.discard", killed)
     with pytest.raises(KeyboardInterrupt):
         run(RECIPE, scene, tmp_path / "a", tile=64)
-    monkeypatch.setattr("inverse.scenes.job.discard", discard)
+    monkeypatch.setattr("inverse.runs.unit.discard", discard)
     (folder,) = left
     folder.with_name(f".{folder.name}").mkdir()  # and what a kill in the middle of removing leaves
     other = folder.with_name("other")
