@@ -176,14 +176,7 @@ def _each(prediction: Tensor, truth: Tensor, valid: Tensor) -> Iterator[tuple[Te
 def masked_ms_ssim(prediction: Tensor, truth: Tensor, *, data_range: float, valid: Tensor) -> Tensor:
     """Multi-scale structural similarity: ``prod_j cs_j^w_j``, at the coarsest scale SSIM itself.
 
-    Args:
-        prediction: (B, C, H, W).
-        truth: (B, C, H, W).
-        data_range: The range, in the images' units.
-        valid: (B, 1 or C, H, W) bool.
-
-    Returns:
-        (B,); NaN where no window of a scale is without a pixel left out.
+    Arguments as those of `ssim`; NaN where no window of a scale is without a pixel left out.
     """
     kernel, edge = _gaussian(SSIM_WINDOW, 1.5), [SSIM_WINDOW // 2] * 4
     low, high = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
@@ -209,14 +202,8 @@ def masked_ms_ssim(prediction: Tensor, truth: Tensor, *, data_range: float, vali
 def masked_vif(prediction: Tensor, truth: Tensor, *, valid: Tensor, noise: float) -> Tensor:
     """Visual information fidelity, pixel version: information of the prediction about the scene over that of the truth.
 
-    Args:
-        prediction: (B, C, H, W), values up to 255.
-        truth: (B, C, H, W), the same.
-        valid: (B, 1 or C, H, W) bool.
-        noise: Variance of the visual noise.
-
-    Returns:
-        (B,), mean over channels; NaN where a channel has no window.
+    Arguments as those of `ssim`, with values up to 255, and the variance of the visual noise. The mean over channels;
+    NaN where a channel has no window.
     """
     tiny, values = 1e-10, []
     for one, other, inside in _each(prediction, truth, valid):
@@ -242,16 +229,9 @@ def masked_vif(prediction: Tensor, truth: Tensor, *, valid: Tensor, noise: float
 
 
 def masked_scc(prediction: Tensor, truth: Tensor, *, valid: Tensor, window: int) -> Tensor:
-    """Mean correlation of the Laplacians in windows; 0 where one of them is flat.
+    """Mean correlation of the Laplacians in windows of a side, 0 where one of them is flat.
 
-    Args:
-        prediction: (B, C, H, W).
-        truth: (B, C, H, W).
-        valid: (B, 1 or C, H, W) bool.
-        window: Its side; beyond the borders the Laplacians are 0.
-
-    Returns:
-        (B,).
+    Arguments as those of `ssim`; beyond the borders the Laplacians are 0.
     """
     laplacian = torch.full((1, 1, 3, 3), -1.0, dtype=torch.float64)
     laplacian[..., 1, 1] = 8

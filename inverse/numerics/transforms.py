@@ -2,9 +2,9 @@ r"""Orthonormal real transforms of images: the DCT-II and the Hartley transform 
 
 The DCT-II diagonalises convolution with even-symmetric kernels on images mirrored at the half-sample (Martucci 1994,
 IEEE TSP 42:1038): :math:`X_k = \sqrt{(2 - \delta_{k0})/N} \sum_n x_n \cos(\pi k (2 n + 1) / (2 N))`, by one FFT of
-length N (Makhoul 1980, IEEE ASSP 28:27). Such borders (``scipy.ndimage``'s ``reflect``, numpy's ``symmetric``) are made by
-`mirror`, whose transpose is `fold`; torch's own ``reflect`` mirrors at the whole sample: it does not repeat the border
-pixel. Margins are (left, right, top, bottom) in pixels, each at most the image's size.
+length N (Makhoul 1980, IEEE ASSP 28:27). Such borders (``scipy.ndimage``'s ``reflect``, numpy's ``symmetric``) are made
+by `mirror`, whose transpose is `fold`; torch's own ``reflect`` mirrors at the whole sample: it does not repeat the
+border pixel. Margins are (left, right, top, bottom) in pixels, each at most the image's size.
 
 The Hartley transform :math:`H = (\mathrm{Re} F - \mathrm{Im} F)/\sqrt{N}` with :math:`F` the 2-D DFT is real,
 orthonormal, symmetric and its own inverse. It diagonalises :math:`(C^T C)^{1/2}` of every circular convolution
