@@ -1,5 +1,5 @@
 from .blend import ALIGN as ALIGN
-from .blend import Axis as Axis
+from .blend import BlockAxis as BlockAxis
 from .blend import Blocks as Blocks
 from .blend import axis as axis
 from .blend import overlap_of as overlap_of
@@ -33,8 +33,8 @@ from .results import Arrays as Arrays
 from .results import ScenePosterior as ScenePosterior
 from .source import HEAD as HEAD
 from .source import FileScene as FileScene
+from .source import MeasuredScene as MeasuredScene
 from .source import Scene as Scene
-from .source import Source as Source
 from .source import grids as grids
 from .source import open_scene as open_scene
 from .state import Numbers as Numbers
@@ -44,12 +44,8 @@ from .tile_size import LEAST as LEAST
 from .tile_size import Tiles as Tiles
 from .tile_size import free_bytes as free_bytes
 from .windowed import PROBE as PROBE
-from .windowed import Local as Local
-from .windowed import cut as cut
-from .windowed import local as local
-from .windowed import part as part
 from .windowed import support as support
-from .write import Solved as Solved
+from .write import SolvedScene as SolvedScene
 from .write import Written as Written
 from .write import write_scene as write_scene
 
@@ -62,12 +58,12 @@ __all__ = [
     "ON_MEASUREMENT",
     "PROBE",
     "Arrays",
-    "Axis",
+    "BlockAxis",
     "Blocks",
     "FileScene",
     "Independent",
     "Layout",
-    "Local",
+    "MeasuredScene",
     "Numbers",
     "Pyramid",
     "Raster",
@@ -76,14 +72,12 @@ __all__ = [
     "SceneJob",
     "ScenePosterior",
     "SceneSteps",
-    "Solved",
-    "Source",
+    "SolvedScene",
     "State",
     "Tiles",
     "Written",
     "axis",
     "blocks_of",
-    "cut",
     "dimensions",
     "discard",
     "free_bytes",
@@ -91,11 +85,9 @@ __all__ = [
     "holes",
     "labelled",
     "lay_out",
-    "local",
     "nodata_of",
     "open_scene",
     "overlap_of",
-    "part",
     "require_local",
     "require_tiles",
     "restore_blocks",
