@@ -1,7 +1,7 @@
 """Doubts about a result, and what else its numbers say, in sentences for a person.
 
-A `Doubt` is one reason not to take an item at its word: a code for programs, a severity, the sentence, and the number that gave rise to it. The sentences
-of `evidence` are what ``run.json`` holds.
+A `Doubt` is one reason not to take an item at its word: a code for programs, a severity, the sentence, and the number
+that gave rise to it. The sentences of `evidence` are what ``run.json`` holds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ LOW, HIGH = 0.9, 1.1
 MET = 1.1
 #: Whiteness that one noise residual in a thousand exceeds: chi^2 of 12 lags, over 12.
 COLOURED = 2.74
-#: Autocorrelation below which a residual counts as noise however large the image: large images find tiny ones significant.
+#: Autocorrelation below which a residual counts as noise however large the image: large images find tiny ones
+#: significant.
 WORTH_SAYING = 0.03
 #: Particles that carry the weight, below which a population has collapsed onto one.
 FEW = 2.0
@@ -32,9 +33,10 @@ class Doubt:
     """A reason not to take an item's result at its word.
 
     Attributes:
-        code: ``misfit-high``, ``misfit-low``, ``misfit-unknown``, ``residual-coloured``, ``mismatch``, ``surprise``, ``point-estimate``,
-            ``not-mixed``, ``few-particles``.
-        severity: ``bad``: the image does not explain its measurement; ``doubt``: something may be wrong; ``note``: nothing can be told.
+        code: ``misfit-high``, ``misfit-low``, ``misfit-unknown``, ``residual-coloured``, ``mismatch``, ``surprise``,
+            ``point-estimate``, ``not-mixed``, ``few-particles``.
+        severity: ``bad``: the image does not explain its measurement; ``doubt``: something may be wrong; ``note``:
+            nothing can be told.
         sentence: For a person, with the number.
         number: What gave rise to it; None where it is no number.
     """
@@ -79,13 +81,13 @@ def residual_in_words(whiteness: float, correlation: float) -> str:
     if abs(correlation) < WORTH_SAYING:
         return f"what is left of the measurement is noise but for traces: neighbours correlate by {correlation:.3f}"
     return (
-        f"what is left of the measurement is not noise: neighbours correlate by {correlation:.2f} (whiteness {whiteness:.1f}, expected 1); "
-        "the operator, the noise or the method is not quite right here"
+        f"what is left of the measurement is not noise: neighbours correlate by {correlation:.2f} "
+        f"(whiteness {whiteness:.1f}, expected 1); the operator, the noise or the method is not quite right here"
     )
 
 
 def evidence(numbers: Mapping[str, Any], *, point_estimate: bool = False) -> list[str]:
-    """What an item says of itself without a truth, a sentence each: fit, residual, data and prior, then the samples' doubts.
+    """What an item says of itself without a truth, a sentence each: fit, residual, data and prior, doubts.
 
     Args:
         numbers: By the columns of ``items.csv``: ``misfit``, ``data_share`` and those of `doubts`.
@@ -104,8 +106,8 @@ def doubts(numbers: Mapping[str, Any], *, point_estimate: bool = False) -> tuple
     """All doubts about an item, those about its fit first; none where nothing is known to stand against it.
 
     Args:
-        numbers: By the columns of ``items.csv``, those that are known of ``misfit``, ``whiteness`` and ``correlation``, ``mismatch``, ``surprise``,
-            ``method``, ``r_hat``, ``particles_lowest``.
+        numbers: By the columns of ``items.csv``, those that are known of ``misfit``, ``whiteness`` and ``correlation``,
+            ``mismatch``, ``surprise``, ``method``, ``r_hat``, ``particles_lowest``.
         point_estimate: Whether the samples are estimates and no draws (`inverse.sampling.method_spec.MethodSpec`).
     """
     return (*_of_fit(numbers), *_of_samples(numbers, point_estimate))

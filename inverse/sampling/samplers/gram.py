@@ -22,9 +22,6 @@ from torch import Tensor
 from inverse.numerics.linalg import Vector, conjugate_gradients, expand, lanczos_log, parts, scale
 from inverse.numerics.rng import Rng
 from inverse.operators.base import Spectral
-from inverse.operators.blur.blur import CircularBlur, FreeBlur, MirrorBlur, ReflectBlur
-from inverse.operators.image.matrix import Denoise
-from inverse.operators.image.resample import BlockMean, Downsample
 from inverse.operators.observation import Observation, _per_item
 from inverse.priors.models.closed_form import Gaussian
 
@@ -57,7 +54,7 @@ class GramDiagonal:
     part: Gaussian  # the prior
 
     def _to(self, observation: Observation, right: Tensor) -> Tensor:
-        if isinstance(observation.physics, Denoise) and not self.part.white:
+        if not self.part.white and observation.physics.identity:
             return self.part.coordinates(right)
         coordinates: Tensor = observation.physics.U_adjoint(right)
         return self.part.rotated(coordinates)
@@ -71,7 +68,7 @@ class GramDiagonal:
         z = self._to(observation, right)
         total = self._total(observation, z)
         z = torch.where(total > 0, z / torch.where(total > 0, total, 1.0), 0.0)
-        if isinstance(observation.physics, Denoise) and not self.part.white:
+        if not self.part.white and observation.physics.identity:
             return self.part.image(z)
         return observation.physics.U(self.part.unrotated(z))
 
@@ -220,19 +217,12 @@ def _one_basis(observation: Observation, part: Gaussian) -> bool:
         return isinstance(physics, Spectral | Inpainting)
     if len(observation.shape) != 3:
         return False
-    own = {ReflectBlur: "dct", CircularBlur: "hartley"}.get(type(physics))
-    return isinstance(physics, Denoise) or own == part.basis
+    return getattr(physics, "identity", False) or getattr(physics, "basis_name", None) == part.basis
 
 
 def kernel_of(physics: Any) -> Tensor | None:
     """The kernel (h, w) of a blur by valid convolution, float64; None for another operator."""
-    valid = physics.valid if isinstance(physics, MirrorBlur) else physics
-    if not isinstance(valid, FreeBlur):
-        return None
-    rows, columns = valid._kernel_size
-    spectrum = torch.view_as_complex(valid.transfer.double())[0, 0]
-    kernel: Tensor = torch.fft.irfft2(spectrum, s=valid._grid)[:rows, :columns]
-    return kernel
+    return physics.stored_kernel() if hasattr(physics, "stored_kernel") else None
 
 
 def _power(kernel: Tensor, height: int, width: int) -> Tensor:
@@ -253,7 +243,7 @@ def _preconditioner(
             return frame.apply(r, 1 / (power * frame.values + expand(own.sigma**2, r)).clamp_min(1e-30))
 
         return blurred
-    if isinstance(physics, BlockMean | Downsample) and part.basis == "dct" and frame is not None:
+    if getattr(physics, "coarse", False) and part.basis == "dct" and frame is not None:
         height, width = observation.y.shape[-2:]
         turn = None if part.rotation is None else part.rotation[..., :height, :width]
         coarse = Gaussian(part.mean, part.values[..., :height, :width] / physics.factor**2, "dct", turn)
