@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types bench clean
+.PHONY: demo test test-slow test-oldest lint types bench clean
 
 $(STAMP): setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -16,6 +16,15 @@ demo: $(STAMP)  ## blur a real photograph, restore it with the embedded prior, s
 
 test: $(STAMP)  ## the test suite, on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-slow: $(STAMP)  ## gates and invariance with other instruction sets and threads
+	$(BIN)/python -m pytest -n 2 -m slow
+
+test-oldest: ## the same with the oldest torch and deepinv that setup.cfg admits, in an environment of its own (6 GB)
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --upgrade pip
+	.venv-oldest/bin/python -m pip install --quiet torch==2.6.0 torchvision==0.21.0 deepinv==0.4.0 pytest pytest-timeout pytest-xdist hypothesis .
+	.venv-oldest/bin/python -m pytest -n 2 tests/sampling/test_batch.py tests/exact tests/operators/test_operators_catalogue.py
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .

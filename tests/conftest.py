@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ.get("INVERSE_TEST_THREADS", "1")))
 
 
 @pytest.fixture(autouse=True, scope="session")
