@@ -10,7 +10,6 @@ import click
 
 from inverse import io, storage
 from inverse.cli import options
-from inverse.cli.info.describe import describe
 
 __all__ = ["info"]
 
@@ -23,6 +22,8 @@ def info(file: Path, as_json: bool) -> None:
 
     FILE::NAME is one array of a file that holds several, such as scan.h5::/entry/data.
     """
+    from inverse.cli.info.describe import describe  # loads NumPy and the recipes, which --help need not
+
     facts = describe(io.read(file))
     facts["bytes"] = _size(storage.locate(file)[0])
     if as_json:

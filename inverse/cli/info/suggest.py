@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inverse.io.content import Picture, Scan, Volume
-from inverse.io.nodata import footprint
 from inverse.io.registry import formats
 from inverse.recipes.recipe import shipped
 
@@ -59,6 +58,8 @@ def _scan(scan: Scan) -> list[Row]:
 def _scene(picture: Picture, noise: float) -> list[Row]:
     rows = []
     if picture.valid is not None:
+        from inverse.io.nodata import footprint  # loads SciPy, for scenes alone
+
         valid = np.asarray(picture.valid if picture.valid.ndim == 2 else picture.valid.all(-1))
         gaps = footprint(valid) & ~valid
         share = 100 * float(gaps.mean())

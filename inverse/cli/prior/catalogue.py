@@ -15,7 +15,6 @@ import click
 from inverse import priors, storage
 from inverse.cli import options
 from inverse.errors import InverseError, UsageError
-from inverse.priors.catalogue import cards
 
 __all__ = ["add", "export", "list_", "show", "verify"]
 
@@ -98,7 +97,8 @@ def verify(names: tuple[str, ...], as_json: bool) -> int:
 
     Without a NAME, all that are on this machine. Exit code 5 where one is not in order.
     """
-    from inverse.priors.verify import verify as check  # a module of that name, which loads torch
+    from inverse.priors.catalogue import cards  # the facade's cards is a folder; loads pydantic
+    from inverse.priors.verify import verify as check  # the facade's verify is a module; loads torch
 
     rows: list[dict[str, Any]] = []
     worst = 0
@@ -132,7 +132,7 @@ def add(name: str, new_name: str | None, overwrite: bool) -> None:
     `inverse prior list` names, which is known by its hash. NAME is a remote prior of `inverse prior list`: it is
     downloaded.
     """
-    from inverse.priors.add import add as put  # a module of that name, which loads torch
+    from inverse.priors.add import add as put  # the facade's add is a module; loads torch
 
     path, card = put(name, name=new_name, overwrite=overwrite)
     LOGGER.info("prior        %s: %s", card.name, card.title)

@@ -58,7 +58,7 @@ def train(
     """  # noqa: D301
     import torch
 
-    from inverse.priors.training.finish import finish  # a module of that name
+    from inverse.priors.training.finish import finish  # the facade's finish is a module
 
     config, start = training.parse_settings(settings), None
     if output is None:
