@@ -191,7 +191,7 @@ class ScenePosterior:
         post = Posterior(
             states=states, observation=Observation(y, physics, sigma, shape), prior_mean=problem.prior_mean,
             data_var=problem.card.data_var, cost=self.cost, items=tuple(problem.items), method=self.method,
-            levels=problem.levels, calibration=calibration,
+            levels=problem.levels, calibration=calibration, label=problem.label,
         )  # fmt: skip
         return post, Case(y, physics, shape, float(sigma[0]), estimated=False)
 
