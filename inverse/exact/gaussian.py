@@ -34,7 +34,7 @@ from inverse.priors.models.gaussian import GaussianPrior, power_law
 from inverse.sampling.methods import method_spec
 from inverse.sampling.posterior_samples import simulate
 
-__all__ = ["PROBLEMS", "Band", "Bias", "EigenRatios", "GaussianProblem", "matrix", "measure", "problem"]
+__all__ = ["PROBLEMS", "Band", "Bias", "EigenRatios", "GaussianProblem", "flatten", "matrix", "measure", "problem"]
 
 SIZE = 16
 NOISE = 0.05
@@ -120,7 +120,7 @@ class GaussianProblem(ExactProblem):
         wrong = offset.mean(0).square() / exact
         seen, unseen = slice(0, self.rank), slice(self.rank, None)
         null = self.rank < len(exact)
-        residual = _flatten(self.y).double() - torch.stack([_flatten(self.physics.A(s[:1])) for s in samples]).double()
+        residual = flatten(self.y).double() - torch.stack([flatten(self.physics.A(s[:1])) for s in samples]).double()
         misfit = float(residual.square().sum(1).mean()) / NOISE**2
         return Bias(
             std_range=round(float(ratio[seen].mean().sqrt()), 4),
@@ -167,7 +167,7 @@ class GaussianProblem(ExactProblem):
         )
 
 
-def _flatten(y: Any) -> Tensor:
+def flatten(y: Any) -> Tensor:
     """One measurement as a real vector."""
     return torch.cat([(torch.view_as_real(p) if p.is_complex() else p).reshape(-1) for p in parts(y)])
 
@@ -175,7 +175,7 @@ def _flatten(y: Any) -> Tensor:
 def matrix(physics: Any, shape: tuple[int, ...]) -> Tensor:
     """The operator's matrix (m, n), float64: complex and stacked measurements as real vectors."""
     count = torch.Size(shape).numel()
-    columns = [_flatten(physics.A(unit.reshape(1, *shape))) for unit in torch.eye(count)]
+    columns = [flatten(physics.A(unit.reshape(1, *shape))) for unit in torch.eye(count)]
     return torch.stack(columns, 1).double()
 
 
@@ -191,10 +191,10 @@ def _solve(prior: GaussianPrior, physics: Any, shape: tuple[int, ...]) -> Gaussi
     y = simulate(truth, physics, seed=1)
     gain = torch.linalg.solve(gram, operator @ prior_covariance).T
     centre = torch.as_tensor(prior.mean, dtype=torch.float64).expand(count)
-    residual = _flatten(y).double() - operator @ centre
+    residual = flatten(y).double() - operator @ centre
     mean, covariance = centre + gain @ residual, prior_covariance - gain @ operator @ prior_covariance
     _, s, vt = torch.linalg.svd(operator, full_matrices=True)
-    rest = _flatten(y).double() - operator @ mean
+    rest = flatten(y).double() - operator @ mean
     expectation = float(rest.square().sum() + (operator @ covariance * operator).sum()) / NOISE**2
     rank = int((s > 1e-3 * s.max()).sum())
     return GaussianProblem(prior, physics, y, shape, mean, covariance, vt.T, rank, expectation)

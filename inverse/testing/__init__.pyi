@@ -1,32 +1,14 @@
 from .formats import assert_round_trip as assert_round_trip
-from .methods import (
-    MonteCarlo as MonteCarlo,
-)
-from .methods import (
-    assert_batch_invariant as assert_batch_invariant,
-)
-from .methods import (
-    assert_exact as assert_exact,
-)
-from .methods import (
-    monte_carlo as monte_carlo,
-)
+from .methods import MonteCarlo as MonteCarlo
+from .methods import assert_batch_invariant as assert_batch_invariant
+from .methods import assert_exact as assert_exact
+from .methods import monte_carlo as monte_carlo
 from .metrics import assert_metric as assert_metric
-from .operators import (
-    assert_adjoint as assert_adjoint,
-)
-from .operators import (
-    assert_gradient as assert_gradient,
-)
-from .operators import (
-    assert_linear as assert_linear,
-)
-from .operators import (
-    assert_operator as assert_operator,
-)
-from .operators import (
-    assert_svd as assert_svd,
-)
+from .operators import assert_adjoint as assert_adjoint
+from .operators import assert_gradient as assert_gradient
+from .operators import assert_linear as assert_linear
+from .operators import assert_operator as assert_operator
+from .operators import assert_svd as assert_svd
 from .priors import assert_prior as assert_prior
 
 __all__ = [

@@ -36,7 +36,7 @@ def assert_round_trip(
         InverseError: The file could not be written or read.
     """
     label = f"{content.format} {path.name}"
-    if isinstance(content, Volume):  # noqa: SIM108
+    if isinstance(content, Volume):
         path = write_volume(path, content, overwrite=True)
     else:
         path = write(path, content, overwrite=True)

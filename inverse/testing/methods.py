@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inverse.exact.gaussian import NOISE, Bias, GaussianProblem, matrix, problem
+from inverse.exact.gaussian import NOISE, Bias, GaussianProblem, flatten, matrix, problem
 from inverse.operators.build import build_operator
 from inverse.priors.models.mixture import MixturePrior
 from inverse.sampling.loop import Method
@@ -50,7 +50,7 @@ def monte_carlo(given: GaussianProblem, samples: int) -> MonteCarlo:
     seen, unseen = squares[: given.rank, : given.rank].mean(), squares[given.rank :, given.rank :].mean()
     operator = matrix(given.physics, given.shape)
     spread = operator @ given.covariance @ operator.T / NOISE**2
-    residual = (_flat(given.y) - operator @ given.mean) / NOISE
+    residual = (flatten(given.y).double() - operator @ given.mean) / NOISE
     misfit = 2 * spread.square().sum() + 4 * residual @ spread @ residual
     null = given.rank < len(scale)
     return MonteCarlo(
@@ -59,16 +59,6 @@ def monte_carlo(given: GaussianProblem, samples: int) -> MonteCarlo:
         mean_range=math.sqrt(2 * float(seen)) / samples,
         mean_null=math.sqrt(2 * float(unseen)) / samples if null else 0.0,
         chi2=math.sqrt(float(misfit) / samples) / given.chi2,
-    )
-
-
-def _flat(y: Any) -> Tensor:
-    """A measurement as a real vector, in the order of `matrix`."""
-    return torch.cat(
-        [
-            (torch.view_as_real(p) if p.is_complex() else p).double().reshape(-1)
-            for p in ([y] if isinstance(y, Tensor) else y)
-        ]
     )
 
 
@@ -107,10 +97,10 @@ def assert_exact(
         given = problem(name)
         bias = biases[name] = given.bias(_samples(given, method, samples, seed, params))
         rows = _limits(given, bias, samples, {"std": std, "mean": mean, "chi2": chi2})
-        said = [
-            f"{what} is off by {value:.3g}, allowed {limit:.3g}" for what, value, limit in rows if not value <= limit
-        ]
-        wrong += [f"{name}: {', '.join(said)}; {bias}"] if said else []
+        said = ", ".join(
+            f"{what} is off by {gap:.3g}, allowed {most:.3g}" for what, gap, most in rows if not gap <= most
+        )
+        wrong += [f"{name}: {said}; {bias}"] if said else []
     if wrong:
         label = method if isinstance(method, str) else type(method).__name__
         raise AssertionError(f"method {label}, {samples} samples: " + "\n".join(wrong))
@@ -134,10 +124,7 @@ def _limits(
 def _samples(given: GaussianProblem, method: str | Method, count: int, seed: int, params: Mapping[str, Any]) -> Tensor:
     """``count`` samples (K, 1, *shape) of a registered or a composed method."""
     if isinstance(method, str):
-        chosen = {**method_spec(method).gate, **params}
-        return sample(
-            given.y, given.physics, given.prior, method=method, samples=count, seed=seed, shape=given.shape, **chosen
-        ).samples
+        return given.draw(method, samples=count, seed=seed, **params).samples
     # mpgd keeps the levels as they are and asks nothing of the operator
     base = prepare(
         given.y, given.physics, given.prior, Request(method="mpgd", seed=seed, shape=given.shape, params=params)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from inverse.operators.checks import Check, check_operator
+from inverse.operators.checks import OperatorCheck, check_operator
 from inverse.operators.selfcheck import check_catalogue
 
 __all__ = ["assert_adjoint", "assert_gradient", "assert_linear", "assert_operator", "assert_svd"]
@@ -16,7 +16,7 @@ SVD = ("basis", "isometry", "U_adjoint", "svd")
 
 def assert_operator(
     physics: Any, shape: Sequence[int] | None = None, *, checks: Collection[str] = (), **settings: Any
-) -> dict[str, Check]:
+) -> dict[str, OperatorCheck]:
     """Assert that a physics has the properties that every sampling method relies on.
 
     Args:
@@ -44,7 +44,7 @@ def assert_operator(
     return {check.name: check for check in measured}
 
 
-def _require(label: str, measured: Iterable[Check], checks: Collection[str]) -> None:
+def _require(label: str, measured: Iterable[OperatorCheck], checks: Collection[str]) -> None:
     by_name = {check.name: check for check in measured}
     absent = [name for name in checks if name not in by_name]
     if absent:
@@ -55,21 +55,21 @@ def _require(label: str, measured: Iterable[Check], checks: Collection[str]) -> 
         raise AssertionError(f"{label}: {'; '.join(failed)}")
 
 
-def assert_adjoint(physics: Any, shape: Sequence[int], **settings: Any) -> Check:
+def assert_adjoint(physics: Any, shape: Sequence[int], **settings: Any) -> OperatorCheck:
     """Assert ``<A x, v> = <x, A^T v>``, of a nonlinear physics for its Jacobian. Arguments as `assert_operator`."""
     return assert_operator(physics, shape, checks=("adjoint",), **settings)["adjoint"]
 
 
-def assert_linear(physics: Any, shape: Sequence[int], **settings: Any) -> Check:
+def assert_linear(physics: Any, shape: Sequence[int], **settings: Any) -> OperatorCheck:
     """Assert ``A(2 x - 3 z) = 2 A x - 3 A z``. Arguments as `assert_operator`."""
     return assert_operator(physics, shape, checks=("linearity",), **settings)["linearity"]
 
 
-def assert_gradient(physics: Any, shape: Sequence[int], **settings: Any) -> Check:
+def assert_gradient(physics: Any, shape: Sequence[int], **settings: Any) -> OperatorCheck:
     """Assert that autograd differentiates ``A``: to ``A^T``, or as differences do. Arguments as `assert_operator`."""
     return assert_operator(physics, shape, checks=("gradient",), **settings)["gradient"]
 
 
-def assert_svd(physics: Any, shape: Sequence[int], **settings: Any) -> dict[str, Check]:
+def assert_svd(physics: Any, shape: Sequence[int], **settings: Any) -> dict[str, OperatorCheck]:
     """Assert ``A = U diag(s) V^T`` with orthonormal ``V`` of a decomposable physics. Arguments as `assert_operator`."""
     return assert_operator(physics, shape, checks=SVD, **settings)

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from inverse import testing
 from inverse.errors import RecipeError
 from inverse.exact.gaussian import Bias, measure, problem
 from inverse.exact.registry import draw
@@ -76,12 +77,8 @@ def test_guidance_with_the_right_covariance_is_nearly_exact(operator: str, metho
 
 
 def test_more_steps_bring_pigdm_to_the_exact_posterior() -> None:
-    bias = measure("white-mask", "pigdm", samples=SAMPLES, steps=400)
-    # 128 directions each: 4 Monte-Carlo errors of a pooled standard deviation are 0.018; 400 steps leave 1 % of
-    # discretisation
-    assert bias.std_range == pytest.approx(1, abs=0.03)
-    assert bias.std_null == pytest.approx(1, abs=0.03)
-    assert bias.chi2 == pytest.approx(1, abs=0.05)
+    # 400 steps leave 1 % of discretisation, beside four Monte-Carlo errors
+    testing.assert_exact("pigdm", problems=["white-mask"], samples=SAMPLES, steps=400, std=0.012, mean=0.05, chi2=0.02)
 
 
 @pytest.mark.parametrize("name", ["coloured-blur", "coloured-composed-mask"])
