@@ -8,7 +8,7 @@ from inverse.cli.info.describe import describe
 from inverse.errors import InputError
 from inverse.io.content import Picture
 from inverse.io.detect import sniff
-from inverse.io.registry import FORMATS, Format, function, installed
+from inverse.io.registry import FORMATS, Format, formats, function, installed
 from inverse.io.sources import find
 
 PATHS = ("decode", "encode", "store", "scan", "looks", "float_map", "windows", "writer", "blocks", "facts")
@@ -31,6 +31,7 @@ def facts(picture):
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
+    """The format registered; the table of all formats, which is kept once made, is made anew."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "tiny_format.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path / "code")
@@ -47,6 +48,9 @@ def tiny(tmp_path, monkeypatch):
         floats=False,
     )
     monkeypatch.setitem(FORMATS, "tiny", spec)
+    formats.cache_clear()
+    yield
+    formats.cache_clear()
 
 
 @pytest.mark.parametrize("form", FORMATS)
