@@ -70,7 +70,7 @@ def packages() -> list[Package]:
         rows.append(
             Package(
                 name=name,
-                summary=re.sub(r"\s+", " ", re.split(r"(?<=\.)\s|\n\n", doc)[0]),
+                summary=re.sub(r"\s+", " ", re.split(r"(?<=\.)\s|\n\n", doc)[0]).replace("|", r"\|"),
                 modules=sum(path.name != "__init__.py" for path in paths),
                 lines=sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths),
                 imports=frozenset(imports[name]),

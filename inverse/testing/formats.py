@@ -36,10 +36,8 @@ def assert_round_trip(
         InverseError: The file could not be written or read.
     """
     label = f"{content.format} {path.name}"
-    if isinstance(content, Volume):
-        path = write_volume(path, content, overwrite=True)
-    else:
-        path = write(path, content, overwrite=True)
+    save: Any = write_volume if isinstance(content, Volume) else write
+    path = save(path, content, overwrite=True)
     _equal(label, "the format that is recognised", sniff(path), content.format)
     back = read(path)
     _equal(label, "what is read", type(back).__name__, type(content).__name__)
