@@ -153,10 +153,10 @@ def _asked_to_stop() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _networks(
+def _start(
     corpus: Corpus, config: TrainConfig, device: str, init: Mapping[str, Tensor] | None
-) -> tuple[EDMDenoiser, EDMDenoiser]:
-    """The denoiser that is trained and the average of its weights, at their start."""
+) -> tuple[EDMDenoiser, EDMDenoiser, torch.optim.AdamW]:
+    """The denoiser that is trained, the average of its weights, and its optimiser, before the first step."""
     sigma_data = config.sigma_data or (round(corpus.variance() ** 0.5, 3) if corpus.complex else 0.5)
     denoiser, average = (
         blank_denoiser(config, corpus.channels, complex=corpus.complex, sigma_data=sigma_data) for _ in range(2)
@@ -166,7 +166,9 @@ def _networks(
     average.load_state_dict(denoiser.state_dict())
     denoiser.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average.to(device, memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
-    return denoiser, average
+    parameters = denoiser.parameters()
+    optimiser = torch.optim.AdamW(parameters, lr=config.rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
+    return denoiser, average, optimiser
 
 
 def _log(path: Path, record: Mapping[str, Any], steps: int, minutes: float) -> None:
@@ -207,12 +209,7 @@ def _resume(path: Path, signature: dict[str, str], device: str) -> dict[str, Any
 
 
 def train(
-    corpus: Corpus,
-    work: Path,
-    config: TrainConfig,
-    *,
-    device: str = "cpu",
-    init: Mapping[str, Tensor] | None = None,
+    corpus: Corpus, work: Path, config: TrainConfig, *, device: str = "cpu", init: Mapping[str, Tensor] | None = None
 ) -> tuple[EDMDenoiser, Corpus, dict[str, Any]]:
     """Train, or resume training, a prior on images.
 
@@ -231,10 +228,7 @@ def train(
         KeyboardInterrupt: it was interrupted; the step was finished and saved.
     """
     work.mkdir(parents=True, exist_ok=True)
-    denoiser, average = _networks(corpus, config, device, init)
-    optimiser = torch.optim.AdamW(
-        denoiser.parameters(), lr=config.rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
-    )
+    denoiser, average, optimiser = _start(corpus, config, device, init)
     stateful: dict[str, Any] = {"denoiser": denoiser, "average": average, "optimiser": optimiser}
     checkpoint, first, seconds = work / "checkpoint.pt", 0, 0.0
     signature = _signature(corpus, config, init)
