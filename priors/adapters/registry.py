@@ -11,8 +11,8 @@ A module has whichever of these makes sense for it:
   where a pickled module says more of itself, ``stated(tensors, attributes, settings)``, the settings completed and
   fields of the card.
 
-The first two return a denoiser ``D(x, sigma)`` in data units with a ``card``. Torch is not imported here. Other packages
-add such modules by the entry point group ``inverse.priors``.
+The first two return a denoiser ``D(x, sigma)`` in data units with a ``card``. Torch is not imported here. Other
+packages add such modules by the entry point group ``inverse.priors``.
 """
 
 from __future__ import annotations
