@@ -61,24 +61,26 @@ def restore(
 
     Args:
         recipe: Name, path, mapping, or a loaded recipe.
-        measurement: Paths (files, folders, globs, ``@`` lists); or numpy (H, W), (H, W, C) or (B, H, W, C), or torch (B, C, H, W);
-            raw k-space as complex (coils, H, W) or (B, coils, H, W). Values are taken as a file's are: integers scaled by their
-            type or by ``data.scale``, floats as data units, with ``data.transfer: linear`` as sRGB-encoded. NaN, and what a
-            numpy masked array masks, is unobserved.
+        measurement: Paths (files, folders, globs, ``@`` lists); or numpy (H, W), (H, W, C) or (B, H, W, C), or torch
+            (B, C, H, W); raw k-space as complex (coils, H, W) or (B, coils, H, W). Values are taken as a file's are:
+            integers scaled by their type or by ``data.scale``, floats as data units, with ``data.transfer: linear`` as
+            sRGB-encoded. NaN, and what a numpy masked array masks, is unobserved.
         out: The run folder; required for paths.
         samples: Posterior draws; default the recipe's.
         seed: Seed; default the recipe's.
         overrides: ``key=value`` changes of the recipe.
         truth: A file or folder of truths, for the scores of a run only.
         options: How a run is carried out.
-        items: Names of the images of an array, which key their noise; default "0", "1", ..., the same for every call: give names
-            where many calls are compared or averaged. The name of a file gives what restoring that file gives.
+        items: Names of the images of an array, which key their noise; default "0", "1", ..., the same for every call:
+            give names where many calls are compared or averaged. The name of a file gives what restoring that file
+            gives.
 
     Returns:
-        For paths a `Run`. For arrays a `Posterior` in the frame of the array: where a ``free`` boundary extends the unknown past
-        it, `Posterior.crop` is set and every image it returns is cropped; super-resolution's frame is the array's on the finer grid.
-        Its tensors are in data units, `Posterior.to_numpy` gives the array's own (channel last). With ``data.transfer: linear`` both are
-        in linear light (`inverse.io.transfer.encode` gives values as stored).
+        For paths a `Run`. For arrays a `Posterior` in the frame of the array: where a ``free`` boundary extends the
+        unknown past it, `Posterior.crop` is set and every image it returns is cropped; super-resolution's frame is the
+        array's on the finer grid. Its tensors are in data units, `Posterior.to_numpy` gives the array's own (channel
+        last). With ``data.transfer: linear`` both are in linear light (`inverse.io.transfer.encode` gives values as
+        stored).
 
     Raises:
         UsageError: Paths without ``out``, or arrays with it.

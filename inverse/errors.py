@@ -1,4 +1,7 @@
-"""Errors a user can cause. Each has at most three lines (what was given, what is allowed, what to try) and an exit code."""
+"""Errors a user can cause, and failures of items.
+
+An error has at most three lines (what was given, what is allowed, what to try) and an exit code.
+"""
 
 from __future__ import annotations
 

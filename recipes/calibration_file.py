@@ -1,7 +1,10 @@
-"""Calibration files: a `Map` with what it is for, what it assumes and how it did on images it has not seen. JSON, to be read by a person too.
+"""Calibration files: a `Map` with what it is for, what it assumes and how it did on images it has not seen.
 
-A file has a licence: the method with all its parameters, the prior's weights, the kind of the operator, the number of samples and the data units it was fitted
-with. Other noise levels than its own are applied, and said; anything else is refused (`unfit`).
+They are JSON, to be read by a person too.
+
+A file has a licence: the method with all its parameters, the prior's weights, the kind of the operator, the number of
+samples and the data units it was fitted with. Other noise levels than its own are applied, and said; anything else is
+refused (`unfit`).
 """
 
 from __future__ import annotations
@@ -10,16 +13,15 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from inverse.calibration.recalibration import Map
 from inverse.errors import RecipeError
+from inverse.priors.card import prior_facts
+from inverse.recipes.recipe import Recipe, shipped_folder
 from inverse.storage.files import file_hash
-
-if TYPE_CHECKING:
-    from inverse.calibration.recalibration import Map
-    from inverse.recipes.recipe import Recipe
 
 __all__ = [
     "ASSUMES",
@@ -37,19 +39,25 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Level = Annotated[float, Field(gt=0, lt=1)]
 ASSUMES = (
-    "a new image is exchangeable with those of the fit: the same kind of scene, operator and noise, measured and restored in the same way",
-    "the operator is the true one: errors of a blur, of coil maps or of a response are not in these intervals unless the recipe estimates it",
-    "statements are about the share of an image's values and an average over images, not about every pixel of every image",
+    "a new image is exchangeable with those of the fit: the same kind of scene, operator and noise, measured and "
+    "restored in the same way",
+    "the operator is the true one: errors of a blur, of coil maps or of a response are not in these intervals unless "
+    "the recipe estimates it",
+    "statements are about the share of an image's values and an average over images, not about every pixel of every "
+    "image",
 )
 MEANING = {
-    "std": "root mean square error of the restored mean to expect where the sampler's standard deviation is raw; between knots log-linear, "
-    "beyond them in proportion. prior_raw, prior_calibrated: the same where data_share is below 0.5; empty: one map for all. "
-    "image: all of it times scale * (d / (1 - d)) ** power, d the image's mean data_share, kept within shares",
+    "std": "root mean square error of the restored mean to expect where the sampler's standard deviation is raw; "
+    "between knots log-linear, beyond them in proportion. prior_raw, prior_calibrated: the same where data_share is "
+    "below 0.5; empty: one map for all. image: all of it times scale * (d / (1 - d)) ** power, d the image's mean "
+    "data_share, kept within shares",
     "intervals": "mean +- factor * calibrated std, with factors; applied says which of the two below they are",
-    "factors_point": "so that intervals hold level on the images of the fit, on average over them: as likely a little too narrow as too wide",
-    "factors_guaranteed": "conformal risk control (arXiv 2208.02814): of a new exchangeable image at most 1 - level of the values are outside, in expectation; "
-    "null: too few images. Applied where it was asked for",
-    "factors_image": "split conformal over images: with probability 0.9 at least level of a new exchangeable image's values are inside. Not applied",
+    "factors_point": "so that intervals hold level on the images of the fit, on average over them: as likely a little "
+    "too narrow as too wide",
+    "factors_guaranteed": "conformal risk control (arXiv 2208.02814): of a new exchangeable image at most 1 - level of "
+    "the values are outside, in expectation; null: too few images. Applied where it was asked for",
+    "factors_image": "split conformal over images: with probability 0.9 at least level of a new exchangeable image's "
+    "values are inside. Not applied",
 }
 
 
@@ -77,11 +85,14 @@ class Check(_Part):
         coverage90: Inside 90 % intervals.
         coverage90_low: Lower end of its 95 % bootstrap interval over images; null for one image.
         coverage90_high: Upper end.
-        images90: Share of the images with 90 % of their values inside the intervals of ``factors_image`` at 90 %; null without them.
+        images90: Share of the images with 90 % of their values inside the intervals of ``factors_image`` at 90 %; null
+            without them.
         guaranteed90: Share of the truth inside the 90 % intervals of ``factors_guaranteed``; null without them.
-        data90: Inside 90 % intervals, of the values that the data decide; null where images do not have enough of both kinds.
+        data90: Inside 90 % intervals, of the values that the data decide; null where images do not have enough of both
+            kinds.
         prior90: Of those that the prior decides.
-        conditions90: Of the worst and of the best of the conditions (operators, noise levels) that were varied; null where they were not.
+        conditions90: Of the worst and of the best of the conditions (operators, noise levels) that were varied; null
+            where they were not.
     """
 
     images: int = Field(ge=0)
@@ -139,8 +150,7 @@ class CalibrationFile(_Part):
 
     @model_validator(mode="after")
     def _tables(self) -> Self:
-        columns = self.intervals
-        std = self.std
+        columns, std = self.intervals, self.std
         for raw, calibrated in ((std.raw, std.calibrated), (std.prior_raw, std.prior_calibrated)):
             if len(raw) != len(calibrated) or not _increasing(raw):
                 raise ValueError("std: raw must increase, and calibrated be as long")
@@ -148,49 +158,33 @@ class CalibrationFile(_Part):
                 raise ValueError("std: calibrated must not decrease")
         if not _increasing(columns.levels) or list(columns.factors) != sorted(columns.factors):
             raise ValueError("intervals: levels must increase, and factors not decrease")
-        if {
-            len(columns.factors),
-            len(columns.factors_point),
-            len(columns.factors_guaranteed),
-            len(columns.factors_image),
-        } != {len(columns.levels)}:
+        tables = (columns.factors, columns.factors_point, columns.factors_guaranteed, columns.factors_image)
+        if any(len(table) != len(columns.levels) for table in tables):
             raise ValueError("intervals: columns of different lengths")
         return self
 
     @property
     def map(self) -> Map:
         """What is applied."""
-        from inverse.calibration.recalibration import Map
-
-        table = self.intervals
+        std, table = self.std, self.intervals
+        factors = table.factors, table.factors_guaranteed, table.factors_image
+        image = std.image.power, std.image.scale, std.image.shares
         return Map(
-            self.std.raw,
-            self.std.calibrated,
-            table.levels,
-            table.factors,
-            table.factors_guaranteed,
-            table.factors_image,
-            self.images,
-            self.std.prior_raw,
-            self.std.prior_calibrated,
-            self.std.image.power,
-            self.std.image.scale,
-            self.std.image.shares,
+            std.raw, std.calibrated, table.levels, *factors, self.images, std.prior_raw, std.prior_calibrated, *image
         )
 
     def to_json(self) -> str:
         """The file's text, a table a line."""
-        plain = self.model_dump(mode="json", by_alias=True)
-        return _lines(plain) + "\n"
+        return _lines(self.model_dump(mode="json", by_alias=True)) + "\n"
 
     def says(self) -> str:
         """For the end of a run: what was recalibrated and how good that is."""
         said = f"90 % intervals recalibrated on {self.images} images"
         if self.after is None:
             return f"{said}, not checked"
-        parts = ""
-        if self.after.data90 is not None and self.after.prior90 is not None:
-            parts = f" ({100 * self.after.data90:.0f} % where the data decide, {100 * self.after.prior90:.0f} % where the prior does)"
+        data, prior, parts = self.after.data90, self.after.prior90, ""
+        if data is not None and prior is not None:
+            parts = f" ({100 * data:.0f} % where the data decide, {100 * prior:.0f} % where the prior does)"
         return f"{said}: they hold {100 * self.after.coverage90:.1f} % of images left out of the fit, on average{parts}"
 
     def attributes(self) -> dict[str, Any]:
@@ -205,7 +199,8 @@ class CalibrationFile(_Part):
         """What to say of a noise level that the fit did not meet; empty for others."""
         if self.noise is None or self.noise[0] / 1.25 <= sigma <= self.noise[1] * 1.25:
             return ""
-        return f"noise {sigma:.3g} is beyond the {self.noise[0]:.3g} to {self.noise[1]:.3g} the calibration was made for: its intervals may not hold"
+        known = f"the {self.noise[0]:.3g} to {self.noise[1]:.3g} the calibration was made for"
+        return f"noise {sigma:.3g} is beyond {known}: its intervals may not hold"
 
 
 def _increasing(values: Sequence[float]) -> bool:
@@ -231,7 +226,7 @@ def licence(plain: Mapping[str, Any], prior: Mapping[str, Any]) -> Licence:
 
     Args:
         plain: The recipe as `Recipe.resolved` gives it, and ``run.json`` holds it.
-        prior: `inverse.restoration.provenance.prior_facts` of its prior.
+        prior: `inverse.priors.card.prior_facts` of its prior.
     """
     return Licence(
         operator=plain["operator"]["kind"],
@@ -306,16 +301,13 @@ def opened_calibration(recipe: Recipe, card: Any) -> tuple[CalibrationFile | Non
     Raises:
         RecipeError: It cannot be read, or the user's own does not fit the recipe.
     """
-    from inverse.priors.card import prior_facts
-    from inverse.recipes.recipe import shipped_folder
-
     if recipe.calibration is None:
         return None, ""
     path = recipe.files["calibration"]
-    found = read_calibration(path, recipe.calibration)
-    why = unfit(found.licence, licence(recipe.resolved(), prior_facts(card)))
+    calibration = read_calibration(path, recipe.calibration)
+    why = unfit(calibration.licence, licence(recipe.resolved(), prior_facts(card)))
     if not why:
-        return found, ""
+        return calibration, ""
     if shipped_folder() in path.parents:
         return None, f"intervals are not recalibrated: the recipe's calibration does not fit, {why}"
     raise RecipeError(

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from inverse.errors import RecipeError, did_you_mean
+from inverse.operators.noise.spec import NOISES
+from inverse.recipes.sections import method_models, operator_models
 from inverse.recipes.yaml_layers import Layer, Where
 
 __all__ = ["explain"]
@@ -19,8 +21,11 @@ _TOP = frozenset(
     {"schema", "title", "extends", "operator", "noise", "prior", "method", "data", "run", "metrics", "output"}
 )
 _SECTIONS = ("operator", "noise", "prior", "method", "data", "run")
-_BOUNDS = {"greater_than_equal": (">=", "ge"), "greater_than": (">", "gt"), "less_than_equal": ("<=", "le")} | {
-    "less_than": ("<", "lt")
+_BOUNDS = {
+    "greater_than_equal": (">=", "ge"),
+    "greater_than": (">", "gt"),
+    "less_than_equal": ("<=", "le"),
+    "less_than": ("<", "lt"),
 }
 _KINDS = {
     "bool": "true or false",
@@ -82,9 +87,6 @@ def _describe(where: Where, details: list[ErrorDetails], layer: Layer, keys_of: 
 
 
 def _kinds(section: str) -> list[str]:
-    from inverse.operators.noise.spec import NOISES
-    from inverse.recipes.sections import method_models, operator_models
-
     tables: dict[str, Callable[[], Mapping[str, Any]]] = {"method": method_models, "noise": lambda: NOISES}
     return sorted(tables.get(section, operator_models)())
 

@@ -2,9 +2,8 @@
 
 A recipe is one YAML 1.2 file of plain values: never code, never a class name. It names an operator, its noise, a prior
 and a method, each by ``kind`` or ``name``, and may extend one other recipe. Every error is at most three lines and says
-the file and line, the key, the value given, and what is allowed. Nothing here imports torch or deepinv.
-
-Where recipes are: those that are shipped, by name, and a user's own, by path.
+the file and line, the key, the value given, and what is allowed. Shipped recipes are found by name, a user's own by
+path. Nothing here imports torch or deepinv.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from pydantic import (
 )
 
 from inverse.errors import RecipeError, did_you_mean
+from inverse.metrics.registry import metric, metrics
 from inverse.operators.noise.spec import GaussianNoise, Noise
 from inverse.operators.spec import PATH
 from inverse.recipes.messages import explain
@@ -67,13 +67,14 @@ class Recipe(BaseModel):
     metrics: list[str] = Field(default=["psnr", "ssim"], description="computed where a truth is given")
     output: Literal["mean", "sample", "rss"] = Field(
         default="mean",
-        description="what restored/ holds: the posterior mean, one draw, or (of raw k-space of several coils) the root sum of squares that "
-        "full k-space would have shown, noise and all",
+        description="what restored/ holds: the posterior mean, one draw, or (of raw k-space of several coils) the root "
+        "sum of squares that full k-space would have shown, noise and all",
     )
     calibration: Annotated[str | None, BeforeValidator(lambda given: None if given == "none" else given)] = Field(
         default=None,
         min_length=1,
-        description="a file of 'inverse calibrate --save' that std and quantiles are recalibrated by; none: they are the samples' own",
+        description="a file of 'inverse calibrate --save' that std and quantiles are recalibrated by; none: they are "
+        "the samples' own",
     )
 
     _name: str = PrivateAttr("recipe")
@@ -103,13 +104,14 @@ class Recipe(BaseModel):
     @property
     def files(self) -> dict[str, Path]:
         """Where the recipe's files are, by key path. For opening them only: never write these paths down."""
-        given = self._given()
-        found = {key: Path(folder, _get(given, key)).expanduser() for key, folder in self._folders.items()}
-        own = found.get("calibration")
-        if own is not None and not own.is_file() and (kept := shipped_folder() / given["calibration"]).is_file():
-            # a resolved recipe, in a folder of its own, still means the calibration that is shipped
-            found["calibration"] = kept
-        return found
+        plain = self._given()
+        paths = {key: Path(folder, _get(plain, key)).expanduser() for key, folder in self._folders.items()}
+        calibration = paths.get("calibration")
+        if calibration is not None and not calibration.is_file():
+            shipped_one = shipped_folder() / plain["calibration"]
+            if shipped_one.is_file():  # a resolved recipe, in a folder of its own, still means the one that is shipped
+                paths["calibration"] = shipped_one
+        return paths
 
     def resolved(self) -> dict[str, Any]:
         """Every value, defaults included, as plain data. Paths are as given; an absolute one becomes its name."""
@@ -149,7 +151,7 @@ class Recipe(BaseModel):
         return plain
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by value, since the model's class is made at run time; folders absolute, since a worker may stand elsewhere."""
+        """Pickle by value, as the class is made at run time; folders absolute, as a worker may stand elsewhere."""
         plain = self._given()
         folders = {
             key: folder if _get(plain, key).startswith("~") else os.path.abspath(folder)
@@ -166,8 +168,6 @@ def _rebuild(data: dict[str, Any], name: str, folders: dict[str, str]) -> Recipe
 
 def _at_hand(name: str) -> str:
     """A metric's name, if what it needs is there: a run must not end for want of it."""
-    from inverse.metrics.registry import metric
-
     reason, hint = metric(name).missing()
     if reason:
         raise ValueError(f"{reason}; {hint}")
@@ -177,8 +177,6 @@ def _at_hand(name: str) -> str:
 @cache
 def recipe_model() -> type[Recipe]:
     """`Recipe` with the operators, methods and metrics that are installed."""
-    from inverse.metrics.registry import metrics
-
     names: Any = Annotated[Literal[tuple(metrics(of=("image", "samples")))], AfterValidator(_at_hand)]
     fields: dict[str, Any] = {
         "operator": (union(operator_models()), Field(description="the forward operator")),
@@ -304,18 +302,18 @@ def _steps(key: str) -> list[str | int]:
 
 
 def _get(plain: Mapping[str, Any], key: str) -> str:
-    found: Any = plain
+    value: Any = plain
     for step in _steps(key):
-        found = found[step]
-    return str(found)
+        value = value[step]
+    return str(value)
 
 
 def _set(plain: dict[str, Any], key: str, value: str) -> None:
     *above, last = _steps(key)
-    found: Any = plain
+    section: Any = plain
     for step in above:
-        found = found[step]
-    found[last] = value
+        section = section[step]
+    section[last] = value
 
 
 def schema() -> dict[str, Any]:
@@ -339,10 +337,8 @@ def shipped_folder() -> Path:
 
 def shipped() -> dict[str, str]:
     """The shipped recipes: name to text."""
-    folder = resources.files("inverse.recipes")
-    found = (entry for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    texts = {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in found}
-    return dict(sorted(texts.items()))
+    files = (entry for entry in resources.files("inverse.recipes").iterdir() if entry.name.endswith(".yaml"))
+    return dict(sorted((entry.name.removesuffix(".yaml"), entry.read_text("utf-8")) for entry in files))
 
 
 def recipe_text(recipe: str | os.PathLike[str], *, folder: Path | None = None) -> tuple[str, str, Path]:
@@ -364,9 +360,8 @@ def recipe_text(recipe: str | os.PathLike[str], *, folder: Path | None = None) -
         return path.read_text("utf-8"), given, path.parent
     except FileNotFoundError:
         names = did_you_mean(given, shipped())
-        raise RecipeError(
-            f"no recipe '{given}'", names if not is_path else "no such file; inverse list recipes"
-        ) from None
+        hint = names if not is_path else "no such file; inverse list recipes"
+        raise RecipeError(f"no recipe '{given}'", hint) from None
     except UnicodeDecodeError:
         raise RecipeError(f"{given}: not a recipe: the file is not UTF-8 text") from None
     except (OSError, ValueError) as error:

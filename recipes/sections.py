@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, create_model, field_validator
 from pydantic_core import PydanticCustomError
 
 from inverse.errors import RecipeError
+from inverse.operators.catalogue import operators
 from inverse.operators.noise.spec import noise_keys
-
-if TYPE_CHECKING:
-    from inverse.sampling.method_spec import MethodSpec
+from inverse.sampling.method_spec import MethodSpec
+from inverse.sampling.methods import methods
 
 __all__ = [
     "OPERATOR_DEFAULTS",
@@ -31,8 +31,8 @@ __all__ = [
 ]
 
 
+#: Defaults of recipes where they differ from `build_operator`'s: a real scene goes on past the frame.
 OPERATOR_DEFAULTS = {"boundary": "free"}
-"""Defaults of recipes where they differ from `build_operator`'s: a real scene goes on past the frame."""
 
 
 class Section(BaseModel):
@@ -90,13 +90,15 @@ class Data(Section):
     range: Interval = Field(default=(0.0, 1.0), description="black and white in data units")
     scale: Annotated[Literal["type", "auto", "bands"] | tuple[float, float], BeforeValidator(_scale)] = Field(
         default="type",
-        description="the values of a file that are 0 and 1 in data units. type: 0 and full scale of unsigned integers, floats as they are; "
-        "auto: the 0.05 and 99.5 percentiles of the scene; bands: those of each band; or two numbers, such as [0, 10000]. Undone at the write",
+        description="the values of a file that are 0 and 1 in data units. type: 0 and full scale of unsigned integers, "
+        "floats as they are; auto: the 0.05 and 99.5 percentiles of the scene; bands: those of each band; or two "
+        "numbers, such as [0, 10000]. Undone at the write",
     )
     transfer: Literal["srgb", "linear"] = Field(
         default="srgb",
-        description="srgb: the operator acts on the values as stored; linear: files are sRGB-encoded, the operator and its noise level are in linear light; "
-        "restored files and scores are encoded again, std maps and posterior.h5 stay in linear light",
+        description="srgb: the operator acts on the values as stored; linear: files are sRGB-encoded, the operator and "
+        "its noise level are in linear light; restored files and scores are encoded again, std maps and posterior.h5 "
+        "stay in linear light",
     )
 
     @field_validator("transfer")
@@ -121,7 +123,8 @@ class Run(Section):
     )
     tile: Annotated[int | Literal["auto", "off", "independent"], _whole("auto", "off", "independent", low=64)] = Field(
         default="auto",
-        description="tiles of large scenes: a side in pixels of coupled ones; auto: where a scene does not fit; independent: runs of their own, approximate",
+        description="tiles of large scenes: a side in pixels of coupled ones; auto: where a scene does not fit; "
+        "independent: runs of their own, approximate",
     )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="the network's precision")
 
@@ -129,16 +132,12 @@ class Run(Section):
 @cache
 def operator_models() -> dict[str, type[BaseModel]]:
     """Operator kind to the model that checks it."""
-    from inverse.operators import catalog
-
-    return {kind: spec.model for kind, spec in catalog.operators().items()}
+    return {kind: spec.model for kind, spec in operators().items()}
 
 
 @cache
 def method_models() -> dict[str, type[BaseModel]]:
     """Method kind to the model that checks it, made from its declared parameters."""
-    from inverse.sampling.methods import methods
-
     return {name: _method_model(spec) for name, spec in methods().items()}
 
 

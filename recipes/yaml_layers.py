@@ -22,8 +22,8 @@ __all__ = ["Layer", "Origin", "Where", "dump", "merge", "parse_mapping", "parse_
 
 Where = tuple[str | int, ...]
 
+#: Written as it is, it would be read as a line break.
 NEXT_LINE = "\x85"
-"""Written as it is, it would be read as a line break."""
 
 _SHORT = {"operator": "kind", "method": "kind", "noise": "sigma", "prior": "name"}
 
@@ -60,7 +60,8 @@ def _read(text: str) -> Any:
     """Values as they are written.
 
     Raises:
-        YAMLError: It is not YAML, or a value is not of the kind that it looks like (``-_``, ``2001-99-99``), or holds itself.
+        YAMLError: It is not YAML, or a value is not of the kind that it looks like (``-_``, ``2001-99-99``), or holds
+            itself.
     """
     try:
         if _holds_itself(_yaml().compose(text)):
@@ -172,7 +173,7 @@ def _put(data: dict[str, Any], where: Where, value: Any, text: str) -> None:
 
 
 def spelled_out(data: Mapping[Any, Any]) -> dict[str, Any]:
-    """Spell out the short forms: ``method: ddrm`` is ``method: {kind: ddrm}``, a list of operators is a chain of them."""
+    """Spell out the short forms: ``method: ddrm`` is ``method: {kind: ddrm}``, a list of operators is a chain."""
     spelled = {str(key): value for key, value in data.items()}
     for section, key in _SHORT.items():
         value = spelled.get(section)

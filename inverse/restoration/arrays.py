@@ -1,7 +1,7 @@
 """Arrays as measurements, and results as arrays: numpy with the channel last, torch (B, C, H, W), k-space complex.
 
-What a file would be taken for, an array of its values is: integers are scaled by their type or by ``data.scale``, NaN and what a numpy masked
-array masks are unobserved, and results go back to the array's own units by the same ``span``.
+What a file would be taken for, an array of its values is: integers are scaled by their type or by ``data.scale``, NaN
+and what a numpy masked array masks are unobserved, and results go back to the array's own units by the same ``span``.
 """
 
 from __future__ import annotations
@@ -93,12 +93,14 @@ def measurements(array: Any, data: Data, *, device: str | None = None) -> tuple[
     """An array as measurements, one an image.
 
     Args:
-        array: numpy (H, W), (H, W, C) or (B, H, W, C), masked or not; torch (B, C, H, W); complex k-space of either kind, (B, coils, ...).
+        array: numpy (H, W), (H, W, C) or (B, H, W, C), masked or not; torch (B, C, H, W); complex k-space of either
+            kind, (B, coils, ...).
         data: The recipe's section: scale and transfer.
         device: Where to compute; None: where the array is.
 
     Returns:
-        The measurements, each (1, C, H, W) in data units, float32, or float64 where the array is; and the array's values that are 0 and 1.
+        The measurements, each (1, C, H, W) in data units, float32, or float64 where the array is; and the array's
+        values that are 0 and 1.
 
     Raises:
         InputError: another shape or type, an infinite value, no value at all.
@@ -107,17 +109,17 @@ def measurements(array: Any, data: Data, *, device: str | None = None) -> tuple[
     planes, valid, span = _scaled(_planes(array), data)
     if data.transfer == "linear":
         planes = decode(planes).astype(planes.dtype)
-    given = array.device if isinstance(array, torch.Tensor) else torch.device("cpu")
-    target = given if device is None else torch.device(device)
-    made = []
+    here = array.device if isinstance(array, torch.Tensor) else torch.device("cpu")
+    target = here if device is None else torch.device(device)
+    images = []
     for item in range(len(planes)):
         y = torch.from_numpy(planes[item][None]).to(target)
         if valid is None or valid[item].all():
-            made.append(Measurement(y))
+            images.append(Measurement(y))
             continue
-        own = valid[item] if not (valid[item] == valid[item][:1]).all() else valid[item][:1]
-        made.append(Measurement(y, torch.from_numpy(own[None].astype(planes.dtype)).to(target)))
-    return made, span
+        mask = valid[item] if not (valid[item] == valid[item][:1]).all() else valid[item][:1]
+        images.append(Measurement(y, torch.from_numpy(mask[None].astype(planes.dtype)).to(target)))
+    return images, span
 
 
 def _planes(array: Any) -> Any:
@@ -129,21 +131,21 @@ def _planes(array: Any) -> Any:
         return (host.float() if host.dtype in (torch.float16, torch.bfloat16) else host).resolve_conj().numpy().copy()
     if type(array).__module__.partition(".")[0] == "xarray":
         raise UsageError("an xarray object: its dimensions have names", "inverse.restore_blocks reads them")
-    found: Any = array if isinstance(array, np.ma.MaskedArray) else np.asarray(array)
-    if found.dtype.kind not in "buifc":
-        raise InputError(f"an array of type {found.dtype}", "allowed: uint8, uint16, floats, complex")
-    found = found.astype(found.dtype.newbyteorder("="))
-    if found.dtype.kind == "c":
-        found = found[None] if found.ndim == 2 else found
-        found = found[None] if found.ndim == 3 else found
-        if found.ndim != 4:
+    values: Any = array if isinstance(array, np.ma.MaskedArray) else np.asarray(array)
+    if values.dtype.kind not in "buifc":
+        raise InputError(f"an array of type {values.dtype}", "allowed: uint8, uint16, floats, complex")
+    values = values.astype(values.dtype.newbyteorder("="))
+    if values.dtype.kind == "c":
+        values = values[None] if values.ndim == 2 else values
+        values = values[None] if values.ndim == 3 else values
+        if values.ndim != 4:
             raise InputError(f"a complex array of shape {np.shape(array)}", ALLOWED)
-        return found
-    found = found[..., None] if found.ndim == 2 else found
-    found = found[None] if found.ndim == 3 else found
-    if found.ndim != 4:
+        return values
+    values = values[..., None] if values.ndim == 2 else values
+    values = values[None] if values.ndim == 3 else values
+    if values.ndim != 4:
         raise InputError(f"an array of shape {np.shape(array)}", ALLOWED)
-    return np.moveaxis(found, -1, 1)
+    return np.moveaxis(values, -1, 1)
 
 
 def _scaled(planes: Any, data: Data) -> tuple[NDArray[Any], NDArray[np.bool_] | None, Span | None]:
@@ -180,7 +182,8 @@ def _span(values: NDArray[Any], valid: NDArray[np.bool_] | None, data: Data) -> 
         if values.dtype not in (np.uint8, np.uint16):
             raise InputError(
                 f"pixels of type {values.dtype} have no defined range: allowed are uint8, uint16, floats",
-                "stretch them: overrides=['data.scale=auto'], or say which are black and white: ['data.scale=[0,10000]']",
+                "stretch them: overrides=['data.scale=auto'], "
+                "or say which are black and white: ['data.scale=[0,10000]']",
             )
         return 0.0, float(np.iinfo(values.dtype).max)
     if not isinstance(data.scale, str):

@@ -63,7 +63,7 @@ class Case:
 
     @property
     def picture(self) -> Tensor:
-        """What can be shown of the measurement, (C, h, w): of raw k-space the magnitude of what its adjoint makes of it."""
+        """What can be shown of the measurement, (C, h, w): of raw k-space the magnitude of its adjoint's image."""
         if not self.complex:
             return self.measured[0]
         image: Tensor = self.physics.A_adjoint(self.y)[0]
@@ -81,10 +81,10 @@ class Case:
         return None if mask is None or bool((mask == 1).all()) else mask.reshape(-1, *mask.shape[-3:])[:1]
 
     def values(self, low: float, high: float) -> tuple[float, float, float]:
-        """Smallest and largest measured value, and the fraction of them clearly outside a range: by more than four times the noise.
+        """Smallest and largest measured value, and the fraction outside a range by more than four times the noise.
 
-        Raw k-space is scaled to a magnitude of 1 as it is prepared, and its values are none of an image; nor are those of a measurement with
-        other bands than the unknown's or one, such as diffraction patterns.
+        Raw k-space is scaled to a magnitude of 1 as it is prepared, and its values are none of an image; nor are those
+        of a measurement with other bands than the unknown's or one, such as diffraction patterns.
         """
         y, observed = self.measured, self.observed
         if self.complex or y.shape[1] not in (1, self.shape[0]):
@@ -117,7 +117,7 @@ def open_case(recipe: Recipe, frame: Frame, *, device: str = "cpu") -> Case:
 
 
 def assumed_blur(recipe: Recipe, measurement: Measurement) -> str:
-    """What is to be said of a blur that nobody measured: a shipped recipe's own, beside what the image looks like; else nothing."""
+    """A sentence on a blur that nobody measured, a shipped recipe's own, beside what the image looks like; else ""."""
     operator = recipe.located()["operator"]
     names = unmeasured(operator)
     if not names or not recipe.assumes_operator:

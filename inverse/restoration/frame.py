@@ -1,23 +1,24 @@
 """Between what a file holds and what is solved: one frame a picture, a slice of a volume, or a slice of raw k-space.
 
-Frames are solved one by one, each with noise of its own, so that a slice's result does not depend on how many others its file has.
+Frames are solved one by one, each with noise of its own, so that a slice's result does not depend on how many others
+its file has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from inverse.errors import InputError
 from inverse.io.content import STRETCH, Picture, Scan, Span, Volume, require
-
-if TYPE_CHECKING:
-    from inverse.operators.measurement import Measurement
-    from inverse.recipes.sections import Data
+from inverse.io.transfer import to_data
+from inverse.operators.measurement import Measurement
+from inverse.recipes.sections import Data
 
 __all__ = ["MINIMUM_SIDE", "Frame", "count", "frame", "frame_shape"]
 
@@ -57,11 +58,6 @@ class Frame:
 
     def measurement(self, transfer: str, *, device: str = "cpu") -> Measurement:
         """What was measured, in data units."""
-        import torch
-
-        from inverse.io.transfer import to_data
-        from inverse.operators.measurement import Measurement
-
         if isinstance(self.content, Scan):
             y = torch.from_numpy(np.array(self.content.kspace[self.index]))[None].to(device)
             return Measurement(y, None, self._facts())
@@ -78,11 +74,11 @@ class Frame:
     def _facts(self) -> Mapping[str, Any]:
         scan = self.content
         assert isinstance(scan, Scan)
-        own: dict[str, Any] = {"shape": scan.shape, "noise": scan.noise}
+        facts: dict[str, Any] = {**scan.extra, "shape": scan.shape, "noise": scan.noise}
         for name in ("mask", "trajectory"):
             value: NDArray[Any] | None = getattr(scan, name)
-            own[name] = None if value is None else value[self.index if len(value) > 1 else 0]
-        return {**scan.extra, **own}
+            facts[name] = None if value is None else value[self.index if len(value) > 1 else 0]
+        return facts
 
 
 def count(content: Content) -> int:
@@ -130,25 +126,28 @@ def frame_shape(content: Content, index: int) -> tuple[int, ...]:
 
 
 def _stretch(slices: tuple[Picture, ...], *, each: bool) -> Span:
-    """The values that become 0 and 1, the same for all slices; for all bands too, so that their ratios stay, or for each its own."""
-    bands = [_percentiles(slices, band) for band in range(slices[0].channels)] if each else [_percentiles(slices, None)]
+    """The values that become 0 and 1, the same for all slices.
+
+    They are the same for all bands too, so that their ratios stay, or for each its own.
+    """
     if not each:
-        return bands[0]
+        return _percentiles(slices, None)
+    bands = [_percentiles(slices, band) for band in range(slices[0].channels)]
     return tuple(low for low, _ in bands), tuple(high for _, high in bands)
 
 
 def _percentiles(slices: tuple[Picture, ...], band: int | None) -> tuple[float, float]:
-    found = []
-    step = max(1, sum(one.array.size for one in slices) // SAMPLED)
-    for one in slices:
-        planes = one.array.reshape(*one.size, -1)
+    chosen = []
+    step = max(1, sum(picture.array.size for picture in slices) // SAMPLED)
+    for picture in slices:
+        planes = picture.array.reshape(*picture.size, -1)
         valid = np.ones(planes.shape, bool)
-        if one.valid is not None:
-            valid = np.broadcast_to(one.valid.reshape(*one.size, -1), planes.shape)
+        if picture.valid is not None:
+            valid = np.broadcast_to(picture.valid.reshape(*picture.size, -1), planes.shape)
         if band is not None:
             planes, valid = planes[..., band], valid[..., band]
-        found.append(planes[valid][::step])
-    values = np.concatenate(found)
+        chosen.append(planes[valid][::step])
+    values = np.concatenate(chosen)
     if not values.size:
         raise InputError(f"{slices[0].source}: no pixel holds a value", "is its nodata value right?")
     low, high = (float(value) for value in np.percentile(values, STRETCH))

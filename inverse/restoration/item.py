@@ -1,4 +1,7 @@
-"""One item from its case to its result: the only place that turns a recipe into the arguments of a sampler, and a posterior into an `ItemResult`."""
+"""One item from its case to its result.
+
+The only place that turns a recipe into the arguments of a sampler, and a posterior into an `ItemResult`.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ INTERVAL = (0.05, 0.5, 0.95)
 
 
 def arguments(recipe: Recipe, prior: Any, channels: int, compute: Compute) -> dict[str, Any]:
-    """What a recipe says to `inverse.sampling.problem.prepare`, or to `inverse.scenes.coupled.lay_out`, beside the measurement.
+    """The prior and the request that a recipe stands for, beside the measurement.
+
+    They are for `inverse.sampling.problem.Request` and `inverse.scenes.coupled.lay_out`.
 
     Args:
         recipe: The recipe.
@@ -93,7 +98,10 @@ def solve(
 
 
 def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:
-    """What a posterior says, without the batch axis and in the input's frame, by the names of ``posterior.h5``; of several coils ``rss``, ``rss_std`` too."""
+    """What a posterior says, by the names of ``posterior.h5``, without the batch axis and in the input's frame.
+
+    Of several coils ``rss`` and ``rss_std`` too.
+    """
     if post.crop != case.crop:
         post = replace(post, crop=case.crop)  # another posterior, which computes its data share again
     arrays = {"mean": post.mean[0], "data_share": post.data_share[0], "invented": post.invented[0]}

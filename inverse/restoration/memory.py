@@ -1,9 +1,11 @@
-"""What is done when memory does not suffice: the same again with less, until it fits."""
+"""Back-off from a lack of memory: the same work again with less, until it fits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeVar
+
+import torch
 
 from inverse.errors import MemoryLimitError
 
@@ -15,8 +17,6 @@ SAID = ("not enough memory", "can't allocate memory", "cannot allocate memory", 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory did not suffice: Python's, an accelerator's, or torch's on the CPU."""
-    import torch
-
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in SAID)

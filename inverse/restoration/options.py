@@ -24,12 +24,15 @@ class Options:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
         dtype: ``auto``, ``float32``, ``bfloat16``.
         batch: ``auto`` or the samples of an item evaluated together.
-        tile: ``auto``: tiles where a scene does not fit in memory; ``off``; side of coupled tiles; ``independent``: tiles that are runs of their own.
+        tile: ``auto``: tiles where a scene does not fit in memory; ``off``; side of coupled tiles; ``independent``:
+            tiles that are runs of their own.
         keep: Data sets of ``posterior.h5`` and "figure"; None is all, but samples only up to 1 GB for the whole run.
         shard: "I/N": every N-th unit from the I-th, 1-based.
-        executor: ``serial``, ``processes``, ``dask``, ``dask://HOST:PORT``, ``dask:FILE`` (a scheduler file), or an `inverse.runs.executors.Executor`.
+        executor: ``serial``, ``processes``, ``dask``, ``dask://HOST:PORT``, ``dask:FILE`` (a scheduler file), or an
+            `inverse.runs.executors.Executor`.
         workers: Processes of this machine, for ``processes`` and ``dask``; None: one a core, or one a GPU.
-        threads: Threads of a unit; None: 1, but in ``serial`` as many as torch takes. Byte-identical results need the same number.
+        threads: Threads of a unit; None: 1, but in ``serial`` as many as torch takes. Byte-identical results need the
+            same number.
         overwrite: Start again in a folder that holds another run.
         strict: Stop at the first failure.
         progress: ``auto``, ``json``, ``off``.

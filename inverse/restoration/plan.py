@@ -1,8 +1,8 @@
-"""The plan of a run, fixed before it starts: its items, their sample blocks, and everything that decides a byte of the result.
+"""The plan of a run, fixed before it starts: its items, their blocks, and all that decides a byte of the result.
 
-A `Unit` is pure data: an item, a block of its samples, a tile. ``.inverse/plan.json`` holds the items with the sha256 of their content, the
-blocks, and the `Terms`; a second run of the same command reads it back, so that an interrupted run ends with the bytes an uninterrupted one
-would have written.
+A `Unit` is pure data: an item, a block of its samples, a tile. ``.inverse/plan.json`` holds the items with the sha256
+of their content, the blocks, and the `Terms`; a second run of the same command reads it back, so that an interrupted
+run ends with the bytes an uninterrupted one would have written.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ class Plan:
         return found
 
     def extended(self, items: tuple[Item, ...]) -> Plan:
-        """This plan with new items added, changed ones replaced, and the frames that a changed file no longer has left out."""
+        """This plan with new items added, changed ones replaced, and frames that a file no longer has left out."""
         fresh = {item.item: item for item in items}
         files = {item.source for item in items}
         still = (item for item in self.items if item.item in fresh or item.source not in files)
@@ -255,7 +255,10 @@ def block_size(shape: tuple[int, ...], samples: int, batch: int | None, *, limit
 
 
 def split(item: Item, samples: int) -> list[Unit]:
-    """The units of an item. Of a scene of tiles the first counts for all samples: the others share its work, or find it done."""
+    """The units of an item.
+
+    Of a scene of tiles the first counts for all samples: the others share its work, or find it done.
+    """
     if item.tile and not item.independent:
         tiles = math.prod(-(-side // item.tile) for side in item.shape[-2:])
         if tiles > 1:

@@ -1,4 +1,4 @@
-"""The prior of a recipe: opened in the recipe's data units, its compute precision, its fit to the channels of an unknown, and its speed."""
+"""The prior of a recipe: opened in its data units, in a precision, for an unknown's channels; and its speed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ __all__ = ["fit_prior", "forward_seconds", "open_recipe_prior", "resolve_dtype"]
 
 
 def open_recipe_prior(recipe: Recipe) -> Any:
-    """The recipe's prior, in the recipe's data units. The values of a complex image have either sign: its white is a magnitude.
+    """The recipe's prior, in the recipe's data units.
+
+    The values of a complex image have either sign: its white is a magnitude.
 
     Raises:
         PriorError: If it is missing or its weights are not those of its card.
@@ -42,7 +44,7 @@ def resolve_dtype(dtype: str, prior: Any, device: str) -> str:
 
 
 def fit_prior(prior: Any, channels: int, *, dtype: str, device: str) -> Any:
-    """The prior for images of so many channels, in a precision, on a device; one of colour serves other counts (`inverse.priors.channels`)."""
+    """The prior for images of so many channels; one of colour serves other counts (`inverse.priors.channels`)."""
     prior = computed(prior, dtype=getattr(torch, dtype), device=device)
     if prior.card is None or prior.card.channels != 3 or channels == 3:
         return prior

@@ -1,9 +1,10 @@
 """A posterior sampler as a deepinv ``Reconstructor``, for pipelines that call ``model(y, physics)``.
 
-Noise is keyed by name (DESIGN 2), and a batch of a data loader has none. By its position in the batch, every first image of a batch would get
-the same noise, and an image would change with its place in the loader. So by default a measurement's own bytes name it (``items="content"``):
-the answer is the same in any batch, at any place, after any shuffle and on every call, and different measurements get independent noise.
-A measurement that differs in the last bit gets other noise too: what differentiates by finite differences (SURE, attacks) wants ``items="position"``.
+Noise is keyed by name (DESIGN 2), and a batch of a data loader has none. By its position in the batch, every first
+image of a batch would get the same noise, and an image would change with its place in the loader. So by default a
+measurement's own bytes name it (``items="content"``): the answer is the same in any batch, at any place, after any
+shuffle and on every call, and different measurements get independent noise. A measurement that differs in the last bit
+gets other noise too: what differentiates by finite differences (SURE, attacks) wants ``items="position"``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 import torch
 from deepinv.models import Reconstructor as _Reconstructor
+from deepinv.physics import GaussianNoise, StackedPhysics
 from torch import Tensor, nn
 
 from inverse.errors import UsageError, did_you_mean
@@ -25,14 +27,15 @@ from inverse.sampling.posterior_samples import sample
 
 __all__ = ["Reconstructor"]
 
+#: What deepinv passes to every model, and nothing here depends on.
 _TOLERATED = ("update_parameters", "x_gt")
-"""What deepinv passes to every model, and nothing here depends on."""
 
 
 class Reconstructor(_Reconstructor):
     """Posterior mean of a measurement: ``model(y, physics)`` (B, C, *S).
 
-    A network prior is a submodule (``network``): ``.to`` moves it, ``state_dict`` holds it, and it stays in evaluation mode.
+    A network prior is a submodule (``network``): ``.to`` moves it, ``state_dict`` holds it, and it stays in evaluation
+    mode.
 
     Args:
         prior: As in :func:`inverse.sample`; opened once, here.
@@ -40,8 +43,10 @@ class Reconstructor(_Reconstructor):
         samples: Samples averaged.
         seed: Seed of all noise.
         sigma: Noise level in place of the physics' own; its ``noise_model`` is then not looked at.
-        items: What names a measurement, and so keys its noise: "content" (its bytes) or "position" (its place in the batch).
-        **params: Everything else :func:`inverse.sample` takes: ``steps``, ``batch``, ``dtype``, ``shape``, the method's parameters.
+        items: What names a measurement, and so keys its noise: "content" (its bytes) or "position" (its place in the
+            batch).
+        **params: Everything else :func:`inverse.sample` takes: ``steps``, ``batch``, ``dtype``, ``shape``, the method's
+            parameters.
 
     Raises:
         UsageError: an unknown method or value of ``items``.
@@ -107,10 +112,9 @@ class Reconstructor(_Reconstructor):
             if level is not None:
                 physics = _with_level(physics, level)
             names = items if items is not None else (contents(y) if self.items == "content" else None)
-            return sample(
-                y, physics, self.prior, method=self.method, samples=self.samples if samples is None else samples,
-                seed=self.seed, items=names, **self.params,
-            )  # fmt: skip
+            count = self.samples if samples is None else samples
+            given = {"method": self.method, "samples": count, "seed": self.seed, "items": names, **self.params}
+            return sample(y, physics, self.prior, **given)
 
     def forward(
         self,
@@ -169,8 +173,6 @@ def _plain(y: Vector) -> Vector:
 
 def _with_level(physics: Any, sigma: float | Tensor) -> Any:
     """A copy of a physics with Gaussian noise of a level; of a stack, each of its parts."""
-    from deepinv.physics import GaussianNoise, StackedPhysics
-
     copy = physics.clone()
     for part in copy.physics_list if isinstance(copy, StackedPhysics) else [copy]:
         part.noise_model = GaussianNoise(torch.as_tensor(sigma, dtype=torch.float32).reshape(-1))

@@ -138,13 +138,13 @@ class ItemResult:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ItemResult:
-        """The result that a row of a marker or of ``items.csv`` holds, of version 0.1.0 on; what a row lacks is NaN, 0 or empty."""
+        """The result that a row of a marker or of ``items.csv`` holds; what a row lacks is NaN, 0 or empty."""
         known = {name: row[name] for name in _TYPES if name in row}
         scores = {name: value for name, value in row.items() if name not in _TYPES}
         return cls(**{**_EMPTY, **known}, scores=scores)
 
     def row(self) -> dict[str, Any]:
-        """The columns but the item and its status, as a marker holds them: what is known first, then scores, then files."""
+        """The columns but the item and its status, in a marker's order: numbers, scores, files."""
         values = {name: getattr(self, name) for name in _ROW}
         row = {name: value for name, value in values.items() if value is not None}
         return {**row, **self.scores, **{name: getattr(self, name) for name in _LAST}}

@@ -1,6 +1,6 @@
 """Measurements of known pictures: the recipe's operator and noise applied to files, the truth kept beside.
 
-    DIR/measured/   what a camera would have given, in the truth's units; float32 TIFF by default, which neither rounds nor clips
+    DIR/measured/   what a camera would have given, in the truth's units; float32 TIFF, which does not round or clip
     DIR/truth/      the part of the truth that the measurement shows, so that `restore --truth` and `evaluate` follow
     DIR/masks/      white where a pixel was observed, for masks
     DIR/simulate.json   recipe, noise level, seed, and what each measurement was made with
@@ -14,20 +14,23 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from torch import Tensor
 
 from inverse.errors import Failure, InputError, UsageError, exit_code
+from inverse.io.content import Picture, Span, widths
+from inverse.io.read_write import read, write
 from inverse.io.sources import Source, find
-from inverse.operators.noise.draw import DEFAULTS
+from inverse.io.transfer import encode, from_data
+from inverse.operators.build import build_operator, result_shape
+from inverse.operators.noise.draw import DEFAULTS, draw_noise
+from inverse.operators.observation import observed
 from inverse.recipes.recipe import Recipe, load
-from inverse.restoration.frame import MINIMUM_SIDE
+from inverse.restoration.frame import MINIMUM_SIDE, frame
 from inverse.restoration.provenance import versions
-from inverse.storage.files import write_json
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from inverse.io.content import Picture, Span
+from inverse.storage.files import atomic_bytes, write_json
 
 __all__ = ["FORMATS", "Simulated", "given", "simulate_files"]
 
@@ -96,9 +99,14 @@ def simulate_files(
         except Exception as error:
             failures.append(Failure.of(source.item, "simulate", error))
     content = {
-        "schema": 1, "recipe": recipe.resolved(), "recipe_hash": recipe.hash, **_facts(noise),
-        "seed": recipe.run.seed, "versions": versions(), "items": rows,
-    }  # fmt: skip
+        "schema": 1,
+        "recipe": recipe.resolved(),
+        "recipe_hash": recipe.hash,
+        **_facts(noise),
+        "seed": recipe.run.seed,
+        "versions": versions(),
+        "items": rows,
+    }
     if rows:
         write_json(folder / "simulate.json", content)
     return Simulated(folder, tuple(rows), tuple(failures), tuple(notes))
@@ -125,11 +133,6 @@ def _one(
     overwrite: bool,
     notes: list[str],
 ) -> dict[str, Any]:
-    from inverse.io.read_write import read, write
-    from inverse.io.transfer import encode, from_data
-    from inverse.operators.build import build_operator
-    from inverse.restoration.frame import frame
-
     opened = frame(read(source.path), 0, recipe.data, minimum=MINIMUM_SIDE)
     picture = opened.picture
     if picture is None or not opened.whole:
@@ -138,12 +141,8 @@ def _one(
     physics = build_operator(recipe.located()["operator"], shape=tuple(x.shape[1:]))
     y = _measured(x, physics, recipe.noise, noise, seed=recipe.run.seed, item=source.item)
     shown = _frame(x, physics)
-    made = {
-        "operator": recipe.resolved()["operator"],
-        **_facts(noise),
-        "seed": recipe.run.seed,
-        "item": source.item,
-    }
+    operator = recipe.resolved()["operator"]
+    made = {"operator": operator, **_facts(noise), "seed": recipe.run.seed, "item": source.item}
     row = {"item": source.item, "measured": f"measured/{name}", "truth": f"truth/{source.item}", **_facts(noise)}
     provenance = {"inverse:simulate": json.dumps(made, sort_keys=True)}
     measured = y[0].float().numpy()
@@ -155,8 +154,6 @@ def _one(
         result = _float_picture(encode(measured) if recipe.data.transfer == "linear" else measured, opened.span)
     write(folder / "measured" / name, result, provenance=provenance, overwrite=overwrite)
     if tuple(shown.shape) == (1, picture.channels, *picture.size):
-        from inverse.storage.files import atomic_bytes
-
         atomic_bytes(folder / "truth" / source.item, source.path.read_bytes(), overwrite=overwrite)
     else:
         cropped, _ = from_data(shown[0].numpy(), like=picture, transfer=recipe.data.transfer, span=opened.span)
@@ -172,13 +169,13 @@ def _one(
 
 def given(noise: Any) -> tuple[Any, list[str]]:
     """A noise section with `DEFAULTS` for what it leaves to be estimated, and what a person is told of them."""
-    found, notes = noise, []
+    complete, notes = noise, []
     for name, default in DEFAULTS.items():
         if isinstance(getattr(noise, name, None), str):
-            found = found.model_copy(update={name: default})
+            complete = complete.model_copy(update={name: default})
             word = {"sigma": "noise level", "gain": "gain of counts", "step": "step of values"}[name]
             notes.append(f"{word} {default:g} (the recipe says {getattr(noise, name)}; -s noise.{name}=... sets it)")
-    return found, notes
+    return complete, notes
 
 
 def _facts(noise: Any) -> dict[str, Any]:
@@ -188,13 +185,11 @@ def _facts(noise: Any) -> dict[str, Any]:
 
 
 def _measured(x: Tensor, physics: Any, section: Any, noise: Any, *, seed: int, item: str) -> Tensor:
-    """What a camera would give: the operator's output with noise, zero where unobserved, and with what is not linear in it (`Haze.offset`).
+    """What a camera would give: the operator's output with noise, zero where unobserved.
 
-    An operator whose noise is its own, as the rounding of JPEG, gets no other unless the recipe gives a level.
+    What is not linear in it (`Haze.offset`) is added. An operator whose noise is its own, as the rounding of JPEG, gets
+    no other unless the recipe gives a level.
     """
-    from inverse.operators.noise.draw import draw_noise
-    from inverse.operators.observation import observed
-
     clean = physics.A(x)
     own = getattr(physics, "noise_of_its_own", False) and getattr(section, "sigma", None) == "auto"
     noisy = clean if own else draw_noise(noise, clean, seed=seed, item=item)
@@ -206,8 +201,6 @@ def _measured(x: Tensor, physics: Any, section: Any, noise: Any, *, seed: int, i
 
 def _whole(x: Tensor, recipe: Recipe) -> Tensor:
     """The truth cropped to a whole number of the operator's pixels."""
-    from inverse.operators.build import result_shape
-
     try:
         factor = result_shape(recipe.operator, (1, 1, 1))[-1]
     except InputError:  # what it measures is no image, and has no pixels to be a whole number of
@@ -225,11 +218,7 @@ def _frame(x: Tensor, physics: Any) -> Tensor:
 
 
 def _float_picture(image: Any, span: Span | None) -> Picture:
-    """Values that are not rounded, in the truth's own units where the recipe says which of these are black and white."""
-    import numpy as np
-
-    from inverse.io.content import Picture, widths
-
+    """Values that are not rounded, in the truth's own units where the recipe says which are black and white."""
     if span is not None:
         image = (np.asarray(span[0]).reshape(-1, 1, 1) + widths(span) * image).astype(np.float32)
     pixels = np.moveaxis(image, 0, -1)
@@ -238,11 +227,6 @@ def _float_picture(image: Any, span: Span | None) -> Picture:
 
 def _mask(physics: Any, y: Tensor) -> Picture | None:
     """The mask as a picture that ``file-mask`` reads: white where observed."""
-    import numpy as np
-
-    from inverse.io.content import Picture
-    from inverse.operators.observation import observed
-
     mask = observed(physics, y)
     if mask is None or bool((mask == 1).all()):
         return None

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from inverse.errors import InputError
+from inverse.io.content import Span, to_unit
+from inverse.io.read_write import read
 from inverse.io.sources import Source, find, match
+from inverse.io.transfer import encode
+from inverse.metrics.registry import RATIO, measure, measure_samples, metric
+from inverse.recipes.recipe import Recipe
+from inverse.restoration.frame import Frame, count
 from inverse.storage.paths import is_store, locate
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from inverse.io.content import Span
-    from inverse.recipes.recipe import Recipe
-    from inverse.restoration.frame import Frame
 
 __all__ = ["Truths", "held", "load_image", "scale_factor", "score"]
 
@@ -29,7 +30,9 @@ class Truths:
 
     @classmethod
     def find(cls, truth: str | Path | None, items: Sequence[str]) -> Truths:
-        """Match a file, a store or a folder of truths with items: by relative path, then by stem; one of them fits one item.
+        """Match a file, a store or a folder of truths with items: by relative path, then by stem.
+
+        One file or store fits one item, whatever its name.
 
         Raises:
             InputError: If the path does not exist, or no truth fits any item.
@@ -53,7 +56,9 @@ class Truths:
         return cls({item: paths[name] for item, name in pairs.items()})
 
     def load(self, item: str, shape: Sequence[int], like: Frame) -> Tensor | None:
-        """The truth of a frame of an item, in the data units of its measurement but as its file stores it, or None where there is none.
+        """The truth of a frame of an item, or None where there is none.
+
+        It is in the data units of the measurement, but as its file stores it.
 
         Raises:
             InputError: If it cannot be read, or its size is not that of the restored image; the message names both.
@@ -91,17 +96,10 @@ def load_image(path: Path, *, index: int = 0, span: Span | None = None) -> Tenso
     Raises:
         InputError: it cannot be read, has no such slice, or is raw data.
     """
-    import torch
-
-    from inverse.io.content import to_unit
-    from inverse.io.read_write import read
-    from inverse.restoration.frame import Frame
-    from inverse.restoration.frame import count as frames
-
     content = read(path)
-    if index >= frames(content):
+    if index >= count(content):
         raise InputError(
-            f"{path}: {frames(content)} slices, the measurement has more", "give the truth of the same file"
+            f"{path}: {count(content)} slices, the measurement has more", "give the truth of the same file"
         )
     picture = Frame(content, index, span).picture
     if picture is None:
@@ -118,7 +116,7 @@ def score(
     transfer: str = "srgb",
     ratio: float | None = None,
 ) -> dict[str, float]:
-    """The metrics of the posterior mean, their mean over the samples, those of the samples, and the coverage of 90 % intervals.
+    """The metrics of the posterior mean, their mean over the samples, those of the samples, and 90 % coverage.
 
     The first two answer different questions: how close the best single answer is, and how close a draw is.
     Scores are of values as files store them, so that `inverse evaluate` on the written files agrees.
@@ -131,18 +129,16 @@ def score(
         transfer: Of the recipe's data: ``linear`` arrays are scored as files store them.
         ratio: Scale factor of the operator, for the metrics that have one.
     """
-    from inverse.metrics.registry import RATIO, measure, measure_samples, metric
-
     width, factor = data_range[1] - data_range[0], RATIO if ratio is None else ratio
-    own = [name for name in names if metric(name).kind == "image"]
-    row = measure(_stored(arrays["mean"], transfer), truth, own, data_range=width, ratio=factor)
+    of_images = [name for name in names if metric(name).kind == "image"]
+    row = measure(_stored(arrays["mean"], transfer), truth, of_images, data_range=width, ratio=factor)
     samples = _stored(arrays["samples"], transfer) if "samples" in arrays else None
     if samples is None:
         return row
-    each = [measure(sample, truth, own, data_range=width, ratio=factor) for sample in samples]
-    row.update({f"{name}_sample": sum(values[name] for values in each) / len(each) for name in own})
+    each = [measure(sample, truth, of_images, data_range=width, ratio=factor) for sample in samples]
+    row.update({f"{name}_sample": sum(values[name] for values in each) / len(each) for name in of_images})
     if len(samples) > 1:
-        of_samples = dict.fromkeys((*(name for name in names if name not in own), "coverage90"))
+        of_samples = dict.fromkeys((*(name for name in names if name not in of_images), "coverage90"))
         row.update(measure_samples(samples, truth, of_samples))
     return row
 
@@ -160,8 +156,4 @@ def held(quantiles: Tensor, truth: Tensor, transfer: str = "srgb") -> float:
 
 
 def _stored(values: Tensor, transfer: str) -> Tensor:
-    import torch
-
-    from inverse.io.transfer import encode
-
     return torch.from_numpy(encode(values.numpy())) if transfer == "linear" else values

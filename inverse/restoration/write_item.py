@@ -29,9 +29,9 @@ from inverse.storage.files import file_hash, write_bytes, write_hdf5
 __all__ = ["DATASETS", "KEEP", "facts", "parse_keep", "slice_path", "write_item"]
 
 DATASETS = (
-    "samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "r_hat", "ess", "measurement", "observed", "residual",
-    "convergence",
-)  # fmt: skip
+    *("samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "r_hat", "ess"),
+    *("measurement", "observed", "residual", "convergence"),
+)
 KEEP = (*DATASETS, "figure")
 _SHOWN = {
     "mean": "posterior mean",

@@ -14,7 +14,7 @@ from inverse.errors import InputError, RecipeError
 from inverse.io.read_write import read
 from inverse.numerics.rng import Rng
 from inverse.operators.build import build_operator
-from inverse.operators.catalog import operator_spec
+from inverse.operators.catalogue import operator_spec
 from inverse.operators.checks import check_operator
 from inverse.operators.observation import Observation
 from inverse.operators.spec import AUTO
@@ -115,7 +115,10 @@ def _intervals(recipe: Recipe, card: Any) -> list[Check]:
 
 
 def _imagined(recipe: Recipe, x: Tensor) -> Case:
-    """The case of what the operator makes of a picture of noise (1, C, H, W); what only a real measurement can tell is the operator's example."""
+    """The case of what the operator makes of a picture of noise (1, C, H, W).
+
+    What only a real measurement can tell is the operator's example.
+    """
     operator = recipe.located()["operator"]
     spec = operator_spec(operator["kind"])
     unknown = {
@@ -167,7 +170,7 @@ def _input(card: Card, prior: Any, case: Case, low: float, high: float) -> list[
 
 
 def _surprise(card: Card, prior: Any, case: Case) -> list[Check]:
-    """What the prior takes for noise in a first estimate of the unknown, with noise of its middle level: one evaluation."""
+    """What the prior takes for noise in a first estimate of the unknown, with noise of its middle level: one call."""
     if not card.residual:
         return []
     levels = sorted(float(key) for key in card.residual)

@@ -5,12 +5,14 @@
     dask://HOST:PORT        a scheduler that runs
     dask:SCHEDULER.json     the same, by its scheduler file
 
-The scheduler gives the unit of a lost worker to another, and gives up after it has lost four (``distributed.scheduler.allowed-failures``). All machines
-must see the run folder and the inputs under the same paths, and have the same versions. A worker that was taken for lost but is still at a unit
-holds its claim: nobody does it beside it.
+The scheduler gives the unit of a lost worker to another, and gives up after it has lost four
+(``distributed.scheduler.allowed-failures``). All machines must see the run folder and the inputs under the same paths,
+and have the same versions. A worker that was taken for lost but is still at a unit holds its claim: nobody does it
+beside it.
 
-Nothing is kept on workers, so that nothing is lost with one: the job (about 2 kB) goes with every task, for data that were put on a worker that dies
-would take with them all tasks that need them; how a unit ended is told by an event, for fetching results of a dead worker takes half a minute.
+Nothing is kept on workers, so that nothing is lost with one: the job (about 2 kB) goes with every task, for data that
+were put on a worker that dies would take with them all tasks that need them; how a unit ended is told by an event, for
+fetching results of a dead worker takes half a minute.
 """
 
 from __future__ import annotations
@@ -37,11 +39,10 @@ from inverse.runs.worker import Task, package, solve, task
 
 __all__ = ["Dask"]
 
+#: Units a scheduler knows of at a time: enough for it to see that more workers would help.
 AHEAD = 1000
-"""Units a scheduler knows of at a time: enough for it to see that more workers would help."""
-
+#: Seconds for which the file of a scheduler is waited for: it is often started in the line before.
 WAIT = 30.0
-"""Seconds for which the file of a scheduler is waited for: it is often started in the line before."""
 
 PAUSE = 0.1
 
@@ -184,7 +185,10 @@ class Dask:
 
 
 def remote(key: str, name: str, job: bytes, given: Task) -> None:
-    """A unit, on a worker. What is said, and how it ended, goes by the scheduler at once: a result would stay on the worker, and go with it."""
+    """A unit, on a worker.
+
+    What is said, and how it ended, goes by the scheduler at once: a result would stay on the worker, and go with it.
+    """
     worker = _distributed().get_worker()
 
     def tell(kind: str, what: Any) -> None:
@@ -217,7 +221,10 @@ def _await_file(path: Path, say: Callable[[str], None]) -> None:
 
 
 def _local(count: int, *, processes: bool, device: str = "cpu") -> Any:
-    """A cluster of this machine. Memory is not limited: what torch holds is not what Dask counts. On ``cuda`` each worker process has its own GPU."""
+    """A cluster of this machine; on ``cuda`` each worker process has its own GPU.
+
+    Memory is not limited: what torch holds is not what Dask counts.
+    """
     distributed, shown = _distributed(), {"dashboard_address": "127.0.0.1:0"}
     worker = {"memory_limit": 0, "silence_logs": logging.CRITICAL}
     own = [gpu_of(device, place, os.environ) for place in range(count)]
@@ -226,12 +233,13 @@ def _local(count: int, *, processes: bool, device: str = "cpu") -> Any:
             return distributed.LocalCluster(
                 n_workers=count, processes=processes, threads_per_worker=1, **shown, **worker
             )
-        options = [{**worker, "nthreads": 1, "host": "127.0.0.1", "env": gpu} for gpu in own]
+        local = {"host": "127.0.0.1"}
+        options = [{**worker, **local, "nthreads": 1, "env": gpu} for gpu in own]
         return distributed.SpecCluster(
-            scheduler={"cls": distributed.Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard": True, **shown}},
-            workers={place: {"cls": distributed.Nanny, "options": given} for place, given in enumerate(options)},
+            scheduler={"cls": distributed.Scheduler, "options": {**local, "port": 0, "dashboard": True, **shown}},
+            workers={place: {"cls": distributed.Nanny, "options": named} for place, named in enumerate(options)},
             silence_logs=logging.CRITICAL,
-        )  # fmt: skip
+        )
     except RuntimeError as error:
         raise WorkerError(
             f"Dask workers end as they start: {error}", "run the same command again: it goes on"

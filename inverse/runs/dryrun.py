@@ -198,7 +198,10 @@ def _left(plan: Plan, ledger: Ledger | None, shard: tuple[int, int] | None) -> t
 
 
 def _item_seconds(recipe: Recipe, prior: Any, terms: Terms, item: Item, path: Path, cost: float) -> tuple[float, float]:
-    """To start a process, and of a whole item, by a short run; where its steps are not the recipe's, by the cost of all samples, in forward passes."""
+    """Seconds to start a process, and of a whole item, by a short run.
+
+    Where its steps are not the recipe's, by the cost of all samples, in forward passes.
+    """
     tried = trial(recipe, prior, terms, item, path)
     if tried is None:
         return START, forward_seconds(prior, item.shape, terms.compute) * cost

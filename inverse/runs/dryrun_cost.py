@@ -1,7 +1,7 @@
 """The cost of an item before it is run, measured in a folder that is removed again.
 
-Of an item in memory a short run: its sampling in a few evaluations, and all that comes before and after. Of a scene of tiles the first and the last
-step on one window.
+Of an item in memory a short run: its sampling in a few evaluations, and all that comes before and after. Of a scene of
+tiles the first and the last step on one window.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where units run. An executor takes units from a schedule until there are none, and says which have ended.
 
-`Serial` runs them here, one after the other; `inverse.runs.processes` on processes of this machine and `inverse.runs.dask` on a Dask
-cluster do the same units with as many threads each, and write the same bytes. A shard is not an executor: it is a subset of the units
-(`inverse.restoration.plan.units`), so it combines with any of them.
+`Serial` runs them here, one after the other; `inverse.runs.processes` on processes of this machine and
+`inverse.runs.dask` on a Dask cluster do the same units with as many threads each, and write the same bytes. A shard is
+not an executor: it is a subset of the units (`inverse.restoration.plan.units`), so it combines with any of them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """A run folder read back: what was solved, what is done, and the arrays and truths of its items.
 
-Whatever looks at a finished run (report, calibrate, compare, evaluate) reads it here; nothing is written.
+Whatever looks at a finished run (report, calibrate, compare, evaluate) reads it here; nothing is written, and neither
+torch nor pydantic nor HDF5 is loaded before it is asked for.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from inverse.errors import InputError
+from inverse.io.content import Span
+from inverse.io.transfer import decode
+from inverse.metrics.registry import size
 from inverse.restoration.result import ItemResult, typed
 from inverse.storage.files import read_json
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
 
-    from inverse.io.content import Span
     from inverse.recipes.recipe import Recipe
 
 __all__ = ["Kept", "RunFolder"]
@@ -32,8 +36,10 @@ class Kept:
     """What ``posterior.h5`` of an item holds.
 
     Attributes:
-        arrays: By data set, see `inverse.restoration.write_item.DATASETS`; images (C, H, W) or (K, C, H, W), data units.
-        attributes: Of the file: ``sigma``, ``scale``, ``span``, ``transfer``, ``seed``, ``item``, ``levels``, ``complex``.
+        arrays: By data set, see `inverse.restoration.write_item.DATASETS`; images (C, H, W) or (K, C, H, W), data
+            units.
+        attributes: Of the file: ``sigma``, ``scale``, ``span``, ``transfer``, ``seed``, ``item``, ``levels``,
+            ``complex``.
         described: Attributes of each data set, by its name.
     """
 
@@ -70,7 +76,10 @@ class RunFolder:
         if facts is None or not (folder / "items.csv").is_file():
             reason = "no such folder" if not folder.is_dir() else "not a run folder: it has no run.json and items.csv"
             raise InputError(f"{folder}: {reason}", "give the folder of -o of 'inverse restore'")
-        return cls(folder, facts, _table(folder / "items.csv"), _table(folder / "failures.csv"))
+        failures = tuple({**row, "code": int(row["code"])} for row in _table(folder / "failures.csv"))
+        rows = _table(folder / "items.csv")
+        typed_rows = tuple({name: typed(name, text) for name, text in row.items()} for row in rows)
+        return cls(folder, facts, typed_rows, failures)
 
     @property
     def done(self) -> tuple[dict[str, Any], ...]:
@@ -104,7 +113,6 @@ class RunFolder:
             InputError: the file is missing or damaged.
         """
         import h5py
-        import numpy as np
 
         path = self.path / "items" / item / "posterior.h5"
         try:
@@ -130,8 +138,8 @@ class RunFolder:
         from inverse.restoration.truth import Truths
 
         sources = {row["item"]: _source(row) for row in self.done}
-        found = Truths.find(truth, list(dict.fromkeys(sources.values()))).paths
-        return {item: found[source] for item, source in sources.items() if source in found}
+        paths = Truths.find(truth, list(dict.fromkeys(sources.values()))).paths
+        return {item: paths[source] for item, source in sources.items() if source in paths}
 
     def truth(self, item: str, path: Path, kept: Kept) -> Tensor:
         """The truth of an item (C, H, W) in the data units of its arrays.
@@ -144,11 +152,8 @@ class RunFolder:
         Raises:
             InputError: it cannot be read or is of another size; the message names both.
         """
-        import numpy as np
         import torch
 
-        from inverse.io.transfer import decode
-        from inverse.metrics.registry import size
         from inverse.restoration.truth import load_image
 
         source = _source(next(row for row in self.done if row["item"] == item))
@@ -173,9 +178,9 @@ def _source(row: Mapping[str, Any]) -> str:
     return written if written and item.startswith(f"{written}/") else item
 
 
-def _table(path: Path) -> tuple[dict[str, Any], ...]:
+def _table(path: Path) -> list[dict[str, str]]:
+    """The rows of a file, empty fields left out; none where there is no file."""
     if not path.is_file():
-        return ()
+        return []
     with path.open(newline="", encoding="utf-8") as stream:
-        rows = csv.DictReader(stream)
-        return tuple({key: typed(key, text) for key, text in row.items() if text not in ("", None)} for row in rows)
+        return [{name: text for name, text in row.items() if text} for row in csv.DictReader(stream)]

@@ -1,10 +1,11 @@
 """The ledger of a run, which says what is done and what failed, and the schedule of what is left.
 
-``done/<unit>.json`` is written after everything it names. A marker counts only if it was made from the same recipe, prior and input, and if every
-file it names is on disk with the same content: a truncated or edited output is redone.
+``done/<unit>.json`` is written after everything it names. A marker counts only if it was made from the same recipe,
+prior and input, and if every file it names is on disk with the same content: a truncated or edited output is redone.
 
-An executor takes units from the schedule and says which have ended, done or failed. The merge of an item follows as soon as all its blocks are
-there; where shards share an item, whoever ends its last block finds the others' markers, and merges.
+An executor takes units from the schedule and says which have ended, done or failed. The merge of an item follows as
+soon as all its blocks are there; where shards share an item, whoever ends its last block finds the others' markers, and
+merges.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ __all__ = ["Ledger", "Schedule", "renamed"]
 
 
 def renamed(text: str, path: str, shown: str) -> str:
-    """A message that calls a path otherwise; a relative path of one word, such as ``out``, only where it is a folder of another path."""
+    """A message that calls a path otherwise.
+
+    A relative path of one word, such as ``out``, is renamed only where it is a folder of another path.
+    """
     end = r"(?![\w-]|\.\w)" if os.sep in path else f"(?={re.escape(os.sep)})"
     return re.sub(rf"(?<![\w./-]){re.escape(path)}{end}", lambda _: shown, text)
 
@@ -122,7 +126,7 @@ class Schedule:
                 self._waiting.append(_merge(blocks))  # killed between the merge and the end of the blocks
 
     def _begin_anew(self, todo: list[Unit]) -> None:
-        """Tiles are shared again where an earlier run failed, or ran out of memory: what it left would stop this one's workers."""
+        """Share tiles again where an earlier run failed, or ran out of memory: what it left would stop our workers."""
         for unit in todo:
             if unit.part is not None and (self.ledger.marker(unit.name) or {}).get("complete") is False:
                 self.ledger.forget(unit.name)

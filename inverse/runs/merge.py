@@ -1,10 +1,11 @@
 """Parts put together: the blocks of an item into its posterior, and the frames of an input into one file.
 
-**Blocks** are samples of an item that were drawn apart. Each is kept in ``.inverse/parts``; merged they are in order and their cost is summed, as if they had
-been drawn at once. The blocks go only once the item's marker is written.
+**Blocks** are samples of an item that were drawn apart. Each is kept in ``.inverse/parts``; merged they are in order
+and their cost is summed, as if they had been drawn at once. The blocks go only once the item's marker is written.
 
-**Frames** are the slices of a volume or the images of a scan, solved as items of their own. Each leaves what it restored in ``.inverse/slices``; once all
-of a file are there, the file and the standard deviations beside it are written.
+**Frames** are the slices of a volume or the images of a scan, solved as items of their own. Each leaves what it
+restored in ``.inverse/slices``; once all of a file are there, the file and the standard deviations beside it are
+written.
 
 Both can be repeated at any time, by anyone: what is there and unchanged is left alone.
 """
@@ -82,6 +83,7 @@ def merged(ledger: Ledger, blocks: Sequence[Unit], item: Item, problem: Problem)
         cost=Cost(**total),
         items=problem.items,
         method={"kind": problem.spec.name, **problem.params},
+        label=problem.label,
         levels=problem.levels,
         diagnostics={name.removeprefix(SAID): value for name, value in whole.items()},
     )
@@ -137,7 +139,7 @@ def _write(job: Job, frames: tuple[Item, ...], content: Content, parts: Sequence
 
 
 def _images(parts: Sequence[Any], *, pairs: bool) -> Any:
-    """(S, H, W) of slices (2, H, W) of real and imaginary part, or of their standard deviations; (1, H, W) is what it is."""
+    """(S, H, W) of slices (1, H, W), or (2, H, W): real and imaginary part, or their standard deviations."""
     values = np.stack(parts)
     if values.shape[1] == 1:
         return values[:, 0]

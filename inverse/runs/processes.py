@@ -1,8 +1,9 @@
 """Units on processes of this machine, one thread each.
 
-A worker is a fresh interpreter (no fork: torch and its threads do not survive one) that never imports the caller's script. A worker that dies is
-replaced and its unit done again; after `ATTEMPTS` deaths the unit has failed. Workers are in a session of their own, so that Ctrl-C reaches only the
-run, which then kills them: all they write is whole or absent. They end by themselves where the run was killed.
+A worker is a fresh interpreter (no fork: torch and its threads do not survive one) that never imports the caller's
+script. A worker that dies is replaced and its unit done again; after `ATTEMPTS` deaths the unit has failed. Workers are
+in a session of their own, so that Ctrl-C reaches only the run, which then kills them: all they write is whole or
+absent. They end by themselves where the run was killed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Progress of a run: a bar on a terminal, one line every ten seconds in a log, JSON lines for a program, or nothing; and the speed of its workers."""
+"""Progress of a run, and the speed of its workers.
+
+Progress is a bar on a terminal, one line every ten seconds in a log, JSON lines for a program, or nothing.
+"""
 
 from __future__ import annotations
 

@@ -54,12 +54,16 @@ from inverse.storage.locks import hold, run_lock
 
 __all__ = ["Options", "Run", "make_plan", "prepare_run", "restore"]
 
-#: Bytes of samples of a whole run above which they are dropped unless ``--keep`` asks for them; and of the other arrays of one scene of tiles.
+#: Bytes of samples of a whole run above which they are dropped unless ``--keep`` asks for them; and of the other arrays
+#: of one scene of tiles.
 SAMPLES_LIMIT = 10**9
 IMAGES = 10
 LEAN = ("misfit", "figure")
 NOT_KEPT = "samples are not kept: they would pass 1 GB for the whole run (--keep samples,mean,... keeps them)"
-NOT_KEPT_SCENE = "posterior.h5 without images, they would pass 1 GB (--keep mean,data_share,... keeps them); restored and std are files of their own"
+NOT_KEPT_SCENE = (
+    "posterior.h5 without images, they would pass 1 GB (--keep mean,data_share,... keeps them); "
+    "restored and std are files of their own"
+)
 
 
 def restore(

@@ -1,23 +1,24 @@
-"""What a run folder says of itself: ``run.json``, ``items.csv`` and ``failures.csv``, rebuilt from the markers."""
+"""The outcome of a run, rebuilt from its markers: ``run.json``, ``items.csv``, ``failures.csv``, a notebook's page."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from inverse.errors import Failure, exit_code
+from inverse.io.pages import template
+from inverse.metrics.registry import metric
 from inverse.posterior.display import BOX, CELL, QUIET
 from inverse.priors.card import prior_facts
+from inverse.recipes.recipe import Recipe
 from inverse.restoration.plan import Plan, item_name, split
 from inverse.restoration.result import COLUMNS, ItemResult
+from inverse.restoration.truth import scale_factor
 from inverse.runs.ledger import Ledger
 from inverse.storage.files import csv_bytes, write_bytes, write_json
-
-if TYPE_CHECKING:
-    from inverse.recipes.recipe import Recipe
 
 __all__ = ["Run", "collect", "write_summary"]
 
@@ -42,11 +43,42 @@ class Run:
     pending: tuple[str, ...]
 
     def __repr__(self) -> str:
-        return run_line(self)
+        return f"<Run '{self.out.name}': {self._states}>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        return run_html(self)
+        """What a notebook shows: how many items are done, and what the first of them say."""
+
+        def number(row: Mapping[str, Any], name: str, form: str) -> str:
+            value = row.get(name)
+            return format(value, form) if isinstance(value, int | float) else ""
+
+        rows = [
+            (
+                row["item"],
+                row["status"],
+                number(row, "misfit", ".2f"),
+                number(row, "data_share", ".2f"),
+                number(row, "seconds", ".3g"),
+                row.get("note") or "",
+            )
+            for row in self.rows[:ROWS]
+        ]
+        return template("inverse.runs", "run.html").render(
+            name=self.out.name,
+            states=self._states,
+            columns=("item", "status", "misfit", "data share", "seconds", "note"),
+            rows=rows,
+            more=len(self.rows) - ROWS,
+            box=BOX,
+            cell=CELL,
+            quiet=QUIET,
+        )
+
+    @property
+    def _states(self) -> str:
+        counts = {"done": 0} | Counter(str(row["status"]) for row in self.rows)
+        order = sorted(counts, key=("done", "failed", "pending").index)
+        return ", ".join(f"{counts[state]} {state}" for state in order)
 
     @property
     def results(self) -> tuple[ItemResult, ...]:
@@ -67,45 +99,6 @@ class Run:
             "pending": list(self.pending),
             "exit_code": self.exit_code,
         }
-
-
-def run_line(run: Run) -> str:
-    """A run in one line."""
-    states = ", ".join(f"{number} {state}" for state, number in _states(run).items())
-    return f"<Run '{run.out.name}': {states}>"
-
-
-def run_html(run: Run) -> str:
-    """A run for a notebook: how many items are done, and what the first of them say."""
-    columns = ("item", "status", "misfit", "data share", "seconds", "note")
-    head = "".join(f'<th scope="col" style="{CELL}">{name}</th>' for name in columns)
-    body = "".join(_row(row) for row in run.rows[:ROWS])
-    more = len(run.rows) - ROWS
-    rest = f'<p style="margin:.3em 0;{QUIET}">{more} more in items.csv</p>' if more > 0 else ""
-    states = ", ".join(f"{number} {state}" for state, number in _states(run).items())
-    return (
-        f'<div style="{BOX}"><p style="margin:.3em 0"><b>{escape(run.out.name)}</b>: {states}</p>'
-        f'<table style="border-collapse:collapse"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}</div>'
-    )
-
-
-def _states(run: Run) -> dict[str, int]:
-    found = {"done": 0, "failed": 0, "pending": 0}
-    for row in run.rows:
-        found[str(row["status"])] = found.get(str(row["status"]), 0) + 1
-    return {state: number for state, number in found.items() if number or state == "done"}
-
-
-def _row(row: Mapping[str, Any]) -> str:
-    def number(name: str, form: str) -> str:
-        value = row.get(name)
-        return format(value, form) if isinstance(value, int | float) else ""
-
-    texts = (
-        str(row["item"]), str(row["status"]), number("misfit", ".2f"), number("data_share", ".2f"),
-        number("seconds", ".3g"), str(row.get("note") or ""),
-    )  # fmt: skip
-    return "<tr>" + "".join(f'<td style="{CELL}">{escape(text)}</td>' for text in texts) + "</tr>"
 
 
 def collect(out: Path, plan: Plan, ledger: Ledger) -> Run:
@@ -131,9 +124,6 @@ def write_summary(
     run: Run, plan: Plan, recipe: Recipe, card: Any, *, calibrated: Mapping[str, Any] | None = None
 ) -> None:
     """Write ``run.json``, ``items.csv`` and ``failures.csv``."""
-    from inverse.metrics.registry import metric
-    from inverse.restoration.truth import scale_factor
-
     scores = [key for row in run.rows for key in row if key not in COLUMNS]
     columns = (*COLUMNS[:-1], *dict.fromkeys(scores), COLUMNS[-1])
     write_bytes(run.out / "items.csv", csv_bytes(run.rows, columns))

@@ -1,7 +1,8 @@
 """One unit of work, and the end of an item: opened, solved, described, written, marked.
 
-A block of samples that is not the whole item is kept in ``.inverse/parts`` until all blocks are there; merging them is a unit of its own
-(`inverse.runs.ledger`). Every step can be repeated: a process killed anywhere leaves nothing that is taken for done.
+A block of samples that is not the whole item is kept in ``.inverse/parts`` until all blocks are there; merging them is
+a unit of its own (`inverse.runs.ledger`). Every step can be repeated: a process killed anywhere leaves nothing that is
+taken for done.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ from inverse.storage.locks import claim
 
 __all__ = ["Solver"]
 
-#: Bytes of results after which what is left of them in cycles is collected: that takes a third of a second, however small they are.
+#: Bytes of results after which what is left of them in cycles is collected: that takes a third of a second, however
+#: small they are.
 GARBAGE = 64 * 2**20
 UNSCORED = "no score: a scene of tiles is scored by 'inverse evaluate'"
 

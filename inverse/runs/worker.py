@@ -1,9 +1,10 @@
 """The other side of an executor: units solved in a process that is not the run's own.
 
-What comes here is plain data: once a `Job` without its prior, then a `Task` for every unit (its item, and where the input is). The prior is opened once for
-a process and kept. What is said meanwhile goes back through `tell`; results do not, they are files and markers.
+What comes here is plain data: once a `Job` without its prior, then a `Task` for every unit (its item, and where the
+input is). The prior is opened once for a process and kept. What is said meanwhile goes back through `tell`; results do
+not, they are files and markers.
 
-    python -c "from inverse.runs.worker import main; main()" FD      a worker of `inverse.runs.processes`, which made the socket FD
+    python -c "from inverse.runs.worker import main; main()" FD    a worker of `inverse.runs.processes`, which made FD
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def _portable(error: Exception) -> Exception:
 
 
 def main() -> None:
-    """A worker process: solves what comes through a socket until that is closed, and ends with the process that made it."""
+    """A worker process: solve what comes through a socket until it is closed or the process that made it has ended."""
     parent = os.getppid()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     link: Connection[Any, Any] = Connection(int(sys.argv[1]))

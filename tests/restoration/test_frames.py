@@ -1,4 +1,7 @@
-"""Files of several images, and of raw k-space: solved frame by frame, written as one file; pixels without a value; scales."""
+"""Files of several images, and of raw k-space: solved frame by frame, written as one file; pixels without a value.
+
+Scales.
+"""
 
 from __future__ import annotations
 

@@ -10,11 +10,32 @@ from inverse.restoration.result import COLUMNS, NO_SCORE, ItemResult, typed
 from inverse.storage.files import csv_bytes
 
 MARKED = {
-    "height": 8, "width": 9, "channels": 3, "samples": 4, "method": "diffpir, 20 steps", "noise_sigma": 0.1, "noise_estimated": True,
-    "calibrated": False, "misfit": 1.5, "data_share": 0.25, "forward": 20.0, "vjp": 0.0, "a": 40.0, "at": 40.0, "seconds": 0.125,
-    "peak_bytes": 123456, "surprise": 1.0625, "whiteness": 1.0, "correlation": -0.015625, "psnr": 30.0, "coverage90": 0.5,
-    "restored": "restored/1.png", "sha256": "12", "clipped": 0.0, "note": "7",
-}  # fmt: skip
+    "height": 8,
+    "width": 9,
+    "channels": 3,
+    "samples": 4,
+    "method": "diffpir, 20 steps",
+    "noise_sigma": 0.1,
+    "noise_estimated": True,
+    "calibrated": False,
+    "misfit": 1.5,
+    "data_share": 0.25,
+    "forward": 20.0,
+    "vjp": 0.0,
+    "a": 40.0,
+    "at": 40.0,
+    "seconds": 0.125,
+    "peak_bytes": 123456,
+    "surprise": 1.0625,
+    "whiteness": 1.0,
+    "correlation": -0.015625,
+    "psnr": 30.0,
+    "coverage90": 0.5,
+    "restored": "restored/1.png",
+    "sha256": "12",
+    "clipped": 0.0,
+    "note": "7",
+}
 
 
 def test_a_row_of_a_marker_is_the_same_again_in_its_order() -> None:

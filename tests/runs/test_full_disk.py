@@ -1,4 +1,7 @@
-"""A disk that fills in the middle of a scene: exit code 7 and a hint, whenever it happens and whatever is being written."""
+"""A disk that fills in the middle of a scene.
+
+Exit code 7 and a hint, whenever it happens and whatever is being written.
+"""
 
 from __future__ import annotations
 

@@ -75,7 +75,10 @@ def left_by(out: Path) -> dict[str, bytes]:
 
 
 def test_killed_twenty_times_at_random_moments_and_resumed(tmp_path: Path) -> None:
-    """A run is killed after random times, longer each time so that it ends on any machine; then another one, until there were twenty kills."""
+    """A run is killed after random times, longer each time so that it ends on any machine.
+
+    Then another one, until there were twenty kills.
+    """
     for seed in range(20):
         picture(tmp_path / f"in/{seed}.png", seed, side=16)
     for name, executor in (("serial", "serial"), ("calm", "processes")):

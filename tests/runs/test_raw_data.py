@@ -53,7 +53,10 @@ def test_a_complex_prior_keeps_its_own_range(name: str) -> None:
 
 
 def test_a_fastmri_reconstruction_is_the_rss_of_full_kspace(tmp_path: Path, kspace: np.ndarray) -> None:
-    """Where all of it was measured it is the file's own RSS to rounding; where not, it is closer to it than the image's magnitude."""
+    """Where all of it was measured it is the file's own RSS to rounding.
+
+    Where not, it is closer to it than the image's magnitude.
+    """
     with h5py.File(tmp_path / "full.h5", "w") as file:
         file["kspace"] = kspace[None]
     errors = {}
