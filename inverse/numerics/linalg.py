@@ -86,17 +86,10 @@ def conjugate_gradients(
 ) -> Vector:
     """Solve ``operator(x) = right`` for a symmetric positive definite operator, item by item (Hestenes & Stiefel 1952).
 
-    Args:
-        operator: Linear map of a batch of vectors, symmetric and positive definite in the real inner product.
-        right: Right-hand sides (B, ...).
-        precondition: Symmetric positive definite approximation of the inverse.
-        tolerance: Stop an item when its residual is below ``tolerance`` times its right-hand side.
-        iterations: Stop after so many.
-        on_step: Called after each application of the operator with the steps (B,) along the direction it was applied
-            to: the solution is their sum.
-
-    Returns:
-        Solutions, shaped as ``right``. A zero right-hand side gives exactly zero.
+    ``precondition`` is a symmetric positive definite approximation of the inverse. An item stops when its residual is
+    below ``tolerance`` times its right-hand side; a zero right-hand side gives exactly zero. ``on_step`` is called
+    after each application of the operator with the steps (B,) along the direction it was applied to: the solution is
+    their sum.
     """
     solution = scale(right, torch.zeros_like(norm(right)))
     residual = right
@@ -142,15 +135,9 @@ def least_squares(
     behind :math:`b = A^T y` comes back at most :math:`2 k / \sqrt L` times as large. Conjugate gradients that have not
     converged have no such bound: they amplify rounding.
 
-    Args:
-        operator: ``G``: linear map of (B, ...), symmetric and positive semi-definite.
-        right: ``b`` (B, ...), in the range of ``G``.
-        bound: ``L`` (B,), at least each item's largest eigenvalue.
-        tolerance: Stop an item when its residual is below ``tolerance`` times its right-hand side.
-        iterations: Stop after so many.
-
-    Returns:
-        Solutions, shaped as ``right``. A zero right-hand side gives exactly zero.
+    ``operator`` is G, ``right`` is b (B, ...), in the range of G, and ``bound`` is L (B,), at least each item's largest
+    eigenvalue. An item stops when its residual is below ``tolerance`` times its right-hand side; a zero right-hand side
+    gives exactly zero.
     """
     solution, move, residual = torch.zeros_like(right), torch.zeros_like(right), right
     limit = tolerance * norm(right)
@@ -170,6 +157,27 @@ def least_squares(
     return solution
 
 
+def _unit(vector: Vector, size: Tensor) -> Vector:
+    """Vectors of length 1 from those of such lengths (B,); 0 stays 0."""
+    return scale(vector, torch.where(size > 0, 1.0 / size.clamp_min(1e-30), 0.0))
+
+
+def _orthogonal(image: Vector, basis: list[Vector], along: Tensor, *, tolerance: float = 1e-6) -> tuple[Tensor, Vector]:
+    """What of vectors no basis vector holds: length (B,), 0 below ``tolerance`` of the whole, and direction.
+
+    Their coordinates are added to the columns of ``along`` (B, n).
+    """
+    whole = norm(image)
+    for _ in range(2):  # orthogonalised twice: once loses orthogonality in float32
+        for j, vector in enumerate(basis):
+            coordinate = inner(image, vector)
+            along[:, j] += coordinate
+            image = image - scale(vector, coordinate)
+    rest = norm(image)
+    rest = torch.where(rest > tolerance * whole, rest, 0.0)
+    return rest, _unit(image, rest)
+
+
 def gmres(
     operator: Callable[[Vector], Vector],
     right: Vector,
@@ -177,37 +185,20 @@ def gmres(
     precondition: Callable[[Vector], Vector] | None = None,
     iterations: int = 10,
 ) -> tuple[Vector, Tensor]:
-    """Smallest residual of ``operator(x) = right`` in a Krylov space, item by item.
+    """Smallest residual of ``operator(x) = right`` in a Krylov space, item by item (Saad & Schultz 1986).
 
-    The operator need not be symmetric (Saad & Schultz 1986).
-
-    Args:
-        operator: Linear map of a batch of vectors.
-        right: Right-hand sides (B, ...).
-        precondition: Approximation of the inverse, applied on the right.
-        iterations: Applications of the operator, all of which are made.
-
-    Returns:
-        Solutions, shaped as ``right``, and their coefficients (iterations, B) along the vectors the operator was
-        applied to, in order.
+    The operator need not be symmetric; it is applied ``iterations`` times. ``precondition`` is an approximation of the
+    inverse, applied on the right. Beside the solutions: their coefficients (iterations, B) along the vectors the
+    operator was applied to, in order.
     """
     size = norm(right)
-    basis = [scale(right, torch.where(size > 0, 1.0 / size.clamp_min(1e-30), 0.0))]
+    basis = [_unit(right, size)]
     directions: list[Vector] = []
     hessenberg = size.new_zeros(len(size), iterations + 1, iterations)
     for k in range(iterations):
         directions.append(precondition(basis[k]) if precondition else basis[k])
-        image = operator(directions[k])
-        scale_of = norm(image)
-        for _ in range(2):  # orthogonalised twice: once loses orthogonality in float32
-            for j, vector in enumerate(basis):
-                along = inner(image, vector)
-                hessenberg[:, j, k] += along
-                image = image - scale(vector, along)
-        rest = norm(image)
-        rest = torch.where(rest > 1e-6 * scale_of, rest, 0.0)
-        hessenberg[:, k + 1, k] = rest
-        basis.append(scale(image, torch.where(rest > 0, 1.0 / rest.clamp_min(1e-30), 0.0)))
+        hessenberg[:, k + 1, k], further = _orthogonal(operator(directions[k]), basis, hessenberg[:, :, k])
+        basis.append(further)
     target = size.new_zeros(len(size), iterations + 1, 1)
     target[:, 0, 0] = size
     # the pseudo-inverse: after an exact solution the remaining columns are zero
@@ -221,16 +212,10 @@ def gmres(
 def largest_eigenvalue(
     operator: Callable[[Tensor], Tensor], start: Tensor, *, iterations: int = 30, tolerance: float = 1e-3
 ) -> Tensor:
-    """Largest eigenvalue of a symmetric positive semi-definite operator, each item's own, by power iteration.
+    """Largest eigenvalue of each item (B,), from below, of a symmetric positive semi-definite operator.
 
-    Args:
-        operator: Linear map (B, ...) to (B, ...).
-        start: Start vectors (B, ...), not zero.
-        iterations: At most so many applications.
-        tolerance: An item's estimate is final when it changes by no more than this fraction.
-
-    Returns:
-        (B,), from below.
+    By power iteration from start vectors that are not zero. An item's estimate is final when it changes by no more than
+    the fraction ``tolerance``.
     """
     vector = scale(start, 1.0 / norm(start))
     value = torch.zeros_like(norm(start))
@@ -248,29 +233,19 @@ def largest_eigenvalue(
 
 
 def lanczos_log(operator: Callable[[Vector], Vector], start: Vector, *, iterations: int = 20) -> Tensor:
-    """The number ``start^T log(operator) start`` of each item (B,), float64.
+    """The number ``start^T log(operator) start`` of each item (B,), float64, of a symmetric positive definite operator.
 
-    By Gauss quadrature in a Krylov space (Golub & Meurant 1994).
-
-    Args:
-        operator: Linear map of a batch of vectors, symmetric and positive definite.
-        start: Vectors (B, ...).
-        iterations: Applications of the operator, all of which are made.
+    By Gauss quadrature in a Krylov space (Golub & Meurant 1994); the operator is applied ``iterations`` times.
     """
     size = norm(start)
-    basis = [scale(start, torch.where(size > 0, 1.0 / size.clamp_min(1e-30), 0.0))]
+    basis = [_unit(start, size)]
     diagonal, beside = [], []
     for k in range(iterations):
         image = operator(basis[k])
-        scale_of = norm(image)
         diagonal.append(inner(basis[k], image).double())
-        for _ in range(2):  # as in gmres
-            for vector in basis:
-                image = image - scale(vector, inner(image, vector))
-        rest = norm(image)
-        rest = torch.where(rest > 1e-5 * scale_of, rest, 0.0)
+        rest, further = _orthogonal(image, basis, size.new_zeros(len(size), k + 1), tolerance=1e-5)
         beside.append(rest.double())
-        basis.append(scale(image, torch.where(rest > 0, 1.0 / rest.clamp_min(1e-30), 0.0)))
+        basis.append(further)
     tridiagonal = torch.diag_embed(torch.stack(diagonal, 1))
     off = torch.stack(beside[:-1], 1)
     tridiagonal = tridiagonal + torch.diag_embed(off, offset=1) + torch.diag_embed(off, offset=-1)
@@ -284,33 +259,18 @@ def lanczos_log(operator: Callable[[Vector], Vector], start: Vector, *, iteratio
 def square_root(operator: Callable[[Vector], Vector], start: Vector, *, iterations: int) -> Vector:
     """The vector ``operator^(1/2) start`` from a Krylov space, item by item (Chow & Saad 2014).
 
-    So Gaussian noise gets a covariance.
-
-    Args:
-        operator: Linear map of a batch of vectors, symmetric positive semi-definite; of a map that is not, the
-            symmetric part of its projection counts, negative eigenvalues as 0.
-        start: Vectors (B, ...).
-        iterations: Applications of the operator, all of which are made.
-
-    Returns:
-        Shaped as ``start``; exact where the start lies in that many eigenspaces.
+    So Gaussian noise gets a covariance. The operator is symmetric positive semi-definite; of one that is not, the
+    symmetric part of its projection counts, negative eigenvalues as 0. It is applied ``iterations`` times: exact where
+    the start lies in that many eigenspaces.
     """
     size = norm(start)
-    basis = [scale(start, torch.where(size > 0, 1.0 / size.clamp_min(1e-30), 0.0))]
+    basis = [_unit(start, size)]
     projected = size.new_zeros(len(size), iterations, iterations, dtype=torch.float64)
     for k in range(iterations):
-        image = operator(basis[k])
-        scale_of = norm(image)
-        for _ in range(2):  # as in gmres
-            for j, vector in enumerate(basis):
-                along = inner(image, vector)
-                projected[:, j, k] += along
-                image = image - scale(vector, along)
+        rest, further = _orthogonal(operator(basis[k]), basis, projected[:, :, k])
         if k + 1 < iterations:
-            rest = norm(image)
-            rest = torch.where(rest > 1e-6 * scale_of, rest, 0.0)
             projected[:, k + 1, k] = rest
-            basis.append(scale(image, torch.where(rest > 0, 1.0 / rest.clamp_min(1e-30), 0.0)))
+            basis.append(further)
     values, vectors = torch.linalg.eigh(0.5 * (projected + projected.mT))
     root = (vectors * values.clamp_min(0.0).sqrt()[:, None]) @ vectors[:, 0, :, None]
     coefficients = root[..., 0].to(size) * size[:, None]

@@ -27,15 +27,9 @@ RESAMPLES = 4000
 
 
 def mean_interval(values: Sequence[float], *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Interval of the mean of a population of which `values` is a sample.
+    """Interval of content ``level`` of the mean of a population of which `values` is a sample: lower and upper end.
 
-    Args:
-        values: One an image; those that are not finite are left out.
-        level: Content of the interval.
-        seed: Of the resampling; the global random state is not touched.
-
-    Returns:
-        Lower and upper end, NaN for fewer than two values; both the value itself where all are equal.
+    Values that are not finite are left out. NaN for fewer than two; both ends the value itself where all are equal.
     """
     array = np.asarray(values, dtype=float)
     array = array[np.isfinite(array)]

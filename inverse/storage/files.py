@@ -122,10 +122,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> str:
 
 
 def csv_bytes(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
-    """Rows as CSV: the one writer of all tables of the package.
-
-    Numbers in their shortest exact form; a column that a row lacks stays empty.
-    """
+    """Rows as CSV, as all tables of the package: numbers in their shortest exact form, what a row lacks empty."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, lineterminator="\n", restval="", extrasaction="ignore")
     writer.writeheader()
@@ -145,15 +142,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
 def write_hdf5(
     path: Path, datasets: Mapping[str, np.ndarray[Any, Any]], attributes: Mapping[str, Mapping[str, Any]]
 ) -> str:
-    """Write arrays to an HDF5 file whose bytes depend on nothing but the arguments.
+    """Write arrays by name to an HDF5 file whose bytes depend on nothing but the arguments; returns its sha256.
 
-    Args:
-        path: The file to write.
-        datasets: Name to array.
-        attributes: Name of a data set ("" for the file) to its attributes.
-
-    Returns:
-        The sha256 of the file.
+    Attributes are by the name of their data set, "" for the file.
 
     Raises:
         OutputError: If the file cannot be written.
@@ -224,13 +215,13 @@ def atomic_bytes(path: str | os.PathLike[str], data: bytes, *, overwrite: bool =
             if _SYNCED.get():
                 os.fsync(file.fileno())
         os.replace(part, target)
-    except OSError as error:
-        _discard(part)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        if not isinstance(error, OSError):
+            raise
         reason = error.strerror or str(error)
         raise OutputError(f"{path}: cannot be written: {reason}", _HINTS.get(error.errno or 0, "")) from error
-    except BaseException:
-        _discard(part)
-        raise
     if _SYNCED.get():
         with contextlib.suppress(OSError):
             handle = os.open(target.parent, os.O_RDONLY)
@@ -248,8 +239,3 @@ def unsynced() -> Iterator[None]:
         yield
     finally:
         _SYNCED.reset(token)
-
-
-def _discard(part: Path) -> None:
-    with contextlib.suppress(OSError):
-        part.unlink()

@@ -107,23 +107,14 @@ def run_lock(folder: Path, *, shard: tuple[int, int] | None = None) -> Iterator[
             _sign(stream, 0)
             yield
             return
-        with hold(folder / "start.lock"):
-            _join(stream, shard[1])
+        with hold(folder / "start.lock"):  # share the folder with the other shards; the first says how many there are
+            if _try(stream, fcntl.LOCK_EX):
+                _sign(stream, shard[1])
+            owner = _read(stream)
+            if not _try(stream, fcntl.LOCK_SH) or owner.get("shards") != shard[1]:
+                raise _busy(owner, "the output folder")
         own = stack.enter_context(_open(folder / f"lock.{shard[0]}-of-{shard[1]}"))
         if not _try(own, fcntl.LOCK_EX):
             raise _busy(_read(own), f"shard {shard[0]}/{shard[1]} of the output folder")
         _sign(own, shard[1])
         yield
-
-
-def _join(stream: IO[str], shards: int) -> None:
-    """Share the lock of the folder with the other shards; the first says how many there are.
-
-    Raises:
-        OutputError: If a run, or a shard of another division, holds it.
-    """
-    if _try(stream, fcntl.LOCK_EX):
-        _sign(stream, shards)
-    owner = _read(stream)
-    if not _try(stream, fcntl.LOCK_SH) or owner.get("shards") != shards:
-        raise _busy(owner, "the output folder")
