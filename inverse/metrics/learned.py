@@ -24,22 +24,9 @@ __all__ = ["dists", "fid", "kid", "lpips"]
 
 
 def lpips(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0) -> Tensor:
-    """Learned perceptual distance of each image, at its own size.
-
-    Args:
-        prediction: (B, 1 or 3, H, W).
-        truth: (B, 1 or 3, H, W).
-        data_range: White, in the images' units.
-
-    Returns:
-        (B,).
-    """
-    return _each(
-        _network("LearnedPerceptualImagePatchSimilarity", net_type="alex", normalize=True),
-        prediction,
-        truth,
-        data_range,
-    )
+    """Learned perceptual distance of each image (B, 1 or 3, H, W), at its own size, (B,)."""
+    network = _network("LearnedPerceptualImagePatchSimilarity", net_type="alex", normalize=True)
+    return _each(network, prediction, truth, data_range)
 
 
 def dists(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0) -> Tensor:

@@ -36,16 +36,9 @@ def each(
 
 
 def psnr(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: Tensor | None = None) -> Tensor:
-    """Peak signal-to-noise ratio of each image, ``10 log10(range^2 / mse)``, in dB.
+    """Peak signal-to-noise ratio of each image (B, C, H, W), ``10 log10(range^2 / mse)``, in dB, infinite of equals.
 
-    Args:
-        prediction: (B, C, H, W).
-        truth: (B, C, H, W).
-        data_range: The peak, in the images' units.
-        valid: (B, 1 or C, H, W), False where a pixel is left out; None: none is.
-
-    Returns:
-        (B,); infinite where they are equal.
+    ``valid`` is (B, 1 or C, H, W) bool, False where a pixel is left out; None: none is.
     """
     return each(lambda p, t: peak_signal_noise_ratio(p, t, data_range=data_range), prediction, truth, valid)
 

@@ -48,36 +48,23 @@ class Network:
 class Metric:
     """A metric: its function, and all that the package knows of it.
 
-    Attributes:
-        name: As given to ``-m``.
-        compute: By `kind`. ``image``: ``(prediction, truth, data_range=) -> (B,)`` of (B, C, H, W) images; ``samples``:
-            ``(samples, truth) -> (B,)`` with (K, B, C, H, W) samples; ``source``: ``(prediction, ms=, pan=) -> (B,)``;
-            ``set``: ``(predictions, truths) -> float`` of two lists of (C, H, W) images in [0, 1].
-        unit: Of its values.
-        higher_is_better: Which way is good; None: neither.
-        definition: What exactly is computed; ``{range}`` stands for the data range.
-        kind: What it takes.
-        accepts: Further keywords it takes: ``valid``, a mask of the pixels that count, and ``ratio``, the scale factor.
-        ranged: Whether its value depends on the data range.
-        side: The smallest side of an image it can be computed of.
-        bands: The numbers of channels it can be computed of, lowest and highest.
-        windowed: Whether a pixel that is left out takes the windows that hold it along.
-        sources: Of kind ``source``, the images it needs beside the prediction: ``ms``, ``pan``.
-        network: What it needs beside the package.
+    ``compute`` is by kind. ``image``: ``(prediction, truth, data_range=) -> (B,)`` of (B, C, H, W) images; ``samples``:
+    ``(samples, truth) -> (B,)`` with (K, B, C, H, W) samples; ``source``: ``(prediction, ms=, pan=) -> (B,)``; ``set``:
+    ``(predictions, truths) -> float`` of two lists of (C, H, W) images in [0, 1].
     """
 
-    name: str
+    name: str  # as given to ``-m``
     compute: Callable[..., Any]
     unit: str
-    higher_is_better: bool | None
-    definition: str
+    higher_is_better: bool | None  # which way is good; None: neither
+    definition: str  # what exactly is computed; ``{range}`` stands for the data range
     kind: Kind = "image"
-    accepts: frozenset[str] = frozenset()
-    ranged: bool = True
-    side: int = 1
-    bands: tuple[int, float] = (1, float("inf"))
-    windowed: bool = False
-    sources: tuple[str, ...] = ()
+    accepts: frozenset[str] = frozenset()  # ``valid``, a mask of the pixels that count, and ``ratio``, the scale factor
+    ranged: bool = True  # whether its value depends on the data range
+    side: int = 1  # the smallest side of an image it can be computed of
+    bands: tuple[int, float] = (1, float("inf"))  # lowest and highest number of channels it can be computed of
+    windowed: bool = False  # whether a pixel that is left out takes the windows that hold it along
+    sources: tuple[str, ...] = ()  # of kind ``source``, the images it needs beside the prediction: ``ms``, ``pan``
     network: Network | None = None
 
     def define(self, data_range: str | float = 1.0, *, ratio: float | None = None) -> str:
@@ -136,13 +123,7 @@ _WINDOW = "gaussian window sigma=1.5 size=11"
 _UNITS = f"{_PIXELS}, data units with range {{range}}"
 _COLOUR = (1, 3)
 _SEVERAL = (2, float("inf"))
-
-
-def _table(*entries: Metric) -> dict[str, Metric]:
-    return {entry.name: entry for entry in entries}
-
-
-METRICS: Mapping[str, Metric] = _table(
+_ENTRIES = (
     Metric("psnr", _at("pixels:psnr"), "dB", True, f"PSNR {_PIXELS}, data_range={{range}}", accepts=_VALID),
     Metric(
         "ssim", _at("windows:ssim"), "", True,
@@ -250,6 +231,7 @@ METRICS: Mapping[str, Metric] = _table(
         kind="set", bands=_COLOUR, network=_FIDELITY,
     ),
 )  # fmt: skip
+METRICS: Mapping[str, Metric] = {entry.name: entry for entry in _ENTRIES}
 
 
 @cache
@@ -267,10 +249,9 @@ def metric(name: str) -> Metric:
     Raises:
         UsageError: If there is none.
     """
-    found = metrics().get(name)
-    if found is None:
+    if name not in metrics():
         raise UsageError(f"unknown metric '{name}'", did_you_mean(name, metrics()))
-    return found
+    return metrics()[name]
 
 
 def measure(
@@ -283,19 +264,11 @@ def measure(
     valid: Tensor | None = None,
     ratio: float = RATIO,
 ) -> dict[str, float]:
-    """The metrics of one image (C, H, W) against its truth.
+    """The metrics, of kind "image", of one image (C, H, W) against its truth, by name.
 
-    Args:
-        prediction: (C, H, W).
-        truth: (C, H, W).
-        names: Of metrics of images (``kind`` "image").
-        data_range: White minus black, in the images' units.
-        item: What messages call it.
-        valid: (1 or C, H, W) bool, False where a pixel is left out; None: none is.
-        ratio: Scale factor, of those that have one.
-
-    Returns:
-        By name; NaN where a metric has no value for such an image (`Metric.unfit`).
+    NaN where a metric has no value for such an image (`Metric.unfit`). ``data_range`` is white minus black, in the
+    images' units; ``item`` is what messages call the image; ``valid`` (1 or C, H, W) bool is False where a pixel is
+    left out, None: none is; ``ratio`` is the scale factor, of those metrics that have one.
 
     Raises:
         InputError: If the sizes differ; the message names both.

@@ -23,19 +23,11 @@ BLOCK = 2**20
 
 
 def coverage(samples: Tensor, truth: Tensor, *, level: float = 0.9, valid: Tensor | None = None) -> Tensor:
-    """Share of values of each image that lie in their central credible interval.
+    """Share of values of each image (B, C, H, W) in the central interval of content ``level`` of K >= 2 samples, (B,).
 
-    The interval is `inverse.numerics.statistics.interval_quantile`'s: empirical where the samples hold it, else
-    Student's t.
-
-    Args:
-        samples: (K, B, C, H, W) with K >= 2.
-        truth: (B, C, H, W).
-        level: Content of the interval; an honest posterior covers that share.
-        valid: (B, 1 or C, H, W) bool, False where a pixel is left out; None: none is.
-
-    Returns:
-        (B,); NaN where nothing is left.
+    An honest posterior covers that share. The interval is `inverse.numerics.statistics.interval_quantile`'s: empirical
+    where the samples hold it, else Student's t. ``valid`` (B, 1 or C, H, W) bool is False where a pixel is left out;
+    None: none is. NaN where nothing is left.
     """
     low, high = interval_quantile(samples, (1 - level) / 2), interval_quantile(samples, (1 + level) / 2)
     inside = ((truth >= low) & (truth <= high)).float()
@@ -46,15 +38,9 @@ def coverage(samples: Tensor, truth: Tensor, *, level: float = 0.9, valid: Tenso
 
 
 def crps(samples: Tensor, truth: Tensor, *, valid: Tensor | None = None) -> Tensor:
-    """Fair continuous ranked probability score of each image, mean over its values, data units.
+    """Fair continuous ranked probability score of each image, mean over its values, data units, (B,).
 
-    Args:
-        samples: (K, B, C, H, W) with K >= 2.
-        truth: (B, C, H, W).
-        valid: (B, 1 or C, H, W) bool, False where a pixel is left out; None: none is.
-
-    Returns:
-        (B,); NaN for one sample, or where nothing is left.
+    Arguments as those of `coverage`; NaN for one sample, or where nothing is left.
     """
     scores = []
     for index in range(truth.shape[0]):
@@ -73,10 +59,7 @@ def crps(samples: Tensor, truth: Tensor, *, valid: Tensor | None = None) -> Tens
 
 
 def energy(samples: Tensor, truth: Tensor, *, valid: Tensor | None = None) -> Tensor:
-    """Fair energy score of each image as one vector, over the root of its number of values, data units.
-
-    Arguments as those of `crps`.
-    """
+    """Fair energy score of each image as one vector, over the root of its number of values; the rest as `crps`."""
     scores = []
     for index in range(truth.shape[0]):
         draws, value = _values(samples[:, index], truth[index], None if valid is None else valid[index])

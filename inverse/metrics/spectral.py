@@ -39,16 +39,10 @@ def _spectra(prediction: Tensor, truth: Tensor, valid: Tensor | None) -> Iterato
 
 
 def sam(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: Tensor | None = None) -> Tensor:
-    """Mean spectral angle of each image, radians; pixels that are 0 in all bands have none and are left out.
+    """Mean spectral angle of each image (B, C, H, W), radians; pixels that are 0 in all bands have none: left out.
 
-    Args:
-        prediction: (B, C, H, W) with C >= 2.
-        truth: (B, C, H, W).
-        data_range: Unused: angles have no unit.
-        valid: (B, 1 or C, H, W) bool, False where a pixel is left out; None: none is.
-
-    Returns:
-        (B,); NaN where nothing is left, or for a single band.
+    ``valid`` (B, 1 or C, H, W) bool is False where a pixel is left out; None: none is. NaN where nothing is left, or
+    for a single band. ``data_range`` is unused: angles have no unit.
     """
     if truth.shape[1] < 2:
         return truth.new_full((truth.shape[0],), float("nan"))
@@ -57,21 +51,11 @@ def sam(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: Te
 
 
 def ergas(
-    prediction: Tensor,
-    truth: Tensor,
-    *,
-    data_range: float = 1.0,
-    valid: Tensor | None = None,
-    ratio: float = RATIO,
+    prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: Tensor | None = None, ratio: float = RATIO
 ) -> Tensor:
-    """Relative error over all bands of each image; arguments as those of `sam`.
+    """Error over all bands of each image, relative to their means; arguments as those of `sam`.
 
-    Args:
-        prediction: (B, C, H, W).
-        truth: (B, C, H, W).
-        data_range: Unused: it is relative to the bands' means.
-        valid: As that of `sam`.
-        ratio: Pixel size of the low over that of the high resolution.
+    ``ratio`` is the pixel size of the low over that of the high resolution; ``data_range`` is unused.
     """
     compute = error_relative_global_dimensionless_synthesis
     errors = [compute(p, t, ratio=ratio, reduction="none") for p, t in _spectra(prediction, truth, valid)]
@@ -87,13 +71,7 @@ def rase(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: T
 def d_lambda(prediction: Tensor, *, ms: Tensor, pan: Tensor | None = None) -> Tensor:
     """Spectral distortion of each fused image: mean over pairs of bands of how much their UQI changed.
 
-    Args:
-        prediction: (B, C, H, W), C >= 2.
-        ms: (B, C, h, w), the multispectral image of low resolution.
-        pan: Not needed.
-
-    Returns:
-        (B,).
+    ``prediction`` is (B, C, H, W) with C >= 2, ``ms`` (B, C, h, w) the multispectral image of low resolution.
     """
     bands = prediction.shape[1]
     pairs = [(first, second) for first in range(bands) for second in range(first)]
@@ -105,15 +83,8 @@ def qnr(prediction: Tensor, *, ms: Tensor, pan: Tensor) -> Tensor:
     """Quality with no reference of each fused image: ``(1 - D_lambda) (1 - D_s)``.
 
     ``D_s`` is the mean over bands of how much their UQI with the panchromatic image changed, which at low resolution is
-    its 7 x 7 mean, resampled bilinearly.
-
-    Args:
-        prediction: (B, C, H, W), C >= 2.
-        ms: (B, C, h, w), the multispectral image of low resolution; h divides H.
-        pan: (B, 1, H, W), the panchromatic image.
-
-    Returns:
-        (B,).
+    its 7 x 7 mean, resampled bilinearly. ``pan`` is the panchromatic image, (B, 1, H, W); the rest as `d_lambda`, and h
+    divides H.
     """
     blurred = torch.from_numpy(uniform_filter(pan.double().numpy(), (1, 1, 7, 7), mode="reflect"))
     low = interpolate(blurred, size=ms.shape[-2:], mode="bilinear", align_corners=False)

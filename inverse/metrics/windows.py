@@ -55,16 +55,10 @@ def _mean(values: Tensor, inside: Tensor) -> Tensor:
 
 
 def ssim(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: Tensor | None = None) -> Tensor:
-    """Structural similarity of each image, averaged over channels.
+    """Structural similarity of each image (B, C, H, W), averaged over channels, (B,).
 
-    Args:
-        prediction: (B, C, H, W).
-        truth: (B, C, H, W).
-        data_range: The range, in the images' units.
-        valid: (B, 1 or C, H, W) bool, False where a pixel is left out; None: none is.
-
-    Returns:
-        (B,); NaN where the image is smaller than the window, or no window is without a pixel left out.
+    ``valid`` (B, 1 or C, H, W) bool is False where a pixel is left out; None: none is. NaN where the image is smaller
+    than the window, or no window is without a pixel left out.
     """
     if min(truth.shape[-2:]) < SSIM_WINDOW:
         return truth.new_full((truth.shape[0],), float("nan"))
@@ -87,10 +81,7 @@ def ssim(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: T
 
 
 def ms_ssim(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: Tensor | None = None) -> Tensor:
-    """Multi-scale structural similarity of each image.
-
-    Arguments as those of `ssim`; NaN below `MS_SSIM_SIDE` pixels.
-    """
+    """Multi-scale structural similarity of each image; arguments as those of `ssim`, NaN below `MS_SSIM_SIDE`."""
     if min(truth.shape[-2:]) < MS_SSIM_SIDE:
         return truth.new_full((truth.shape[0],), float("nan"))
     if valid is not None:
@@ -120,10 +111,7 @@ def uqi(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: Te
 
 
 def vif(prediction: Tensor, truth: Tensor, *, data_range: float = 1.0, valid: Tensor | None = None) -> Tensor:
-    """Visual information fidelity of each image, mean over channels.
-
-    Arguments as those of `ssim`; NaN below `VIF_SIDE` pixels.
-    """
+    """Visual information fidelity, mean over channels; arguments as those of `ssim`; NaN below `VIF_SIDE` pixels."""
     if min(truth.shape[-2:]) < VIF_SIDE:
         return truth.new_full((truth.shape[0],), float("nan"))
     if valid is not None:
