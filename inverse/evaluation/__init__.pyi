@@ -30,7 +30,6 @@ from .protocol_rows import Mask as Mask
 from .protocol_rows import blanked as blanked
 from .protocol_rows import by_default as by_default
 from .protocol_rows import cropped as cropped
-from .protocol_rows import left_out as left_out
 from .protocol_rows import row_of as row_of
 from .protocol_rows import windowed_ssim as windowed_ssim
 from .protocols import PROTOCOLS as PROTOCOLS
@@ -70,7 +69,6 @@ __all__ = [
     "cross_fitted",
     "draw",
     "is_folder",
-    "left_out",
     "make_file",
     "pairs_of_arrays",
     "pairs_of_files",

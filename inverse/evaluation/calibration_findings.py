@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,37 +37,21 @@ SLACK = 0.02
 
 @dataclass(frozen=True)
 class Findings:
-    """How well a posterior's uncertainty fits its errors.
+    """How well a posterior's uncertainty fits its errors."""
 
-    Attributes:
-        coverage: Of central intervals.
-        stretch: How many times as wide 90 % intervals would have to be.
-        z_std: Standard deviation of the truths' normal scores.
-        spread: Predicted root mean square errors, by bins.
-        error: Actual ones.
-        tarp: Of patches; None without samples.
-        tarp_whole: Of whole images.
-        ranks: Of values; None without samples.
-        chi2: ``measured``, ``expected`` (of samples), ``mean``, ``mean_expected``; NaN where not known.
-        range_null: As `inverse.calibration.statistics.range_null`.
-        per_item: One an image.
-        recalibrated: Whether intervals are, and so not the samples' own.
-        notes: What else is to be said.
-    """
-
-    coverage: Curve
-    stretch: float
-    z_std: float
-    spread: NDArray[Any]
-    error: NDArray[Any]
-    tarp: Curve | None
-    tarp_whole: Curve | None
-    ranks: Ranks | None
-    chi2: Mapping[str, float]
-    range_null: Mapping[str, Any]
+    coverage: Curve  # of central intervals
+    stretch: float  # how many times as wide 90 % intervals would have to be
+    z_std: float  # standard deviation of the truths' normal scores
+    spread: NDArray[Any]  # predicted root mean square errors, by bins
+    error: NDArray[Any]  # actual ones
+    tarp: Curve | None  # of patches; None without samples
+    tarp_whole: Curve | None  # of whole images
+    ranks: Ranks | None  # of values; None without samples
+    chi2: Mapping[str, float]  # measured, expected (of samples), mean, mean_expected; NaN where not known
+    range_null: Mapping[str, Any]  # as `inverse.calibration.statistics.range_null`
     per_item: tuple[dict[str, Any], ...]
-    recalibrated: bool = False
-    notes: tuple[str, ...] = field(default=())
+    recalibrated: bool = False  # intervals are, and so not the samples' own
+    notes: tuple[str, ...] = ()  # what else is to be said
 
     def as_dict(self) -> dict[str, Any]:
         """The schema of ``calibration.json``; what is not known is null."""
@@ -158,13 +142,7 @@ def verdict(curve: Curve, stretched: float, level: float = 0.9) -> str:
 def calibrate(
     predictions: Sequence[Prediction], *, data_range: tuple[float, float] = (0.0, 1.0), notes: Sequence[str] = ()
 ) -> Findings:
-    """All statistics of a set of images with known truths.
-
-    Args:
-        predictions: One an image.
-        data_range: Of the reference points of TARP.
-        notes: Sentences to add.
-    """
+    """All statistics of a set of images with known truths; `data_range` is of the reference points of TARP."""
     needed = [needed_levels(prediction) for prediction in predictions]
     scores = [normal_scores(prediction, levels) for prediction, levels in zip(predictions, needed, strict=True)]
     curve = coverage(needed)
@@ -210,12 +188,7 @@ def _chi2(predictions: Sequence[Prediction]) -> dict[str, float]:
 
 
 def predictions_of(post: Posterior, truth: Any) -> list[Prediction]:
-    """A `Posterior` of a batch beside its truths, the operator at hand: errors are split into range and null space.
-
-    Args:
-        post: The posterior.
-        truth: Tensor (B, C, *S) in data units.
-    """
+    """A batch beside its truths (B, C, *S) in data units; the operator at hand, errors are split by its null space."""
     import torch
 
     def determine(index: int) -> Any:

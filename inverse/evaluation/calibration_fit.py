@@ -29,11 +29,7 @@ SPLIT = (
 
 
 def cross_fitted(predictions: Sequence[Prediction], clusters: Sequence[str] | None = None) -> list[Map]:
-    """For each image a map that was fitted without it, and without any of its source.
-
-    Args:
-        predictions: Raw ones.
-        clusters: Which source an image is of; default: each its own.
+    """For each image a map fitted without it, and without any other of its source (`clusters`; default: each its own).
 
     Raises:
         InputError: Too few images, too few sources, or they are recalibrated already.
@@ -64,19 +60,12 @@ def cross_fitted(predictions: Sequence[Prediction], clusters: Sequence[str] | No
 
 
 def checked(
-    predictions: Sequence[Prediction],
-    maps: Sequence[Map] | None,
-    clusters: Sequence[str] | None = None,
-    conditions: Sequence[str] | None = None,
+    predictions: Sequence[Prediction],  # raw ones
+    maps: Sequence[Map] | None,  # each image's; None: as sampled
+    clusters: Sequence[str] | None = None,  # which source an image is of, for the bootstrap; default: each its own
+    conditions: Sequence[str] | None = None,  # under which it was measured, of which the worst and the best are told
 ) -> Check:
-    """How intervals do on images: as sampled, or recalibrated.
-
-    Args:
-        predictions: Raw ones.
-        maps: Each image's map; None: as sampled.
-        clusters: Which source an image is of, for the bootstrap; default: each its own.
-        conditions: Under which an image was measured, of which the worst and the best are told.
-    """
+    """How intervals do on images: as sampled, or recalibrated."""
     judged = list(predictions)
     if maps is not None:
         judged = [map_.apply(prediction) for map_, prediction in zip(maps, predictions, strict=True)]
@@ -122,27 +111,17 @@ def _parts(predictions: Sequence[Prediction]) -> dict[str, Any]:
 
 
 def make_file(
-    run: RunFolder,
-    predictions: Sequence[Prediction],
+    run: RunFolder,  # of them, for the licence
+    predictions: Sequence[Prediction],  # raw ones
     *,
-    noise: Sequence[float] = (),
-    truths: str = "the user's",
+    noise: Sequence[float] = (),  # levels met; default: those of the run
+    truths: str = "the user's",  # what the images are
     varied: str = "nothing but the images",
-    clusters: Sequence[str] | None = None,
+    clusters: Sequence[str] | None = None,  # as in `checked`
     conditions: Sequence[str] | None = None,
-    guaranteed: bool = False,
+    guaranteed: bool = False,  # apply the factors with a guarantee rather than the point estimates
 ) -> CalibrationFile:
     """Fit to all images, checked by cross-fitting.
-
-    Args:
-        run: A run of them, for the licence.
-        predictions: Raw ones.
-        noise: Noise levels met; default: those of the run.
-        truths: What the images are.
-        varied: What was varied.
-        clusters: Which source each image is of.
-        conditions: Under which each was measured.
-        guaranteed: Apply the factors with a guarantee rather than the point estimates.
 
     Raises:
         InputError: The run is recalibrated already, or there are too few images, for a guarantee or at all.

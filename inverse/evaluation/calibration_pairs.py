@@ -48,12 +48,7 @@ class PairedPredictions:
 
 
 def beside(run: RunFolder, truth: str | Path, items: Sequence[str] | None = None) -> PairedPredictions:
-    """The items of a run beside their truths.
-
-    Args:
-        run: The folder.
-        truth: A file or folder.
-        items: Only these; None for all.
+    """The items of a run, all or only `items`, beside their truths, a file or folder.
 
     Raises:
         InputError: no truth fits, or none can be compared; the message has the first reason.

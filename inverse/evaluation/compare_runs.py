@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -35,62 +35,35 @@ FLIPS = 9999
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric of a run against that of the reference.
+    """A metric of a run against that of the reference."""
 
-    Attributes:
-        run: Its label.
-        metric: Name of the metric.
-        reference_mean: Mean of the reference over the paired items.
-        mean: Mean of the run over them.
-        difference: Their difference, run - reference.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        median: Median of the differences.
-        p: Two-sided p-value of the sign-flip test.
-        count: Paired items with a finite value in both.
-        better: Items that got better; None where neither way is.
-        worse: Items that got worse with their differences, worst first.
-    """
-
-    run: str
+    run: str  # its label
     metric: str
-    reference_mean: float
-    mean: float
-    difference: float
-    low: float
+    reference_mean: float  # of the reference over the paired items
+    mean: float  # of the run over them
+    difference: float  # of the means, run - reference
+    low: float  # ends of its 95 % interval
     high: float
-    median: float
-    p: float
-    count: int
-    better: int | None
-    worse: tuple[tuple[str, float], ...]
+    median: float  # of the differences
+    p: float  # two-sided, of the sign-flip test
+    count: int  # paired items with a finite value in both
+    better: int | None  # items that got better; None where neither way is
+    worse: tuple[tuple[str, float], ...]  # items that got worse with their differences, worst first
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs against a reference.
+    """Runs against a reference."""
 
-    Attributes:
-        runs: Their labels, the reference first.
-        items: What all of them have.
-        unpaired: By run, the items that not all have.
-        differences: One a run and metric.
-        scores: By run, item and metric.
-        recipes: Keys of the recipes, seeds and priors that differ, with the value of each run.
-        definitions: Of the metrics, where the scores are computed or recorded.
-        truth: Whether scores were computed afresh.
-        failures: Lines on what could not be scored.
-    """
-
-    runs: tuple[str, ...]
-    items: tuple[str, ...]
-    unpaired: Mapping[str, tuple[str, ...]]
-    differences: tuple[Difference, ...]
-    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
-    recipes: Mapping[str, tuple[Any, ...]]
-    definitions: Mapping[str, str]
-    truth: bool
-    failures: tuple[str, ...] = field(default=())
+    runs: tuple[str, ...]  # their labels, the reference first
+    items: tuple[str, ...]  # those that all of them have
+    unpaired: Mapping[str, tuple[str, ...]]  # by run, the items that not all have
+    differences: tuple[Difference, ...]  # one a run and metric
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]]  # by run, item and metric
+    recipes: Mapping[str, tuple[Any, ...]]  # keys of recipes, seeds and priors that differ, with the value of each run
+    definitions: Mapping[str, str]  # of the metrics, where the scores are computed or recorded
+    truth: bool  # scores were computed afresh
+    failures: tuple[str, ...] = ()  # lines on what could not be scored
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -150,12 +123,10 @@ def sign_flip(differences: Sequence[float], *, seed: int = 0) -> float:
 def compare(
     runs: Sequence[str | Path], *, truth: str | Path | None = None, metrics: Sequence[str] | str | None = None
 ) -> Comparison:
-    """Compare runs with the first of them.
+    """Compare run folders with the first of them.
 
-    Args:
-        runs: Two or more run folders.
-        truth: A file or folder of truths: scores are computed afresh by `inverse.evaluate`, alike for all runs.
-        metrics: Which, with a truth; default: those of the runs' recipes that are the same.
+    With a file or folder of truths the scores are computed afresh by `inverse.evaluate`, alike for all runs; by default
+    those of the metrics that all recipes have.
 
     Raises:
         UsageError: Fewer than two runs, or metrics without a truth that the runs do not have.

@@ -125,10 +125,8 @@ class Scaled:
 def scaled(pair: Pair, data_range: float | str | None) -> Scaled:
     """Both images in common units, float64 unless both are stored alike and stay as they are.
 
-    Args:
-        pair: The images.
-        data_range: White minus black in stored units, ``max`` (the largest value of the truth's file), or None: by the
-            file's type.
+    `data_range` is white minus black in stored units, ``max`` (the largest value of the truth's file), or None: by the
+    file's type.
     """
     one, other = pair.prediction.values, pair.truth.values
     if isinstance(data_range, int | float):
@@ -201,11 +199,7 @@ def batch_of(value: Any) -> NDArray[Any]:
 
 
 def pairs_of_arrays(
-    prediction: Any,
-    truth: Any,
-    beside: Mapping[str, Any],
-    samples: Any = None,
-    items: Sequence[str] | None = None,
+    prediction: Any, truth: Any, beside: Mapping[str, Any], samples: Any = None, items: Sequence[str] | None = None
 ) -> Pairing:
     """Pair the images of two batches in their order.
 

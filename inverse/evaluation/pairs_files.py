@@ -7,7 +7,6 @@ Of a fastMRI file the reconstruction is compared: of the truth ``reconstruction_
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,23 +32,17 @@ PREDICTED = ("reconstruction", "reconstruction_rss", "reconstruction_esc")
 TARGET = ("reconstruction_rss", "reconstruction_esc", "reconstruction")
 
 
-@dataclass(frozen=True)
-class Companions:
-    """Further files of each item: one for all, or a folder matched by name like the truths."""
-
-    paths: Mapping[str, Path] = field(default_factory=dict)  # by role: mask, ms, pan
-
-    def of(self, items: Sequence[str]) -> dict[str, dict[str, Path]]:
-        """By item, its files by role; an item without one in a folder is left out."""
-        files: dict[str, dict[str, Path]] = {item: {} for item in items}
-        for role, path in self.paths.items():
-            _exists(path)
-            sources = {source.item: source.path for source in find([path])}
-            for item, name in match(items, sources).items() if is_folder(path) else ():
-                files[item][role] = sources[name]
-            for item in items if not is_folder(path) else ():
-                files[item][role] = path
-        return files
+def _companions(beside: Mapping[str, Path], items: Sequence[str]) -> dict[str, dict[str, Path]]:
+    """By item its further files by role (mask, ms, pan): one for all, or of a folder those matched like the truths."""
+    files: dict[str, dict[str, Path]] = {item: {} for item in items}
+    for role, path in beside.items():
+        _exists(path)
+        sources = {source.item: source.path for source in find([path])}
+        for item, name in match(items, sources).items() if is_folder(path) else ():
+            files[item][role] = sources[name]
+        for item in items if not is_folder(path) else ():
+            files[item][role] = path
+    return files
 
 
 def pairs_of_files(prediction: Path, truth: Path, beside: Mapping[str, Path]) -> Pairing:
@@ -69,7 +62,7 @@ def pairs_of_files(prediction: Path, truth: Path, beside: Mapping[str, Path]) ->
             f"none of the {len(given)} predictions is named like one of the {len(known)} truths",
             "name the files alike: relative paths or stems are compared",
         )
-    further = Companions(beside).of(list(pairs))
+    further = _companions(beside, list(pairs))
 
     def group(item: str, name: str) -> FilePairs:
         return FilePairs(item, lambda: _load(item, given[item], known[name], further[item], beside))
@@ -93,7 +86,7 @@ def pairs_of_run(run: RunFolder, truth: Path, beside: Mapping[str, Path]) -> Pai
         if item in truths:
             by_file.setdefault(str(row["restored"]), []).append(item)
     names = {restored: _file_of(items[0], restored) for restored, items in by_file.items()}
-    further = Companions(beside).of(list(names.values()))
+    further = _companions(beside, list(names.values()))
 
     def group(restored: str, items: list[str]) -> FilePairs:
         name = names[restored]

@@ -20,18 +20,7 @@ from inverse.metrics.registry import RATIO, Metric, measure, measure_samples, me
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = [
-    "Image",
-    "Mask",
-    "ProtocolSettings",
-    "Scores",
-    "blanked",
-    "by_default",
-    "cropped",
-    "left_out",
-    "row_of",
-    "windowed_ssim",
-]
+__all__ = ["Image", "Mask", "ProtocolSettings", "Scores", "blanked", "by_default", "cropped", "row_of", "windowed_ssim"]
 
 Image = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -87,7 +76,7 @@ def cropped(pair: Pair, border: int) -> Pair:
     )
 
 
-def left_out(valid: Mask | None, *, windows: bool = False) -> str:
+def _left_out(valid: Mask | None, *, windows: bool = False) -> str:
     """For a definition: how much was left out."""
     if valid is None:
         return ""
@@ -95,18 +84,16 @@ def left_out(valid: Mask | None, *, windows: bool = False) -> str:
     return f", {share:.3g} % of the pixels left out" + (" and every window that holds one" if windows else "")
 
 
-def windowed_ssim(
-    truth: Image, prediction: Image, white: float, valid: Mask | None, **window: Any
-) -> tuple[float, int]:
-    """scikit-image's SSIM of (C, H, W) arrays, and how many windows count; NaN where the window does not fit."""
+def windowed_ssim(truth: Image, prediction: Image, white: float, valid: Mask | None, **window: Any) -> float:
+    """scikit-image's SSIM of (C, H, W) arrays; NaN where no window fits, or all hold a pixel that was left out."""
     size = 11 if window else 7
     if min(truth.shape[-2:]) < size:
-        return float("nan"), 0
+        return float("nan")
     value, whole = compare.structural_similarity(
         truth, prediction, data_range=white, channel_axis=0, full=True, **window
     )
     if valid is None:
-        return float(value), 1
+        return float(value)
     import torch
 
     from inverse.metrics.windows import unspoilt
@@ -114,7 +101,7 @@ def windowed_ssim(
     edge = size // 2
     inside = unspoilt(torch.from_numpy(np.require(valid, None, ["C", "W"])), size).numpy()
     kept = whole[:, edge:-edge, edge:-edge][np.broadcast_to(inside, (len(whole), *inside.shape[-2:]))]
-    return (float(kept.mean()) if kept.size else float("nan")), int(kept.size)
+    return float(kept.mean()) if kept.size else float("nan")
 
 
 def blanked(pair: Pair, one: Image, other: Image) -> tuple[Image, Image, Mask | None, Image, Image]:
@@ -128,7 +115,7 @@ def blanked(pair: Pair, one: Image, other: Image) -> tuple[Image, Image, Mask | 
 
 def row_of(names: Sequence[str], values: Mapping[str, float], texts: Mapping[str, str], valid: Mask | None) -> Scores:
     """A row of a published protocol: what was left out enters the definitions, what has no value is noted."""
-    definitions = {name: texts[name] + left_out(valid, windows=name == "ssim") for name in names}
+    definitions = {name: texts[name] + _left_out(valid, windows=name == "ssim") for name in names}
     notes = [
         f"{name} has no value: the image or what is left of it is too small" for name in names if np.isnan(values[name])
     ]
@@ -168,7 +155,7 @@ def by_default(pairs: Sequence[Pair], names: Sequence[str], settings: ProtocolSe
         {
             one.name: one.define(units.words if units.data_range is not None else "unknown", ratio=settings.scale)
             + border
-            + left_out(mask, windows=one.windowed)
+            + _left_out(mask, windows=one.windowed)
             for one in known
         },
         tuple(note for note in dict.fromkeys(notes) if note),

@@ -53,7 +53,7 @@ def by_skimage(pairs: Sequence[Pair], names: Sequence[str], settings: ProtocolSe
     values: dict[str, float] = {}
     for name in names:
         if name == "ssim":
-            values[name] = windowed_ssim(truth, prediction, white, valid)[0]
+            values[name] = windowed_ssim(truth, prediction, white, valid)
         elif name == "psnr":
             values[name] = _psnr(known, flat, white)
         else:
@@ -107,7 +107,7 @@ def by_fastmri(pairs: Sequence[Pair], names: Sequence[str], settings: ProtocolSe
         values["psnr"] = _psnr(other, flat, white)
     if "ssim" in names:
         each = [
-            windowed_ssim(t[None], np.where(v, p, 0)[None], white, v[None] if masked else None)[0]
+            windowed_ssim(t[None], np.where(v, p, 0)[None], white, v[None] if masked else None)
             for t, p, v in zip(np.where(valid, truth, 0), prediction, valid, strict=True)
         ]
         values["ssim"] = float(np.nanmean(each)) if not np.isnan(each).all() else float("nan")
@@ -182,7 +182,7 @@ def by_luma(pairs: Sequence[Pair], names: Sequence[str], settings: ProtocolSetti
         values["psnr"] = _psnr(known, flat, 255)
     if "ssim" in names:
         wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
-        values["ssim"] = windowed_ssim(truth, prediction, 255.0, valid, **wang)[0]
+        values["ssim"] = windowed_ssim(truth, prediction, 255.0, valid, **wang)
     luma = "8-bit grey" if len(common.truth) == 1 else "Y of BT.601 (rgb2ycbcr) rounded to 8 bit"
     told = f"{luma}, data_range=255, crop={border}, white={common.words}"
     texts = {
