@@ -40,14 +40,9 @@ def arranged(
     extra: Mapping[str, Any],
     channels: bool | None = None,
 ) -> Picture | Volume:
-    """An array as a `Picture`, or as a `Volume` where it has slices.
+    """An array of 2 to 4 axes as a `Picture`, or as a `Volume` where it has slices.
 
-    Args:
-        array: Of 2 to 4 axes.
-        format: A key of `inverse.io.registry.formats`.
-        source: What messages call it.
-        extra: What the format needs to write itself back.
-        channels: Whether the last axis is channels; None: by the sizes.
+    ``channels`` says whether the last axis is channels; None: by the sizes.
 
     Raises:
         InputError: Complex or no numbers, an empty array, or another number of axes.
@@ -75,8 +70,7 @@ def arranged(
     if channels:
         notes = (*notes, f"the last of the axes {shape} taken as {shape[-1]} channels")
     if front == 0:
-        pixels = np.ascontiguousarray(array)
-        return Picture(array=pixels, format=format, extra=kept, notes=notes, source=source)
+        return Picture(array=np.ascontiguousarray(array), format=format, extra=kept, notes=notes, source=source)
     slices = array.reshape(-1, *shape[front:])
     return Volume(
         slices=slices_of(slices, format=format, source=source),

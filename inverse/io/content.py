@@ -51,36 +51,22 @@ _TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False)
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Picture:
-    """The pixels of one file and what must survive its round trip.
+    """The pixels of one file and what must survive its round trip."""
 
-    Attributes:
-        array: (H, W) or (H, W, C), the file's dtype, colour channels only, EXIF orientation applied.
-        format: A key of `inverse.io.registry.formats`; `inverse.io.write` writes this format.
-        alpha: (H, W) in the array's dtype, or None.
-        valid: (H, W) or (H, W, C) bool, False where the file holds no value (nodata, a mask band); None: all of it.
-            Those pixels are unobserved; what ``array`` holds there is finite and without meaning.
-        icc: The ICC profile.
-        dpi: Pixels per inch, horizontal and vertical.
-        description: Free text of the file (TIFF ImageDescription, JPEG comment).
-        exif: The EXIF block with its orientation reset.
-        text: PNG text chunks.
-        extra: What a format needs to write itself back (TIFF layout, compression, tags).
-        notes: What was converted on reading ("palette converted to RGB").
-        source: The path as it was given, for messages.
-    """
-
-    array: Array
-    format: str
-    alpha: Array | None = None
+    array: Array  # (H, W) or (H, W, C), the file's dtype, colour channels only, EXIF orientation applied
+    format: str  # a key of `inverse.io.registry.formats`; `inverse.io.write` writes this format
+    alpha: Array | None = None  # (H, W) in the array's dtype
+    #: (H, W) or (H, W, C) bool, False where the file holds no value (nodata, a mask band); None: all of it.
+    #: Those pixels are unobserved; what ``array`` holds there is finite and without meaning.
     valid: Array | None = None
-    icc: bytes | None = None
-    dpi: tuple[float, float] | None = None
-    description: str | None = None
-    exif: bytes | None = None
-    text: Mapping[str, str] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    source: str = ""
+    icc: bytes | None = None  # the ICC profile
+    dpi: tuple[float, float] | None = None  # pixels per inch, horizontal and vertical
+    description: str | None = None  # free text of the file (TIFF ImageDescription, JPEG comment)
+    exif: bytes | None = None  # the EXIF block with its orientation reset
+    text: Mapping[str, str] = field(default_factory=dict)  # PNG text chunks
+    extra: Mapping[str, Any] = field(default_factory=dict)  # what a format needs to write itself back (layout, tags)
+    notes: tuple[str, ...] = ()  # what was converted on reading ("palette converted to RGB")
+    source: str = ""  # the path as it was given, for messages
 
     @property
     def size(self) -> tuple[int, int]:
@@ -95,20 +81,12 @@ class Picture:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Volume:
-    """The slices of one file and what must survive its round trip.
+    """The slices of one file and what must survive its round trip; fields as those of a `Picture`."""
 
-    Attributes:
-        slices: Pictures of one size, dtype and number of channels, in the file's order.
-        format: A key of `inverse.io.registry.formats`; `inverse.io.write_volume` writes this format.
-        extra: What the format needs to write itself back (affine, header, axes).
-        notes: What was converted on reading, and that the slices are treated one by one.
-        source: The path as it was given, for messages.
-    """
-
-    slices: tuple[Picture, ...]
-    format: str
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    slices: tuple[Picture, ...]  # of one size, dtype and number of channels, in the file's order
+    format: str  # `inverse.io.write_volume` writes this format
+    extra: Mapping[str, Any] = field(default_factory=dict)  # affine, header, axes
+    notes: tuple[str, ...] = ()  # also that the slices are treated one by one
     source: str = ""
 
     @property
@@ -124,30 +102,20 @@ class Volume:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Scan:
-    """The slices of one raw-data file.
+    """The slices of one raw-data file; fields as those of a `Picture`."""
 
-    Attributes:
-        kspace: (S, coils, H, W) complex64, centred (DC at size // 2), orthonormal Fourier transform, zero where nothing
-            was sampled; with a ``trajectory`` (S, coils, n).
-        mask: (S or 1, H, W) bool, which samples were taken; None: where any coil is not zero. Unused with a trajectory.
-        trajectory: (S or 1, n, 2) float32 in cycles per pixel, rows then columns, in [-0.5, 0.5); None for Cartesian
-            data.
-        shape: (H, W) of the image.
-        noise: (coils, n) complex64 samples of noise alone; None where the file has none.
-        format: A key of `inverse.io.registry.formats`; `inverse.io.write_scan` writes the images in this kind of file.
-        extra: What the format needs to write an image (header, attributes, dimensions).
-        notes: What was done on reading (oversampling removed, averages combined).
-        source: The path as it was given, for messages.
-    """
-
+    #: (S, coils, H, W), centred (DC at size // 2), orthonormal Fourier transform, zero where nothing was sampled;
+    #: with a ``trajectory`` (S, coils, n).
     kspace: npt.NDArray[np.complex64]
-    shape: tuple[int, int]
-    format: str
+    shape: tuple[int, int]  # (H, W) of the image
+    format: str  # `inverse.io.write_scan` writes the images in this kind of file
+    #: (S or 1, H, W), which samples were taken; None: where any coil is not zero. Unused with a trajectory.
     mask: npt.NDArray[np.bool_] | None = None
+    #: (S or 1, n, 2) in cycles per pixel, rows then columns, in [-0.5, 0.5); None for Cartesian data.
     trajectory: npt.NDArray[np.float32] | None = None
-    noise: npt.NDArray[np.complex64] | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    noise: npt.NDArray[np.complex64] | None = None  # (coils, n) samples of noise alone; None where the file has none
+    extra: Mapping[str, Any] = field(default_factory=dict)  # header, attributes, dimensions
+    notes: tuple[str, ...] = ()  # what was done on reading (oversampling removed, averages combined)
     source: str = ""
 
 
@@ -161,9 +129,7 @@ def widths(span: Span | None) -> npt.NDArray[np.float64]:
 def to_unit(picture: Picture, span: Span | None = None) -> npt.NDArray[np.float32]:
     """The picture in data units, (C, H, W) float32.
 
-    Args:
-        picture: What was read.
-        span: The file's values that become 0 and 1; None: 0 and full scale for unsigned integers, floats as they are.
+    The ``span`` becomes 0 and 1; None: 0 and full scale for unsigned integers, floats as they are.
 
     Raises:
         InputError: signed or wide integers without a span.
@@ -186,18 +152,12 @@ def to_unit(picture: Picture, span: Span | None = None) -> npt.NDArray[np.float3
 
 
 def from_unit(array: Array, *, like: Picture, span: Span | None = None) -> tuple[Picture, float]:
-    """An array in data units as a picture of the same kind as `like`.
+    """An array (C, H, W) in data units as a picture of the dtype, format and metadata of `like`, and what was clipped.
 
-    Args:
-        array: (C, H, W) in data units; height and width may differ from those of `like`, and so may the channels, where
-            an operator measures others than its unknown has (a grey picture that gets colours: its colour profile is
-            left out).
-        like: The picture whose dtype, format and metadata are taken over. Where the size differs, alpha is resampled,
-            the resolution is scaled so that the physical extent stays, and metadata that names the old size is dropped.
-        span: As `to_unit` was given it.
-
-    Returns:
-        The picture, and the fraction of values that rounding to an integer format had to clip (0 for floats).
+    That is the fraction of values that rounding to an integer format had to clip (0 for floats). Where the size
+    differs, alpha is resampled, the resolution is scaled so that the physical extent stays, and metadata that names the
+    old size is dropped. Channels may differ where an operator measures others than its unknown has (a grey picture that
+    gets colours: its colour profile is left out). ``span`` is as `to_unit` was given it.
     """
     array = np.asarray(array)
     if array.ndim != 3:
@@ -239,13 +199,9 @@ def _resized(picture: Picture, old: tuple[int, int]) -> Picture:
 
 
 def require(picture: Picture, *, channels: int | None = None, minimum: int = 1) -> None:
-    """Raise `InputError` unless a picture fits a prior.
+    """Raise `InputError` unless a picture fits a prior of so many channels and is at least ``minimum`` pixels a side.
 
-    Args:
-        picture: What was read.
-        channels: The prior's channels; None accepts any, and so does 3: a colour prior serves other bands group by
-            group.
-        minimum: The smallest allowed height and width in pixels.
+    None accepts any channels, and so does 3: a colour prior serves other bands group by group.
     """
     height, width = picture.size
     if min(height, width) < minimum:
@@ -320,12 +276,10 @@ def stack(volume: Volume) -> Array:
 
 
 def float_volume(array: Array, *, like: Volume) -> Volume:
-    """A map of a volume's slices, such as their uncertainty, as a volume of the same kind.
+    """A map (S, C, H, W) or (S, H, W) of a volume's slices, such as their uncertainty, as a volume of the same kind.
 
-    Args:
-        array: (S, C, H, W) or (S, H, W), any range; height and width may differ from those of `like`.
-        like: The volume whose format and metadata are taken over, less what says how its values are stored
-            (`Format.float_map`).
+    Values have any range, height and width may differ. Format and metadata are those of `like`, less what says how its
+    values are stored (`Format.float_map`).
     """
     values = np.asarray(array, np.float32)
     values = np.moveaxis(values, 1, -1) if values.ndim == 4 else values

@@ -29,13 +29,7 @@ Put = Callable[[str, NDArray[Any], tuple[int, int], Window | None], None]
 
 
 class _Disk(io.RawIOBase):
-    """A new file that takes whatever is written to it.
-
-    From the first error on in memory, so that HDF5 reads back what it wrote.
-
-    Attributes:
-        error: The first error of the file.
-    """
+    """A new file that takes what is written, from its first ``error`` on in memory: HDF5 reads back what it wrote."""
 
     fd = -1
 
@@ -120,14 +114,9 @@ class _Disk(io.RawIOBase):
 def open_chunked(path: Path, attributes: Mapping[str, Mapping[str, Any]]) -> Iterator[Put]:
     """Write a file window by window.
 
-    Args:
-        path: The file.
-        attributes: Name of a data set ("" for the file) to its attributes; read at the end, those of other data sets
-            left out.
-
-    Yields:
-        ``put(name, values, size, window)``: write ``values`` (..., h, w) into a window of the data set, which has
-        ``size`` pixels; without a window all of it.
+    It yields ``put(name, values, size, window)``, which writes ``values`` (..., h, w) into a window of the data set of
+    ``size`` pixels; without a window all of it. Attributes by the name of their data set ("" for the file) are read at
+    the end, those of data sets that are not there left out.
 
     Raises:
         OutputError: it cannot be written; ``put`` says so at once.

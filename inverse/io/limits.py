@@ -22,12 +22,7 @@ RATIO = 300
 def bounded(shape: Sequence[int], itemsize: int, stored: int, *, source: str, whole: bool = True) -> int:
     """The bytes of an array whose header declares a shape, checked against what is stored and the machine's memory.
 
-    Args:
-        shape: As declared.
-        itemsize: Bytes a value.
-        stored: Bytes in the file, compressed or not.
-        source: What messages call the file.
-        whole: Whether all of it will be in memory.
+    ``stored`` counts the bytes in the file, compressed or not; ``whole``: whether all of the array will be in memory.
 
     Raises:
         InputError: A negative size; more than half of the memory; over 256 MB and 300 times what is stored.
@@ -51,10 +46,7 @@ def bounded(shape: Sequence[int], itemsize: int, stored: int, *, source: str, wh
 
 
 def reason(error: BaseException, most: int = 120) -> str:
-    """What a library says of a damaged file, on one line of at most so many characters.
-
-    Its class where it says nothing.
-    """
+    """What a library says of a damaged file, its class where it says nothing: a line of at most so many characters."""
     return " ".join(str(error).split())[:most] or type(error).__name__
 
 

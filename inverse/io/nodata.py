@@ -29,14 +29,9 @@ Fill = Literal["none", "gaps", "all"]
 
 
 def footprint(valid: npt.NDArray[np.bool_], *, reach: int = REACH) -> npt.NDArray[np.bool_]:
-    """The scene without its gaps: valid pixels, what they enclose, and narrow gaps between them.
+    """The scene without its gaps, (H, W): valid pixels, what they enclose, and narrow gaps between them.
 
-    Args:
-        valid: (H, W), True = observed.
-        reach: Half the width in pixels of the widest gap that may open into the border.
-
-    Returns:
-        (H, W), True inside.
+    ``reach`` is half the width in pixels of the widest gap that may open into the border.
     """
     return np.asarray(ndimage.binary_fill_holes(closed(valid, reach=reach)))
 
@@ -66,15 +61,9 @@ def filled_by(operator: Mapping[str, Any]) -> Fill:
 def still_valid(
     valid: npt.NDArray[np.bool_] | None, *, fill: Fill = "none", size: tuple[int, int] | None = None
 ) -> npt.NDArray[np.bool_] | None:
-    """``Picture.valid`` of a restored picture.
+    """``Picture.valid`` of a restored picture of that size, by the measured one's and what the operator fills.
 
-    Args:
-        valid: That of the measured picture, (H, W) or (H, W, C); None: all of it.
-        fill: What the operator fills.
-        size: Height and width of the restored picture, where it differs.
-
-    Returns:
-        Like ``valid``, of the restored picture's size; None where every pixel has a value.
+    (H, W) or (H, W, C), as ``valid``; None where every pixel has a value.
     """
     if valid is None or fill == "all":
         return None
@@ -91,19 +80,12 @@ def still_valid(
 def unobserved(
     array: npt.NDArray[Any], valid: npt.NDArray[np.bool_], *, source: str, empty: bool = False
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None, tuple[str, ...]]:
-    """The pixels of a file with zeros where they are no value, and the mask of those that are.
+    """The pixels (H, W, C) of a file, zero where a float is NaN, infinite or no value; ``Picture.valid``; notes of it.
 
-    Args:
-        array: (H, W, C).
-        valid: The same, False where the file says that there is no value.
-        source: What messages call it.
-        empty: Whether there may be none at all.
-
-    Returns:
-        The array, zero where a float is NaN or infinite or has no value; ``Picture.valid``; what is to be said of it.
+    ``valid`` is False where the file says that there is no value.
 
     Raises:
-        InputError: there is no value.
+        InputError: there is no value at all, and ``empty`` does not allow it.
     """
     notes: tuple[str, ...] = ()
     if array.dtype.kind == "f":

@@ -27,13 +27,7 @@ def template(package: str, path: str) -> Template:
 
 
 def image_url(picture: Image, kind: str, **options: Any) -> str:
-    """A picture as a data URL.
-
-    Args:
-        picture: A Pillow image.
-        kind: ``png``, ``jpeg`` or ``webp``.
-        options: Of Pillow's writer.
-    """
+    """A picture as a data URL of a kind ``png``, ``jpeg`` or ``webp``, with options of Pillow's writer."""
     stream = io.BytesIO()
     picture.save(stream, kind.upper(), **options)
     return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"

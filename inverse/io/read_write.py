@@ -35,12 +35,10 @@ MAPS = "tiff"
 
 
 def read(path: str | os.PathLike[str], *, name: str | None = None) -> Picture | Volume | Scan:
-    """Read a file; its format is judged by its content.
+    """Read a file, or ``FILE::INNER``, one array of several; its format is judged by its content.
 
-    Args:
-        path: The file; ``FILE::INNER`` for one array of a file that holds several.
-        name: What messages call it (default: the path as given). A run gives the item's id, so that no absolute path
-            gets into its files.
+    Messages call it ``name`` (default: the path as given). A run gives the item's id, so that no absolute path gets
+    into its files.
 
     Raises:
         InputError: The file is missing, empty, broken, of another kind, has no pixels, or has NaN or infinite ones; or
@@ -133,17 +131,10 @@ def write(
     provenance: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a picture in its own format (`picture.format`), whole or not at all.
+    """Write a picture in its own format (`picture.format`), whole or not at all; returns the path, `result_path`.
 
-    Args:
-        path: The file; missing folders are made.
-        picture: What to write.
-        provenance: Text to embed, such as ``{"inverse:run": "..."}``: PNG text chunks, the TIFF description, the JPEG
-            comment, HDF5 attributes; a npy file has no place for it.
-        overwrite: Replace an existing file.
-
-    Returns:
-        The path that was written: `result_path`.
+    Missing folders are made. ``provenance`` is text to embed, such as ``{"inverse:run": "..."}``: PNG text chunks, the
+    TIFF description, the JPEG comment, HDF5 attributes; a npy file has no place for it.
 
     Raises:
         OutputError: The file exists, cannot be written, or the format cannot hold the pixels.
@@ -195,19 +186,11 @@ def write_scan(
     provenance: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write the images of raw k-space in the scan's own kind of file, whole or not at all.
+    """Write the images (S, H, W) of raw k-space in the scan's own kind of file, whole or not at all; returns the path.
 
-    Args:
-        path: The file; missing folders are made.
-        images: (S, H, W), complex, or real for an uncertainty map or a root sum of squares; in units of the k-space.
-        like: What was read: fastMRI files get a ``reconstruction``, ISMRMRD files an image group, a ``.cfl`` its
-            ``.hdr``.
-        magnitude: (S, H, W), what a fastMRI file's ``reconstruction`` is; None: that of the images.
-        provenance: Text to embed.
-        overwrite: Replace an existing file.
-
-    Returns:
-        The path.
+    They are complex, or real for an uncertainty map or a root sum of squares; in units of the k-space. fastMRI files
+    get a ``reconstruction``, ISMRMRD files an image group, a ``.cfl`` its ``.hdr``. ``magnitude`` (S, H, W) is what a
+    fastMRI file's ``reconstruction`` is; None: that of the images.
 
     Raises:
         OutputError: The file exists or cannot be written, or the images are not (S, H, W).
@@ -218,9 +201,9 @@ def write_scan(
     if spec is None or not spec.scan:
         allowed = ", ".join(name for name, spec in formats().items() if spec.scan)
         raise OutputError(f"{path}: unknown scan format '{like.format}'", f"allowed: {allowed}")
-    function(spec.scan, title=spec.title, source=str(path), error=OutputError)(
-        Path(path), images, like=like, magnitude=magnitude, provenance=dict(provenance or {}), overwrite=overwrite
-    )
+    store = function(spec.scan, title=spec.title, source=str(path), error=OutputError)
+    stamp = dict(provenance or {})
+    store(Path(path), images, like=like, magnitude=magnitude, provenance=stamp, overwrite=overwrite)
     return Path(path)
 
 
@@ -248,15 +231,9 @@ def save_float(
 ) -> Path:
     """Write a map as float32 in the item's own format; as TIFF where that holds no floats (PNG, JPEG).
 
-    Args:
-        path: The item's name; `float_path` says what it becomes.
-        array: (C, H, W) or (H, W); for a volume (S, C, H, W) or (S, H, W). Values are not limited to [0, 1].
-        like: The item's picture or volume, whose format, resolution and, at equal size, geo tags are taken over.
-        provenance: Text to embed.
-        overwrite: Replace an existing file.
-
-    Returns:
-        The path that was written.
+    It is (C, H, W) or (H, W), for a volume (S, C, H, W) or (S, H, W), and not limited to [0, 1]. Of ``like``, the
+    item's picture or volume, format, resolution and, at equal size, geo tags are taken over. `float_path` says what the
+    item's name becomes; the path that was written is returned.
     """
     if isinstance(like, Volume):
         return write_volume(path, float_volume(array, like=like), provenance=provenance, overwrite=overwrite)
@@ -274,13 +251,8 @@ def save_float(
     keys, extra = formats()[form].map_keeps, {} if own is None else dict(own.extra)
     if keys is not None:
         extra = {key: value for key, value in extra.items() if key in keys and same}
-    picture = Picture(
-        array=np.ascontiguousarray(values),
-        format=form,
-        valid=same.valid if same else None,
-        dpi=same.dpi if same else None,
-        extra=extra,
-    )
+    valid, dpi = (same.valid, same.dpi) if same else (None, None)
+    picture = Picture(array=np.ascontiguousarray(values), format=form, valid=valid, dpi=dpi, extra=extra)
     return write(target if own is None else path, picture, provenance=provenance, overwrite=overwrite)
 
 

@@ -36,9 +36,7 @@ class Source:
 def find(arguments: Iterable[str | Path], *, exclude: Path | None = None) -> list[Source]:
     """All items of the arguments, in order, folders and globs sorted.
 
-    Args:
-        arguments: Files, folders, globs, ``@`` list files.
-        exclude: A folder to leave out: the output, when it lies inside an input folder.
+    ``exclude`` is a folder to leave out: the output, when it lies inside an input folder.
 
     Raises:
         UsageError: If two items have the same id.

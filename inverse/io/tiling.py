@@ -55,17 +55,11 @@ class Window:
 
 @dataclass(frozen=True)
 class Tiling:
-    """The tiles of a scene.
+    """The tiles of a scene."""
 
-    Attributes:
-        size: Height and width of the scene.
-        side: Of a tile, a multiple of ``align``.
-        align: As the module says.
-    """
-
-    size: tuple[int, int]
-    side: int
-    align: int
+    size: tuple[int, int]  # height and width of the scene
+    side: int  # of a tile, a multiple of ``align``
+    align: int  # as the module says
 
     def __post_init__(self) -> None:
         if self.side < 1 or self.side % self.align:

@@ -35,12 +35,7 @@ class Windows(Protocol):
 
 
 def open_windows(path: str | os.PathLike[str], source: str, stack: ExitStack) -> Windows:
-    """A scene opened to be read by windows; closed with ``stack``.
-
-    Args:
-        path: The file; ``STORE::/ARRAY`` for an array of a store.
-        source: What messages call it.
-        stack: Closes it.
+    """A scene, or ``STORE::/ARRAY``, an array of a store, opened to be read by windows; ``stack`` closes it.
 
     Raises:
         InputError: its format is not read by windows, or it holds more than one upright image.
@@ -54,22 +49,16 @@ def open_windows(path: str | os.PathLike[str], source: str, stack: ExitStack) ->
             f"{source}: tiles are read from {', '.join(others)} and {last}, this is {form}",
             "convert it: gdal_translate IN OUT.tif; or --tile off",
         )
-    opened: Windows = function(spec.windows, title=spec.title, source=source)(
-        place, source=source, inner=inner, stack=stack
-    )
+    opener = function(spec.windows, title=spec.title, source=source)
+    opened: Windows = opener(place, source=source, inner=inner, stack=stack)
     return opened
 
 
 def in_blocks(like: Picture, *, size: tuple[int, int], side: int) -> Picture:
-    """A picture of the kind of a scene, to be written in blocks.
+    """A picture of the kind of a scene, to be written in blocks, by a window with its origin at the scene's.
 
-    Tiles whose sides are multiples of a block's share none. Chunks of a store need not divide a tile: then neighbours
-    share some.
-
-    Args:
-        like: A window of the scene with its origin at the scene's.
-        size: Height and width of the scene.
-        side: Of a block; those of the scene are kept where they fit.
+    Blocks have that side; those of the scene are kept where they fit. Tiles whose sides are multiples of a block's
+    share none. Chunks of a store need not divide a tile: then neighbours share some.
     """
     spec = formats()[like.format]
     made: Picture = function(spec.blocks, title=spec.title, source=like.source)(like, size=size, side=side)
@@ -85,17 +74,11 @@ def open_writer(
     provenance: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> Iterator[Callable[[int, int, Picture], None]]:
-    """Write a scene window by window, whole or not at all.
+    """Write a scene window by window, whole or not at all; missing folders are made.
 
-    Args:
-        path: The file; missing folders are made.
-        like: A picture of the kind to be written: a window of the scene with its origin at the scene's, or all of it.
-        size: Height and width of the scene to be written; what places ``like`` on Earth is scaled to it.
-        provenance: Text to embed.
-        overwrite: Replace an existing file.
-
-    Yields:
-        ``put(top, left, picture)``: write a picture's pixels and nodata with its first pixel there.
+    ``like`` is a picture of the kind to be written: a window of the scene with its origin at the scene's, or all of it;
+    what places it on Earth is scaled to the scene's ``size``, height and width. It yields ``put(top, left, picture)``,
+    which writes a picture's pixels and nodata with its first pixel there.
 
     Raises:
         OutputError: the file exists or cannot be written.

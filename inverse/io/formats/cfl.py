@@ -76,11 +76,7 @@ def read_array(path: str | os.PathLike[str], *, source: str | None = None) -> np
 
 
 def decode(path: str | os.PathLike[str], *, source: str) -> Scan:
-    """k-space of a ``.cfl``.
-
-    Args:
-        path: The ``.cfl``; its ``.hdr`` is beside it.
-        source: What messages call it.
+    """k-space of a ``.cfl``, whose ``.hdr`` is beside it.
 
     Raises:
         InputError: A pair that does not fit, or dimensions other than rows, columns, coils and slices.
@@ -95,14 +91,8 @@ def decode(path: str | os.PathLike[str], *, source: str) -> Scan:
         )
     rows, columns = dimensions[:2]
     kspace = array.reshape(rows, columns, dimensions[_COILS], dimensions[_SLICES], order="F").transpose(3, 2, 0, 1)
-    return checked(
-        Scan(
-            kspace=np.ascontiguousarray(kspace, dtype=np.complex64),
-            shape=(rows, columns),
-            format="cfl",
-            source=source,
-        )
-    )
+    kspace = np.ascontiguousarray(kspace, dtype=np.complex64)
+    return checked(Scan(kspace=kspace, shape=(rows, columns), format="cfl", source=source))
 
 
 def write_array(
@@ -128,12 +118,7 @@ def write_array(
 
 
 def write_scan(
-    path: Path,
-    images: npt.NDArray[np.complex64],
-    *,
-    provenance: Mapping[str, str],
-    overwrite: bool,
-    **unused: Any,
+    path: Path, images: npt.NDArray[np.complex64], *, provenance: Mapping[str, str], overwrite: bool, **unused: Any
 ) -> None:
     """Write images (S, H, W) as `inverse.io.read_write.write_scan` says: rows, columns, and slices in dimension 13."""
     slices, rows, columns = images.shape

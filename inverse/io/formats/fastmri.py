@@ -1,6 +1,4 @@
-"""fastMRI's HDF5 files: raw k-space in, reconstructions out.
-
-Zbontar et al. 2018, arXiv:1811.08839; ``fastmri/data/README.md``.
+"""fastMRI's HDF5 files (Zbontar et al. 2018, arXiv:1811.08839; ``fastmri/data/README.md``): k-space in, images out.
 
 Read: ``kspace``, complex, (slices, coils, H, W), or (slices, H, W) of one coil; ``mask`` (W,) in test and challenge
 files; ``ismrmrd_header``, XML with the sizes of the encoded and of the reconstructed matrix; the attributes. The

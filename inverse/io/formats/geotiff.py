@@ -59,30 +59,18 @@ _MOST_BANDS = 2048  # GDAL spends seconds on the bands of a damaged header
 
 @dataclass(frozen=True, kw_only=True)
 class Geo:
-    """What a GeoTIFF says beside its pixels; indices of bands leave the alpha band out.
+    """What a GeoTIFF says beside its pixels; indices of bands leave the alpha band out."""
 
-    Attributes:
-        size: Height and width of what the transform belongs to.
-        crs: rasterio CRS or None.
-        transform: Affine from (column, row) to map coordinates.
-        gcps: Ground control points and their CRS; rpcs: rational polynomials.
-        nodata: Value of pixels without one, or None.
-        masked: Whether the file has a mask band.
-        bands: For each band its description, tags, colour interpretation, scale, offset and unit.
-        tags: Of the file, by namespace.
-        creation: rasterio's creation options (tiling, blocks, compression, interleaving).
-    """
-
-    size: tuple[int, int]
-    crs: Any
-    transform: Any
-    gcps: tuple[list[Any], Any]
-    rpcs: Any
-    nodata: float | None
-    masked: bool
-    bands: tuple[Mapping[str, Any], ...]
-    tags: Mapping[str, str]
-    creation: Mapping[str, Any]
+    size: tuple[int, int]  # height and width of what the transform belongs to
+    crs: Any  # rasterio CRS or None
+    transform: Any  # affine from (column, row) to map coordinates
+    gcps: tuple[list[Any], Any]  # ground control points and their CRS
+    rpcs: Any  # rational polynomials
+    nodata: float | None  # value of pixels without one
+    masked: bool  # whether the file has a mask band
+    bands: tuple[Mapping[str, Any], ...]  # of each its description, tags, colour interpretation, scale, offset and unit
+    tags: Mapping[str, str]  # of the file, by namespace
+    creation: Mapping[str, Any]  # rasterio's creation options (tiling, blocks, compression, interleaving)
 
 
 @contextmanager
@@ -118,11 +106,7 @@ def reading(source: str) -> Iterator[None]:
 
 
 def decode(content: bytes | str | os.PathLike[str], *, source: str) -> Picture:
-    """A GeoTIFF as a `Picture` of format ``geotiff``; ``extra["geo"]`` is its `Geo`.
-
-    Args:
-        content: The file's bytes, or its path.
-        source: What messages call it.
+    """A GeoTIFF, its bytes or its path, as a `Picture` of format ``geotiff``; ``extra["geo"]`` is its `Geo`.
 
     Raises:
         InputError: a file that is broken, complex, a map of classes, or without any value.
@@ -194,10 +178,8 @@ def picture_of(dataset: Any, window: Any, source: str, *, empty: bool = False) -
 
 
 def _geo(dataset: Any, bands: list[int], window: Any) -> Geo:
-    flags = rasterio.enums.MaskFlags.per_dataset
-    masked = all(flags in enums for enums in dataset.mask_flag_enums) and "alpha" not in [
-        interp.name for interp in dataset.colorinterp
-    ]
+    shared = all(rasterio.enums.MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums)
+    masked = shared and "alpha" not in [interp.name for interp in dataset.colorinterp]
     profile = dataset.profile
     creation = {key: profile[key] for key in ("tiled", "blockxsize", "blockysize", "interleave") if key in profile}
     compression = str(profile.get("compress", "none")).lower()
@@ -236,9 +218,7 @@ def _geo(dataset: Any, bands: list[int], window: Any) -> Geo:
 
 
 def encode(picture: Picture, provenance: Mapping[str, str]) -> bytes:
-    """The bytes of a GeoTIFF.
-
-    ``picture.extra["geo"]`` says what it keeps, scaled to the picture's size and with as many bands.
+    """The bytes of a GeoTIFF: what ``picture.extra["geo"]`` keeps, scaled to the picture's size, with as many bands.
 
     Raises:
         OutputError: GDAL refuses.
@@ -274,9 +254,8 @@ def scaled(geo: Geo, size: tuple[int, int]) -> Geo:
 def banded(geo: Geo, count: int) -> Geo:
     """Of another number of bands: further ones have no name, three of one are red, green and blue.
 
-    Of fewer none is known.
-
-    Scale, offset and unit are kept where all known bands have the same, for results are stored as the measurement is.
+    Of fewer none is known. Scale, offset and unit are kept where all known bands have the same, for results are stored
+    as the measurement is.
     """
     if count == len(geo.bands):
         return geo
@@ -352,11 +331,9 @@ def put_pixels(dataset: Any, picture: Picture, geo: Geo, window: Any) -> None:
 
 
 def float_map(values: Array, like: Picture) -> Picture:
-    """A map (H, W) or (H, W, C) as a float32 picture on the ground of `like`, nodata NaN.
+    """A map (H, W) or (H, W, C) of any size over the extent of `like`, as a float32 picture there, nodata NaN.
 
-    Args:
-        values: Any size over the same extent.
-        like: A picture of this format; its `valid` is taken over where the sizes agree.
+    ``like.valid`` is taken over where the sizes agree.
     """
     geo: Geo = like.extra["geo"]
     count = 1 if values.ndim == 2 else values.shape[-1]

@@ -191,14 +191,10 @@ def _writing(target: Path) -> Iterator[None]:
 
 
 def _read_back(part: Path, masks: object, *, partly: bool) -> None:
-    """Raise `OSError` unless a file that GDAL closed holds all its blocks.
+    """Raise `OSError` unless a file that GDAL closed holds all its blocks and masks.
 
-    Of what it cannot write as it closes it, GDAL says nothing.
-
-    Args:
-        part: The file.
-        masks: Which masks it has.
-        partly: Whether parts of it were never put: GDAL fills them with blocks, in a mask it does not.
+    Of what it cannot write as it closes it, GDAL says nothing. Where parts of it were never put, ``partly``, GDAL fills
+    them with blocks, in a mask it does not.
     """
     length = part.stat().st_size
     try:

@@ -1,6 +1,4 @@
-"""Any data set of an HDF5 file, in and out: ``FILE.h5::/entry/data``.
-
-The name may be left away where only one is an image.
+"""Any data set of an HDF5 file, in and out: ``FILE.h5::/entry/data``, or ``FILE.h5`` where only one is an image.
 
 Its axes are taken as `inverse.io.axes` says. The result is a new file with that data set alone, at the same path, with
 the attributes of the groups above it and its own (as they are: a pixel size is not scaled), compressed if it was;
@@ -98,8 +96,7 @@ def checked(file: h5py.File, name: str, source: str) -> h5py.Dataset:
     item: Any = file
     for part in [part for part in name.split("/") if part not in ("", ".")]:
         if not isinstance(item, h5py.Group) or item.get(part, getlink=True) is None:
-            shown = ", ".join(list(arrays_in(file))[:8]) or "no array of numbers"
-            raise InputError(f"{source}: no data set '{name}' in the file", f"it holds {shown}")
+            raise InputError(f"{source}: no data set '{name}' in the file", _listed(file))
         _link(item, part, source)
         link = item.get(part, getlink=True)
         if isinstance(link, h5py.SoftLink):
@@ -130,12 +127,7 @@ def checked(file: h5py.File, name: str, source: str) -> h5py.Dataset:
 
 
 def check_lengths(dataset: h5py.Dataset, fields: Mapping[str, int], source: str) -> None:
-    """Check the lengths of a table's variable-length fields before HDF5 allocates what they ask for.
-
-    Args:
-        dataset: Records, each with the fields.
-        fields: Field to bytes a value.
-        source: What messages call the file.
+    """Check a table's variable-length fields, with their bytes a value, before HDF5 allocates what they ask for.
 
     Raises:
         InputError: They ask for more than the file holds.

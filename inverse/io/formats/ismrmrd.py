@@ -224,13 +224,7 @@ def _noise(records: npt.NDArray[Any], coils: int, averages: float, source: str) 
 
 
 def write_scan(
-    path: Path,
-    images: npt.NDArray[np.complex64],
-    *,
-    like: Scan,
-    provenance: Mapping[str, str],
-    overwrite: bool,
-    **unused: Any,
+    path: Path, images: Array, *, like: Scan, provenance: Mapping[str, str], overwrite: bool, **unused: Any
 ) -> None:
     """Write images (S, H, W), cropped to the reconstructed matrix, as `inverse.io.read_write.write_scan` says."""
     wanted = tuple(min(a, b) for a, b in zip(like.extra.get("recon", like.shape), images.shape[1:], strict=True))
@@ -245,9 +239,8 @@ def write_scan(
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
         group = file.create_group(_GROUP)
-        group.create_dataset(
-            "xml", data=np.array([like.extra.get("header", "")], object), dtype=text, track_times=False
-        )
+        header = np.array([like.extra.get("header", "")], object)
+        group.create_dataset("xml", data=header, dtype=text, track_times=False)
         image = group.create_group("image_0")
         image.create_dataset("data", data=data.transpose(0, 2, 1)[:, None, None].view(_COMPLEX), track_times=False)
         image.create_dataset("header", data=heads, track_times=False)

@@ -110,10 +110,7 @@ def _picture(image: Image.Image, data: bytes, form: str, source: str) -> Picture
 
 
 def _compression(image: Image.Image) -> dict[str, Any]:
-    """What a JPEG file says of its own rounding: quantisation tables by rows, luma then chroma.
-
-    Sampling of the colours.
-    """
+    """What a JPEG file says of its rounding: quantisation tables by rows, luma then chroma; sampling of the colours."""
     tables = getattr(image, "quantization", None)
     if not tables or not 1 <= len(tables) <= 2 or any(len(table) != 64 for table in tables.values()):
         return {}
@@ -165,10 +162,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def decode16(data: bytes) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16] | None]:
-    """The pixels of a PNG of bit depth 16.
-
-    Returns:
-        Colour (H, W) or (H, W, 3), and alpha (H, W) or None; a transparent colour (tRNS) becomes alpha.
+    """Colour (H, W) or (H, W, 3) and alpha (H, W) or None of a PNG of bit depth 16; of tRNS too, a transparent colour.
 
     Raises:
         ValueError: The file is broken.

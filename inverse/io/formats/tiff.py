@@ -83,7 +83,8 @@ def _content(file: tifffile.TiffFile, length: int, source: str) -> Picture | Vol
     if page.dtype is not None and page.dtype.kind == "c":
         raise InputError(f"{source}: the pixels are {page.dtype}, an image must be real", "save the magnitude")
     axes = parsed(series.axes, tuple(series.shape), source)
-    array = axes.arranged(series.asarray().reshape([size for _, size in _long(series)]))
+    named = zip(series.axes, series.shape, strict=True)
+    array = axes.arranged(series.asarray().reshape([size for name, size in named if size != 1 or name in "YX"]))
     if array.dtype == bool:
         array = array.astype(np.uint8) * np.uint8(255)
         notes += ("1 bit, converted to 8-bit grey",)
@@ -149,10 +150,6 @@ def _tags(file: tifffile.TiffFile, offset: int) -> int:
     """How many tags a directory declares."""
     file.filehandle.seek(offset)
     return int(struct.unpack(file.tiff.tagnoformat, file.filehandle.read(file.tiff.tagnosize))[0])
-
-
-def _long(series: Any) -> list[tuple[str, int]]:
-    return [(name, size) for name, size in zip(series.axes, series.shape, strict=True) if size != 1 or name in "YX"]
 
 
 def _complete(series: Any, length: int, source: str) -> None:

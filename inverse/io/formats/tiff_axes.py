@@ -80,26 +80,20 @@ def parsed(names: str, shape: tuple[int, ...], source: str) -> Axes:
 
 
 def described(extra: Mapping[str, Any], values: Array, axes: Axes) -> str | None:
-    """The description that makes a reader find the axes again; None where pages alone say it.
+    """The description by which readers find the axes of an array in the file's order; None where pages alone say it.
 
-    Args:
-        extra: ``ome`` or ``imagej`` text as it was read, if it was.
-        values: The array as it is written, in the file's order of axes.
-        axes: Its axes.
+    ``extra`` has the ``ome`` or ``imagej`` text as it was read, if it was.
     """
     if extra.get("ome"):
-        size = tuple(values.shape[axes.names.index(name)] for name in "YX")
-        return edited(str(extra["ome"]), size, axes.size, values.dtype, _pages(values, axes))
+        height, width = (values.shape[axes.names.index(name)] for name in "YX")
+        samples = values.shape[axes.names.index("S")] if "S" in axes.names else 1
+        pages = values.size // (samples * height * width)
+        return edited(str(extra["ome"]), (height, width), axes.size, values.dtype, pages)
     if extra.get("imagej"):
         return str(extra["imagej"])
     if set(axes.names) <= set("YXSI"):
         return None
     return json.dumps({"shape": list(values.shape), "axes": axes.names})
-
-
-def _pages(values: Array, axes: Axes) -> int:
-    inside = values.shape[axes.names.index("S")] if "S" in axes.names else 1
-    return int(values.size // (inside * values.shape[axes.names.index("Y")] * values.shape[axes.names.index("X")]))
 
 
 def edited(xml: str, size: tuple[int, ...], old: tuple[int, int], dtype: np.dtype[Any], pages: int) -> str:

@@ -1,6 +1,4 @@
-"""Zarr (versions 2 and 3) through the zarr package, extra ``zarr``.
-
-A folder that is one item, ``SCENE.zarr`` or ``SCENE.zarr::/0``.
+"""Zarr (versions 2 and 3) through zarr, extra ``zarr``: a folder is one item, ``SCENE.zarr`` or ``SCENE.zarr::/0``.
 
 A group with OME-Zarr ``multiscales`` is its first level; the result has that level alone. Axes that are named
 (``dimension_names``, xarray's ``_ARRAY_DIMENSIONS``, OME-Zarr) are taken by their names, others as `inverse.io.axes`
@@ -46,13 +44,7 @@ SIDE = 512
 
 
 class Reader:
-    """An array of a store, read whole or by windows.
-
-    Args:
-        path: The store.
-        source: What messages call it.
-        inner: Path of the array, where there are several.
-        whole: Whether all of it will be in memory.
+    """An array of a store, by its path ``inner`` where there are several; read whole, into memory, or by windows.
 
     Raises:
         InputError: Broken metadata, objects, unknown codecs, absurd sizes; or several arrays and none is named.
@@ -71,10 +63,8 @@ class Reader:
             raise InputError(f"{source}: an array of shape {shape} is not one image", "name one: STORE.zarr::/PATH")
         chunk = int(np.prod(self.info.chunks)) * self.info.dtype.itemsize
         if not whole and chunk > LARGEST_CHUNK:
-            raise InputError(
-                f"{source}: a window needs whole chunks, and one is {chunk / 2**20:.0f} MB",
-                "store it in smaller chunks",
-            )
+            said = f"{source}: a window needs whole chunks, and one is {chunk / 2**20:.0f} MB"
+            raise InputError(said, "store it in smaller chunks")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -142,10 +132,7 @@ def decode(path: Path, *, source: str, inner: str | None) -> Picture | Volume:
 
 
 def float_map(values: Array, like: Picture) -> Picture:
-    """A map (H, W) or (H, W, C) as a float32 picture of the kind of `like`, which may have another size.
-
-    Without a value it is NaN.
-    """
+    """A map (H, W) or (H, W, C) as a float32 picture of the kind of `like`, of any size; NaN where it has no value."""
     extra = {**like.extra, "zarr": _unpacked(like.extra["zarr"])}
     valid = like.valid if like.size == values.shape[:2] else None
     valid = _of_channels(valid, 1 if values.ndim == 2 else values.shape[-1])

@@ -31,12 +31,7 @@ class SideArray:
         return self.info.attributes[self.info.path]
 
     def scaled(self, image: ArrayInfo, size: tuple[int, int]) -> SideArray | None:
-        """That of an image of another height and width over the same extent; None where it cannot be told.
-
-        Args:
-            image: What it belongs to.
-            size: Height and width of the result.
-        """
+        """That of its ``image`` in another height and width over the same extent; None where it cannot be told."""
         if size == image.size:
             return self
         if self.values.ndim == 0:
@@ -108,14 +103,9 @@ def side_arrays(root: Path, image: ArrayInfo, source: str) -> tuple[SideArray, .
 
 
 def attributes_of(image: ArrayInfo, size: tuple[int, int], *, fits: bool = True) -> dict[str, dict[str, Any]]:
-    """Attributes of the groups and the array of an image of another height and width.
+    """Attributes of the groups and the array of an image of another height and width; OME-Zarr's pixel sizes follow.
 
-    The pixel sizes of OME-Zarr follow.
-
-    Args:
-        image: What is known of it.
-        size: Height and width of the result.
-        fits: Whether the result has the image's axes; of others OME-Zarr's ``multiscales`` says nothing.
+    ``fits``: the result has the image's axes; of others OME-Zarr's ``multiscales`` says nothing.
     """
     attributes = {key: dict(value) for key, value in image.attributes.items()}
     if not fits:

@@ -129,9 +129,7 @@ def _depths(root: Path, source: str) -> dict[str, int]:
 
 
 def chosen(root: Path, inner: str | None, source: str) -> str:
-    """Path of the array in a store that is meant.
-
-    The one that is named, the first level of a pyramid, or the only one of two axes or more.
+    """Path of the array that is meant: the one named, a pyramid's first level, or the only one of two axes or more.
 
     Raises:
         InputError: there is none, or several and none is named.
@@ -168,47 +166,37 @@ def located(root: Path, name: str) -> tuple[Path, ...]:
 
 
 def array_info(root: Path, name: str, source: str, *, whole: bool = True) -> ArrayInfo:
-    """What is known of an array.
-
-    Args:
-        root: The store.
-        name: Path of the array in it.
-        source: What messages call it.
-        whole: Whether all of it will be in memory; else one chunk.
+    """What is known of the array at a path in a store; ``whole``: all of it will be in memory, else one chunk.
 
     Raises:
         InputError: it is broken, refused, or not there.
     """
     with reading(source):
-        return _array_info(root, name, source, whole=whole)
-
-
-def _array_info(root: Path, name: str, source: str, *, whole: bool) -> ArrayInfo:
-    *above, folder = located(root, name)
-    metadata = _metadata(folder, source)
-    if metadata is None:
-        raise InputError(f"{source}: no array '{name}' in the store")
-    dtype, chunks = _safe(metadata, folder, source, whole=whole)
-    attributes = {path.relative_to(root).as_posix(): _one_level(_attributes(path, source)) for path in above}
-    own = _attributes(folder, source)
-    version: Literal[2, 3] = 3 if metadata.get("zarr_format") == 3 else 2
-    shape, names = tuple(metadata["shape"]), _names(metadata, own, attributes)
-    if names is not None and len(names) != len(shape):
-        names = None
-    order, channels = _order(shape, names)
-    return ArrayInfo(
-        path=name,
-        version=version,
-        shape=shape,
-        dtype=dtype,
-        chunks=chunks,
-        attributes={("" if key == "." else key): value for key, value in attributes.items()} | {name: own},
-        names=names,
-        order=order,
-        channels=channels,
-        fill=metadata.get("fill_value"),
-        missing=_missing(metadata, own, version, dtype, source) if len(shape) > 1 else None,
-    )
+        *above, folder = located(root, name)
+        metadata = _metadata(folder, source)
+        if metadata is None:
+            raise InputError(f"{source}: no array '{name}' in the store")
+        dtype, chunks = _safe(metadata, folder, source, whole=whole)
+        attributes = {path.relative_to(root).as_posix(): _one_level(_attributes(path, source)) for path in above}
+        own = _attributes(folder, source)
+        version: Literal[2, 3] = 3 if metadata.get("zarr_format") == 3 else 2
+        shape, names = tuple(metadata["shape"]), _names(metadata, own, attributes)
+        if names is not None and len(names) != len(shape):
+            names = None
+        order, channels = _order(shape, names)
+        return ArrayInfo(
+            path=name,
+            version=version,
+            shape=shape,
+            dtype=dtype,
+            chunks=chunks,
+            attributes={("" if key == "." else key): value for key, value in attributes.items()} | {name: own},
+            names=names,
+            order=order,
+            channels=channels,
+            fill=metadata.get("fill_value"),
+            missing=_missing(metadata, own, version, dtype, source) if len(shape) > 1 else None,
+        )
 
 
 def _names(
@@ -253,11 +241,9 @@ def _order(shape: tuple[int, ...], names: tuple[str | None, ...] | None) -> tupl
 def _missing(
     metadata: Mapping[str, Any], own: Mapping[str, Any], version: int, dtype: np.dtype[Any], source: str
 ) -> float | None:
-    """The value of pixels without one.
+    """The value of pixels without one: ``_FillValue`` of the CF conventions; None too where the type does not have it.
 
-    ``_FillValue`` of the CF conventions, which xarray keeps as ``fill_value`` in version 2.
-
-    xarray writes that of floats in version 3 as the base64 of a double. A value that the type does not have is none.
+    xarray keeps it as ``fill_value`` in version 2, and writes that of floats in version 3 as the base64 of a double.
     """
     value = own.get("_FillValue", own.get("missing_value"))
     if value is None and version == 2 and "_ARRAY_DIMENSIONS" in own:
