@@ -94,14 +94,7 @@ def provenance(folder: RunFolder) -> dict[str, Any]:
 
 
 def item_facts(folder: RunFolder, verdicts: Verdicts, row: Row, calibration: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said of an item: faults, evidence, scores, and how it was made.
-
-    Args:
-        folder: The run.
-        verdicts: Its items, judged beside each other.
-        row: The item.
-        calibration: The content of ``calibration.json``.
-    """
+    """What is said of an item: faults, evidence, scores, what ``calibration.json`` says of it, and how it was made."""
     facts = folder.facts
     item, prior = str(row["item"]), facts.get("prior") or {}
     faults = verdicts.faults(row)
@@ -111,10 +104,9 @@ def item_facts(folder: RunFolder, verdicts: Verdicts, row: Row, calibration: Map
     source = source if source and item.startswith(f"{source}/") else item
     sigma, channels = row.get("noise_sigma"), row.get("channels")
     estimated = "estimated from the measurement" if row.get("noise_estimated") else "given"
-    size = f"{row.get('width')} x {row.get('height')} pixels, {channels} channel{'' if channels == 1 else 's'}"
     made = [
         ("Method", str(row.get("method", ""))),
-        ("Size", size),
+        ("Size", f"{row.get('width')} x {row.get('height')} pixels, {channels} channel{'' if channels == 1 else 's'}"),
         ("Noise level", "" if sigma is None else f"{float(sigma):.4g} data units, {estimated}"),
         ("Prior", str(prior.get("name", ""))),
         ("Samples, seed", f"{row.get('samples')} samples, seed {facts.get('seed')}"),

@@ -27,12 +27,7 @@ __all__ = ["draw_calibration", "write_figures"]
 
 
 def write_figures(run: str | Path, *, kind: str = "png", truth: str | Path | None = None) -> Iterator[Path]:
-    """Draw the figures of a run, one after the other.
-
-    Args:
-        run: The run folder.
-        kind: ``png`` or ``pdf``.
-        truth: A file or folder of truths.
+    """Draw the figures of a run as ``png`` or ``pdf``, one after the other; `truth` is a file or folder of truths.
 
     Yields:
         The path of each: ``figures/<item>.<kind>``, and, with a ``calibration.json``, ``figures/calibration.<kind>``.
@@ -103,12 +98,7 @@ def _facts(folder: RunFolder, row: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def draw_calibration(calibration: Mapping[str, Any], *, kind: str = "png") -> bytes:
-    """Coverage, TARP, ranks and error against uncertainty, side by side, as far as they are there.
-
-    Args:
-        calibration: The content of ``calibration.json``.
-        kind: ``png`` or ``pdf``.
-    """
+    """Coverage, TARP, ranks and error against uncertainty, side by side, as far as ``calibration.json`` has them."""
     drawn = [name for name in ("levels", "tarp", "sbc", "spread_skill") if calibration.get(name)]
     figure = Figure(figsize=(3.6 * max(len(drawn), 1), 3.5), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)

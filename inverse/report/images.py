@@ -98,14 +98,9 @@ def fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
 def picture_url(
     image: Values, window: Window, *, side: int, observed: NDArray[Any] | None = None, exact: bool = True
 ) -> tuple[str, float]:
-    """An image as a data URL, and the fraction of its values that the window clips.
+    """An image (1 or 3, H, W) as a data URL, and the fraction of its values that the window clips.
 
-    Args:
-        image: (1 or 3, H, W).
-        window: Values shown black and white.
-        side: Longest side.
-        observed: (H, W), 0 where there is nothing to show; painted in one flat colour.
-        exact: Whether small images are stored without loss.
+    Where `observed` (H, W) is 0 one flat colour is painted. With `exact` small images are stored without loss.
     """
     low, high = window
     scaled = (np.asarray(image, dtype=np.float32) - low) / (high - low)

@@ -35,9 +35,7 @@ def maps(subject: Subject, detail: Detail) -> list[dict[str, Any]]:
     if image is None or image.ndim != 3 or not detail.map:
         return []
     drawn = []
-    error = None
-    if subject.truth is not None:
-        error = subject.averaged(image - subject.truth)
+    error = None if subject.truth is None else subject.averaged(image - subject.truth)
     spread = subject.averaged(arrays["std"]) if "std" in arrays else None
     both = [values for values in (spread, error) if values is not None]
     scale = Scale(0.0, max(Scale.positive(values).high for values in both), "magma") if both else None
@@ -134,12 +132,16 @@ def charts(subject: Subject) -> dict[str, Any]:
 
 def _histograms(subject: Subject) -> list[dict[str, Any]]:
     arrays, image = subject.kept.arrays, subject.image
+    mask = arrays.get("observed")
     assert image is not None
+
+    def observed(values: Values) -> Values:
+        fits = mask is not None and mask.shape[-2:] == values.shape[-2:]
+        return values[np.broadcast_to(mask, values.shape) > 0] if fits and mask is not None else values
+
     named = {"restored": subject.visible(image)}
     if "measurement" in arrays:
-        seen, mask = arrays["measurement"], arrays.get("observed")
-        fits = mask is not None and mask.shape[-2:] == seen.shape[-2:]
-        named["measurement"] = seen[np.broadcast_to(mask, seen.shape) > 0] if fits and mask is not None else seen
+        named["measurement"] = observed(arrays["measurement"])
     if subject.truth is not None:
         named["truth"] = subject.visible(subject.truth)
     named = {name: values for name, values in named.items() if values.size}
@@ -149,9 +151,7 @@ def _histograms(subject: Subject) -> list[dict[str, Any]]:
     drawn = [_histogram("values", "Values", unit, low, max(high, low + 1e-6), dict(sorted(named.items())))]
     residual = arrays.get("residual")
     if residual is not None and not subject.complex:
-        mask = arrays.get("observed")
-        fits = mask is not None and mask.shape[-2:] == residual.shape[-2:]
-        seen = residual[np.broadcast_to(mask, residual.shape) > 0] if fits and mask is not None else residual
+        seen = observed(residual)
         if seen.size:
             says = (
                 f"mean {seen.mean():.3f}, standard deviation {seen.std():.3f}; "

@@ -51,24 +51,14 @@ SMALLEST = 2500
 
 
 def write_report(
-    run: str | Path,
+    run: str | Path,  # the run folder
     *,
-    out: str | Path | None = None,
-    truth: str | Path | None = None,
-    max_megabytes: float = MEGABYTES,
-    overwrite: bool = False,
+    out: str | Path | None = None,  # the file; default report.html in the folder
+    truth: str | Path | None = None,  # a file or folder of truths: adds the truth and the error of each item with one
+    max_megabytes: float = MEGABYTES,  # size that the page is kept under, as far as its text allows
+    overwrite: bool = False,  # replace `out` even if it is no report; an earlier report is replaced anyway
 ) -> Path:
-    """Write the page of a run.
-
-    Args:
-        run: The run folder.
-        out: The file; default ``report.html`` in the folder. An earlier report is replaced.
-        truth: A file or folder of truths: adds the truth and the error to each item that has one.
-        max_megabytes: Size that the page is kept under, as far as its text allows.
-        overwrite: Replace ``out`` even if it is no report.
-
-    Returns:
-        Where it is.
+    """Write the page of a run, and say where it is.
 
     Raises:
         InputError: it is no run folder, or a truth cannot be found.
@@ -105,12 +95,7 @@ class _Page:
         """All of the file."""
         style, script = _part("page.css"), "\n".join(_part(name) for name in ("charts.js", "item.js", "list.js"))
         listed = [self._listed(number, row) for number, row in enumerate(self.verdicts.order)]
-        html = {
-            "mark": MARK,
-            "style": style,
-            "script": script,
-            "shared": _block("run", self._shared(listed)),
-        }
+        html = {"mark": MARK, "style": style, "script": script, "shared": _block("run", self._shared(listed))}
         page = template("inverse.report", "page_assets/page.html").render(
             {name: Markup(text) for name, text in html.items()},
             policy=Markup(_policy(style, script)),
@@ -142,10 +127,9 @@ class _Page:
     def _listed(self, number: int, row: Mapping[str, Any]) -> dict[str, Any]:
         names = (*self.verdicts.metrics, "misfit", "coverage90", "data_share", "whiteness")
         faults = self.verdicts.faults(row)
-        small = number < self._thumbnails
         return {
             "item": row["item"],
-            "thumb": self._thumbnail(str(row["item"])) if small else "",
+            "thumb": self._thumbnail(str(row["item"])) if number < self._thumbnails else "",
             "numbers": {name: float(f"{row[name]:.5g}") for name in names if isinstance(row.get(name), int | float)},
             "faults": [[fault.level, fault.badge] for fault in faults],
             "says": faults[0].sentence if faults else "nothing is said against it",
@@ -178,13 +162,9 @@ class _Page:
         return blocks
 
     def _item(self, number: int, row: Mapping[str, Any], share: int, rate: float) -> tuple[str, float]:
-        """The block of an item, the largest that fits its share, and the bytes that a pixel of it took.
+        """The block of an item, the largest that fits its share in bytes, and the bytes that a pixel of it took.
 
-        Args:
-            number: Its place.
-            row: Its row.
-            share: Bytes it may take.
-            rate: Bytes that a pixel of the item before took: where the search begins.
+        `rate` is that of the item before: where the search begins.
         """
         item, name = str(row["item"]), f"item-{number}"
         content = item_facts(self.folder, self.verdicts, row, self.calibration)

@@ -111,12 +111,7 @@ class Verdicts:
         return f"{rank} of {len(scores)} by {self.ranked.upper()}: {score:.4g}, median of the run {middle:.4g}"
 
     def faults(self, row: Row, *, relative: bool = True) -> list[Fault]:
-        """What is wrong with an item, worst first.
-
-        Args:
-            row: The item.
-            relative: Whether its place in the run counts.
-        """
+        """What is wrong with an item, worst first; where `relative`, its place in the run too."""
         faults = [
             Fault(doubt.severity, BADGES.get(doubt.code) or f"misfit {doubt.number:.2f}", doubt.sentence)
             for doubt in ItemResult.from_row(row).doubts
@@ -130,10 +125,8 @@ class Verdicts:
             faults.append(Fault(level, f"intervals hold {100 * cover:.0f} %", sentence))
         clipped = float(row.get("clipped", 0.0) or 0.0)
         if clipped > CLIPPED:
-            sentence = (
-                f"{100 * clipped:.1f} % of the values did not fit the file's integers and were clipped at the write"
-            )
-            faults.append(Fault("doubt", f"{100 * clipped:.0f} % clipped", sentence))
+            share, why = 100 * clipped, "of the values did not fit the file's integers and were clipped at the write"
+            faults.append(Fault("doubt", f"{share:.0f} % clipped", f"{share:.1f} % {why}"))
         if relative:
             faults = self._low_scores(row) + faults
         return sorted(faults, key=lambda fault: LEVELS.index(fault.level))
