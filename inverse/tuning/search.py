@@ -146,15 +146,9 @@ def value_of(recipe: Recipe, key: str) -> Any:
 
 
 def _key(name: str, recipe: Recipe) -> str:
-    plain = recipe.resolved()
-    known = [
-        f"{section}.{key}"
-        for section, values in plain.items()
-        if isinstance(values, dict)
-        for key in values
-        if key != "kind"
-    ]
-    known = [key for key in known if key not in FIXED]
+    sections = {section: values for section, values in recipe.resolved().items() if isinstance(values, dict)}
+    every = [f"{section}.{key}" for section, values in sections.items() for key in values if key != "kind"]
+    known = [key for key in every if key not in FIXED]
     if "." in name:
         if name not in known and not _exists(recipe, name):
             raise RecipeError(f"the recipe has no '{name}'", did_you_mean(name, known))
@@ -196,14 +190,7 @@ def _kinds(annotation: Any) -> set[Any]:
 
 
 def propose(axes: Sequence[Axis], trials: Sequence[ScoredSetting], *, search: str, seed: int) -> dict[str, Any]:
-    """The values to try next.
-
-    Args:
-        axes: What may be set.
-        trials: What was tried and came of it, in order, the recipe's own values first.
-        search: ``plain`` or ``tpe``.
-        seed: Of the search.
-    """
+    """The values that ``plain`` or ``tpe`` try next, after trials in their order, the recipe's own values first."""
     places = _tpe(axes, trials, seed) if search == "tpe" else _plain(axes, trials, seed)
     return {axis.key: axis.at(place) for axis, place in zip(axes, places, strict=True)}
 

@@ -52,29 +52,17 @@ FEWEST, FEW = 4, 6
 
 @dataclass(frozen=True)
 class Tuned:
-    """The result of a search.
+    """The result of a search."""
 
-    Attributes:
-        out: The folder.
-        metric: What was optimised.
-        own: The recipe's own values, by key.
-        best: The best values.
-        trials: Number of settings tried.
-        tuning: Mean score on the tuning set: the recipe's own, and the best.
-        evaluation: The same on the evaluation set.
-        gain: Mean gain on the evaluation set, positive where the best values are better, and its 95 % interval.
-        says: All of it in sentences.
-    """
-
-    out: Path
-    metric: str
-    own: Mapping[str, Any]
-    best: Mapping[str, Any]
-    trials: int
-    tuning: tuple[float, float]
-    evaluation: tuple[float, float]
-    gain: tuple[float, float, float]
-    says: tuple[str, ...]
+    out: Path  # the folder
+    metric: str  # what was optimised
+    own: Mapping[str, Any]  # the recipe's own values, by key
+    best: Mapping[str, Any]  # the best ones
+    trials: int  # settings tried
+    tuning: tuple[float, float]  # mean score on the tuning set: of the recipe's own, and of the best
+    evaluation: tuple[float, float]  # the same on the evaluation set
+    gain: tuple[float, float, float]  # mean on the evaluation set, positive where the best are better; 95 % interval
+    says: tuple[str, ...]  # all of it in sentences
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -98,31 +86,19 @@ def split(items: Sequence[str], *, seed: int = 0) -> tuple[tuple[str, ...], tupl
 
 
 def tune(
-    recipe: str | Path | Mapping[str, Any] | Recipe,
-    truth: str | Path,
+    recipe: str | Path | Mapping[str, Any] | Recipe,  # name, path, mapping or a loaded recipe
+    truth: str | Path,  # folder, glob or @ list of true pictures, four or more
     *,
-    params: Sequence[str],
-    out: str | Path,
-    trials: int = 20,
-    metric: str = "crps",
-    measured: str | Path | None = None,
-    overrides: Sequence[str] = (),
-    search: str = "auto",
-    options: Options | None = None,
+    params: Sequence[str],  # what may be set: name=lo:hi, name=lo:hi:log or name=a,b,c
+    out: str | Path,  # the folder to write; a search there goes on
+    trials: int = 20,  # settings to try, the recipe's own not counted
+    metric: str = "crps",  # or another metric of an image or of samples that has a better and a worse
+    measured: str | Path | None = None,  # measurements, matched by name; None: they are simulated by the recipe
+    overrides: Sequence[str] = (),  # key=value changes of the recipe
+    search: str = "auto",  # tpe (optuna), plain, or auto: the first that is installed
+    options: Options | None = None,  # device, precision and batch
 ) -> Tuned:
     """Search a recipe's parameters.
-
-    Args:
-        recipe: Name, path, mapping or a loaded recipe.
-        truth: Folder, glob or ``@`` list of true pictures, four or more.
-        params: What may be set: ``name=lo:hi``, ``name=lo:hi:log`` or ``name=a,b,c``.
-        out: The folder to write; a search there goes on.
-        trials: Settings to try, the recipe's own not counted.
-        metric: ``crps``, or another metric of an image or of samples that has a better and a worse.
-        measured: Measurements of the truths, matched by name; default they are simulated by the recipe.
-        overrides: ``key=value`` changes of the recipe.
-        search: ``tpe`` (optuna), ``plain``, or ``auto``: the first that is installed.
-        options: Device, precision and batch.
 
     Raises:
         InputError: fewer than four images.
@@ -251,13 +227,8 @@ def _searched(
             except InverseError as error:
                 loss, note = math.nan, error.message
         done.append(ScoredSetting(values, loss))
-        row = {
-            "trial": len(done) - 1,
-            **{key: json.dumps(values[key]) for key in keys},
-            "score": sign * loss,
-            "seconds": round(time.perf_counter() - began, 2),
-            "note": note,
-        }
+        row: dict[str, Any] = {"trial": len(done) - 1, **{key: json.dumps(values[key]) for key in keys}}
+        row |= {"score": sign * loss, "seconds": round(time.perf_counter() - began, 2), "note": note}
         rows.append({key: str(value) for key, value in row.items()})
         write_bytes(folder / "trials.csv", csv_bytes(rows, list(rows[0])))
         best = best_of(done)
