@@ -6,6 +6,8 @@ import platform
 from importlib import metadata
 from typing import Any
 
+from inverse import __version__
+
 __all__ = ["stamp", "versions"]
 
 PACKAGES = ("torch", "deepinv", "numpy", "h5py", "torchmetrics", "pillow", "tifffile")
@@ -13,8 +15,6 @@ PACKAGES = ("torch", "deepinv", "numpy", "h5py", "torchmetrics", "pillow", "tiff
 
 def versions() -> dict[str, str]:
     """Version of this package, of Python and of the libraries that can change a result."""
-    from inverse import __version__
-
     found = {"inverse": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -26,7 +26,5 @@ def versions() -> dict[str, str]:
 
 def stamp(recipe_hash: str, prior: Any, seed: int) -> str:
     """One line that says where a file comes from, for its own metadata."""
-    from inverse import __version__
-
     name = getattr(prior, "name", "") or "unnamed"
     return f"inverse {__version__}; recipe {recipe_hash[:16]}; prior {name}; seed {seed}"
