@@ -64,17 +64,10 @@ def cost_of(method: str, params: Mapping[str, Any]) -> int:
 def best(
     kind: str, noise: float, has: frozenset[str], limit: int, *, admits: Admits | None = None
 ) -> tuple[str, dict[str, Any]]:
-    """Method and parameters for a kind of operator.
+    """Method and parameters, ``steps`` included, for an operator of a kind that ``has`` these capabilities.
 
-    Args:
-        kind: ``mask``, ``reduced``, ``full`` or ``nonlinear``.
-        noise: Noise level over the standard deviation of the prior's images.
-        has: Capabilities of the operator.
-        limit: F + 3 V a sample.
-        admits: What else a choice must meet.
-
-    Returns:
-        Registry name and parameters, ``steps`` included.
+    ``noise`` is over the standard deviation of the prior's images, ``limit`` F + 3 V a sample; a choice must meet
+    ``admits`` too.
 
     Raises:
         RecipeError: there is none, or the budget pays for none.

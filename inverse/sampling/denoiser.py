@@ -44,22 +44,13 @@ class Denoised:
 
 @dataclass(frozen=True)
 class Denoise:
-    """A denoiser as the engine calls it.
+    """A denoiser as the engine calls it."""
 
-    Attributes:
-        prior: ``D(x, sigma)`` in data units, deepinv's denoiser signature.
-        counter: Where evaluations are counted, one for each batch entry, or as many as the prior's ``evaluations``
-            says.
-        turns: First element of the group of each batch entry; empty for a prior without a symmetry.
-        surprise: Takes note of what each evaluation leaves, or None.
-        square: Whether the image is square; None is by its shape, which a window of a scene has not.
-    """
-
-    prior: Callable[[Tensor, Tensor], Tensor]
-    counter: Counter
-    turns: tuple[int, ...] = ()
-    surprise: Surprise | None = None
-    square: bool | None = None
+    prior: Callable[[Tensor, Tensor], Tensor]  # ``D(x, sigma)`` in data units, deepinv's denoiser signature
+    counter: Counter  # where evaluations are counted: one a batch entry, or as many as the prior's ``evaluations``
+    turns: tuple[int, ...] = ()  # first element of the group of each batch entry; empty without a symmetry
+    surprise: Surprise | None = None  # takes note of what each evaluation leaves
+    square: bool | None = None  # whether the image is square; None: by its shape, which a window of a scene has not
     _calls: list[int] = field(default_factory=lambda: [0], repr=False)
 
     def for_samples(self, samples: Sequence[int], card: Card) -> Denoise:

@@ -23,15 +23,7 @@ __all__ = ["infer_card"]
 
 
 def infer_card(prior: Callable[[Tensor, Tensor], Tensor], like: Tensor, counter: Counter) -> tuple[Card, Tensor]:
-    """Card and mean of a bare denoiser.
-
-    Args:
-        prior: ``D(x, sigma)``.
-        like: (1, C, *S): shape, dtype and device of one image.
-        counter: Where the evaluations are counted.
-
-    Returns:
-        The card, and the prior mean (1, C, *S).
+    """Card and mean (1, C, *S) of a bare denoiser of images like ``like`` (1, C, *S).
 
     Raises:
         PriorError: its covariance at a large noise level is not finite and positive.

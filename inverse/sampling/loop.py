@@ -72,36 +72,22 @@ class Step:
 
 @dataclass(frozen=True)
 class Move:
-    r"""What one step of a method returns.
+    """What one step of a method returns."""
 
-    Attributes:
-        x: State at the next level (B, C, *S).
-        mean: The posterior mean estimate :math:`\hat x` at this level (B, C, *S).
-        memory: Whatever the method wants back at its next step.
-        info: As :attr:`Step.info`.
-    """
-
-    x: Tensor
-    mean: Tensor
-    memory: Any = None
-    info: Mapping[str, Tensor] = field(default_factory=dict)
+    x: Tensor  # state at the next level (B, C, *S)
+    mean: Tensor  # posterior mean estimate at this level (B, C, *S)
+    memory: Any = None  # whatever the method wants back at its next step
+    info: Mapping[str, Tensor] = field(default_factory=dict)  # as `Step.info`
 
 
 @dataclass(frozen=True)
 class Context:
-    """Numbers of the prior and of the run.
+    """Numbers of the prior and of the run."""
 
-    Attributes:
-        data_var: Variance of the prior's images, data units squared.
-        gain: Model units in one data unit (2 for a network on [-1, 1] and data on [0, 1]).
-        mean: Mean of the prior's images, a number or a tensor that broadcasts against (B, C, *S).
-        steps: Steps of the run.
-    """
-
-    data_var: float
-    gain: float
-    mean: Any = 0.0
-    steps: int = 1
+    data_var: float  # variance of the prior's images, data units squared
+    gain: float  # model units in one data unit (2 for a network on [-1, 1] and data on [0, 1])
+    mean: Any = 0.0  # mean of the prior's images: a number, or a tensor that broadcasts against (B, C, *S)
+    steps: int = 1  # of the run
 
 
 class Method(Protocol):
@@ -158,50 +144,12 @@ class Guidance(Protocol):
 
 @dataclass(frozen=True)
 class GuidedMethod(Sampler):
-    """A guidance and a kernel, as a method.
+    """A guidance and a kernel, as a method."""
 
-    Attributes:
-        guidance: The posterior denoiser.
-        kernel: The reverse kernel.
-    """
-
-    guidance: Guidance
+    guidance: Guidance  # the posterior denoiser
     kernel: Kernel
-
-    def step(
-        self,
-        denoise: Denoise,
-        x: Tensor,
-        sigma: float,
-        sigma_next: float,
-        observation: Observation,
-        rng: Rng,
-        index: int,
-        memory: Any,
-    ) -> Move:
-        """One kernel step."""
-
-        def posterior(state: Tensor, level: float) -> Tensor:
-            return self.guidance(denoise, state, level, sigma_next, observation)
-
-        def noise(draw: int = 0) -> Tensor:
-            return rng.normal(x, step=index, stream="kernel", draw=draw)
-
-        moved, mean, memory = self.kernel(posterior, x, sigma, sigma_next, noise, memory)
-        return Move(moved, mean, memory)
-
-
-@dataclass(frozen=True)
-class Handover(GuidedMethod):
-    """A method whose guidance is another, cheaper one from a step on.
-
-    Attributes:
-        later: That guidance.
-        at: Index of its first step.
-    """
-
-    later: Guidance
-    at: int
+    later: Guidance | None = None  # another, cheaper one from a step on
+    at: int = 0  # index of its first step
 
     def step(
         self,
@@ -215,8 +163,16 @@ class Handover(GuidedMethod):
         memory: Any,
     ) -> Move:
         """One kernel step, with the guidance of its index."""
-        method = GuidedMethod(self.guidance if index < self.at else self.later, self.kernel)
-        return method.step(denoise, x, sigma, sigma_next, observation, rng, index, memory)
+        guidance = self.guidance if self.later is None or index < self.at else self.later
+
+        def posterior(state: Tensor, level: float) -> Tensor:
+            return guidance(denoise, state, level, sigma_next, observation)
+
+        def noise(draw: int = 0) -> Tensor:
+            return rng.normal(x, step=index, stream="kernel", draw=draw)
+
+        moved, mean, memory = self.kernel(posterior, x, sigma, sigma_next, noise, memory)
+        return Move(moved, mean, memory)
 
 
 def run(

@@ -39,21 +39,13 @@ SECOND_LOOK = ("heun", "corrected")
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a method.
+    """One parameter of a method."""
 
-    Attributes:
-        default: Its default; None means that it follows from the prior and the operator.
-        summary: What it does, with units.
-        choices: Allowed strings.
-        low: Smallest allowed number.
-        high: Largest allowed number.
-    """
-
-    default: float | int | str | None
-    summary: str
-    choices: tuple[str, ...] = ()
-    low: float = -math.inf
-    high: float = math.inf
+    default: float | int | str | None  # None: it follows from the prior and the operator
+    summary: str  # what it does, with units
+    choices: tuple[str, ...] = ()  # allowed strings
+    low: float = -math.inf  # smallest allowed number
+    high: float = math.inf  # largest
 
     def problem(self, value: object) -> str | None:
         """What is wrong with ``value``, or None."""
@@ -89,50 +81,35 @@ def evaluations_of_step(values: Mapping[str, Any]) -> int:
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """A method.
-
-    Attributes:
-        name: Registry name.
-        title: Full name and source.
-        summary: One line.
-        factory: Dotted path of the function ``(**parameters) -> Method``.
-        parameters: Its own parameters, the common ones included.
-        needs: Capabilities it asks of the operator and prior: ``linear``, ``spectral``, ``grad``.
-        needs_with: What a choice asks beside, by ``"parameter=value"``.
-        forward: Network evaluations (F) of one posterior evaluation.
-        vjp: Vector-Jacobian products (V) of one posterior evaluation: a number, or the parameters' function.
-        count: F and V of a sample from the parameters, where it is not evaluations times those two.
-        particles: Name of the parameter that multiplies the states a sample holds; None is one.
-        point_estimate: Whether its samples are estimates and not draws of a posterior.
-        closed_form: Whether it is one step without noise levels, for priors with a closed form alone.
-        tiles: Whether a step on a window of a scene is the scene's step there (`inverse.scenes.coupled`): one state,
-            and no inner product over the scene. Or a function of the parameters and of whether the operator is
-            diagonal: why it is not, in words, or empty where it is.
-        tiles_auto: Whether ``auto`` may choose it for a scene with tiles.
-        totals: Whether its step asks for `Observation.excess`, a sum over the whole measurement: one more pass over a
-            scene.
-        reach: How far a step with tiles sees through the prior, in radii of the network: a number, or the parameters'
-            function.
-        gate: Parameters with which it is held to the exact posteriors, where its defaults would take an hour there.
-    """
+    """A method."""
 
     name: str
-    title: str
-    summary: str
-    factory: str
-    parameters: Mapping[str, Parameter]
+    title: str  # full name and source
+    summary: str  # one line
+    factory: str  # dotted path of the function ``(**parameters) -> Method``
+    parameters: Mapping[str, Parameter]  # its own, and the common ones
+    #: Capabilities it asks of the operator and prior: ``linear``, ``spectral``, ``grad``.
     needs: frozenset[str] = field(default_factory=frozenset)
+    #: What a choice asks beside, by ``"parameter=value"``.
     needs_with: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    forward: int = 1
+    forward: int = 1  # network evaluations (F) of one posterior evaluation
+    #: Vector-Jacobian products (V) of one posterior evaluation: a number, or the parameters' function.
     vjp: int | Callable[[Mapping[str, Any]], int] = 0
+    #: F and V of a sample from the parameters, where it is not evaluations times those two.
     count: Callable[[Mapping[str, Any]], tuple[int, int]] | None = None
-    particles: str | None = None
-    point_estimate: bool = False
-    closed_form: bool = False
+    particles: str | None = None  # the parameter that multiplies the states a sample holds; None: one state
+    point_estimate: bool = False  # whether its samples are estimates and not draws of a posterior
+    closed_form: bool = False  # whether it is one step without noise levels, for priors with a closed form alone
+    #: Whether a step on a window of a scene is the scene's step there (`inverse.scenes.coupled`): one state, and no
+    #: inner product over the scene. Or a function of the parameters and of whether the operator is diagonal: why it is
+    #: not, in words, or empty where it is.
     tiles: bool | Callable[[Mapping[str, Any], bool], str] = False
-    tiles_auto: bool = True
+    tiles_auto: bool = True  # whether ``auto`` may choose it for a scene with tiles
+    #: Whether its step asks for `Observation.excess`, a sum over the whole measurement: a scene's pass more.
     totals: bool = False
+    #: How far a step with tiles sees through the prior, in radii of the network: a number, or the parameters' function.
     reach: int | Callable[[Mapping[str, Any]], int] = 1
+    #: Parameters with which it is held to the exact posteriors, where its defaults would take an hour there.
     gate: Mapping[str, int] = field(default_factory=dict)
 
     def cost(self, params: Mapping[str, Any]) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -52,7 +53,7 @@ def steps(
     return problem.steps(batches[0])
 
 
-def sample(
+def sample(  # noqa: PLR0913  a public call: its keywords are the interface
     y: Vector,
     physics: Any,
     prior: Any,
@@ -111,7 +112,7 @@ def draw(
     result = observation.empty().new_empty((len(indices), observation.batch, *observation.shape))
     diagnostics: dict[str, Tensor] = {}
     batches = list(problem.batches(indices, problem.batch_size(batch)))
-    with _Progress(progress, sum(len(problem.levels[pairs[0][0]]) - 1 for pairs in batches)) as report:
+    with _reporting(progress, sum(len(problem.levels[pairs[0][0]]) - 1 for pairs in batches)) as report:
         for pairs in batches:
             changes = Changes(len(pairs))
             for step in problem.steps(pairs):
@@ -146,27 +147,16 @@ def draw(
     )
 
 
-class _Progress:
-    """Calls the caller's function, or moves a bar, at each step."""
-
-    def __init__(self, progress: bool | Callable[[Step], object], total: int) -> None:
-        self._call = progress if callable(progress) else None
-        self._bar = None
-        if progress is True:
-            self._bar = tqdm(total=total, unit="step")
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def __call__(self, step: Step) -> None:
-        if self._call is not None:
-            self._call(step)
-        if self._bar is not None:
-            self._bar.update()
+@contextmanager
+def _reporting(progress: bool | Callable[[Step], object], total: int) -> Iterator[Callable[[Step], object]]:
+    """The caller's function, one that moves a bar, or none, for each step."""
+    if callable(progress):
+        yield progress
+    elif progress is True:
+        with tqdm(total=total, unit="step") as bar:
+            yield lambda step: bar.update()
+    else:
+        yield lambda step: None
 
 
 def simulate(x: Tensor, physics: Any, *, seed: int = 0, items: Sequence[str] | None = None) -> Vector:

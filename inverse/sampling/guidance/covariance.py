@@ -50,7 +50,7 @@ from inverse.numerics.linalg import Vector, conjugate_gradients, expand, gmres, 
 from inverse.operators.observation import Observation
 from inverse.sampling.denoiser import Denoise
 from inverse.sampling.kernels import kernel as reverse_kernel
-from inverse.sampling.loop import Context, GuidedMethod, Handover
+from inverse.sampling.loop import Context, GuidedMethod
 
 __all__ = ["bounded", "mean_variance", "mmps", "pigdm", "prior_variance", "tmpd"]
 
@@ -68,16 +68,7 @@ def mean_variance(x: Tensor, mean: Tensor, sigma: float, data_var: float) -> Ten
     r"""Variance of ``x0`` given the noisy state, the mean over an item's values, as the denoiser's answer tells it.
 
     :math:`E \lVert x - D \rVert^2 = d \sigma^2 - \mathrm{tr}\, \mathrm{Cov}[x_0 | x]` (Bao et al. 2022, "Analytic-DPM",
-    ICLR), here from the one image.
-
-    Args:
-        x: State (B, C, *S).
-        mean: ``D`` there.
-        sigma: Its noise level.
-        data_var: Variance of the prior.
-
-    Returns:
-        (B,), from 0 to that of a white prior.
+    ICLR), here from the one image ``x`` (B, C, *S) with ``mean`` its ``D``; (B,), from 0 to that of a white prior.
     """
     return (sigma**2 - (x - mean).flatten(1).square().mean(1)).clamp(0.0, prior_variance(sigma, data_var))
 
@@ -109,7 +100,7 @@ def bounded(observation: Observation, mean: Tensor, correction: Tensor, residual
 
 def pigdm(
     context: Context, *, covariance: str, data_var: float | None, products: float, kernel: str, eta: float
-) -> Handover:
+) -> GuidedMethod:
     """Compose PiGDM for a prior and an operator."""
     c = context.data_var if data_var is None else data_var
 
@@ -128,7 +119,7 @@ def pigdm(
         return bounded(observation, estimate.mean, correction, residual)
 
     own = reverse_kernel(kernel, eta=eta)
-    return Handover(partial(guidance, True), own, partial(guidance, False), math.ceil(products * context.steps))
+    return GuidedMethod(partial(guidance, True), own, partial(guidance, False), math.ceil(products * context.steps))
 
 
 def _isotropic(observation: Observation, sigma: float, data_var: float) -> Tensor:
@@ -150,10 +141,7 @@ def tmpd(context: Context, *, kernel: str, eta: float) -> GuidedMethod:
 
         residual = observation.residual(estimate.mean)
         v = conjugate_gradients(
-            gram,
-            residual,
-            precondition=lambda r: observation.gram_solve(r, variance),
-            tolerance=1e-4,
+            gram, residual, precondition=lambda r: observation.gram_solve(r, variance), tolerance=1e-4
         )
         return bounded(observation, estimate.mean, sigma**2 * estimate.vjp(observation.AT(v)), residual)
 

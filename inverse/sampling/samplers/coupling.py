@@ -30,9 +30,8 @@ from inverse.operators.observation import Observation, observed
 __all__ = ["draw", "measurement_noise"]
 
 ROOTS = 4
-KEPT = (
-    0.5  # share of sigma_y^2 that deflation leaves where there is no closed form: the square root then takes 4 products
-)
+#: Share of sigma_y^2 that deflation leaves where there is no closed form: the square root then takes 4 products.
+KEPT = 0.5
 CURVATURE_STEPS = 8
 
 
@@ -48,28 +47,12 @@ def measurement_noise(observation: Observation, rng: Rng, *, step: int, stream: 
 
 
 def draw(
-    observation: Observation,
-    centre: Tensor,
-    radius: Tensor,
-    rng: Rng,
-    *,
-    step: int,
-    moves: int,
-    deflated: bool = False,
+    observation: Observation, centre: Tensor, radius: Tensor, rng: Rng, *, step: int, moves: int, deflated: bool = False
 ) -> Tensor:
-    r"""A draw given the measurement and a centre.
+    r"""A draw (B, C, *S) given the measurement and a centre ``m``; ``r`` of each item (B,) is above 0, data units.
 
-    Args:
-        observation: Measurement and operator.
-        centre: ``m`` (B, C, *S); not changed.
-        radius: ``r`` of each item (B,), above 0, data units.
-        rng: Where its noise comes from, streams ``likelihood-...``.
-        step: Step that keys the noise.
-        moves: Langevin steps for a nonlinear operator.
-        deflated: Whether the likelihood's covariance is :math:`\sigma_y^2 - r^2 A A^T`, as far as that is positive.
-
-    Returns:
-        (B, C, *S).
+    ``step`` keys the noise, of streams ``likelihood-...``; ``moves`` are the Langevin steps for a nonlinear operator.
+    Deflated, the likelihood's covariance is :math:`\sigma_y^2 - r^2 A A^T`, as far as that is positive.
     """
     if not observation.linear:
         return _langevin(observation, centre, radius, rng, step, moves)

@@ -68,10 +68,6 @@ def _double(observation: Observation) -> Observation:
     return Observation(y, physics, observation.sigma.double(), observation.shape, observation.counter)
 
 
-def _take(vector: Vector, index: Tensor) -> Vector:
-    return vector[index] if isinstance(vector, Tensor) else type(vector)([part[index] for part in vector])
-
-
 @dataclass(frozen=True)
 class _Noise:
     """The unit noise of a batch."""
@@ -95,7 +91,9 @@ class _Noise:
 
     def take(self, index: Tensor) -> _Noise:
         frame = None if self.frame is None else self.frame[index]
-        return _Noise(self.prior[index], _take(self.measurement, index), frame)
+        y = self.measurement
+        taken = y[index] if isinstance(y, Tensor) else type(y)([part[index] for part in y])
+        return _Noise(self.prior[index], taken, frame)
 
 
 @dataclass(frozen=True)

@@ -140,19 +140,12 @@ class GramDense:
 
 @dataclass(frozen=True)
 class GramIterative:
-    """Conjugate gradients.
+    """Conjugate gradients."""
 
-    Attributes:
-        part: The prior.
-        precondition: ``(r, sigma_y^2 (B,)) -> G^-1 r``, roughly; None for none.
-        tolerance: Relative to the right-hand side.
-        iterations: At most so many.
-    """
-
-    part: Gaussian
-    precondition: Callable[[Observation, Vector], Vector] | None
-    tolerance: float
-    iterations: int
+    part: Gaussian  # the prior
+    precondition: Callable[[Observation, Vector], Vector] | None  # ``G^-1 r``, roughly; None: none
+    tolerance: float  # relative to the right-hand side
+    iterations: int  # at most so many
 
     def _gram(self, observation: Observation, v: Vector) -> Vector:
         return scale(v, observation.sigma**2) + observation.A(self.part.covariance(observation.AT(v)))
@@ -264,16 +257,10 @@ def _preconditioner(
 def solver(
     observation: Observation, part: Gaussian, frame: Gaussian | None, *, how: str, tolerance: float, iterations: int
 ) -> GramSolver:
-    """The cheapest exact way.
+    """The cheapest exact way, by ``how``: ``auto``, ``dense`` or ``cg``; all in double precision.
 
-    Args:
-        observation: The problem, in double precision.
-        part: The prior on the unknown's grid.
-        frame: The same prior on the measurement's grid, where that is an image with as many channels; for the
-            preconditioner.
-        how: ``auto``, ``dense`` or ``cg``.
-        tolerance: Of the conjugate gradients.
-        iterations: Of the conjugate gradients, at most.
+    ``part`` is the prior on the unknown's grid, ``frame`` on the measurement's, where that is an image with as many
+    channels; for the preconditioner.
     """
     count = torch.Size(observation.shape).numel()
     diagonal = GramDiagonal(part)

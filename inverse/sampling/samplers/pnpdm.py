@@ -76,11 +76,7 @@ class ChainStatistics:
     def info(self) -> dict[str, Tensor]:
         """Mean and variance (``length - 1`` in its denominator) of each item (B, C, *S), and number (B,)."""
         length = torch.full_like(self.mean.flatten(1)[:, 0], self.length)
-        return {
-            "chain_mean": self.mean,
-            "chain_var": self.square / max(1, self.length - 1),
-            "chain_length": length,
-        }
+        return {"chain_mean": self.mean, "chain_var": self.square / max(1, self.length - 1), "chain_length": length}
 
 
 @dataclass(frozen=True)

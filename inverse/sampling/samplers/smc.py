@@ -55,12 +55,7 @@ Model = LowRank | Stationary
 def systematic(weights: Tensor, uniform: Tensor) -> Tensor:
     """Systematic resampling: particle ``i`` is taken ``P w_i`` times on average, and less than one more or less.
 
-    Args:
-        weights: (B, P), float64, each row of sum 1.
-        uniform: (B,), in [0, 1).
-
-    Returns:
-        Indices (B, P).
+    Indices (B, P) from weights (B, P), float64, each row of sum 1, and ``uniform`` (B,) in [0, 1).
     """
     count = weights.shape[1]
     places = (torch.arange(count, dtype=weights.dtype, device=weights.device) + uniform[:, None]) / count

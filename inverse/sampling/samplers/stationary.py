@@ -37,35 +37,21 @@ MATRIX = 512
 
 
 class Predicted(NamedTuple):
-    """What :meth:`Stationary.predict` expects.
+    """What :meth:`Stationary.predict` expects."""
 
-    Attributes:
-        value: Log-likelihood up to the determinant (B, P).
-        model: Whose determinant that is; None where no determinant was counted yet.
-    """
-
-    value: Tensor
-    model: Stationary | None
+    value: Tensor  # log-likelihood up to the determinant (B, P)
+    model: Stationary | None  # whose determinant that is; None where no determinant was counted yet
 
 
 @dataclass(frozen=True)
 class Stationary:
-    """One covariance for all particles of an item; the mean is each particle's own.
+    """One covariance for all particles of an item; the mean is each particle's own."""
 
-    Attributes:
-        item: The measurement (B, ...).
-        each: The measurement, each item ``P`` times.
-        mean: ``D`` (B, P, *S).
-        spectrum: Eigenvalues of ``C``, data units squared: (B, 1, C, H, W // 2 + 1), or with axes of length 1 where
-            it is white.
-        prior: Whether this is the model before the first level.
-    """
-
-    item: Observation
-    each: Observation
-    mean: Tensor
-    spectrum: Tensor
-    prior: bool = False
+    item: Observation  # the measurement (B, ...)
+    each: Observation  # each item ``P`` times
+    mean: Tensor  # ``D`` (B, P, *S)
+    spectrum: Tensor  # eigenvalues of ``C``, data units squared: (B, 1, C, H, W // 2 + 1); axes of length 1 where white
+    prior: bool = False  # whether this is the model before the first level
 
     @classmethod
     def fit(

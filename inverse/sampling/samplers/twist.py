@@ -123,14 +123,9 @@ class LowRank:
     def fit(
         cls, dense: Dense, mean: Tensor, sigma: float, product: Callable[[Tensor], Tensor], probes: Tensor
     ) -> LowRank:
-        """Moments from Jacobian products.
+        """Moments from the Jacobian's ``product``, called once for each row of the operator and each probe.
 
-        Args:
-            dense: The measurement.
-            mean: ``D`` (B, P, n).
-            sigma: Noise level.
-            product: ``v -> J v`` of a (B, P, n), called once for each row of the operator and each probe.
-            probes: Random vectors (B, q, n), one or more; the last tells the trace of what the others leave.
+        ``probes`` (B, q, n) are random vectors, one or more; the last tells the trace of what the others leave.
         """
         size = dense.rows.square().sum(2, keepdim=True).sqrt()
         sketch = [dense.rows / size.clamp_min(TINY), probes[:, :-1] / math.sqrt(mean.shape[2])]
