@@ -11,15 +11,18 @@ from .build import located as located
 from .build import operator_for as operator_for
 from .build import result_shape as result_shape
 from .build import unmeasured as unmeasured
-from .catalog import OPERATORS as OPERATORS
-from .catalog import operator_spec as operator_spec
-from .catalog import operators as operators
-from .catalog_chain import SPECS as SPECS
+from .catalogue import OPERATORS as OPERATORS
+from .catalogue import Chain as Chain
+from .catalogue import operator_spec as operator_spec
+from .catalogue import operators as operators
+from .chain import ChainPhysics as ChainPhysics
 from .chain import NonlinearChain as NonlinearChain
 from .chain import locate as locate
 from .chain import result as result
-from .checks import Check as Check
+from .checks import OperatorCheck as OperatorCheck
 from .checks import check_operator as check_operator
+from .local import Local as Local
+from .local import part as part
 from .measurement import Fitted as Fitted
 from .measurement import Measurement as Measurement
 from .observation import Counter as Counter
@@ -34,6 +37,7 @@ from .spec import AUTO as AUTO
 from .spec import PATH as PATH
 from .spec import Boundary as Boundary
 from .spec import File as File
+from .spec import OptionalFile as OptionalFile
 from .spec import Side as Side
 from .spec import number_or_auto as number_or_auto
 
@@ -42,18 +46,21 @@ __all__ = [
     "AUTO",
     "OPERATORS",
     "PATH",
-    "SPECS",
     "Boundary",
-    "Check",
+    "Chain",
+    "ChainPhysics",
     "Checked",
     "Cloned",
     "Counter",
     "File",
     "Fitted",
     "Linear",
+    "Local",
     "Measurement",
     "NonlinearChain",
     "Observation",
+    "OperatorCheck",
+    "OptionalFile",
     "Side",
     "Spectral",
     "Tangent",
@@ -72,6 +79,7 @@ __all__ = [
     "operator_for",
     "operator_spec",
     "operators",
+    "part",
     "result",
     "result_shape",
     "unmeasured",

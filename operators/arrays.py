@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inverse.errors import InputError
+from inverse.io.read_write import read_picture
 
 __all__ = ["load_array", "load_plane"]
 
@@ -71,8 +72,6 @@ def load_plane(path: str, *, reduce: Callable[..., Any]) -> tuple[NDArray[Any], 
         InputError: a file that cannot be read, or an array that is not 2-D.
     """
     if _form(path) is None:
-        from inverse.io.read_write import read_picture
-
         image = np.asarray(read_picture(path, name=Path(path).name).array)
         return (reduce(image, axis=2) if image.ndim == 3 else image), False
     array = load_array(path)

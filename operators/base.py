@@ -1,14 +1,16 @@
 r"""The base classes of all operators of this package, on top of deepinv's two.
 
-* `Spectral`: :math:`A = U \mathrm{diag}(s) V^T` with :math:`V` a square, real, orthonormal transform whose coordinates have the shape
-  of ``x``, so white noise in pixels is white in the coordinates. ``U_adjoint(y)`` has that shape too, zero where nothing is measured.
-  :math:`s \ge 0` is ``mask``. ``basis_squared(f)`` is the diagonal of :math:`V \mathrm{diag}(f) V^T`, exactly.
-* `Linear`: ``A`` and an exact ``A_adjoint``, both in the precision of their argument; the pseudo-inverse iteratively, each item's own.
+* `Spectral`: :math:`A = U \mathrm{diag}(s) V^T` with :math:`V` a square, real, orthonormal transform whose coordinates
+  have the shape of ``x``, so white noise in pixels is white in the coordinates. ``U_adjoint(y)`` has that shape too,
+  zero where nothing is measured. :math:`s \ge 0` is ``mask``. ``basis_squared(f)`` is the diagonal of
+  :math:`V \mathrm{diag}(f) V^T`, exactly.
+* `Linear`: ``A`` and an exact ``A_adjoint``, both in the precision of their argument; the pseudo-inverse iteratively,
+  each item's own.
 * `Tangent`: a nonlinear physics made linear where it is looked at.
 
-Deviations from deepinv: the pseudo-inverse drops singular values relative to the largest (deepinv: below 1e-5 in absolute
-terms), nothing is changed by a call, and ``clone`` is a plain deep copy (deepinv's walks every reachable attribute: 0.4 s) unless the
-noise model holds a generator.
+Deviations from deepinv: the pseudo-inverse drops singular values relative to the largest (deepinv: below 1e-5 in
+absolute terms), nothing is changed by a call, and ``clone`` is a plain deep copy (deepinv's walks every reachable
+attribute: 0.4 s) unless the noise model holds a generator.
 """
 
 from __future__ import annotations
@@ -50,6 +52,12 @@ class Spectral(Cloned, DecomposablePhysics):
     """
 
     mask: Tensor
+    #: Whether U only picks coordinates, so that weights of measured values are weights of coordinates.
+    picks = False
+    #: Whether A is the identity, diagonal in every basis.
+    identity = False
+    #: Name of the transform V^T, as priors with a diagonal covariance name theirs; None: another.
+    basis_name: str | None = None
 
     def __init__(self, mask: Tensor, *, shape: tuple[int, ...], noise_model: Any) -> None:
         super().__init__(mask=mask, img_size=shape, noise_model=noise_model)

@@ -11,7 +11,7 @@ from deepinv.physics import Physics
 from pydantic import BaseModel, ValidationError
 
 from inverse.errors import InputError, RecipeError, did_you_mean
-from inverse.operators.catalog import operator_spec
+from inverse.operators.catalogue import operator_spec
 from inverse.operators.measurement import Fitted, Measurement
 from inverse.operators.noise.models import noise_model
 from inverse.operators.spec import AUTO, OperatorSpec
@@ -33,8 +33,8 @@ def build_operator(
     Args:
         operator: A kind (``inverse list operators``), or a mapping with a ``kind``, as in a recipe.
         shape: Shape (C, H, W) of one unknown, or (d,) for a vector.
-        noise: Standard deviation in data units (one number, or (B,) for each item its own), a mapping ``{kind: gaussian, sigma: 0.02}``,
-            a deepinv noise model (copied), or None for 0.
+        noise: Standard deviation in data units (one number, or (B,) for each item its own), a mapping ``{kind:
+            gaussian, sigma: 0.02}``, a deepinv noise model (copied), or None for 0.
         device: Where it computes.
         dtype: Precision of its kernels, masks and matrices: that of the measurement, or lower.
         params: The operator's parameters, where ``operator`` is a kind.
@@ -70,16 +70,16 @@ def operator_for(
         params: As in `build_operator`.
 
     Returns:
-        The physics, and the unknown's shape: times the factor for ``downsample``, extended by the kernel for a blur with a free
-        boundary, else the same.
+        The physics, and the unknown's shape: times the factor for ``downsample``, extended by the kernel for a blur
+        with a free boundary, else the same.
 
     Raises:
         RecipeError: as in `build_operator`.
         InputError: as in `build_operator`.
     """
-    _, given = _validated(operator, params)
-    model, shape = located(given, measurement_shape)
-    return _build(*_validated(model, {}), shape, noise, device, dtype), shape
+    _, model = _validated(operator, params)
+    complete, shape = located(model, measurement_shape)
+    return _build(*_validated(complete, {}), shape, noise, device, dtype), shape
 
 
 def located(
@@ -123,8 +123,8 @@ def fitted_operator(operator: Mapping[str, Any] | BaseModel, measurement: Measur
     if spec.estimate is not None and AUTO in model.model_dump().values():
         params, sentence = _resolve(spec.estimate)(model, measurement.y)
         model, said = spec.model.model_validate(params), (sentence,)
-    found, shape = located(model, measurement.y.shape[1:])
-    model, dtype = spec.model.model_validate(found), measurement.y.dtype
+    params, shape = located(model, measurement.y.shape[1:])
+    model, dtype = spec.model.model_validate(params), measurement.y.dtype
 
     def build(noise: Any) -> Physics:
         return _build(spec, model, shape, noise, measurement.y.device, dtype)
@@ -155,8 +155,8 @@ def result_shape(operator: Mapping[str, Any] | BaseModel, measurement_shape: Seq
     """
     spec, model = _validated(operator, {})
     if spec.result is not None:
-        found: tuple[int, ...] = _resolve(spec.result)(model, tuple(measurement_shape))
-        return found
+        shape: tuple[int, ...] = _resolve(spec.result)(model, tuple(measurement_shape))
+        return shape
     factor = int(getattr(model, "factor", 1))
     channels, height, width = measurement_shape
     return channels, height * factor, width * factor
@@ -171,7 +171,7 @@ def _build(
     dtype: torch.dtype,
 ) -> Physics:
     _require_numbers(spec, model)
-    if len(shape) != 3 and spec.kind not in ("denoise", "matrix"):
+    if len(shape) != 3 and not spec.any_rank:
         raise RecipeError(
             f"operator '{spec.kind}' acts on images, the unknown's shape is {shape}", "allowed: (C, H, W)"
         )
@@ -202,27 +202,25 @@ def _shape(shape: Sequence[int]) -> tuple[int, ...]:
 def _validated(
     operator: str | Mapping[str, Any] | BaseModel, params: Mapping[str, Any]
 ) -> tuple[OperatorSpec, BaseModel]:
-    given: dict[str, Any] = {"kind": operator} if isinstance(operator, str) else dict(_plain(operator))
-    given.update(params)
-    if not isinstance(given.get("kind"), str):
+    if isinstance(operator, BaseModel):
+        operator = operator.model_dump()
+    values: dict[str, Any] = {"kind": operator} if isinstance(operator, str) else dict(operator)
+    values.update(params)
+    if not isinstance(values.get("kind"), str):
         raise RecipeError(
             "the operator has no kind", "give one: {kind: gaussian-blur, sigma: 2.0}; see inverse list operators"
         )
-    spec = operator_spec(given["kind"])
+    spec = operator_spec(values["kind"])
     try:
-        return spec, spec.model.model_validate(given)
+        return spec, spec.model.model_validate(values)
     except ValidationError as error:
         raise _explained(spec, error) from None
 
 
-def _plain(operator: Any) -> Any:
-    return operator.model_dump() if isinstance(operator, BaseModel) else operator
-
-
 def _explained(spec: OperatorSpec, error: ValidationError) -> RecipeError:
-    found = error.errors(include_url=False)
-    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
-    key = ".".join(str(part) for part in first["loc"])
+    errors = error.errors(include_url=False)
+    first = next((row for row in errors if row["type"] == "extra_forbidden"), errors[0])
+    key = ".".join(str(step) for step in first["loc"])
     names = [name for name in spec.model.model_fields if name != "kind"]
     if first["type"] == "extra_forbidden":
         hint = did_you_mean(key, names) if names else "it has none"

@@ -1,7 +1,8 @@
 r"""Operators one after the other: :math:`y = A_k \cdots A_2 A_1 x + n`, the first of the list acting first.
 
-Linear where all parts are, with the adjoint :math:`A_1^T \cdots A_k^T`; differentiable where they are. The noise is that of the last, and so is what was
-observed. A blur with a free boundary can only come first: behind another operator there is no scene beyond the frame.
+Linear where all parts are, with the adjoint :math:`A_1^T \cdots A_k^T`; differentiable where they are. The noise is
+that of the last, and so is what was observed. A blur with a free boundary can only come first: behind another operator
+there is no scene beyond the frame.
 """
 
 from __future__ import annotations
@@ -15,16 +16,11 @@ from torch import Tensor
 
 from inverse.errors import RecipeError
 from inverse.operators.base import Cloned, Linear
-from inverse.operators.catalog_chain import Chain as ChainParams
+from inverse.operators.build import build_operator, located, result_shape
+from inverse.operators.catalogue import Chain
+from inverse.operators.image.masks import Mask, Restricted
 
-__all__ = ["Chain", "NonlinearChain", "chain", "locate", "result"]
-
-
-def _mask_of_last(physics: Physics) -> Tensor | None:
-    """What a last operator leaves unobserved; None where it says nothing of it."""
-    from inverse.operators.image.masks import Mask, Restricted
-
-    return physics.mask if isinstance(physics, Mask | Restricted) else None
+__all__ = ["ChainPhysics", "NonlinearChain", "chain", "locate", "result"]
 
 
 class _Product:
@@ -33,12 +29,11 @@ class _Product:
     parts: torch.nn.ModuleList
 
     def _take(self, parts: Sequence[Physics]) -> None:
-        own = cast("Physics", self)
-        own.parts = torch.nn.ModuleList(parts)
-        own.output_crop = getattr(parts[0], "output_crop", None)
-        mask = _mask_of_last(parts[-1])
-        if mask is not None:
-            own.register_buffer("mask", mask)
+        physics, last = cast("Physics", self), parts[-1]
+        physics.parts = torch.nn.ModuleList(parts)
+        physics.output_crop = getattr(parts[0], "output_crop", None)
+        if isinstance(last, Mask | Restricted):
+            physics.register_buffer("mask", last.mask)
 
     def A(self, x: Tensor, **_: Any) -> Tensor:
         """(B, C, H, W) to the measurement."""
@@ -47,7 +42,7 @@ class _Product:
         return x
 
 
-class Chain(_Product, Linear):
+class ChainPhysics(_Product, Linear):
     """A product of linear operators.
 
     Args:
@@ -68,7 +63,7 @@ class Chain(_Product, Linear):
 
 
 class NonlinearChain(_Product, Cloned, Physics):
-    """A chain with a part that is not linear; arguments as `Chain`."""
+    """A chain with a part that is not linear; arguments as `ChainPhysics`."""
 
     def __init__(self, parts: Sequence[Physics], *, shape: tuple[int, ...], noise_model: Any) -> None:
         super().__init__(noise_model=noise_model)
@@ -77,45 +72,39 @@ class NonlinearChain(_Product, Cloned, Physics):
 
 
 def chain(
-    params: ChainParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
-) -> Chain | NonlinearChain:
+    params: Chain, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+) -> ChainPhysics | NonlinearChain:
     """The product that a list of operators describes.
 
     Raises:
         RecipeError: a free boundary behind another operator.
         InputError: a part that does not fit what the one before it gives.
     """
-    from inverse.operators.build import build_operator
-
     parts, inner = [], shape
-    for index, one in enumerate(params.operators):
-        if index and one.get("boundary") == "free":
+    for index, member in enumerate(params.operators):
+        if index and member.get("boundary") == "free":
             raise RecipeError(
-                f"operator {index + 1} of the chain, '{one['kind']}', has a free boundary", "only the first can"
+                f"operator {index + 1} of the chain, '{member['kind']}', has a free boundary", "only the first can"
             )
-        physics = build_operator(one, shape=inner, noise=noise_model, dtype=dtype)
-        parts.append(physics)
-        inner = tuple(physics.A(torch.zeros(1, *inner, dtype=dtype)).shape[1:])
-    kind: Any = Chain if all(isinstance(part, LinearPhysics) for part in parts) else NonlinearChain
-    found: Chain | NonlinearChain = kind(parts, shape=shape, noise_model=noise_model)
-    return found
+        part = build_operator(member, shape=inner, noise=noise_model, dtype=dtype)
+        parts.append(part)
+        inner = tuple(part.A(torch.zeros(1, *inner, dtype=dtype)).shape[1:])
+    kind: Any = ChainPhysics if all(isinstance(part, LinearPhysics) for part in parts) else NonlinearChain
+    physics: ChainPhysics | NonlinearChain = kind(parts, shape=shape, noise_model=noise_model)
+    return physics
 
 
-def locate(params: ChainParams, shape: tuple[int, ...]) -> tuple[ChainParams, tuple[int, ...]]:
+def locate(params: Chain, shape: tuple[int, ...]) -> tuple[Chain, tuple[int, ...]]:
     """The unknown of a measurement of some shape, from the last operator to the first."""
-    from inverse.operators.build import located
-
-    found = []
-    for one in reversed(params.operators):
-        one, shape = located(one, shape)
-        found.append(one)
-    return ChainParams(operators=tuple(reversed(found))), shape
+    members = []
+    for member in reversed(params.operators):
+        complete, shape = located(member, shape)
+        members.append(complete)
+    return Chain(operators=tuple(reversed(members))), shape
 
 
-def result(params: ChainParams, shape: tuple[int, ...]) -> tuple[int, ...]:
+def result(params: Chain, shape: tuple[int, ...]) -> tuple[int, ...]:
     """What is restored, in the measurement's frame."""
-    from inverse.operators.build import result_shape
-
-    for one in reversed(params.operators):
-        shape = result_shape(one, shape)
+    for member in reversed(params.operators):
+        shape = result_shape(member, shape)
     return shape

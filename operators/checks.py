@@ -1,11 +1,12 @@
-r"""Measured properties of a physics: is the adjoint one, is it linear, does its singular basis reconstruct it, is its gradient one.
+r"""Measured properties of a physics: adjoint, linearity, gradient, pseudo-inverse and singular basis.
 
-Works on any deepinv physics with tensor measurements, not only on those of this package. Random vectors come from a local
-generator; the global random state is not touched. Cost: about 40 applications of the operator, 10 of one that is not linear.
+Works on any deepinv physics with tensor measurements, not only on those of this package. Random vectors come from a
+local generator; the global random state is not touched. Cost: about 40 applications of the operator, 10 of one that is
+not linear.
 
-An operator that is not linear has no adjoint; its Jacobian J at a point has, and its gradient is tested against differences
-:math:`(A(x + h u) - A(x - h u)) / 2h`. One that rounds (JPEG) has a gradient of its own choosing: the function ``surrogate`` that it is
-the gradient of stands in for ``A``.
+An operator that is not linear has no adjoint; its Jacobian J at a point has, and its gradient is tested against
+differences :math:`(A(x + h u) - A(x - h u)) / 2h`. One that rounds (JPEG) has a gradient of its own choosing: the
+function ``surrogate`` that it is the gradient of stands in for ``A``.
 """
 
 from __future__ import annotations
@@ -21,29 +22,25 @@ from torch import Tensor
 
 from inverse.numerics.linalg import inner, largest_eigenvalue, norm
 
-__all__ = ["Check", "check_operator"]
+__all__ = ["OperatorCheck", "check_operator"]
 
 
 @dataclass(frozen=True)
-class Check:
-    """One measured property.
-
-    Attributes:
-        name: What was measured.
-        value: What came out.
-        limit: The largest value that passes.
-        ok: Whether it passes.
-    """
+class OperatorCheck:
+    """A measured property, and the largest value that passes."""
 
     name: str
     value: float
     limit: float
-    ok: bool
+
+    @property
+    def ok(self) -> bool:
+        """Whether it passes."""
+        return self.value <= self.limit
 
 
-def _check(name: str, value: Tensor | float, limit: float) -> Check:
-    number = float(value)
-    return Check(name, number, limit, number <= limit)
+def _check(name: str, value: Tensor | float, limit: float) -> OperatorCheck:
+    return OperatorCheck(name, float(value), limit)
 
 
 def _gap(one: Tensor, other: Tensor) -> Tensor:
@@ -59,7 +56,7 @@ def check_operator(
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
-) -> list[Check]:
+) -> list[OperatorCheck]:
     """Measure a physics.
 
     Args:
@@ -70,10 +67,12 @@ def check_operator(
         device: Of the physics.
 
     Returns:
-        Rows, all dimensionless: ``adjoint`` (|<A x, v> - <x, A^T v>| / (|A x| |v|)); ``linearity``; ``gradient`` (autograd's of <A x, v> against
-        A^T v); ``norm`` (largest singular value, always finite to pass); ``A_dagger`` (|A A^+ A x - A x| / |A x|); ``batch`` (a batch of 3 against 3 of 1);
-        and, if decomposable, ``basis`` (|V V^T x - x| / |x|), ``isometry`` (| |V^T x| - |x| | / |x|), ``U_adjoint`` (<U c, v> against <c, U^T v>) and
-        ``svd`` (A against U diag(s) V^T). Not linear: ``adjoint`` of the Jacobian, ``gradient`` (the Jacobian against differences) and ``batch``.
+        Rows, all dimensionless: ``adjoint`` (|<A x, v> - <x, A^T v>| / (|A x| |v|)); ``linearity``; ``gradient``
+        (autograd's of <A x, v> against A^T v); ``norm`` (largest singular value, always finite to pass); ``A_dagger``
+        (|A A^+ A x - A x| / |A x|); ``batch`` (a batch of 3 against 3 of 1); and, if decomposable, ``basis`` (|V V^T x
+        - x| / |x|), ``isometry`` (| |V^T x| - |x| | / |x|), ``U_adjoint`` (<U c, v> against <c, U^T v>) and ``svd`` (A
+        against U diag(s) V^T). Not linear: ``adjoint`` of the Jacobian, ``gradient`` (the Jacobian against differences)
+        and ``batch``.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -101,7 +100,7 @@ def check_operator(
             _check("svd", _gap(physics.U(physics.mask * coordinates), y), tiny),
         ]
     rows.append(_check("A_dagger", _gap(physics.A(physics.A_dagger(y)), y), 1e-2))
-    alone = torch.cat([physics.A(one[None]) for one in x]) if _shared(physics) else y
+    alone = torch.cat([physics.A(item[None]) for item in x]) if _shared(physics) else y
     rows.append(_check("batch", _gap(alone, y), tiny))
     largest = largest_eigenvalue(lambda z: physics.A_adjoint(physics.A(z)), x).amax().sqrt()
     rows.append(_check("norm", largest, torch.finfo(dtype).max))
@@ -116,7 +115,7 @@ def _pulled(function: Callable[[Tensor], Tensor], x: Tensor, v: Tensor) -> Tenso
     return pulled
 
 
-def _nonlinear(physics: Any, x: Tensor, direction: Tensor, v: Tensor, tiny: float) -> list[Check]:
+def _nonlinear(physics: Any, x: Tensor, direction: Tensor, v: Tensor, tiny: float) -> list[OperatorCheck]:
     """Its Jacobian at images with values around 0.5 (differences in double precision)."""
     x = 0.5 + 0.1 * x
     with warnings.catch_warnings():
@@ -127,7 +126,7 @@ def _nonlinear(physics: Any, x: Tensor, direction: Tensor, v: Tensor, tiny: floa
     fine, along, step = x.double(), direction.double(), 1e-6
     difference = (smooth(fine + step * along) - smooth(fine - step * along)) / (2 * step)
     y = physics.A(x)
-    alone = torch.cat([physics.A(one[None]) for one in x]) if _shared(physics) else y
+    alone = torch.cat([physics.A(item[None]) for item in x]) if _shared(physics) else y
     return [
         _check("adjoint", _mismatch(pushed, v, direction, _pulled(physics.A, x, v)), tiny),
         _check("gradient", _gap(pushed.double(), difference), 1e-3),

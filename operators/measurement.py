@@ -34,7 +34,8 @@ class Fitted:
         y: The measurement as the physics explains it (whitened, cropped, scaled), zero where nothing was observed.
         shape: (C, H, W) of the unknown.
         build: From a deepinv noise model to the physics.
-        sigma: Noise level of ``y`` (of each real component) where the operator's own data tell it; None: as for any other.
+        sigma: Noise level of ``y`` (of each real component) where the operator's own data tell it; None: as for any
+            other.
         said: Sentences for the report: what was estimated, and from what.
         scale: The unknown in the file's units is ``x / scale``.
     """

@@ -1,6 +1,7 @@
 r"""A measurement together with the physics that made it: the likelihood side of every method.
 
-:math:`y = A x + \sigma_y n`. All quantities are per item: residual, :math:`\chi^2`, log-likelihood, and the two solves the methods need,
+:math:`y = A x + \sigma_y n`. All quantities are per item: residual, :math:`\chi^2`, log-likelihood, and the two solves
+the methods need,
 
 .. math::
     \text{gain}(r, c) = c A^T (c A A^T + \sigma_y^2)^{-1} r, \qquad
@@ -30,8 +31,9 @@ from inverse.operators.base import Tangent
 
 __all__ = ["Counter", "Observation", "observed"]
 
+#: Tolerance of the solves in measurement space inside a method: at 1e-4 two results of the same sample, solved in other
+#: windows, were 5e-4 apart.
 GAIN = 1e-5
-"""Tolerance of the solves in measurement space inside a method: at 1e-4 two results of the same sample, solved in other windows, were 5e-4 apart."""
 
 
 @dataclass
@@ -52,16 +54,17 @@ class Counter:
 
 
 def observed(physics: Physics, y: Tensor) -> Tensor | None:
-    """Which entries of a measurement were observed: a tensor of 0 and 1 that broadcasts against ``y``, or None for all of them.
+    """Which entries of a measurement were observed: 0 and 1 that broadcast against ``y``, or None for all of them.
 
-    The ``mask`` of a decomposable physics is its spectrum; it tells what was observed only where the measurement keeps the
-    unknown's own grid (inpainting) or is a masked Fourier transform (MRI). An attribute ``observed_mask`` goes first.
+    The ``mask`` of a decomposable physics is its spectrum; it tells what was observed only where the measurement keeps
+    the unknown's own grid (inpainting) or is a masked Fourier transform (MRI). An attribute ``observed_mask`` goes
+    first.
     """
     if isinstance(physics, ComposedPhysics):
         return observed(physics.physics_list[-1], y)
-    own = getattr(physics, "observed_mask", None)
-    if isinstance(own, Tensor):
-        return own.to(y.real.dtype)
+    stated = getattr(physics, "observed_mask", None)
+    if isinstance(stated, Tensor):
+        return stated.to(y.real.dtype)
     mask = getattr(physics, "mask", None)
     if not isinstance(mask, Tensor) or mask.is_complex() or mask.ndim > y.ndim:
         return None
@@ -81,13 +84,13 @@ def _physics_parts(physics: Physics, y: Vector) -> list[tuple[Physics, Tensor]]:
 
 
 def _per_item_parameters(physics: Physics, batch: int) -> list[tuple[torch.nn.Module, str, Tensor]]:
-    found = []
+    rows = []
     for module in physics.modules():
         for name, value in [*module.named_buffers(recurse=False), *module.named_parameters(recurse=False)]:
             batched = value.ndim >= 4 or (name in ("sigma", "mask") and value.ndim >= 1)
             if batched and batch > 1 and value.shape[0] == batch:
-                found.append((module, name, value))
-    return found
+                rows.append((module, name, value))
+    return rows
 
 
 def _per_item(physics: Physics, batch: int) -> bool:
@@ -229,7 +232,7 @@ class Observation:
         return image
 
     def linearised(self, x: Tensor) -> Observation:
-        """The linear problem whose operator is the Jacobian at ``x`` (B, C, *S), counted apart; itself where it is linear."""
+        """The linear problem with the Jacobian at ``x`` (B, C, *S), counted apart; itself where it is linear."""
         if self.linear:
             return self
         return replace(self, physics=Tangent(self.physics, x.detach()), counter=Counter(), point=None)
@@ -263,17 +266,18 @@ class Observation:
     def misfit(self, x: Tensor) -> Tensor:
         """``chi^2`` over the number of observed real values, of each item (B,), of what was measured alone.
 
-        A physics may hold the unknown to assumptions of its own as if they were measured; its ``measured_mask`` is 0 there.
+        A physics may hold the unknown to assumptions of its own as if they were measured; its ``measured_mask`` is 0
+        there.
         """
-        own = getattr(self.physics, "measured_mask", None)
-        if own is None or not isinstance(self.y, Tensor):
+        measured = getattr(self.physics, "measured_mask", None)
+        if measured is None or not isinstance(self.y, Tensor):
             return self.chi2(x) / self.count().to(self.sigma)
         seen = observed(self.physics, self.y)
-        weight = own.expand(self.y.shape) if seen is None else own * seen.expand(self.y.shape)
-        residual = (self.y - self.A(x)) * own
+        weight = measured.expand(self.y.shape) if seen is None else measured * seen.expand(self.y.shape)
+        residual = (self.y - self.A(x)) * measured
         values = (2 if self.y.is_complex() else 1) * weight.flatten(1).sum(1)
-        found: Tensor = inner(residual, residual) / self.sigma**2 / values
-        return found
+        misfit: Tensor = inner(residual, residual) / self.sigma**2 / values
+        return misfit
 
     def log_likelihood(self, x: Tensor) -> Tensor:
         """``log N(y; A x, sigma_y^2)`` of each item (B,)."""
@@ -282,7 +286,7 @@ class Observation:
 
     @property
     def s_max(self) -> Tensor:
-        """Largest singular value of each item's operator (B,): from the spectrum, else by power iteration from a keyed start."""
+        """Largest singular value of each item's operator (B,): from the spectrum, else by keyed power iteration."""
         return self._cached("_s_max", self._largest_singular_values)
 
     @property
@@ -352,18 +356,18 @@ class Observation:
     def pulled(self, right: Vector, variance: Tensor, *, tolerance: float = 1e-4) -> Tensor:
         """``c A^T (c A A^T + sigma_y^2)^-1 right``, ``c`` of each item (B,).
 
-        Where the physics says that its unknown is smaller than its measurement (``solve_unknown``) it is ``(A^T A + sigma_y^2 / c)^-1 A^T right``,
-        the same by the push-through identity, by conjugate gradients on the unknown: fewer iterations, each of them cheaper.
+        Where the physics says that its unknown is smaller than its measurement (``solve_unknown``) it is ``(A^T A +
+        sigma_y^2 / c)^-1 A^T right``, the same by the push-through identity, by conjugate gradients on the unknown:
+        fewer iterations, each of them cheaper.
         """
         if not getattr(self.physics, "solve_unknown", False):
             solved: Tensor = scale(self.AT(self.gram_solve(right, variance, tolerance=tolerance)), variance)
             return solved
         ratio = self.sigma**2 / variance
-
-        found: Tensor = conjugate_gradients(
+        correction: Tensor = conjugate_gradients(
             lambda x: self.ATA(x) + scale(x, ratio), self.AT(right), tolerance=min(tolerance, 1e-3)
         )
-        return found
+        return correction
 
     def projected(self) -> Tensor:
         """``U^T y``, computed once."""
@@ -376,8 +380,9 @@ class Observation:
         return self._cached("_projected", compute)
 
     def gram_solve(self, right: Vector, variance: Tensor, *, tolerance: float = 1e-4) -> Vector:
-        """``(c A A^T + sigma_y^2)^-1 right`` in the range of ``A``, ``c`` of each item (B,): closed form, or preconditioned conjugate gradients.
+        """``(c A A^T + sigma_y^2)^-1 right`` in the range of ``A``, ``c`` of each item (B,).
 
+        In closed form, or by preconditioned conjugate gradients.
         An item stops when its residual is below ``tolerance`` of its right-hand side.
         In measurement space there is no direction that the measurement does not see, so a preconditioner built from the
         operator's spectrum is close to the inverse; on the unknown it is not, and takes several times the iterations.

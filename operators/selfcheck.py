@@ -1,6 +1,7 @@
-"""Every catalogued operator by its example parameters, measured at two odd sizes and batch 3: ``inverse list operators --check``.
+"""Self-check of the catalogue: every operator by its example parameters, at two odd sizes and batch 3.
 
-Small arrays that stand for a user's files where operators are checked: ``@kernel`` in `OperatorSpec.example` is the file of `kernel`.
+``inverse list operators --check`` prints it. Small arrays stand for a user's files: ``@kernel`` in
+`OperatorSpec.example` is the file of `kernel`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from numpy.typing import NDArray
 
 from inverse.errors import InverseError
 from inverse.operators.build import build_operator
-from inverse.operators.catalog import operator_spec, operators
-from inverse.operators.checks import Check, check_operator
+from inverse.operators.catalogue import operator_spec, operators
+from inverse.operators.checks import OperatorCheck, check_operator
 from inverse.operators.spec import OperatorSpec
 
 __all__ = ["ARRAYS", "Checked", "check_catalogue", "example_shapes", "written"]
@@ -33,15 +34,15 @@ class Checked:
     Attributes:
         kind: Registry name.
         shape: (C, H, W) of the unknown.
-        sort: ``spectral``, ``linear`` or ``nonlinear``: what it was built as; ``missing``: its optional package is not installed, and
-            nothing was measured.
+        sort: ``spectral``, ``linear`` or ``nonlinear``: what it was built as; ``missing``: its optional package is not
+            installed, and nothing was measured.
         checks: What was measured, by name.
     """
 
     kind: str
     shape: tuple[int, ...]
     sort: str
-    checks: dict[str, Check]
+    checks: dict[str, OperatorCheck]
 
     @property
     def ok(self) -> bool:
@@ -113,6 +114,7 @@ def matrix(shape: tuple[int, ...]) -> Array:
     return _random(2 * unknowns // 3, unknowns) - 0.5
 
 
+#: Name to the array for an unknown (C, H, W).
 ARRAYS: Mapping[str, Callable[[tuple[int, ...]], Array]] = {
     "kernel": kernel,
     "kernels": kernels,
@@ -120,15 +122,13 @@ ARRAYS: Mapping[str, Callable[[tuple[int, ...]], Array]] = {
     "fraction": fraction,
     "matrix": matrix,
 }
-"""Name to the array for an unknown (C, H, W)."""
 
 
 def example_shapes(spec: OperatorSpec) -> tuple[tuple[int, int, int], ...]:
-    """Two unknowns (C, H, W) of odd size for an operator; small ones for a matrix, which holds all their products."""
-    if spec.kind == "matrix":
-        return (3, 5, 7), (1, 7, 9)
-    first, second = (spec.channels, spec.channels) if spec.channels is not None else (3, 1)
-    return (first, 33, 47), (second, 35, 31)
+    """Two unknowns (C, H, W) of odd size for an operator."""
+    channels = (3, 1) if spec.channels is None else (spec.channels, spec.channels)
+    first, second = ((count, *side) for count, side in zip(channels, spec.sides, strict=True))
+    return first, second
 
 
 def written(spec: OperatorSpec, shape: tuple[int, ...], folder: Path) -> dict[str, Any]:

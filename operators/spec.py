@@ -1,4 +1,4 @@
-"""What the catalogues of operators are written in. Data only: neither torch nor deepinv is imported here."""
+"""Entries of the catalogue of operators, and the types of their parameters; neither torch nor deepinv is imported."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-__all__ = ["AUTO", "PATH", "Boundary", "File", "Operator", "OperatorSpec", "Side", "number_or_auto"]
+__all__ = ["AUTO", "PATH", "Boundary", "File", "Operator", "OperatorSpec", "OptionalFile", "Side", "number_or_auto"]
 
 Boundary = Annotated[
     Literal["reflect", "circular", "free"],
     Field(
-        description="beyond the frame: reflect mirrors the image (half-sample), circular wraps it, free leaves it unknown"
+        description="beyond the frame: reflect mirrors the image (half-sample), circular wraps it, free leaves it "
+        "unknown"
     ),
 ]
+#: Mark of the parameters that name a file: resolved from the recipe's folder, and hashed by content.
 PATH = "path"
-"""Mark of the parameters that name a file: resolved from the recipe's folder, and hashed by content."""
-
 File = Annotated[str, Field(min_length=1, json_schema_extra={PATH: True})]
+#: Of a parameter that is estimated from the measurement.
 AUTO: Final = "auto"
-"""Of a parameter that is estimated from the measurement."""
+Side = Annotated[int, Field(ge=1)]
+OptionalFile = Annotated[str | None, Field(default=None, min_length=1, json_schema_extra={PATH: True})]
 
 
 def number_or_auto(
@@ -42,9 +44,6 @@ def number_or_auto(
     return BeforeValidator(check)
 
 
-Side = Annotated[int, Field(ge=1)]
-
-
 class Operator(BaseModel):
     """The parameters of a forward operator; unknown keys are refused."""
 
@@ -53,11 +52,10 @@ class Operator(BaseModel):
 
 @dataclass(frozen=True)
 class OperatorSpec:
-    """An operator.
+    """The catalogue's entry of an operator.
 
     Attributes:
-        kind: Registry name.
-        model: The pydantic model of its parameters, with a literal ``kind``.
+        model: The pydantic model of its parameters; the default of its literal ``kind`` is the registry name.
         factory: Dotted path ``module:function`` of ``(params, *, shape, noise_model, dtype) -> Physics`` for an unknown
             of that shape.
         summary: One line.
@@ -65,17 +63,25 @@ class OperatorSpec:
         capabilities: What methods can use: ``linear``, and ``spectral`` where the singular basis is known (in words if
             that depends on parameters).
         locate: Dotted path of ``(params, measurement_shape) -> (params, unknown_shape)``; None if the shapes are equal.
-        measured: Dotted path of ``(params, measurement) -> Fitted`` (:mod:`inverse.operators.measurement`), for an operator that is known only
-            with its measurement: which samples were taken, coil maps, a blur's width. None if its parameters say it all.
-        estimate: Dotted path of ``(params, y) -> (params, sentence)``, which replaces parameters that are ``auto``; None if none can be.
-        result: Dotted path of ``(params, measurement_shape) -> (C, H, W)``, what is restored; None: that of the measurement times
-            the parameter ``factor``, if there is one.
-        example: Parameters it is checked with (``inverse list operators --check``). A value ``@name`` of a file parameter is a file with the
-            array of that name in :mod:`inverse.operators.selfcheck`.
+        measured: Dotted path of ``(params, measurement) -> Fitted`` (:mod:`inverse.operators.measurement`), for an
+            operator that is known only with its measurement: which samples were taken, coil maps, a blur's width. None
+            if its parameters say it all.
+        estimate: Dotted path of ``(params, y) -> (params, sentence)``, which replaces parameters that are ``auto``;
+            None if none can be.
+        result: Dotted path of ``(params, measurement_shape) -> (C, H, W)``, what is restored; None: that of the
+            measurement times the parameter ``factor``, if there is one.
+        example: Parameters it is checked with (``inverse list operators --check``). A value ``@name`` of a file
+            parameter is a file with the array of that name in :mod:`inverse.operators.selfcheck`.
         channels: Channels of the unknown in that check, where the operator has no choice; None: three and one.
+        sides: Two sizes (H, W) of the unknown in that check.
+        local: Whether it does the same everywhere, so that a part of a scene is measured as the scene is.
+        mask: Whether it only leaves pixels out. A scene is then measured in parts with parts of its mask.
+        placed: Parameters that, where they are given, belong to places of the scene, such as a file of its size: with
+            them it is not ``local``.
+        any_rank: Whether its unknown may be a vector instead of an image (C, H, W).
+        source: Paper or program that the formula is from.
     """
 
-    kind: str
     model: type[BaseModel]
     factory: str
     summary: str
@@ -87,3 +93,18 @@ class OperatorSpec:
     result: str | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
     channels: int | None = None
+    sides: tuple[tuple[int, int], tuple[int, int]] = ((33, 47), (35, 31))
+    local: bool = False
+    mask: bool = False
+    placed: tuple[str, ...] = ()
+    any_rank: bool = False
+    source: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The registry name."""
+        return str(self.model.model_fields["kind"].default)
+
+    def placed_by(self, params: Mapping[str, Any]) -> tuple[str, ...]:
+        """Those of ``placed`` that parameters give another value than the default."""
+        return tuple(name for name in self.placed if params[name] != self.model.model_fields[name].default)

@@ -31,7 +31,7 @@ from inverse.benchmark.images import find_images, load_truth
 from inverse.benchmark.problems import measure_problem
 from inverse.benchmark.suite import MethodRow, Suite, SuiteTask
 from inverse.errors import InverseError, RecipeError
-from inverse.operators.catalog import operator_spec
+from inverse.operators.catalogue import operator_spec
 from inverse.restoration.plan import Compute
 from inverse.restoration.prior import forward_seconds
 from inverse.sampling.method_spec import VJP_SECONDS
@@ -101,11 +101,7 @@ class Done:
 
 
 def cells_of(suite: Suite, *, limit: int | None = None) -> list[Cell]:
-    """All cells, task by task, image by image.
-
-    Args:
-        suite: The suite.
-        limit: Only so many images of each task.
+    """All cells, task by task, image by image; of each task only so many images as the limit says.
 
     Raises:
         InputError: An image is missing.
@@ -119,16 +115,7 @@ def cells_of(suite: Suite, *, limit: int | None = None) -> list[Cell]:
 
 
 def run_suite(suite: Suite, out: Path, *, limit: int | None = None, bench: Bench | None = None) -> list[Done]:
-    """Measure what is not measured yet.
-
-    Args:
-        suite: The suite.
-        out: The folder of the results.
-        limit: Only so many images of each task.
-        bench: What measures; a test gives one with a clock of its own.
-
-    Returns:
-        All cells, in order.
+    """Measure what is not measured yet, and give all cells of `cells_of`, in order; results are kept in `out`.
 
     Raises:
         InputError: An image is missing or too small.

@@ -25,7 +25,8 @@ from inverse.io.read_write import read, write
 from inverse.io.sources import Source, find
 from inverse.io.transfer import encode, from_data
 from inverse.operators.build import build_operator, result_shape
-from inverse.operators.noise.draw import DEFAULTS, draw_noise
+from inverse.operators.noise.draw import draw_noise
+from inverse.operators.noise.spec import DEFAULTS
 from inverse.operators.observation import observed
 from inverse.recipes.recipe import Recipe, load
 from inverse.restoration.frame import MINIMUM_SIDE, frame
@@ -39,19 +40,12 @@ FORMATS = ("tiff", "same")
 
 @dataclass(frozen=True)
 class Simulated:
-    """What was simulated.
+    """What was simulated."""
 
-    Attributes:
-        out: The folder.
-        rows: One a measurement: item, files, noise level.
-        failures: What could not be simulated.
-        notes: What a person should know.
-    """
-
-    out: Path
-    rows: tuple[dict[str, Any], ...]
-    failures: tuple[Failure, ...]
-    notes: tuple[str, ...]
+    out: Path  # the folder
+    rows: tuple[dict[str, Any], ...]  # one a measurement: item, files, noise level
+    failures: tuple[Failure, ...]  # what could not be simulated
+    notes: tuple[str, ...]  # what a person should know
 
     @property
     def exit_code(self) -> int:
@@ -187,8 +181,8 @@ def _facts(noise: Any) -> dict[str, Any]:
 def _measured(x: Tensor, physics: Any, section: Any, noise: Any, *, seed: int, item: str) -> Tensor:
     """What a camera would give: the operator's output with noise, zero where unobserved.
 
-    What is not linear in it (`Haze.offset`) is added. An operator whose noise is its own, as the rounding of JPEG, gets
-    no other unless the recipe gives a level.
+    What is not linear in it (`HazePhysics.offset`) is added. An operator whose noise is its own, as the rounding of
+    JPEG, gets no other unless the recipe gives a level.
     """
     clean = physics.A(x)
     own = getattr(physics, "noise_of_its_own", False) and getattr(section, "sigma", None) == "auto"

@@ -34,7 +34,7 @@ from inverse.sampling.methods import in_words, method_spec
 from inverse.sampling.problem import peak_bytes
 from inverse.sampling.start import initial_mean
 
-__all__ = ["Check", "check_recipe", "exit_code"]
+__all__ = ["RecipeCheck", "check_recipe", "exit_code"]
 
 SIDE = 64
 #: Limits from here on only ask for a number.
@@ -42,22 +42,14 @@ LIMITLESS = 1e30
 
 
 @dataclass(frozen=True)
-class Check:
-    """One thing that was checked.
+class RecipeCheck:
+    """One thing that was checked."""
 
-    Attributes:
-        name: What.
-        value: What was found.
-        verdict: ``ok``, ``warn`` or ``fail``.
-        note: What it means, where it is not ok.
-        code: Exit code of a failure: 3 for the recipe, 4 for the input.
-    """
-
-    name: str
-    value: str
-    verdict: str = "ok"
-    note: str = ""
-    code: int = 3
+    name: str  # what
+    value: str  # what was found
+    verdict: str = "ok"  # ``ok``, ``warn`` or ``fail``
+    note: str = ""  # what it means, where it is not ok
+    code: int = 3  # exit code of a failure: 3 for the recipe, 4 for the input
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -70,7 +62,7 @@ def check_recipe(
     *,
     overrides: Sequence[str] = (),
     options: Options | None = None,
-) -> list[Check]:
+) -> list[RecipeCheck]:
     """Check a recipe, alone (on a 64 x 64 picture of noise) or for an input file.
 
     Raises:
@@ -96,22 +88,24 @@ def check_recipe(
         rows += _input(card, fitted, case, low, high)
     try:
         pose(case, prior, recipe, compute, items=None)
-        rows.append(Check("method", in_words(recipe.method_kind, recipe.params)))
+        rows.append(RecipeCheck("method", in_words(recipe.method_kind, recipe.params)))
     except (RecipeError, InputError) as error:
-        rows.append(Check("method", recipe.method_kind, "fail", error.message, error.exit_code))
+        rows.append(RecipeCheck("method", recipe.method_kind, "fail", error.message, error.exit_code))
         return rows
     return rows + _intervals(recipe, card) + _cost(recipe, prior, case, compute)
 
 
-def _intervals(recipe: Recipe, card: Any) -> list[Check]:
+def _intervals(recipe: Recipe, card: Any) -> list[RecipeCheck]:
     """Whether the recipe's calibration fits; nothing for a recipe without one."""
     if recipe.calibration is None:
         return []
     try:
         used, unused = opened_calibration(recipe, card)
     except RecipeError as error:
-        return [Check("intervals", recipe.calibration, "fail", error.message, error.exit_code)]
-    return [Check("intervals", used.says()) if used else Check("intervals", recipe.calibration, "warn", unused)]
+        return [RecipeCheck("intervals", recipe.calibration, "fail", error.message, error.exit_code)]
+    if used is None:
+        return [RecipeCheck("intervals", recipe.calibration, "warn", unused)]
+    return [RecipeCheck("intervals", used.says())]
 
 
 def _imagined(recipe: Recipe, x: Tensor) -> Case:
@@ -135,41 +129,43 @@ def _imagined(recipe: Recipe, x: Tensor) -> Case:
     return Case(y, physics, tuple(x.shape[1:]), sigma, False)
 
 
-def _operator(case: Case) -> list[Check]:
-    rows = [Check("unknown", " x ".join(str(n) for n in (*case.shape[1:], case.shape[0])))]
-    rows += [Check("operator", sentence, "warn" if "not measured" in sentence else "ok") for sentence in case.said]
+def _operator(case: Case) -> list[RecipeCheck]:
+    rows = [RecipeCheck("unknown", " x ".join(str(n) for n in (*case.shape[1:], case.shape[0])))]
+    rows += [RecipeCheck("operator", sentence) for sentence in case.said]
+    rows += [RecipeCheck("operator", case.assumed, "warn")] if case.assumed else []
     for row in check_operator(case.physics, case.shape):
         value = f"{row.value:.3g}" + (f", at most {row.limit:.3g}" if row.limit < LIMITLESS else "")
-        rows.append(Check(row.name, value, "ok" if row.ok else "fail"))
+        rows.append(RecipeCheck(row.name, value, "ok" if row.ok else "fail"))
     return rows
 
 
-def _prior(card: Any, case: Case) -> list[Check]:
-    smallest = min(case.shape[1:])
-    size = Check("prior", f"{card.name}, {card.licence}, range [{card.data_range[0]:g}, {card.data_range[1]:g}]")
+def _prior(card: Any, case: Case) -> list[RecipeCheck]:
+    smallest, (low, high) = min(case.shape[1:]), card.data_range
     if smallest < card.minimum_size:
-        size = Check("prior", card.name, "fail", f"takes {card.minimum_size} pixels and up, this has {smallest}", 4)
-    return [size]
+        note = f"takes {card.minimum_size} pixels and up, this has {smallest}"
+        return [RecipeCheck("prior", card.name, "fail", note, 4)]
+    return [RecipeCheck("prior", f"{card.name}, {card.licence}, range [{low:g}, {high:g}]")]
 
 
-def _input(card: Card, prior: Any, case: Case, low: float, high: float) -> list[Check]:
+def _input(card: Card, prior: Any, case: Case, low: float, high: float) -> list[RecipeCheck]:
     width, how = high - low, "estimated" if case.estimated else "given"
     smallest, largest, outside = case.values(low, high)
-    rows = [Check("range", f"{smallest:.3g} to {largest:.3g}, the prior's is {low:g} to {high:g}")]
+    rows = [RecipeCheck("range", f"{smallest:.3g} to {largest:.3g}, the prior's is {low:g} to {high:g}")]
     said = foreign(card, channels=case.shape[0], low=smallest, high=largest, outside=outside)
     if said:
-        rows = [Check("range", rows[0].value, "warn", said)]
+        rows = [RecipeCheck("range", rows[0].value, "warn", said)]
     rows += _surprise(card, prior, case)
     noise = f"{case.sigma:.4g} ({how}), {100 * case.sigma / width:.2g} % of the range"
     if case.sigma > width:
-        return [*rows, Check("noise", noise, "fail", "noise above the whole range: is the level in data units?", 4)]
+        note = "noise above the whole range: is the level in data units?"
+        return [*rows, RecipeCheck("noise", noise, "fail", note, 4)]
     if case.sigma < 0.002 * width:
         note = "hardly any noise: if the picture was rounded or compressed, its error is larger than this"
-        return [*rows, Check("noise", noise, "warn", note)]
-    return [*rows, Check("noise", noise)]
+        return [*rows, RecipeCheck("noise", noise, "warn", note)]
+    return [*rows, RecipeCheck("noise", noise)]
 
 
-def _surprise(card: Card, prior: Any, case: Case) -> list[Check]:
+def _surprise(card: Card, prior: Any, case: Case) -> list[RecipeCheck]:
     """What the prior takes for noise in a first estimate of the unknown, with noise of its middle level: one call."""
     if not card.residual:
         return []
@@ -188,11 +184,11 @@ def _surprise(card: Card, prior: Any, case: Case) -> list[Check]:
     text = f"the prior leaves {value:.2f} times what it leaves of its own images, at noise {sigma:.3g}"
     if value > 1 + SLACK:
         note = f"it may not be one for these data: it was trained on {card.images or card.data}"
-        return [Check("likeness", text, "warn", note)]
-    return [Check("likeness", text)]
+        return [RecipeCheck("likeness", text, "warn", note)]
+    return [RecipeCheck("likeness", text)]
 
 
-def _cost(recipe: Recipe, prior: Any, case: Case, compute: Compute) -> list[Check]:
+def _cost(recipe: Recipe, prior: Any, case: Case, compute: Compute) -> list[RecipeCheck]:
     spec, samples = method_spec(recipe.method_kind), recipe.run.samples
     once = forward_seconds(prior, case.shape, compute)
     forward, vjp = spec.cost(recipe.params)
@@ -200,11 +196,11 @@ def _cost(recipe: Recipe, prior: Any, case: Case, compute: Compute) -> list[Chec
     block = block_size(case.shape, samples, None)
     memory = peak_bytes(torch.device(compute.device)) / 2**30
     return [
-        Check("time", f"about {seconds:.1f} s for {samples} samples, {compute.dtype} on {compute.device}"),
-        Check("memory", f"about {memory:.1f} GiB, {block} samples at a time"),
+        RecipeCheck("time", f"about {seconds:.1f} s for {samples} samples, {compute.dtype} on {compute.device}"),
+        RecipeCheck("memory", f"about {memory:.1f} GiB, {block} samples at a time"),
     ]
 
 
-def exit_code(rows: Sequence[Check]) -> int:
+def exit_code(rows: Sequence[RecipeCheck]) -> int:
     """The exit code: 0, or that of the first failure."""
     return next((row.code for row in rows if row.verdict == "fail"), 0)

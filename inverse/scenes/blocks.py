@@ -21,6 +21,7 @@ from inverse.errors import InputError, RecipeError, UsageError, did_you_mean
 from inverse.io.nodata import filled_by, still_valid
 from inverse.io.tiling import Window
 from inverse.operators.build import result_shape
+from inverse.operators.catalogue import operator_spec
 from inverse.recipes.recipe import Recipe, load
 from inverse.restoration.arrays import restore_array
 from inverse.restoration.options import Options
@@ -34,22 +35,6 @@ OUTPUTS = ("mean", "std", "data_share", "invented")
 
 #: Pixels of what the operator's factor is read off.
 SIDE = 64
-LOCAL = frozenset(
-    {
-        "denoise",
-        "gaussian-blur",
-        "motion-blur",
-        "kernel-blur",
-        "anisotropic-blur",
-        "defocus",
-        "airy",
-        "born-wolf",
-        "gibson-lanni",
-        "downsample",
-    }
-    | {"sensor", "demosaick", "colorize", "low-light", "saturation", "band-mix", "shift", "speckle", "gap-mask", "jpeg"}
-)
-"""Operators that do the same everywhere, so that a part of a scene is measured as the scene is."""
 
 _PRIORS: dict[str, Any] = {}
 _LOCK = threading.Lock()
@@ -130,12 +115,13 @@ def require_local(recipe: Recipe) -> None:
     """
     operator = recipe.located()["operator"]
     for part in operator.get("operators", [operator]):
-        given = {"file", "transmission"} & {key for key, value in part.items() if value is not None}
-        if part["kind"] not in LOCAL or (given and part["kind"] not in ("kernel-blur", "downsample")):
+        spec = operator_spec(part["kind"])
+        placed = spec.placed_by(part)
+        if not spec.local or "file" in placed:
             raise RecipeError(
                 f"operator '{part['kind']}' is not the same in each block of a scene", "restore the whole array"
             )
-        if part["kind"] == "gap-mask" and part["pattern"] != "nodata":
+        if placed:
             raise RecipeError("simulated gaps are a pattern of the whole scene", "mark them as nodata, or NaN")
         if "auto" in part.values():
             name = next(key for key, value in part.items() if value == "auto")

@@ -25,6 +25,7 @@ from torch import Tensor
 from inverse.errors import PriorError, RecipeError, UsageError
 from inverse.io.tiling import Tiling, Window
 from inverse.operators.image.masks import Restricted
+from inverse.operators.local import Local, local
 from inverse.operators.observation import Observation
 from inverse.posterior.posterior import Cost
 from inverse.sampling.methods import method_spec
@@ -33,14 +34,14 @@ from inverse.scenes.passes import BLOCK, Layout, Report, SceneSteps
 from inverse.scenes.results import ScenePosterior
 from inverse.scenes.source import HEAD, MeasuredScene, Scene
 from inverse.scenes.state import State
-from inverse.scenes.windowed import PROBE, Local, local, support
+from inverse.scenes.windowed import PROBE, support
 
 __all__ = ["lay_out", "require_tiles", "sample_scene", "scene_steps", "solve_scene"]
 
 TILE, TILE_GRADIENT = 512, 256
 
 
-def sample_scene(
+def sample_scene(  # noqa: PLR0913  a public call: its keywords are the interface
     y: Tensor,
     physics: Any,
     prior: Any,

@@ -23,13 +23,13 @@ from inverse.io.content import STRETCH, Picture, Span, require
 from inverse.io.tiling import Tiling, Window
 from inverse.io.windows import Windows
 from inverse.operators.build import located, operator_for, result_shape
-from inverse.operators.image.masks import Mask, Restricted, restricted
-from inverse.operators.image.matrix import Denoise
+from inverse.operators.catalogue import operator_spec
+from inverse.operators.image.masks import masked, restricted
+from inverse.operators.local import Local, local, part
 from inverse.operators.noise.fit import fit_noise
 from inverse.recipes.recipe import Recipe
 from inverse.restoration.frame import MINIMUM_SIDE, SAMPLED, Frame
 from inverse.scenes.blocks import require_local
-from inverse.scenes.windowed import Local, cut, local, part
 
 __all__ = ["HEAD", "FileScene", "MeasuredScene", "Scene", "grids", "open_scene"]
 
@@ -37,7 +37,6 @@ __all__ = ["HEAD", "FileScene", "MeasuredScene", "Scene", "grids", "open_scene"]
 HEAD = 1024
 STRIP = 256
 PARTS = 9
-MASKS = ("gap-mask", "file-mask", "box-mask", "random-mask")
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Scene:
             window: Of the unknown.
             alone: As if the scene ended there.
         """
-        y, physics = part(self.y, self.lies.measured(window)), cut(self.physics, self.lies, window)
+        y, physics = part(self.y, self.lies.measured(window)), self.physics.cut(window)
         seen = None if alone else self.lies.seen(window, y)
         if seen is None:
             return y, physics
@@ -120,18 +119,10 @@ class FileScene:
         spec = {"kind": "denoise"} if self.mask is not None else self.recipe.located()["operator"]
         physics = operator_for(spec, tuple(y.shape[1:]), noise=self.sigma)[0]  # the mask is laid over it
         shape = (self.lies.shape[0], *window.size)
-        return y, (physics if valid is None else _seen(physics, valid, shape)).to(y.device)
+        return y, (physics if valid is None else masked(physics, valid, shape)).to(y.device)
 
 
 MeasuredScene = Scene | FileScene
-
-
-def _seen(physics: Any, valid: Tensor, shape: tuple[int, ...]) -> Any:
-    """`inverse.operators.image.masks.restricted`, for a part that may hold no value."""
-    if isinstance(physics, Mask | Denoise):
-        mask = physics.mask * valid if isinstance(physics, Mask) else valid
-        return Mask(mask, shape=shape, noise_model=physics.noise_model)
-    return Restricted(physics, valid, shape=shape)
 
 
 def open_scene(
@@ -191,8 +182,8 @@ def grids(recipe: Recipe, shape: tuple[int, int, int]) -> tuple[Local, NDArray[n
             f"noise of kind {noise.kind} has no coupled tiles: its weights are taken from the whole scene",
             "allowed: gaussian noise of one level; or --tile independent",
         )
-    plain = operator["kind"] == "gap-mask" and operator["pattern"] == "nodata" and operator["file"] is None
-    if operator["kind"] in MASKS and not plain:
+    spec = operator_spec(operator["kind"])
+    if spec.mask and not (spec.local and not spec.placed_by(operator)):
         whole = operator_for(operator, shape)[0].mask[0, 0].numpy() > 0
         return Local(shape), whole
     corner = (shape[0], *(min(STRIP, side) for side in shape[1:]))

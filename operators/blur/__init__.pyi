@@ -17,17 +17,19 @@ from .kernels import is_even as is_even
 from .kernels import line_kernel as line_kernel
 from .kernels import microscope_kernel as microscope_kernel
 from .kernels import tilted_gaussian_kernel as tilted_gaussian_kernel
-from .varying import VaryingBlur as VaryingBlur
+from .spec import SPECS as SPECS
+from .varying import VaryingBlurPhysics as VaryingBlurPhysics
 from .varying import varying_blur as varying_blur
 
 __all__ = [
     "AUTO",
+    "SPECS",
     "Blind",
     "CircularBlur",
     "FreeBlur",
     "MirrorBlur",
     "ReflectBlur",
-    "VaryingBlur",
+    "VaryingBlurPhysics",
     "airy_radius",
     "born_wolf",
     "convolution",

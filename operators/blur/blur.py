@@ -1,15 +1,18 @@
 r"""Blur: :math:`y = k * x + n`, one kernel for all channels, by its behaviour at the frame.
 
-* ``reflect``: the image goes on mirrored at the half-sample (``scipy.ndimage``'s ``reflect``); ``y`` is the size of ``x``. For kernels that are
-  even along both axes, `ReflectBlur`: :math:`A = C^T \mathrm{diag}(\lambda) C`, :math:`C` the orthonormal DCT-II and
-  :math:`\lambda_k = \sum_j w_j \cos(\pi k_1 j_1 / H) \cos(\pi k_2 j_2 / W)`. For others, `MirrorBlur`: mirrored padding and valid convolution.
-* ``circular``: the image wraps around, `CircularBlur`: :math:`A = F^* \mathrm{diag}(\lambda) F = P\, H \mathrm{diag}(|\lambda|) H` with
-  :math:`P = F^* \mathrm{diag}(\lambda / |\lambda|) F` and :math:`H` the Hartley transform: real and orthonormal, which the half-spectrum of
-  deepinv's ``BlurFFT`` is not.
-* ``free``: `FreeBlur`, valid convolution of an unknown that goes on beyond the frame by the kernel's reach. Nothing is assumed there, so
-  a real photograph does not ring at its borders.
+* ``reflect``: the image goes on mirrored at the half-sample (``scipy.ndimage``'s ``reflect``); ``y`` is the size of
+  ``x``. For kernels that are even along both axes, `ReflectBlur`: :math:`A = C^T \mathrm{diag}(\lambda) C`, :math:`C`
+  the orthonormal DCT-II and :math:`\lambda_k = \sum_j w_j \cos(\pi k_1 j_1 / H) \cos(\pi k_2 j_2 / W)`. For others,
+  `MirrorBlur`: mirrored padding and valid convolution.
+* ``circular``: the image wraps around, `CircularBlur`:
+  :math:`A = F^* \mathrm{diag}(\lambda) F = P\, H \mathrm{diag}(|\lambda|) H` with
+  :math:`P = F^* \mathrm{diag}(\lambda / |\lambda|) F` and :math:`H` the Hartley transform: real and orthonormal, which
+  the half-spectrum of deepinv's ``BlurFFT`` is not.
+* ``free``: `FreeBlur`, valid convolution of an unknown that goes on beyond the frame by the kernel's reach. Nothing is
+  assumed there, so a real photograph does not ring at its borders.
 
-Adjoints are exact (padding is folded back). Convolutions are FFTs of 5-smooth sizes: their cost does not grow with the kernel.
+Adjoints are exact (padding is folded back). Convolutions are FFTs of 5-smooth sizes: their cost does not grow with the
+kernel.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from inverse.errors import InputError
+from inverse.io.tiling import Window
 from inverse.numerics.transforms import (
     dct2,
     dct2_solve,
@@ -40,8 +44,17 @@ from inverse.numerics.transforms import (
 from inverse.operators.base import Linear, Spectral
 from inverse.operators.blur import kernels as psf
 from inverse.operators.blur.kernels import Kernel, file_kernel, gaussian_kernel, is_even, line_kernel
-from inverse.operators.image.spec import Airy, AnisotropicBlur, BornWolf, Defocus, GibsonLanni
-from inverse.operators.image.spec_basic import GaussianBlur, KernelBlur, MotionBlur
+from inverse.operators.blur.spec import (
+    Airy,
+    AnisotropicBlur,
+    BornWolf,
+    Defocus,
+    GaussianBlur,
+    GibsonLanni,
+    KernelBlur,
+    MotionBlur,
+)
+from inverse.operators.local import Local
 
 __all__ = ["CircularBlur", "FreeBlur", "MirrorBlur", "ReflectBlur", "blur", "convolution", "kernel_of", "locate"]
 
@@ -61,6 +74,7 @@ class ReflectBlur(Spectral):
     """
 
     sign: Tensor
+    basis_name = "dct"
 
     def __init__(self, kernel: Kernel, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> None:
         cosines = [
@@ -107,6 +121,7 @@ class CircularBlur(Spectral):
     """
 
     phase: Tensor
+    basis_name = "hartley"
 
     def __init__(self, kernel: Kernel, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> None:
         height, width = shape[-2:]
@@ -175,8 +190,8 @@ class FreeBlur(Linear):
         kernel: As given.
         output_crop: (top, left, height, width), the measurement's frame in the unknown.
         transfer: Half-spectrum of the kernel on the FFT's grid (1, 1, F, G, 2) as real and imaginary part.
-        gram: Squared modulus of the kernel's spectrum on the measurement's frame: in the DCT-II (h, w) for an even kernel, else in the
-            half DFT (h, w // 2 + 1).
+        gram: Squared modulus of the kernel's spectrum on the measurement's frame: in the DCT-II (h, w) for an even
+            kernel, else in the half DFT (h, w // 2 + 1).
 
     Raises:
         InputError: a kernel that is larger than the unknown.
@@ -219,9 +234,10 @@ class FreeBlur(Linear):
         return self._convolve(placed, self._spectrum(y).conj())[..., :height, :width]
 
     def precondition_gram(self, r: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-        """``(alpha + beta B)^-1 r`` with ``B`` near ``A A^T``: the kernel's autocorrelation on a frame without a border.
+        """``(alpha + beta B)^-1 r``, ``B`` near ``A A^T``: the kernel's autocorrelation on a frame without a border.
 
-        Mirrored (DCT-II) if the kernel is even, else periodic. Measured at 160 x 160 for a diagonal motion of 15 pixels: 25 iterations, 52 without.
+        Mirrored (DCT-II) if the kernel is even, else periodic. Measured at 160 x 160 for a diagonal motion of 15
+        pixels: 25 iterations, 52 without.
 
         Args:
             r: (B, C, h, w), measurement-shaped.
@@ -239,6 +255,23 @@ class FreeBlur(Linear):
             return dct2_solve(r, scaling)
         solved: Tensor = torch.fft.irfft2(torch.fft.rfft2(r) / scaling, s=r.shape[-2:])
         return solved
+
+    def stored_kernel(self) -> Tensor:
+        """The kernel (h, w) in float64, as the transfer function holds it."""
+        rows, columns = self._kernel_size
+        spectrum = torch.view_as_complex(self.transfer.double())[0, 0]
+        kernel: Tensor = torch.fft.irfft2(spectrum, s=self._grid)[:rows, :columns]
+        return kernel
+
+    def local(self) -> Local:
+        """The measurement lacks the kernel's reach on each side."""
+        rows, columns = self._kernel_size
+        return Local(self.img_size, margin=(rows - 1, columns - 1), diagonal=False)
+
+    def cut(self, window: Window) -> FreeBlur:
+        """The same kernel on a window."""
+        shape = (self.img_size[0], *window.size)
+        return FreeBlur(self.kernel, shape=shape, noise_model=self.noise_model, dtype=self.transfer.dtype)
 
 
 class MirrorBlur(Linear):
@@ -272,6 +305,10 @@ class MirrorBlur(Linear):
     def A_adjoint(self, y: Tensor, **kwargs: Any) -> Tensor:
         """Transpose of ``A``."""
         return fold(self.valid.A_adjoint(y), self.margins)
+
+    def stored_kernel(self) -> Tensor:
+        """As `FreeBlur.stored_kernel`."""
+        return self.valid.stored_kernel()
 
 
 def blur(

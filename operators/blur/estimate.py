@@ -1,17 +1,22 @@
 r"""The width of a blur, from the blurred image alone: marginal likelihood under a Gaussian prior.
 
-The scene is a stationary Gaussian field of power-law spectrum, :math:`S(f) = a |f|^{-\gamma}`, as photographs and aerial scenes are to first order (Field
-1987, JOSA A 4:2379; Ruderman 1994), the blur multiplies it by :math:`|K_\theta(f)|^2`, and white noise adds :math:`n`. The scene is integrated out, which
-leaves the spectrum of the measurement, and its likelihood in Whittle's approximation (1953):
+The scene is a stationary Gaussian field of power-law spectrum, :math:`S(f) = a |f|^{-\gamma}`, as photographs and
+aerial scenes are to first order (Field 1987, JOSA A 4:2379; Ruderman 1994), the blur multiplies it by
+:math:`|K_\theta(f)|^2`, and white noise adds :math:`n`. The scene is integrated out, which leaves the spectrum of the
+measurement, and its likelihood in Whittle's approximation (1953):
 
-.. math:: -\log p(y | \theta, a, \gamma, n) = \sum_f w_f \left( \log M_f + P_f / M_f \right), \qquad M_f = |K_\theta(f)|^2 a |f|^{-\gamma} + n,
+.. math::
+    -\log p(y | \theta, a, \gamma, n) = \sum_f w_f \left( \log M_f + P_f / M_f \right), \qquad
+    M_f = |K_\theta(f)|^2 a |f|^{-\gamma} + n,
 
-with :math:`P` the periodogram of the mean over the channels in a Hann window, averaged over cells of 1/96 cycles a pixel; :math:`a, \gamma, n` are found with
-:math:`\theta`, :math:`\gamma` under its spread over photographs, 2.35 +- 0.55. Where :math:`|K|` has zeros (a line, a disc) they are filled by a small
-:math:`\varepsilon / (1 + (L f)^2)`: neither a window nor a hand is perfect.
+with :math:`P` the periodogram of the mean over the channels in a Hann window, averaged over cells of 1/96 cycles a
+pixel; :math:`a, \gamma, n` are found with :math:`\theta`, :math:`\gamma` under its spread over photographs, 2.35 +-
+0.55. Where :math:`|K|` has zeros (a line, a disc) they are filled by a small :math:`\varepsilon / (1 + (L f)^2)`:
+neither a window nor a hand is perfect.
 
-The stated uncertainty is that of a model that is only roughly right (White 1982, Econometrica 50:1): slopes of the likelihood in rings and sectors of
-frequencies, and other maxima that are nearly as likely. ``benchmarks/blind.py`` measures errors against it.
+The stated uncertainty is that of a model that is only roughly right (White 1982, Econometrica 50:1): slopes of the
+likelihood in rings and sectors of frequencies, and other maxima that are nearly as likely. ``benchmarks/blind.py``
+measures errors against it.
 """
 
 from __future__ import annotations
@@ -25,6 +30,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel
+from scipy.optimize import minimize
+from scipy.special import j1
 from torch import Tensor
 
 from inverse.errors import InputError
@@ -36,8 +43,9 @@ Array = NDArray[np.float64]
 AUTO = "auto"
 SIDE = 96
 EXPONENT, SPREAD = 2.35, 0.55
+#: Neighbouring clusters pull the same way: errors are so much larger than without that, measured on a quarter of the
+#: photographs.
 WIDER = 2.0
-"""Neighbouring clusters pull the same way: errors are so much larger than without that, measured on a quarter of the photographs."""
 
 FILL, FILL_SPREAD = -3.5, 1.0
 SMALLEST = 64
@@ -92,8 +100,8 @@ def _spectrum(y: Tensor) -> _Spectrum:
     full = count > 0
 
     def mean(values: Array) -> Array:
-        found: Array = np.bincount(cell, values[kept])[full] / count[full]
-        return found
+        means: Array = np.bincount(cell, values[kept])[full] / count[full]
+        return means
 
     weight = count[full].astype(float)
     return _Spectrum(mean(rows), mean(columns), mean(power), weight)
@@ -103,8 +111,8 @@ Transfer = Callable[[_Spectrum, Sequence[float], float], Array]
 
 
 def _gaussian(at: _Spectrum, theta: Sequence[float], fill: float) -> Array:
-    found: Array = np.exp(-((2 * math.pi * theta[0] * at.radius) ** 2))
-    return found
+    power: Array = np.exp(-((2 * math.pi * theta[0] * at.radius) ** 2))
+    return power
 
 
 def _line(at: _Spectrum, theta: Sequence[float], fill: float) -> Array:
@@ -114,11 +122,9 @@ def _line(at: _Spectrum, theta: Sequence[float], fill: float) -> Array:
 
 
 def _disc(at: _Spectrum, theta: Sequence[float], fill: float) -> Array:
-    from scipy.special import j1
-
     argument = 2 * math.pi * theta[0] * at.radius
-    found: Array = (2 * j1(argument) / argument) ** 2 + fill / (1 + (theta[0] * at.radius) ** 2)
-    return found
+    power: Array = (2 * j1(argument) / argument) ** 2 + fill / (1 + (theta[0] * at.radius) ** 2)
+    return power
 
 
 _WIDTHS = [(width,) for width in (0.3, 0.7, 1.2, 2.0, 3.2, 5.0, 8.0)]
@@ -145,8 +151,6 @@ def estimate_blur(y: Tensor, kind: str, known: Mapping[str, float] | None = None
     Raises:
         InputError: an image that is too small or flat.
     """
-    from scipy.optimize import minimize
-
     transfer, names, starts = _KINDS[kind]
     if min(y.shape[-2:]) < SMALLEST or float(y.std()) == 0:
         raise InputError(
@@ -161,23 +165,23 @@ def estimate_blur(y: Tensor, kind: str, known: Mapping[str, float] | None = None
     first = [level, EXPONENT, float(np.log(np.percentile(at.power, 5))), FILL]
 
     def theta_of(values: Sequence[float] | Array) -> list[float]:
-        given = iter(values)
-        return [next(given) if index in free else fixed[name] for index, name in enumerate(names)]
+        estimates = iter(values)
+        return [next(estimates) if index in free else fixed[name] for index, name in enumerate(names)]
 
     def model_of(values: Array) -> Array:
         scale, exponent, noise, fill = values[:4]
         theta = theta_of(values[4:])
         with np.errstate(over="ignore", invalid="ignore"):
             scene = np.exp(scale - exponent * log_radius)
-            found: Array = transfer(at, theta, math.exp(min(fill, 0.0))) * scene + math.exp(min(noise, 50.0))
-        return found
+            model: Array = transfer(at, theta, math.exp(min(fill, 0.0))) * scene + math.exp(min(noise, 50.0))
+        return model
 
     def terms(values: Array) -> Array:
         """What each cell adds to the loss."""
         model = model_of(values)
         with np.errstate(over="ignore", invalid="ignore"):
-            found: Array = at.weight * (np.log(model) + at.power / model)
-        return found
+            added: Array = at.weight * (np.log(model) + at.power / model)
+        return added
 
     def prior(values: Array) -> float:
         return 0.5 * float(((values[1] - EXPONENT) / SPREAD) ** 2 + ((values[3] - FILL) / FILL_SPREAD) ** 2)
@@ -192,11 +196,11 @@ def estimate_blur(y: Tensor, kind: str, known: Mapping[str, float] | None = None
 
     coarse = {tuple(start[index] for index in free) for start in starts}
     ranked = sorted(coarse, key=lambda start: loss(np.array([*first, *start])))
-    found = [climb(start) for start in ranked[:6]]
-    best = min(found, key=lambda one: float(one.fun))
+    optima = [climb(start) for start in ranked[:6]]
+    best = min(optima, key=lambda optimum: float(optimum.fun))
     if names[free[0]] == "length":  # a line of a half or a third of the length has every zero of the whole one
-        found += [climb([factor * best.x[4], *best.x[5:]]) for factor in (1 / 3, 0.5, 2.0, 3.0)]
-        best = min(found, key=lambda one: float(one.fun))
+        optima += [climb([factor * best.x[4], *best.x[5:]]) for factor in (1 / 3, 0.5, 2.0, 3.0)]
+        best = min(optima, key=lambda optimum: float(optimum.fun))
     covariance, dispersion = _uncertainty(terms, loss, best.x, _clusters(at))
     errors = np.sqrt(np.diag(covariance)[4:])
     values, spread = {}, dict.fromkeys(names, 0.0)
@@ -206,7 +210,7 @@ def estimate_blur(y: Tensor, kind: str, known: Mapping[str, float] | None = None
     for place, index in enumerate(free):
         # other maxima that are nearly as likely
         rivals = np.array(
-            [(_apart(one.x[4 + place], best.x[4 + place], names[index]), one.fun - best.fun) for one in found]
+            [(_apart(other.x[4 + place], best.x[4 + place], names[index]), other.fun - best.fun) for other in optima]
         )
         weight = np.exp(-rivals[:, 1] / dispersion)
         error = math.sqrt(errors[place] ** 2 + float((weight * rivals[:, 0] ** 2).sum() / weight.sum()))
@@ -222,11 +226,11 @@ def _apart(one: float, other: float, name: str) -> float:
 
 
 def _clusters(at: _Spectrum) -> NDArray[np.int64]:
-    """Rings of a third of an octave in sectors of 30 degrees: where a scene departs from the power law it does so in all of one."""
+    """Rings of a third of an octave in sectors of 30 degrees: a scene departs from the power law in all of one."""
     ring = np.floor(3 * np.log2(at.radius / at.radius.min())).astype(np.int64)
     sector = np.floor(6 * (np.arctan2(at.rows, at.columns) / math.pi + 0.5)).astype(np.int64).clip(0, 5)
-    found: NDArray[np.int64] = ring * 6 + sector
-    return found
+    clusters: NDArray[np.int64] = ring * 6 + sector
+    return clusters
 
 
 def _uncertainty(
@@ -234,8 +238,8 @@ def _uncertainty(
 ) -> tuple[Array, float]:
     r"""Covariance :math:`H^{-1} J H^{-1}` at a minimum (White 1982), and how much larger it is than :math:`H^{-1}`.
 
-    :math:`H` is the curvature of the loss, :math:`J` the sum of the squared slopes of the clusters: what the model does not explain enters
-    by how it pulls.
+    :math:`H` is the curvature of the loss, :math:`J` the sum of the squared slopes of the clusters: what the model does
+    not explain enters by how it pulls.
     """
     step = np.maximum(1e-3, 1e-3 * np.abs(at))
     size = len(at)
@@ -267,9 +271,9 @@ def fill_in(params: BaseModel, y: Tensor) -> tuple[dict[str, Any], str]:
         params: Of ``gaussian-blur``, ``defocus`` or ``motion-blur``.
         y: The measurement (1, C, h, w).
     """
-    given = params.model_dump()
-    names = _KINDS[given["kind"]][1]
-    known = {name: float(given[name]) for name in names if given[name] != AUTO}
+    values = params.model_dump()
+    names = _KINDS[values["kind"]][1]
+    known = {name: float(values[name]) for name in names if values[name] != AUTO}
     with torch.no_grad():
-        found = estimate_blur(y[0], given["kind"], known)
-    return {**given, **found.values}, f"blur estimated from the image (marginal likelihood): {found}"
+        blur = estimate_blur(y[0], values["kind"], known)
+    return {**values, **blur.values}, f"blur estimated from the image (marginal likelihood): {blur}"

@@ -1,21 +1,26 @@
-r"""Blur kernels, float64, sum 1. The origin of a kernel with n samples is at ``n // 2``, as in ``scipy.ndimage.convolve``.
+r"""Blur kernels, float64, sum 1: from files, Gaussians, lines, and point spread functions by their physics.
 
-Point spread functions by their physics, float64, sum 1, odd sizes, origin in the middle; each pixel is the mean over its area.
+The origin of a kernel with n samples is at ``n // 2``, as in ``scipy.ndimage.convolve``. Point spread functions have
+odd sizes and their origin in the middle; each pixel is the mean over its area.
 
-* Anisotropic Gaussian: :math:`\exp(-\tfrac12 r^T \Sigma^{-1} r)`, :math:`\Sigma = R(\theta)\,\mathrm{diag}(\sigma_x^2, \sigma_y^2)\,R(\theta)^T`, at pixel centres.
+* Anisotropic Gaussian: :math:`\exp(-\tfrac12 r^T \Sigma^{-1} r)`,
+  :math:`\Sigma = R(\theta)\,\mathrm{diag}(\sigma_x^2, \sigma_y^2)\,R(\theta)^T`, at pixel centres.
 * Defocus (geometric optics): a disc of constant brightness; a pixel's weight is the area of the disc inside it.
-* Microscopes (incoherent, scalar diffraction): with :math:`k = 2\pi/\lambda` and the pupil's radius :math:`\rho` in units of the numerical aperture,
+* Microscopes (incoherent, scalar diffraction): with :math:`k = 2\pi/\lambda` and the pupil's radius :math:`\rho` in
+  units of the numerical aperture,
 
   .. math:: h(r) = \Big| 2 \int_0^1 J_0(k\,\mathrm{NA}\,r \rho)\, e^{i k W(\rho)} \rho \, d\rho \Big|^2 .
 
-  In focus, :math:`W = 0`, this is Airy's :math:`(2 J_1(v)/v)^2`, :math:`v = k\,\mathrm{NA}\,r`. Born & Wolf (Principles of Optics, 8.8), paraxial,
-  at distance z from focus in a medium of index n: :math:`W = -\mathrm{NA}^2 z \rho^2 / (2 n)`. Gibson & Lanni (1992, JOSA A 9:154), a particle at
-  depth d in a specimen of index :math:`n_s`, under a coverslip as the objective was designed for, immersion :math:`n_i`, stage z away from where the
-  particle is in paraxial focus: :math:`W = d\,[g(n_s) - n_s] - (n_i / n_s)\,d\,[g(n_i) - n_i] + z\,[g(n_i) - n_i]` with
+  In focus, :math:`W = 0`, this is Airy's :math:`(2 J_1(v)/v)^2`, :math:`v = k\,\mathrm{NA}\,r`. Born & Wolf (Principles
+  of Optics, 8.8), paraxial, at distance z from focus in a medium of index n:
+  :math:`W = -\mathrm{NA}^2 z \rho^2 / (2 n)`. Gibson & Lanni (1992, JOSA A 9:154), a particle at depth d in a specimen
+  of index :math:`n_s`, under a coverslip as the objective was designed for, immersion :math:`n_i`, stage z away from
+  where the particle is in paraxial focus:
+  :math:`W = d\,[g(n_s) - n_s] - (n_i / n_s)\,d\,[g(n_i) - n_i] + z\,[g(n_i) - n_i]` with
   :math:`g(n) = \sqrt{n^2 - \mathrm{NA}^2 \rho^2}`.
 
-The integral is by 400 Gauss-Legendre nodes. Kernels of microscopes end at ``extent`` Airy radii :math:`0.61 \lambda / \mathrm{NA}`; the light cut off there
-(in focus 5 % at 4) is put back by the scaling to sum 1.
+The integral is by 400 Gauss-Legendre nodes. Kernels of microscopes end at ``extent`` Airy radii
+:math:`0.61 \lambda / \mathrm{NA}`; the light cut off there (in focus 5 % at 4) is put back by the scaling to sum 1.
 """
 
 from __future__ import annotations
@@ -49,7 +54,9 @@ Kernel = NDArray[np.float64]
 
 
 def gaussian_kernel(sigma: float) -> Kernel:
-    r""":math:`k \propto \exp(-r^2 / (2 \sigma^2))`, cut off at ``int(4 sigma + 0.5)`` pixels along each axis (as ``scipy.ndimage.gaussian_filter``).
+    r"""A Gaussian :math:`k \propto \exp(-r^2 / (2 \sigma^2))`, cut off at ``int(4 sigma + 0.5)`` pixels on each axis.
+
+    As ``scipy.ndimage.gaussian_filter`` does.
 
     Args:
         sigma: Standard deviation in pixels.
@@ -71,7 +78,8 @@ def line_kernel(length: float, angle: float) -> Kernel:
         angle: In degrees, counter-clockwise as displayed (rows count downwards); 0 is along a row.
 
     Returns:
-        An array of odd size, symmetric about its origin. Along a row an odd length gives a box of as many equal weights.
+        An array of odd size, symmetric about its origin. Along a row an odd length gives a box of as many equal
+        weights.
     """
     direction = np.array([-math.sin(math.radians(angle)), math.cos(math.radians(angle))])
     direction[np.abs(direction) < 1e-12] = 0.0

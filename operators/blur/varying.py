@@ -1,8 +1,9 @@
-r"""Space-variant blur: :math:`y = \sum_k h_k * (w_k \odot x) + n`, kernels :math:`h_k` at the middles of a grid of R x S cells over the image.
+r"""Space-variant blur: :math:`y = \sum_k h_k * (w_k \odot x) + n`, kernels :math:`h_k` at the middles of R x S cells.
 
-:math:`w_k` are products of piecewise linear hats between the cells' middles (constant beyond the outermost), :math:`\sum_k w_k = 1`: between two middles the kernel
-goes over from one to the other (Nagy & O'Leary 1998, SIAM J. Sci. Comput. 19:1063; Hirsch et al. 2010, CVPR). The transpose is
-:math:`A^T y = \sum_k w_k \odot H_k^T y` with the exact transposes :math:`H_k^T` of :mod:`inverse.operators.blur.blur`. Cost: that of R S blurs.
+:math:`w_k` are products of piecewise linear hats between the cells' middles (constant beyond the outermost),
+:math:`\sum_k w_k = 1`: between two middles the kernel goes over from one to the other (Nagy & O'Leary 1998, SIAM J.
+Sci. Comput. 19:1063; Hirsch et al. 2010, CVPR). The transpose is :math:`A^T y = \sum_k w_k \odot H_k^T y` with the
+exact transposes :math:`H_k^T` of :mod:`inverse.operators.blur.blur`. Cost: that of R S blurs.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from inverse.operators.arrays import load_array
 from inverse.operators.base import Linear
 from inverse.operators.blur.blur import blur
 from inverse.operators.blur.kernels import Kernel
-from inverse.operators.image.spec import VaryingBlur as VaryingBlurParams
+from inverse.operators.blur.spec import VaryingBlur
 
-__all__ = ["VaryingBlur", "locate", "varying_blur"]
+__all__ = ["VaryingBlurPhysics", "locate", "varying_blur"]
 
 MOST = 64
 """Largest number of kernels."""
 
 
-class VaryingBlur(Linear):
+class VaryingBlurPhysics(Linear):
     """Blur by a grid of kernels.
 
     Args:
@@ -93,17 +94,17 @@ def _load(path: str) -> Kernel:
 
 
 def varying_blur(
-    params: VaryingBlurParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
-) -> VaryingBlur:
+    params: VaryingBlur, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+) -> VaryingBlurPhysics:
     """The blur of a file of kernels.
 
     Raises:
         InputError: a file that cannot be read, or is no grid of kernels.
     """
-    return VaryingBlur(_load(params.file), params.boundary, shape=shape, noise_model=noise_model, dtype=dtype)
+    return VaryingBlurPhysics(_load(params.file), params.boundary, shape=shape, noise_model=noise_model, dtype=dtype)
 
 
-def locate(params: VaryingBlurParams, shape: tuple[int, ...]) -> tuple[VaryingBlurParams, tuple[int, ...]]:
+def locate(params: VaryingBlur, shape: tuple[int, ...]) -> tuple[VaryingBlur, tuple[int, ...]]:
     """The unknown of a measurement of some shape: extended by the kernels where the boundary is free."""
     if params.boundary != "free":
         return params, shape

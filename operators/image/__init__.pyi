@@ -3,49 +3,54 @@ from .channels import Mosaic as Mosaic
 from .channels import colorize as colorize
 from .channels import demosaick as demosaick
 from .channels import result as result
-from .haze import Haze as Haze
-from .jpeg import Jpeg as Jpeg
+from .haze import HazePhysics as HazePhysics
+from .jpeg import JpegPhysics as JpegPhysics
 from .jpeg import quantisation_sigma as quantisation_sigma
 from .jpeg import tables as tables
 from .masks import Mask as Mask
+from .masks import Restricted as Restricted
 from .masks import box_mask as box_mask
 from .masks import file_mask as file_mask
 from .masks import gap_mask as gap_mask
+from .masks import masked as masked
 from .masks import random_mask as random_mask
 from .masks import restricted as restricted
 from .masks import slc_off as slc_off
 from .masks import stroke_mask as stroke_mask
 from .masks import text_mask as text_mask
 from .matrix import SPECTRAL_LIMIT as SPECTRAL_LIMIT
-from .matrix import Denoise as Denoise
 from .matrix import DenseMatrix as DenseMatrix
+from .matrix import Identity as Identity
 from .matrix import Matrix as Matrix
 from .matrix import denoise as denoise
 from .pointwise import Diagonal as Diagonal
-from .pointwise import Saturation as Saturation
+from .pointwise import SaturationPhysics as SaturationPhysics
 from .pointwise import low_light as low_light
 from .pointwise import saturation as saturation
 from .resample import BlockMean as BlockMean
-from .resample import Downsample as Downsample
+from .resample import DownsamplePhysics as DownsamplePhysics
 from .resample import KernelDownsample as KernelDownsample
 from .resample import downsample as downsample
 from .resample import weights as weights
+from .spec import SPECS as SPECS
 
 __all__ = [
+    "SPECS",
     "SPECTRAL_LIMIT",
     "BlockMean",
-    "Denoise",
     "DenseMatrix",
     "Diagonal",
-    "Downsample",
-    "Haze",
-    "Jpeg",
+    "DownsamplePhysics",
+    "HazePhysics",
+    "Identity",
+    "JpegPhysics",
     "KernelDownsample",
     "Luminance",
     "Mask",
     "Matrix",
     "Mosaic",
-    "Saturation",
+    "Restricted",
+    "SaturationPhysics",
     "box_mask",
     "colorize",
     "demosaick",
@@ -54,6 +59,7 @@ __all__ = [
     "file_mask",
     "gap_mask",
     "low_light",
+    "masked",
     "quantisation_sigma",
     "random_mask",
     "restricted",

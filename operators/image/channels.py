@@ -1,8 +1,9 @@
 r"""Colours from one plane: Bayer patterns and grey values. Unknown (3, H, W), measurement (1, H, W).
 
-* `Mosaic`: :math:`y_p = x_{c(p), p}`. Diagonal in pixels: :math:`V = I`, singular values the three colours' masks, :math:`U` the sum over channels.
-* `Luminance`: :math:`y = w^T x` at each pixel. :math:`V` is the Householder reflection of the channels that takes the first unit vector to
-  :math:`w / |w|`; singular value :math:`|w|` in the first channel, 0 in the others.
+* `Mosaic`: :math:`y_p = x_{c(p), p}`. Diagonal in pixels: :math:`V = I`, singular values the three colours' masks,
+  :math:`U` the sum over channels.
+* `Luminance`: :math:`y = w^T x` at each pixel. :math:`V` is the Householder reflection of the channels that takes the
+  first unit vector to :math:`w / |w|`; singular value :math:`|w|` in the first channel, 0 in the others.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Luminance(Spectral):
     """
 
     basis: Tensor
+    picks = True
 
     def __init__(self, weights: Tensor, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> None:
         size = weights.norm()

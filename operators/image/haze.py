@@ -1,11 +1,15 @@
-r"""Haze: :math:`y = t \odot x + (1 - t) \odot a + n`, the scene dimmed by the transmission t and covered by the airlight a (Koschmieder).
+r"""Haze: :math:`y = t \odot x + (1 - t) \odot a + n`, with transmission t and airlight a (Koschmieder).
 
-Affine in x. With t and a known it becomes linear by taking the airlight off the measurement: :math:`y - (1 - t) a = t \odot x + n`. That is what `fitted` gives
-the engine, and `haze` builds :math:`A = \mathrm{diag}(t)`, whose attribute ``offset`` is :math:`(1 - t) a`: a hazy picture is ``physics.A(x) + physics.offset``.
+The scene is dimmed by the one and covered by the other. Affine in x. With t and a known it becomes linear by taking the
+airlight off the measurement: :math:`y - (1 - t) a = t \odot x + n`. That is what `fitted` gives the engine, and `haze`
+builds :math:`A = \mathrm{diag}(t)`, whose attribute ``offset`` is :math:`(1 - t) a`: a hazy picture is ``physics.A(x) +
+physics.offset``.
 
-``auto``: the dark channel prior (He, Sun & Tang 2009, CVPR). a is the mean colour of the 0.1 % of pixels with the brightest dark channel
-:math:`\min_{c, p'} I_c(p')` in squares of 15 pixels; :math:`t = 1 - s \min_{c, p'} I_c(p') / a_c`, s the strength, smoothed along the picture's edges by a
-guided filter (He, Sun & Tang 2013, TPAMI 35:1397; radius 30, epsilon 1e-3), and at least 0.1. It is a rule of thumb: white walls and snow pass for haze.
+``auto``: the dark channel prior (He, Sun & Tang 2009, CVPR). a is the mean colour of the 0.1 % of pixels with the
+brightest dark channel :math:`\min_{c, p'} I_c(p')` in squares of 15 pixels;
+:math:`t = 1 - s \min_{c, p'} I_c(p') / a_c`, s the strength, smoothed along the picture's edges by a guided filter (He,
+Sun & Tang 2013, TPAMI 35:1397; radius 30, epsilon 1e-3), and at least 0.1. It is a rule of thumb: white walls and snow
+pass for haze.
 """
 
 from __future__ import annotations
@@ -22,10 +26,10 @@ from inverse.errors import InputError, RecipeError
 from inverse.numerics.transforms import mirror
 from inverse.operators.arrays import load_plane
 from inverse.operators.image.pointwise import Diagonal
-from inverse.operators.image.spec import Haze as HazeParams
+from inverse.operators.image.spec import Haze
 from inverse.operators.measurement import Fitted, Measurement
 
-__all__ = ["Haze", "fitted", "haze"]
+__all__ = ["HazePhysics", "fitted", "haze"]
 
 _DARK = 7
 _GUIDE = 30
@@ -33,7 +37,7 @@ _SMOOTH = 1e-3
 _LEAST = 0.1
 
 
-class Haze(Diagonal):
+class HazePhysics(Diagonal):
     """The transmission; the airlight is apart.
 
     Args:
@@ -53,7 +57,7 @@ class Haze(Diagonal):
         self.register_buffer("offset", (1 - mask) * airlight.to(mask).reshape(1, -1, 1, 1))
 
 
-def haze(params: HazeParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Haze:
+def haze(params: Haze, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> HazePhysics:
     """The haze that the parameters describe.
 
     Raises:
@@ -63,12 +67,13 @@ def haze(params: HazeParams, *, shape: tuple[int, ...], noise_model: Any, dtype:
     if params.airlight == "auto" or (params.transmission == "auto" and params.file is None):
         raise RecipeError(
             "haze without transmission and airlight",
-            "only where a picture is restored are they estimated; give operator.transmission=0.6 and operator.airlight=[0.8,0.8,0.8]",
+            "only where a picture is restored are they estimated; give operator.transmission=0.6 and "
+            "operator.airlight=[0.8,0.8,0.8]",
         )
-    return Haze(_map(params, shape, dtype), _airlight(params, shape), shape=shape, noise_model=noise_model)
+    return HazePhysics(_map(params, shape, dtype), _airlight(params, shape), shape=shape, noise_model=noise_model)
 
 
-def _airlight(params: HazeParams, shape: tuple[int, ...]) -> Tensor:
+def _airlight(params: Haze, shape: tuple[int, ...]) -> Tensor:
     if len(params.airlight) not in (1, shape[0]):
         raise InputError(
             f"an airlight of {len(params.airlight)} numbers for {shape[0]} channels", "allowed: one for each channel"
@@ -76,7 +81,7 @@ def _airlight(params: HazeParams, shape: tuple[int, ...]) -> Tensor:
     return torch.tensor(params.airlight, dtype=torch.float64).expand(shape[0])
 
 
-def _map(params: HazeParams, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+def _map(params: Haze, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     if params.file is None:
         return torch.full((1, 1, 1, 1), float(params.transmission), dtype=dtype)
     array, exact = load_plane(params.file, reduce=np.mean)
@@ -94,7 +99,7 @@ def _map(params: HazeParams, shape: tuple[int, ...], dtype: torch.dtype) -> Tens
     return torch.from_numpy(values)[None, None].to(dtype)
 
 
-def fitted(params: HazeParams, measurement: Measurement) -> Fitted:
+def fitted(params: Haze, measurement: Measurement) -> Fitted:
     """Transmission and airlight, given or estimated, and the measurement without the airlight.
 
     Raises:
@@ -116,8 +121,8 @@ def fitted(params: HazeParams, measurement: Measurement) -> Fitted:
         mask = _map(params, shape, y.dtype).to(y.device)
     offset = (1 - mask) * airlight.reshape(1, -1, 1, 1)
 
-    def build(noise_model: Any) -> Haze:
-        return Haze(mask, airlight, shape=shape, noise_model=noise_model)
+    def build(noise_model: Any) -> HazePhysics:
+        return HazePhysics(mask, airlight, shape=shape, noise_model=noise_model)
 
     return Fitted(y - offset, shape, build, said=tuple(said))
 

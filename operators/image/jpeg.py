@@ -1,13 +1,15 @@
 r"""JPEG: :math:`y = J(x) + n`, the file that libjpeg writes at a quality, opened again.
 
-Forward, as libjpeg's defaults (ITU-T T.81 with Annex K's tables; JFIF): round to 8 bits, to YCbCr, chroma averaged over 2 x 2 (4:2:0) or 1 x 2 (4:2:2)
-pixels, DCT of 8 x 8 blocks, :math:`q \cdot \mathrm{round}(c / q)`, back; chroma interpolated with weights 3/4 and 1/4 ("fancy upsampling"), to RGB, rounded and cut
-off at the 8-bit range. Values are rounded where libjpeg keeps integers; its DCT of integers is not imitated, so a part of the values differ by 1/255 from
+Forward, as libjpeg's defaults (ITU-T T.81 with Annex K's tables; JFIF): round to 8 bits, to YCbCr, chroma averaged over
+2 x 2 (4:2:0) or 1 x 2 (4:2:2) pixels, DCT of 8 x 8 blocks, :math:`q \cdot \mathrm{round}(c / q)`, back; chroma
+interpolated with weights 3/4 and 1/4 ("fancy upsampling"), to RGB, rounded and cut off at the 8-bit range. Values are
+rounded where libjpeg keeps integers; its DCT of integers is not imitated, so a part of the values differ by 1/255 from
 Pillow's (measured: see the tests). Grey images have luma alone.
 
-Not linear. The gradient takes every rounding for the identity (straight through: Bengio, Leonard & Courville 2013), so it is that of chroma subsampling and
-the colour transforms alone, a projection; `Jpeg.surrogate` is that function. Between the two lies the quantisation, which is the noise of this operator: a
-coefficient is known up to a uniform error of width q, variance :math:`q^2 / 12`, and one that was rounded to zero no better than its own size:
+Not linear. The gradient takes every rounding for the identity (straight through: Bengio, Leonard & Courville 2013), so
+it is that of chroma subsampling and the colour transforms alone, a projection; `JpegPhysics.surrogate` is that
+function. Between the two lies the quantisation, which is the noise of this operator: a coefficient is known up to a
+uniform error of width q, variance :math:`q^2 / 12`, and one that was rounded to zero no better than its own size:
 `quantisation_sigma`.
 """
 
@@ -25,20 +27,21 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 from inverse.errors import InputError, RecipeError
 from inverse.numerics.transforms import dct_matrix
 from inverse.operators.base import Cloned
-from inverse.operators.image.spec import Jpeg as JpegParams
+from inverse.operators.image.spec import Jpeg
 from inverse.operators.measurement import Fitted, Measurement
 from inverse.operators.spec import AUTO
 
-__all__ = ["Jpeg", "fitted", "jpeg", "quantisation_sigma", "tables"]
+__all__ = ["JpegPhysics", "fitted", "jpeg", "quantisation_sigma", "tables"]
 
 # T.81, tables K.1 and K.2, by rows
 _LUMA = (
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
-    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
+    14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
+    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
 )  # fmt: skip
 _CHROMA = (
-    17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99, 99, 99, 99,
-    *(99,) * 32,
+    17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26, 56, 99, 99, 99, 99, 99,
+    47, 66, 99, 99, 99, 99, 99, 99, *(99,) * 32,
 )  # fmt: skip
 _YCC = ((0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411))
 _RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136286, -0.714136286), (1.0, 1.772, 0.0))
@@ -46,7 +49,7 @@ _STEPS = {"4:4:4": (1, 1), "4:2:2": (1, 2), "4:2:0": (2, 2)}
 
 
 def tables(quality: int) -> tuple[Tensor, Tensor]:
-    """Quantisation steps (8, 8) of luma and chroma at a quality of 1 to 100, as libjpeg scales them; in units of 1/255."""
+    """Quantisation steps (8, 8) of luma and chroma at a quality of 1 to 100, as libjpeg has them; units of 1/255."""
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
     scaled = [
         (torch.tensor(base).reshape(8, 8) * percent + 50).div(100, rounding_mode="floor") for base in (_LUMA, _CHROMA)
@@ -55,8 +58,8 @@ def tables(quality: int) -> tuple[Tensor, Tensor]:
     return luma, chroma
 
 
+#: Halves that rounding errors have made a little less are still halves.
 _HALF = 0.5 + 1e-4
-"""Halves that rounding errors have made a little less are still halves."""
 
 
 def _through(x: Tensor, tie: float | Tensor = _HALF) -> Tensor:
@@ -69,7 +72,7 @@ def _exact(x: Tensor, tie: float | Tensor = _HALF) -> Tensor:
     return x
 
 
-class Jpeg(Cloned, Physics):
+class JpegPhysics(Cloned, Physics):
     """A JPEG file of an image in [0, 1].
 
     Args:
@@ -145,7 +148,7 @@ class Jpeg(Cloned, Physics):
         return image
 
 
-def jpeg(params: JpegParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Jpeg:
+def jpeg(params: Jpeg, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> JpegPhysics:
     """The compression that the parameters describe.
 
     Raises:
@@ -161,19 +164,20 @@ def jpeg(params: JpegParams, *, shape: tuple[int, ...], noise_model: Any, dtype:
 
 def _jpeg(
     steps: tuple[Tensor, Tensor], subsampling: str, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
-) -> Jpeg:
+) -> JpegPhysics:
     if shape[0] not in (1, 3):
         raise InputError(f"a JPEG file of {shape[0]} channels", "allowed: 1 (grey) or 3 (red, green, blue)")
-    known = "4:2:0" if subsampling == AUTO else subsampling
-    return Jpeg(steps, known, shape=shape, noise_model=noise_model, dtype=dtype)
+    subsampling = "4:2:0" if subsampling == AUTO else subsampling
+    return JpegPhysics(steps, subsampling, shape=shape, noise_model=noise_model, dtype=dtype)
 
 
 @torch.no_grad()
-def quantisation_sigma(y: Tensor, physics: Jpeg) -> float:
+def quantisation_sigma(y: Tensor, physics: JpegPhysics) -> float:
     """Standard deviation of the quantisation error of an opened file, data units.
 
-    Coefficients that are not zero: variance ``q^2 / 12``. The zero ones: that of a Laplace distribution cut off at ``q / 2``, whose scale comes from how
-    many of this frequency are zero, or where nearly all are, from a power law of the frequency fitted to the others. Of luma, for all channels.
+    Coefficients that are not zero: variance ``q^2 / 12``. The zero ones: that of a Laplace distribution cut off at ``q
+    / 2``, whose scale comes from how many of this frequency are zero, or where nearly all are, from a power law of the
+    frequency fitted to the others. Of luma, for all channels.
 
     Args:
         y: (B, C, H, W), what was opened.
@@ -202,8 +206,8 @@ def quantisation_sigma(y: Tensor, physics: Jpeg) -> float:
     return math.sqrt(float(variance.mean())) / 255
 
 
-def fitted(params: JpegParams, measurement: Measurement) -> Fitted:
-    """The opened file with its quantisation as noise level; tables and sampling are the file's own where they are ``auto``.
+def fitted(params: Jpeg, measurement: Measurement) -> Fitted:
+    """The opened file with its quantisation as noise level; what is ``auto`` of tables and sampling is the file's own.
 
     Raises:
         InputError: as in `jpeg`; or the tables are to be read, and the file is no JPEG file (any more).
@@ -217,20 +221,20 @@ def fitted(params: JpegParams, measurement: Measurement) -> Fitted:
                 "the measurement is not a JPEG file as it was saved, so its quality is not known",
                 "give it: -s operator.quality=20",
             )
-        steps, known = _stated(stated), "the file's own tables"
+        steps, origin = _stated(stated), "the file's own tables"
     else:
-        steps, known = tables(int(params.quality)), f"quality {params.quality}"
+        steps, origin = tables(int(params.quality)), f"quality {params.quality}"
     subsampling = facts.get("subsampling", AUTO) if params.subsampling == AUTO else params.subsampling
 
-    def build(noise_model: Any) -> Jpeg:
+    def build(noise_model: Any) -> JpegPhysics:
         return _jpeg(steps, subsampling, shape, noise_model, y.dtype)
 
     sigma = quantisation_sigma(y, build(None).to(y.device))
-    said = f"noise level {sigma:.4f} from the quantisation ({known}, coarsest step of luma {steps[0].max():g})"
+    said = f"noise level {sigma:.4f} from the quantisation ({origin}, coarsest step of luma {steps[0].max():g})"
     return Fitted(y, shape, build, sigma=sigma, said=(said,))
 
 
-def _stated(found: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+def _stated(stated: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """A file's tables of luma and chroma; a grey file has one."""
-    luma, chroma = (torch.tensor(table, dtype=torch.float64).reshape(8, 8) for table in (found[0], found[-1]))
+    luma, chroma = (torch.tensor(table, dtype=torch.float64).reshape(8, 8) for table in (stated[0], stated[-1]))
     return luma, chroma

@@ -1,21 +1,19 @@
-r"""Missing pixels: :math:`y = m \odot (x + n)`, 1 = observed.
+r"""Missing pixels: :math:`y = m \odot (x + n)`, 1 = observed: at random, a box, a file, strokes, text, gaps of a scene.
 
-The mask is (1, 1, H, W), or (B, 1, H, W) with one for each item; ``y`` keeps the grid of ``x`` and is zero where unobserved. Diagonal in
-pixels: :math:`U = V = I`, the singular values are the mask. deepinv's ``Inpainting``, with an exact diagonal for the engine, a fast
-``clone``, and a random pattern that is a pure function of its seed and size (numpy Philox), on every machine.
+The mask is (1, 1, H, W), or (B, 1, H, W) with one for each item; ``y`` keeps the grid of ``x`` and is zero where
+unobserved. Diagonal in pixels: :math:`U = V = I`, the singular values are the mask. deepinv's ``Inpainting``, with an
+exact diagonal for the engine and a fast ``clone``. Random patterns and drawings are pure functions of their parameters
+and the image's size (numpy's Philox), on every machine; Pillow draws strokes as polylines with round ends, and letters
+with the font it carries.
 
-Masks that are drawn: strokes of a brush, and text. Missing where drawn; pure functions of the parameters and the image's size.
+Gaps (``gap-mask``) are clouds, shadows or a broken scan mirror. Pixels without a value in the file itself
+(``Picture.valid``) are unobserved under every operator; this one adds a mask or quality band, or simulated gaps, and
+says that what lies inside the scene gets values (:mod:`inverse.io.nodata`).
 
-Pillow draws: strokes as polylines with round ends, letters with the font it carries. Random numbers are numpy's Philox.
-
-Gaps of a scene: :math:`y = m \odot (x + n)`, m = 0 where clouds, shadows or a broken scan mirror hide the ground.
-
-Pixels without a value in the file itself (``Picture.valid``) are unobserved under every operator; this one adds a mask or quality band, or simulated
-gaps, and says that what lies inside the scene gets values (:mod:`inverse.io.nodata`).
-
-* Landsat 7 since 2003: without the scan-line corrector the swaths of 16 lines of a forward and a backward scan no longer meet. Gaps repeat every 32 or so
-  lines, slope by 8 degrees in a north-up scene, and widen from none at nadir to 14 lines at the edges: 22 % of a scene (Scaramuzza et al. 2004, USGS).
-  Here :math:`m = 0` where :math:`\mathrm{frac}(d) < 2 p\, |2 c / W - 1|`, d the distance across the gaps in periods and p the missing share.
+* Landsat 7 since 2003: without the scan-line corrector the swaths of 16 lines of a forward and a backward scan no
+  longer meet. Gaps repeat every 32 or so lines, slope by 8 degrees in a north-up scene, and widen from none at nadir to
+  14 lines at the edges: 22 % of a scene (Scaramuzza et al. 2004, USGS). Here :math:`m = 0` where
+  :math:`\mathrm{frac}(d) < 2 p\, |2 c / W - 1|`, d the distance across the gaps in periods and p the missing share.
 * Landsat Collection 2 ``QA_PIXEL``: bits 0 fill, 1 dilated cloud, 2 cirrus, 3 cloud, 4 cloud shadow.
 * Sentinel-2 scene classes: 0 no data, 1 defective, 3 cloud shadow, 8 and 9 cloud, 10 cirrus.
 """
@@ -23,6 +21,7 @@ gaps, and says that what lies inside the scene gets values (:mod:`inverse.io.nod
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +34,20 @@ from scipy import ndimage
 from torch import Tensor
 
 from inverse.errors import InputError
+from inverse.io.tiling import Window
 from inverse.operators.arrays import load_plane
 from inverse.operators.base import Cloned, Linear
-from inverse.operators.image.matrix import Denoise
-from inverse.operators.image.spec import StrokeMask, TextMask
-from inverse.operators.image.spec_basic import BoxMask, FileMask, RandomMask
-from inverse.operators.satellite.spec import GapMask
+from inverse.operators.image.matrix import Identity
+from inverse.operators.image.spec import BoxMask, FileMask, GapMask, RandomMask, StrokeMask, TextMask
+from inverse.operators.local import Local, local, part
 
 __all__ = [
     "Mask",
+    "Restricted",
     "box_mask",
     "file_mask",
     "gap_mask",
+    "masked",
     "random_mask",
     "restricted",
     "slc_off",
@@ -68,17 +69,23 @@ class Mask(Cloned, Inpainting):
     """
 
     mask: Tensor
+    picks = True
 
     def __init__(self, mask: Tensor, *, shape: tuple[int, ...], noise_model: Any) -> None:
         super().__init__(img_size=shape, mask=mask, noise_model=noise_model)
 
-    def observed_count(self, y: Tensor) -> Tensor:
-        """Number of observed values of each item (B,)."""
-        return self.mask.expand(y.shape).flatten(1).sum(1)
-
     def basis_squared(self, spectrum: Tensor) -> Tensor:
         """Diagonal of ``diag(spectrum)``: itself."""
         return spectrum
+
+    def local(self) -> Local:
+        """Pixel by pixel."""
+        return Local(self.img_size)
+
+    def cut(self, window: Window) -> Mask:
+        """The mask of a window."""
+        shape = (self.img_size[0], *window.size)
+        return Mask(part(self.mask, window), shape=shape, noise_model=self.noise_model)
 
 
 class Restricted(Linear):
@@ -110,9 +117,26 @@ class Restricted(Linear):
         image: Tensor = self.whole.A_adjoint(y * self.mask)
         return image
 
+    def local(self) -> Local:
+        """As the whole, but not value by value."""
+        return replace(local(self.whole), diagonal=False)
+
+    def cut(self, window: Window) -> Restricted:
+        """A window of the whole, and of what was observed of it."""
+        seen = part(self.mask, self.local().measured(window))
+        return Restricted(self.whole.cut(window), seen, shape=(self.img_size[0], *window.size))
+
     def _precondition_gram(self, r: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-        found: Tensor = self.whole.precondition_gram(r, alpha, beta)
-        return found * self.mask
+        solved: Tensor = self.whole.precondition_gram(r, alpha, beta)
+        return solved * self.mask
+
+
+def masked(physics: Any, valid: Tensor, shape: tuple[int, ...]) -> Mask | Restricted:
+    """`restricted` for a linear physics and a part of a scene that may hold no value."""
+    if isinstance(physics, Mask | Identity):
+        mask = physics.mask * valid if isinstance(physics, Mask) else valid
+        return Mask(mask, shape=shape, noise_model=physics.noise_model)
+    return Restricted(physics, valid, shape=shape)
 
 
 def restricted(physics: Any, valid: Tensor, shape: tuple[int, ...]) -> Any:
@@ -124,8 +148,8 @@ def restricted(physics: Any, valid: Tensor, shape: tuple[int, ...]) -> Any:
         shape: (C, H, W) of the unknown.
 
     Returns:
-        ``physics`` where all of it is valid, or where it was built with what is (``knows_valid``); a mask for a mask or for noise alone,
-        so that they stay diagonal; else the product.
+        ``physics`` where all of it is valid, or where it was built with what is (``knows_valid``); a mask for a mask or
+        for noise alone, so that they stay diagonal; else the product.
 
     Raises:
         InputError: nothing is valid, or the operator is not linear.
@@ -134,15 +158,11 @@ def restricted(physics: Any, valid: Tensor, shape: tuple[int, ...]) -> Any:
         return physics
     if not bool((valid == 1).any()):
         raise InputError("no pixel of the measurement holds a value", "is the file's nodata value right?")
-    if isinstance(physics, Mask):
-        return Mask(physics.mask * valid, shape=shape, noise_model=physics.noise_model)
-    if isinstance(physics, Denoise):
-        return Mask(valid, shape=shape, noise_model=physics.noise_model)
     if not isinstance(physics, LinearPhysics):
         raise InputError(
             "the measurement has pixels without a value, and the operator is not linear", "fill them first"
         )
-    return Restricted(physics, valid, shape=shape)
+    return masked(physics, valid, shape)
 
 
 def random_mask(params: RandomMask, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Mask:
@@ -199,7 +219,7 @@ _STROKES = 10_000
 
 
 def stroke_mask(params: StrokeMask, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Mask:
-    """Strokes until at least ``params.missing`` of the pixels are covered: each a path that turns by up to 60 degrees every few widths.
+    """Strokes until ``params.missing`` of the pixels are covered: paths that turn by up to 60 degrees every few widths.
 
     Raises:
         InputError: a brush that covers the whole image.
@@ -247,7 +267,7 @@ def _drawn(canvas: Any, shape: tuple[int, ...], noise_model: Any, dtype: torch.d
     observed = canvas < 128
     if not observed.any():
         raise InputError(f"{what} on an image of {shape[-1]} x {shape[-2]} covers all of it", "use a smaller one")
-    return Mask(torch.from_numpy(observed)[None, None].to(dtype), shape=shape, noise_model=noise_model)
+    return _mask(observed, shape, noise_model, dtype)
 
 
 _LANDSAT_BITS = 0b11111
@@ -299,7 +319,7 @@ def gap_mask(params: GapMask, *, shape: tuple[int, ...], noise_model: Any, dtype
         raise InputError(
             "the mask leaves no pixel of the scene", f"do its numbers mean '{params.codes}'? See operator.codes"
         )
-    return Mask(torch.from_numpy(observed)[None, None].to(dtype), shape=shape, noise_model=noise_model)
+    return _mask(observed, shape, noise_model, dtype)
 
 
 def _clear(params: GapMask) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 r"""The identity, and any linear operator as a matrix: :math:`y = M x + n`.
 
-`Denoise`: :math:`U = V = I`, all singular values 1. `Matrix`: the singular value decomposition, computed in float64, up to `SPECTRAL_LIMIT`
-unknowns; `DenseMatrix` (products only) beyond. An image is flattened in C, H, W order.
+`Identity`: :math:`U = V = I`, all singular values 1. `Matrix`: the singular value decomposition, computed in float64,
+up to `SPECTRAL_LIMIT` unknowns; `DenseMatrix` (products only) beyond. An image is flattened in C, H, W order.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import torch
 from torch import Tensor
 
 from inverse.errors import InputError
+from inverse.io.tiling import Window
 from inverse.operators.arrays import load_array
 from inverse.operators.base import Linear, Spectral
-from inverse.operators.image.spec_basic import Denoise as DenoiseParams
-from inverse.operators.image.spec_basic import MatrixOperator
+from inverse.operators.image.spec import Denoising, MatrixOperator
+from inverse.operators.local import Local
 
-__all__ = ["SPECTRAL_LIMIT", "Denoise", "DenseMatrix", "Matrix", "denoise", "locate", "matrix"]
+__all__ = ["SPECTRAL_LIMIT", "DenseMatrix", "Identity", "Matrix", "denoise", "locate", "matrix"]
 
 SPECTRAL_LIMIT = 1024
 
 
-class Denoise(Spectral):
+class Identity(Spectral):
     """The identity.
 
     Args:
@@ -32,6 +33,8 @@ class Denoise(Spectral):
         noise_model: deepinv noise model.
         dtype: Of the singular values.
     """
+
+    picks = identity = True
 
     def __init__(self, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> None:
         ones = torch.ones((1,) * (len(shape) + 1), dtype=dtype)
@@ -41,11 +44,20 @@ class Denoise(Spectral):
         """Diagonal of ``diag(spectrum)``: itself."""
         return spectrum
 
+    def local(self) -> Local:
+        """Pixel by pixel."""
+        return Local(self.img_size)
 
-def denoise(params: DenoiseParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Denoise:
+    def cut(self, window: Window) -> Identity:
+        """The identity of a window."""
+        shape = (self.img_size[0], *window.size)
+        return Identity(shape=shape, noise_model=self.noise_model, dtype=self.mask.dtype)
+
+
+def denoise(params: Denoising, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Identity:
     """The identity for an unknown of any rank."""
     del params
-    return Denoise(shape=shape, noise_model=noise_model, dtype=dtype)
+    return Identity(shape=shape, noise_model=noise_model, dtype=dtype)
 
 
 class Matrix(Spectral):
@@ -153,7 +165,8 @@ def matrix(
     for count, sides, name, axis in ((columns, shape, "unknown", "columns"), (rows, measured, "measurement", "rows")):
         if math.prod(sides) != count:
             raise InputError(
-                f"{Path(params.file).name}: {count} {axis}, but the {name} of shape {tuple(sides)} has {math.prod(sides)} values",
+                f"{Path(params.file).name}: {count} {axis}, but the {name} of shape {tuple(sides)} has "
+                f"{math.prod(sides)} values",
                 "allowed: (m, n), m values measured, n values unknown",
             )
     kind = Matrix if columns <= SPECTRAL_LIMIT else DenseMatrix

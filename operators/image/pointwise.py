@@ -2,8 +2,9 @@ r"""Operators that act on each pixel by itself: a factor, and the ends of a sens
 
 * `Diagonal`: :math:`y = t \odot x + n`; :math:`U = V = I`, singular values :math:`t`. Underexposure (one factor),
   a transmission map (:mod:`inverse.operators.image.haze`).
-* `Saturation`: :math:`y = \min(\max(g x, a), b) + n`, not linear. Its gradient is g inside the range and 0 where the value is cut off, so an
-  unknown that is cut off where the measurement is says nothing, and one that is not is drawn to the end of the range.
+* `SaturationPhysics`: :math:`y = \min(\max(g x, a), b) + n`, not linear. Its gradient is g inside the range and 0 where
+  the value is cut off, so an unknown that is cut off where the measurement is says nothing, and one that is not is
+  drawn to the end of the range.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ from deepinv.physics import Physics
 from torch import Tensor
 
 from inverse.operators.base import Cloned, Spectral
-from inverse.operators.image.spec import LowLight
-from inverse.operators.image.spec import Saturation as SaturationParams
+from inverse.operators.image.spec import LowLight, Saturation
 
-__all__ = ["Diagonal", "Saturation", "low_light", "saturation"]
+__all__ = ["Diagonal", "SaturationPhysics", "low_light", "saturation"]
 
 
 class Diagonal(Spectral):
@@ -29,6 +29,8 @@ class Diagonal(Spectral):
         shape: Shape (C, H, W) of one unknown.
         noise_model: deepinv noise model.
     """
+
+    picks = True
 
     def V_adjoint(self, x: Tensor) -> Tensor:
         """(B, C, H, W) itself."""
@@ -51,7 +53,7 @@ class Diagonal(Spectral):
         return spectrum
 
 
-class Saturation(Cloned, Physics):
+class SaturationPhysics(Cloned, Physics):
     """Values cut off at the ends of a range.
 
     Args:
@@ -78,7 +80,9 @@ def low_light(params: LowLight, *, shape: tuple[int, ...], noise_model: Any, dty
     return Diagonal(mask, shape=shape, noise_model=noise_model)
 
 
-def saturation(params: SaturationParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Saturation:
+def saturation(
+    params: Saturation, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+) -> SaturationPhysics:
     """The range that the parameters describe."""
     del dtype
-    return Saturation(params.gain, params.low, params.high, shape=shape, noise_model=noise_model)
+    return SaturationPhysics(params.gain, params.low, params.high, shape=shape, noise_model=noise_model)

@@ -3,15 +3,16 @@ r"""Downsampling by a whole factor f: low-pass filter, then every f-th sample, a
 .. math::
     y_i = \sum_j w_j\, x_{f i + j}, \qquad w_j \propto h(j - (f - 1) / 2), \quad \sum_j w_j = 1
 
-so an output sample is centred at :math:`f i + (f - 1)/2` input pixels: areas coincide (deepinv's ``Downsampling`` is shifted by a pixel or more).
+so an output sample is centred at :math:`f i + (f - 1)/2` input pixels: areas coincide (deepinv's ``Downsampling`` is
+shifted by a pixel or more).
 
-* ``area``: the mean of f x f pixels. Where both sides are multiples of f, `BlockMean`: with :math:`q` the constant unit vector of a block, the
-  Householder reflection :math:`Q = I - 2 v v^T / v^T v`, :math:`v = e_0 - q`, is an orthonormal basis of each block with :math:`Q e_0 = q`; singular
-  value 1/f at the first pixel of each block, 0 elsewhere.
+* ``area``: the mean of f x f pixels. Where both sides are multiples of f, `BlockMean`: with :math:`q` the constant unit
+  vector of a block, the Householder reflection :math:`Q = I - 2 v v^T / v^T v`, :math:`v = e_0 - q`, is an orthonormal
+  basis of each block with :math:`Q e_0 = q`; singular value 1/f at the first pixel of each block, 0 elsewhere.
 * ``gaussian``: standard deviation (f - 1) / 2 (as scikit-image's ``rescale``), cut off at 4 of them.
 * ``bicubic``: Keys' cubic with a = -0.5, stretched by f (as Pillow's and MATLAB's antialiased ``resize``).
-* ``kernel``: any 2-D convolution kernel on the unknown's grid, `KernelDownsample`. Its sides n have n - f even: only then is its middle that of
-  the area; another would shift the image by half a pixel.
+* ``kernel``: any 2-D convolution kernel on the unknown's grid, `KernelDownsample`. Its sides n have n - f even: only
+  then is its middle that of the area; another would shift the image by half a pixel.
 
 Beyond the frame the image is mirrored at the half-sample. A side n that is not a multiple gives ceil(n / f) samples.
 """
@@ -28,13 +29,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, interpolate
 
-from inverse.errors import InputError
+from inverse.errors import InputError, RecipeError
+from inverse.io.tiling import Window
 from inverse.numerics.transforms import fold, mirror
 from inverse.operators.base import Linear, Spectral
 from inverse.operators.blur.kernels import file_kernel
-from inverse.operators.image.spec_basic import Downsample as DownsampleParams
+from inverse.operators.image.spec import Downsample
+from inverse.operators.local import Local
 
-__all__ = ["BlockMean", "Downsample", "KernelDownsample", "downsample", "locate", "weights"]
+__all__ = ["BlockMean", "DownsamplePhysics", "KernelDownsample", "downsample", "locate", "weights"]
 
 
 class BlockMean(Spectral):
@@ -49,6 +52,8 @@ class BlockMean(Spectral):
     Attributes:
         mask: (1, 1, H, W), 1 / f at the first pixel of each block, else 0.
     """
+
+    picks = coarse = True
 
     def __init__(self, factor: int, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> None:
         mask = torch.zeros(1, 1, *shape[-2:], dtype=dtype)
@@ -86,6 +91,15 @@ class BlockMean(Spectral):
         moved = interpolate(common, scale_factor=f, mode="nearest") + kept * spectrum
         return moved + sparse_grid(total / f**2 - common - kept * first, f)
 
+    def local(self) -> Local:
+        """Block by block."""
+        return Local(self.img_size, factor=self.factor)
+
+    def cut(self, window: Window) -> BlockMean:
+        """The means in a window."""
+        shape = (self.img_size[0], *window.size)
+        return BlockMean(self.factor, shape=shape, noise_model=self.noise_model, dtype=self.mask.dtype)
+
 
 def sparse_grid(blocks: Tensor, factor: int) -> Tensor:
     """Values (B, C, h, w) at every ``factor``-th pixel, zeros between, (B, C, h factor, w factor)."""
@@ -104,13 +118,30 @@ class Decimated(Linear, ABC):
 
     factor: int
     margins: tuple[int, int, int, int]
+    #: Whether the measurement's frequencies are the unknown's lowest, nearly unchanged.
+    coarse = False
 
     @abstractmethod
     def on(self, shape: tuple[int, ...]) -> Decimated:
         """The same operator on images (C, H, W) of another size."""
 
+    def local(self) -> Local:
+        """Where the sides are multiples of f: the filter reaches over a window's edge.
 
-class Downsample(Decimated):
+        Raises:
+            RecipeError: they are not.
+        """
+        shape, f = self.img_size, self.factor
+        if any(side % f for side in shape[1:]):
+            raise RecipeError(f"{shape[-1]} x {shape[-2]} pixels are no multiple of {f}: no coupled tiles", "crop it")
+        return Local(shape, factor=f, diagonal=False, reach=-(-max(self.margins) // f))
+
+    def cut(self, window: Window) -> Decimated:
+        """The same operator on a window."""
+        return self.on((self.img_size[0], *window.size))
+
+
+class DownsamplePhysics(Decimated):
     """Separable filter and decimation, mirrored at the frame.
 
     Args:
@@ -125,6 +156,7 @@ class Downsample(Decimated):
     """
 
     line: Tensor
+    coarse = True
 
     def __init__(
         self, line: NDArray[np.float64], factor: int, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
@@ -142,10 +174,10 @@ class Downsample(Decimated):
         self._exact = line
         self.register_buffer("line", torch.from_numpy(line).to(dtype))
 
-    def on(self, shape: tuple[int, ...]) -> Downsample:
+    def on(self, shape: tuple[int, ...]) -> DownsamplePhysics:
         """The same operator on images (C, H, W) of another size."""
-        known: dict[str, Any] = {"noise_model": self.noise_model, "dtype": self.line.dtype}
-        return Downsample(self._exact, self.factor, shape=shape, **known)
+        settings: dict[str, Any] = {"noise_model": self.noise_model, "dtype": self.line.dtype}
+        return DownsamplePhysics(self._exact, self.factor, shape=shape, **settings)
 
     def A(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Filter and decimate (B, C, H, W)."""
@@ -166,7 +198,8 @@ class KernelDownsample(Decimated):
     """Convolution with a kernel and decimation, mirrored at the frame.
 
     Args:
-        kernel: Weights (h, w), h - f and w - f even; convolved, so turned by half a turn before it is laid on the image.
+        kernel: Weights (h, w), h - f and w - f even; convolved, so turned by half a turn before it is laid on the
+            image.
         factor: f.
         shape: Shape (C, H, W) of one unknown; the measurement is (C, ceil(H / f), ceil(W / f)).
         noise_model: deepinv noise model.
@@ -186,7 +219,8 @@ class KernelDownsample(Decimated):
         if min(kernel.shape) < factor or (rows - factor) % 2 or (columns - factor) % 2:
             raise InputError(
                 f"a kernel of {columns} x {rows} pixels for downsampling by {factor}",
-                f"allowed: sides {factor}, {factor + 2}, {factor + 4}, ..., so that its middle is that of {factor} x {factor} pixels",
+                f"allowed: sides {factor}, {factor + 2}, {factor + 4}, ..., so that its middle is that of {factor} x "
+                f"{factor} pixels",
             )
         top, left = (rows - factor) // 2, (columns - factor) // 2
         below = factor * (math.ceil(height / factor) - 1) + rows - top - height
@@ -201,8 +235,8 @@ class KernelDownsample(Decimated):
 
     def on(self, shape: tuple[int, ...]) -> KernelDownsample:
         """The same operator on images (C, H, W) of another size."""
-        known: dict[str, Any] = {"noise_model": self.noise_model, "dtype": self.kernel.dtype}
-        return KernelDownsample(self._exact, self.factor, shape=shape, **known)
+        settings: dict[str, Any] = {"noise_model": self.noise_model, "dtype": self.kernel.dtype}
+        return KernelDownsample(self._exact, self.factor, shape=shape, **settings)
 
     def A(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Filter and decimate (B, C, H, W)."""
@@ -242,22 +276,21 @@ def weights(name: str, factor: int) -> NDArray[np.float64]:
 
 
 def downsample(
-    params: DownsampleParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
-) -> BlockMean | Downsample | KernelDownsample:
-    """`BlockMean` for area filters on whole blocks, `KernelDownsample` for a kernel from a file, else `Downsample`.
+    params: Downsample, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+) -> BlockMean | DownsamplePhysics | KernelDownsample:
+    """`BlockMean` for area filters on whole blocks, `KernelDownsample` for a kernel file, else `DownsamplePhysics`.
 
     Raises:
         InputError: a kernel file that cannot be read or does not fit.
     """
     f = params.factor
     if params.file is not None:
-        own = file_kernel(params.file)
-        return KernelDownsample(own, f, shape=shape, noise_model=noise_model, dtype=dtype)
+        return KernelDownsample(file_kernel(params.file), f, shape=shape, noise_model=noise_model, dtype=dtype)
     if params.filter == "area" and shape[-1] % f == 0 and shape[-2] % f == 0:
         return BlockMean(f, shape=shape, noise_model=noise_model, dtype=dtype)
-    return Downsample(weights(params.filter, f), f, shape=shape, noise_model=noise_model, dtype=dtype)
+    return DownsamplePhysics(weights(params.filter, f), f, shape=shape, noise_model=noise_model, dtype=dtype)
 
 
-def locate(params: DownsampleParams, shape: tuple[int, ...]) -> tuple[DownsampleParams, tuple[int, ...]]:
+def locate(params: Downsample, shape: tuple[int, ...]) -> tuple[Downsample, tuple[int, ...]]:
     """The unknown of a measurement: ``factor`` times its size."""
     return params, (*shape[:-2], shape[-2] * params.factor, shape[-1] * params.factor)

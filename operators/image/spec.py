@@ -1,4 +1,7 @@
-"""Operators of photography and microscopy: the models of their parameters, and where they are built."""
+"""Photography: noise alone, masks, resampling, colours, single pixels, JPEG and matrices.
+
+The parameters of every operator, and where its physics is built.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from inverse.operators.spec import AUTO, PATH, Boundary, File, Operator, OperatorSpec, number_or_auto
+from inverse.operators.spec import AUTO, PATH, File, Operator, OperatorSpec, OptionalFile, Side, number_or_auto
 
 __all__ = ["SPECS"]
 
@@ -15,70 +18,37 @@ Pattern = Literal["RGGB", "BGGR", "GRBG", "GBRG"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-class AnisotropicBlur(Operator):
-    """Convolution with a Gaussian of two widths."""
+class Denoising(Operator):
+    """Noise only."""
 
-    kind: Literal["anisotropic-blur"] = "anisotropic-blur"
-    sigma_x: float = Field(gt=0, le=100, description="standard deviation along its first axis in pixels")
-    sigma_y: float = Field(gt=0, le=100, description="standard deviation along its second axis in pixels")
-    angle: float = Field(
-        default=0.0, description="from the rows to its first axis in degrees, counter-clockwise as displayed"
-    )
-    boundary: Boundary = "reflect"
+    kind: Literal["denoise"] = "denoise"
 
 
-class Defocus(Operator):
-    """Convolution with a disc."""
+class RandomMask(Operator):
+    """Pixels missing at random, the same ones in all channels."""
 
-    kind: Literal["defocus"] = "defocus"
-    radius: Annotated[float | Literal["auto"], number_or_auto(above=0, most=200)] = Field(
-        description="radius of the disc in pixels; auto estimates it from the image"
-    )
-    boundary: Boundary = "reflect"
+    kind: Literal["random-mask"] = "random-mask"
+    missing: float = Field(ge=0, lt=1, description="probability that a pixel is missing")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="seed of the pattern")
 
 
-class _Microscope(Operator):
-    wavelength: float = Field(default=520.0, ge=1, le=100_000, description="of the emitted light in vacuum, nanometres")
-    numerical_aperture: float = Field(default=1.2, gt=0, le=1.7, description="of the objective")
-    pixel: float = Field(default=65.0, gt=0, le=100_000, description="side of a pixel in the specimen, nanometres")
-    extent: float = Field(
-        default=4.0, ge=0.5, le=40, description="where the kernel ends, in Airy radii 0.61 wavelength / NA"
-    )
-    boundary: Boundary = "reflect"
+class BoxMask(Operator):
+    """A rectangle missing."""
+
+    kind: Literal["box-mask"] = "box-mask"
+    box: tuple[
+        Annotated[int, Field(ge=0)],
+        Annotated[int, Field(ge=0)],
+        Annotated[int, Field(ge=1)],
+        Annotated[int, Field(ge=1)],
+    ] = Field(description="top, left, bottom, right of the missing part in pixels; bottom and right are the first kept")
 
 
-class Airy(_Microscope):
-    """Convolution with a microscope's pattern of a point in focus."""
+class FileMask(Operator):
+    """Pixels missing where a mask file is dark."""
 
-    kind: Literal["airy"] = "airy"
-
-
-class BornWolf(_Microscope):
-    """Convolution with a microscope's pattern of a point out of focus."""
-
-    kind: Literal["born-wolf"] = "born-wolf"
-    index: float = Field(default=1.518, ge=1, le=3, description="refractive index of the immersion medium")
-    defocus: float = Field(default=0.0, ge=-100, le=100, description="distance from focus in micrometres")
-
-
-class GibsonLanni(_Microscope):
-    """Convolution with the pattern of a point inside a specimen of another index than the immersion's."""
-
-    kind: Literal["gibson-lanni"] = "gibson-lanni"
-    immersion: float = Field(default=1.518, ge=1, le=3, description="refractive index of the immersion medium")
-    specimen: float = Field(default=1.33, ge=1, le=3, description="refractive index of the specimen")
-    depth: float = Field(default=0.0, ge=0, le=1000, description="of the point under the coverslip in micrometres")
-    defocus: float = Field(default=0.0, ge=-100, le=100, description="of the stage from paraxial focus in micrometres")
-
-
-class VaryingBlur(Operator):
-    """Convolution with a kernel that changes over the image."""
-
-    kind: Literal["varying-blur"] = "varying-blur"
-    file: File = Field(
-        description="(rows, columns, h, w) array, .npy: kernels at the middles of a grid over the image, each scaled to sum 1, origin at size // 2"
-    )
-    boundary: Boundary = "reflect"
+    kind: Literal["file-mask"] = "file-mask"
+    file: File = Field(description="mask of the image's size: half of full scale and above (.npy: not 0) is observed")
 
 
 class StrokeMask(Operator):
@@ -103,6 +73,58 @@ class TextMask(Operator):
     size: int = Field(default=14, ge=4, le=500, description="height of the letters in pixels")
     spacing: float = Field(default=1.5, ge=1, le=20, description="distance of the lines over the letters' height")
     seed: int = Field(default=0, ge=0, lt=2**63, description="seed of where in the text each line begins")
+
+
+class GapMask(Operator):
+    """Gaps of a scene: nodata, clouds, or simulated scan-line corrector gaps."""
+
+    kind: Literal["gap-mask"] = "gap-mask"
+    file: OptionalFile = Field(default=None, description="mask or quality band of the scene's size; see codes")
+    codes: Literal["clear", "cloud", "landsat-qa", "sentinel2-scl"] = Field(
+        default="clear",
+        description="what the file's numbers mean: clear or cloud (where not 0), Landsat QA_PIXEL bits, Sentinel-2 "
+        "scene classes",
+    )
+    grow: int = Field(default=0, ge=0, le=100, description="pixels by which clouds of the file are widened")
+    pattern: Literal["nodata", "slc-off"] = Field(
+        default="nodata", description="nodata: the file's own gaps; slc-off: simulated ones of Landsat 7"
+    )
+    missing: float = Field(default=0.22, gt=0, lt=1, description="with slc-off: share of the pixels that are missing")
+    period: float = Field(default=32.0, ge=4, le=500, description="with slc-off: rows from gap to gap")
+    angle: float = Field(default=8.0, ge=-45, le=45, description="with slc-off: slope of the gaps in degrees")
+    fill: Literal["gaps", "all"] = Field(
+        default="gaps", description="nodata that gets values: gaps inside the scene, or its border too"
+    )
+
+
+class Downsample(Operator):
+    """Low-pass filter and keep one sample in ``factor`` along each axis."""
+
+    kind: Literal["downsample"] = "downsample"
+    factor: int = Field(
+        ge=2, le=64, description="pixels of the unknown in one pixel of the measurement, along each axis"
+    )
+    filter: Literal["area", "gaussian", "bicubic", "kernel"] = Field(
+        default="area",
+        description="area: block mean; gaussian: standard deviation (factor - 1) / 2; bicubic: Keys, a = -0.5; "
+        "kernel: from a file",
+    )
+    file: str | None = Field(
+        default=None,
+        min_length=1,
+        json_schema_extra={PATH: True},
+        description="with filter kernel: its weights on the unknown's grid, a 2-D .npy array or an image; sides n "
+        "with n - factor even",
+    )
+
+    @model_validator(mode="after")
+    def _a_kernel_has_a_file(self) -> Self:
+        if (self.filter == "kernel") != (self.file is not None):
+            given = "without" if self.file is None else "with"
+            raise PydanticCustomError(
+                "not_allowed", "filter: kernel together with file: KERNEL.npy; given: {given} a file", {"given": given}
+            )
+        return self
 
 
 class Demosaick(Operator):
@@ -145,13 +167,15 @@ class Haze(Operator):
     kind: Literal["haze"] = "haze"
     transmission: float | Literal["auto"] = Field(
         default="auto",
-        description="share of the scene's light that arrives, 0 to 1; auto: estimated from the picture by its dark channel",
+        description="share of the scene's light that arrives, 0 to 1; auto: estimated from the picture by its dark "
+        "channel",
     )
     file: str | None = Field(
         default=None,
         min_length=1,
         json_schema_extra={PATH: True},
-        description="map of the transmission instead, of the picture's size: a .npy array of 0 to 1, or an image (full scale is 1)",
+        description="map of the transmission instead, of the picture's size: a .npy array of 0 to 1, or an image "
+        "(full scale is 1)",
     )
     airlight: tuple[float, ...] | Literal["auto"] = Field(
         default="auto", description="colour of the haze, a number for each channel; auto: estimated from the picture"
@@ -194,75 +218,62 @@ class Jpeg(Operator):
     )
 
 
-_MICROSCOPE = (
-    "y = k * x + n, k = |2 int_0^1 J0(2 pi NA r p / wavelength) exp(2 pi i W(p) / wavelength) p dp|^2, sum 1, "
-)
-_EVEN = "linear; spectral unless boundary is free"
+class MatrixOperator(Operator):
+    """Any linear operator, as a matrix."""
+
+    kind: Literal["matrix"] = "matrix"
+    file: File = Field(
+        description="(m, n) array, .npy or .npz with one array; n values of the unknown in C, H, W order"
+    )
+    unknown: tuple[Side, ...] | None = Field(
+        default=None, min_length=1, max_length=3, description="shape of the unknown, such as [3, 64, 64]"
+    )
+    measured: tuple[Side, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=3,
+        description="shape of the measurement; default (m,), or the unknown's if m = n",
+    )
+
 
 SPECS: tuple[OperatorSpec, ...] = (
     OperatorSpec(
-        "anisotropic-blur",
-        AnisotropicBlur,
-        "inverse.operators.blur.blur:convolution",
-        "soft along one direction more than along the other",
-        "y = k * x + n, k ~ exp(-r' S^-1 r / 2), S = R(angle) diag(sigma_x^2, sigma_y^2) R(angle)', cut at 4 sigma, sum 1",
-        "linear; spectral with boundary circular, and with reflect if angle is a multiple of 90",
-        "inverse.operators.blur.blur:locate",
-        example={"sigma_x": 2.0, "sigma_y": 0.8, "angle": 30.0},
+        Denoising,
+        "inverse.operators.image.matrix:denoise",
+        "noise only",
+        "y = x + n",
+        "linear, spectral",
+        local=True,
+        any_rank=True,
     ),
     OperatorSpec(
-        "defocus",
-        Defocus,
-        "inverse.operators.blur.blur:convolution",
-        "out of focus with an open aperture: convolution with a disc",
-        "y = k * x + n, k of a pixel ~ the area of a disc inside it, sum 1",
-        _EVEN,
-        "inverse.operators.blur.blur:locate",
-        example={"radius": 2.7},
-        estimate="inverse.operators.blur.estimate:fill_in",
+        RandomMask,
+        "inverse.operators.image.masks:random_mask",
+        "pixels missing at random",
+        "y = m (x + n), m = 1 (observed) with probability 1 - missing, else 0",
+        "linear, spectral",
+        example={"missing": 0.6},
+        mask=True,
     ),
     OperatorSpec(
-        "airy",
-        Airy,
-        "inverse.operators.blur.blur:convolution",
-        "a microscope in focus: Airy pattern",
-        _MICROSCOPE + "W = 0: (2 J1(v) / v)^2",
-        _EVEN,
-        "inverse.operators.blur.blur:locate",
-        example={"pixel": 100.0},
+        BoxMask,
+        "inverse.operators.image.masks:box_mask",
+        "a rectangle missing",
+        "y = m (x + n), m = 0 in rows top to bottom - 1 and columns left to right - 1, else 1",
+        "linear, spectral",
+        example={"box": [2, 5, 11, 13]},
+        mask=True,
     ),
     OperatorSpec(
-        "born-wolf",
-        BornWolf,
-        "inverse.operators.blur.blur:convolution",
-        "a microscope out of focus (Born & Wolf, paraxial), one plane",
-        _MICROSCOPE + "W = -NA^2 defocus p^2 / (2 index)",
-        _EVEN,
-        "inverse.operators.blur.blur:locate",
-        example={"pixel": 100.0, "defocus": 0.4},
+        FileMask,
+        "inverse.operators.image.masks:file_mask",
+        "pixels missing where a mask file is dark",
+        "y = m (x + n), m = 1 (observed) where the file is bright, else 0",
+        "linear, spectral",
+        example={"file": "@mask"},
+        mask=True,
     ),
     OperatorSpec(
-        "gibson-lanni",
-        GibsonLanni,
-        "inverse.operators.blur.blur:convolution",
-        "a microscope looking into a specimen (Gibson & Lanni 1992), one plane",
-        _MICROSCOPE + "W from specimen, immersion, depth and defocus",
-        _EVEN,
-        "inverse.operators.blur.blur:locate",
-        example={"pixel": 100.0, "depth": 2.0},
-    ),
-    OperatorSpec(
-        "varying-blur",
-        VaryingBlur,
-        "inverse.operators.blur.varying:varying_blur",
-        "a blur that changes over the image",
-        "y = sum_k h_k * (w_k x) + n, w_k >= 0 piecewise bilinear between the middles of a grid, sum_k w_k = 1",
-        "linear",
-        "inverse.operators.blur.varying:locate",
-        example={"file": "@kernels"},
-    ),
-    OperatorSpec(
-        "stroke-mask",
         StrokeMask,
         "inverse.operators.image.masks:stroke_mask",
         "strokes of a brush missing: scratches",
@@ -271,7 +282,6 @@ SPECS: tuple[OperatorSpec, ...] = (
         example={"missing": 0.3, "width": 3},
     ),
     OperatorSpec(
-        "text-mask",
         TextMask,
         "inverse.operators.image.masks:text_mask",
         "text over the picture missing: captions",
@@ -280,7 +290,29 @@ SPECS: tuple[OperatorSpec, ...] = (
         example={"size": 8},
     ),
     OperatorSpec(
-        "demosaick",
+        GapMask,
+        "inverse.operators.image.masks:gap_mask",
+        "gaps of a scene: nodata, clouds, Landsat 7 stripes",
+        "y = m (x + n), m = 0 in gaps",
+        "linear, spectral",
+        example={"pattern": "slc-off"},
+        local=True,
+        mask=True,
+        placed=("file", "pattern"),
+        source="Scaramuzza et al. 2004, USGS (slc-off)",
+    ),
+    OperatorSpec(
+        Downsample,
+        "inverse.operators.image.resample:downsample",
+        "an image with too few pixels",
+        "y_i = sum_j w_(j - f i) x_j + n, w centred at (f - 1) / 2 input pixels, along each axis",
+        "linear; spectral with filter area if both sides are multiples of the factor",
+        "inverse.operators.image.resample:locate",
+        example={"factor": 2},
+        local=True,
+        source="Keys 1981 (bicubic)",
+    ),
+    OperatorSpec(
         Demosaick,
         "inverse.operators.image.channels:demosaick",
         "the raw image of a colour sensor: one colour at each pixel",
@@ -289,9 +321,10 @@ SPECS: tuple[OperatorSpec, ...] = (
         "inverse.operators.image.channels:locate",
         result="inverse.operators.image.channels:result",
         channels=3,
+        local=True,
+        source="Bayer 1976",
     ),
     OperatorSpec(
-        "colorize",
         Colorize,
         "inverse.operators.image.channels:colorize",
         "a grey picture that shall have colours",
@@ -300,17 +333,18 @@ SPECS: tuple[OperatorSpec, ...] = (
         "inverse.operators.image.channels:locate",
         result="inverse.operators.image.channels:result",
         channels=3,
+        local=True,
+        source="Rec. 601",
     ),
     OperatorSpec(
-        "low-light",
         LowLight,
         "inverse.operators.image.pointwise:low_light",
         "a picture that is too dark, made brighter with the noise that it has",
         "y = exposure x + n, n of photons: noise kind poisson-gaussian",
         "linear, spectral",
+        local=True,
     ),
     OperatorSpec(
-        "haze",
         Haze,
         "inverse.operators.image.haze:haze",
         "a scene through haze or fog",
@@ -319,24 +353,38 @@ SPECS: tuple[OperatorSpec, ...] = (
         measured="inverse.operators.image.haze:fitted",
         example={"transmission": 0.6, "airlight": [0.8, 0.9, 1.0]},
         channels=3,
+        source="Koschmieder; auto: He, Sun & Tang 2009",
     ),
     OperatorSpec(
-        "saturation",
         Saturation,
         "inverse.operators.image.pointwise:saturation",
         "an overexposed picture: values beyond the range are cut off",
         "y = min(max(gain x, low), high) + n",
         "nonlinear",
         example={"gain": 1.5, "low": 0.1, "high": 0.8},
+        local=True,
     ),
     OperatorSpec(
-        "jpeg",
         Jpeg,
         "inverse.operators.image.jpeg:jpeg",
         "blocks and ringing of a JPEG file",
-        "y = J(x) + n, J: luma and subsampled chroma, DCT of 8 x 8 blocks rounded to multiples of q, and back (libjpeg)",
+        "y = J(x) + n, J: luma and subsampled chroma, DCT of 8 x 8 blocks rounded to multiples of q, and back "
+        "(libjpeg)",
         "nonlinear",
         measured="inverse.operators.image.jpeg:fitted",
         example={"quality": 30},
+        local=True,
+        source="ITU-T T.81; libjpeg",
+    ),
+    OperatorSpec(
+        MatrixOperator,
+        "inverse.operators.image.matrix:matrix",
+        "any linear operator of your own, as a matrix",
+        "y = M x + n, x flattened in C, H, W order",
+        "linear; spectral up to 1024 unknowns",
+        "inverse.operators.image.matrix:locate",
+        example={"file": "@matrix"},
+        sides=((5, 7), (7, 9)),
+        any_rank=True,
     ),
 )

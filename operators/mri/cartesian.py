@@ -1,19 +1,21 @@
 r"""Cartesian magnetic resonance imaging: :math:`y_c = M F (S_c x) + n_c`.
 
-``x`` (B, 2, H, W) holds the real and imaginary part of a complex image, ``y`` (B, coils, H, W) is complex k-space, zero where the pattern :math:`M` takes
-no sample. :math:`F` is the centred, orthonormal Fourier transform (fastMRI's and BART's), :math:`S_c` are coil maps, normalised so that
-:math:`\sum_c |S_c|^2 = 1`: ``|x|`` then is the root sum of squares of the noiseless coil images. ``n`` has standard deviation ``sigma`` in each real component.
+``x`` (B, 2, H, W) holds the real and imaginary part of a complex image, ``y`` (B, coils, H, W) is complex k-space, zero
+where the pattern :math:`M` takes no sample. :math:`F` is the centred, orthonormal Fourier transform (fastMRI's and
+BART's), :math:`S_c` are coil maps, normalised so that :math:`\sum_c |S_c|^2 = 1`: ``|x|`` then is the root sum of
+squares of the noiseless coil images. ``n`` has standard deviation ``sigma`` in each real component.
 
 Three forms with the same arithmetic:
 
 * `SingleCoil`: singular basis :math:`V = F^H`, singular values the pattern.
-* `RowCoils`, for whole columns: the Fourier transform along the columns commutes with the pattern, so every image row is a problem of its own, with
-  Gram matrix :math:`G_h = \sum_c \bar S_{c,h} K S_{c,h}`, ``K`` the pattern's point spread along the row. Its eigenvectors are the singular basis:
-  the solves of all methods are closed forms. Cost: one Hermitian eigenproblem of size W a row (230 x 180: 3 s on one core), then two products a call.
+* `RowCoils`, for whole columns: the Fourier transform along the columns commutes with the pattern, so every image row
+  is a problem of its own, with Gram matrix :math:`G_h = \sum_c \bar S_{c,h} K S_{c,h}`, ``K`` the pattern's point
+  spread along the row. Its eigenvectors are the singular basis: the solves of all methods are closed forms. Cost: one
+  Hermitian eigenproblem of size W a row (230 x 180: 3 s on one core), then two products a call.
 * `MultiCoil`, for any pattern: products only.
 
-Where maps were estimated, pixels without signal are known: there the image is observed to be 0, with the samples' noise level, as one more channel of ``y``
-(BART crops its maps there, which leaves such pixels to the prior).
+Where maps were estimated, pixels without signal are known: there the image is observed to be 0, with the samples' noise
+level, as one more channel of ``y`` (BART crops its maps there, which leaves such pixels to the prior).
 
 Singular values below 1e-6 of the largest count as zero. `observed_mask` (1, 1, H or 1, W) is the pattern.
 """
@@ -21,10 +23,11 @@ Singular values below 1e-6 of the largest count as zero. `observed_mask` (1, 1, 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from deepinv.physics import Physics
 from torch import Tensor
 
 from inverse.errors import InputError, RecipeError
@@ -47,8 +50,8 @@ __all__ = [
     "to_pair",
 ]
 
+#: Rows times the third power of the columns up to which `RowCoils` is used: about 5 s of eigenvectors.
 _ROWS = 2e9
-"""Rows times the third power of the columns up to which `RowCoils` is used: about 5 s of eigenvectors."""
 _FLOOR = 1e-6
 
 
@@ -116,12 +119,16 @@ class SingleCoil(Spectral):
 
 
 class _Coils:
-    """k-space of several coils; with ``outside``, one more channel: the image where there is no signal, observed to be 0."""
+    """k-space of several coils; with ``outside`` one more channel: the image where there is no signal, seen as 0."""
 
     pattern: Tensor
     maps: Tensor
     outside: Tensor | None
     mixing: Tensor | None
+
+    def _keep(self, **buffers: Tensor | None) -> None:
+        for name, value in buffers.items():
+            cast("Physics", self).register_buffer(name, value)
 
     @property
     def observed_mask(self) -> Tensor:
@@ -158,7 +165,8 @@ class MultiCoil(_Coils, Linear):
         shape: (2, H, W) of one unknown.
         noise_model: deepinv noise model.
         outside: (1, 1, H, W), 1 where there is no signal; None: nowhere.
-        mixing: (coils of the file, coils), complex: the file's coils from these, where they were whitened or compressed.
+        mixing: (coils of the file, coils), complex: the file's coils from these, where they were whitened or
+            compressed.
     """
 
     solve_unknown = True
@@ -174,10 +182,7 @@ class MultiCoil(_Coils, Linear):
         mixing: Tensor | None = None,
     ) -> None:
         super().__init__(shape=shape, noise_model=noise_model)
-        self.register_buffer("pattern", pattern)
-        self.register_buffer("maps", maps)
-        self.register_buffer("outside", outside)
-        self.register_buffer("mixing", mixing)
+        self._keep(pattern=pattern, maps=maps, outside=outside, mixing=mixing)
 
     def A_adjoint_A(self, x: Tensor, **kwargs: Any) -> Tensor:
         """``A^T A x``, an image at a time: the coil images of one fit a processor's cache, those of a batch do not."""
@@ -187,7 +192,7 @@ class MultiCoil(_Coils, Linear):
         )
         shifted = torch.fft.ifftshift(to_complex(x), dim=axes)
         images = [
-            (maps.conj() * torch.fft.ifft2(kept * torch.fft.fft2(maps * one))).sum(0, keepdim=True) for one in shifted
+            (maps.conj() * torch.fft.ifft2(kept * torch.fft.fft2(maps * item))).sum(0, keepdim=True) for item in shifted
         ]
         image = torch.fft.fftshift(torch.stack(images), dim=axes)
         return to_pair(image if self.outside is None else image + self.outside * to_complex(x))
@@ -230,10 +235,7 @@ class RowCoils(_Coils, Spectral):
         s = torch.stack(values)[None, None]
         s = torch.where(s > _FLOOR * s.amax(), s, 0.0)
         super().__init__(s.to(pattern.dtype), shape=shape, noise_model=noise_model)
-        self.register_buffer("pattern", pattern)
-        self.register_buffer("maps", maps)
-        self.register_buffer("outside", outside)
-        self.register_buffer("mixing", mixing)
+        self._keep(pattern=pattern, maps=maps, outside=outside, mixing=mixing)
         self.register_buffer("basis", torch.stack(vectors).to(maps.dtype))
 
     def V(self, coordinates: Tensor) -> Tensor:
@@ -301,16 +303,16 @@ def coil_maps(params: ReceiveCoils, size: tuple[int, int], dtype: torch.dtype) -
         InputError: a file that cannot be read or does not fit.
     """
     if params.maps is None:
-        found = None if params.coils == 1 else birdcage(params.coils, size)
+        maps = None if params.coils == 1 else birdcage(params.coils, size)
     else:
-        found = load_array(params.maps, kinds="fc")
-        if found.ndim != 3 or found.shape[1:] != size or not np.any(found):
+        maps = load_array(params.maps, kinds="fc")
+        if maps.ndim != 3 or maps.shape[1:] != size or not np.any(maps):
             raise InputError(
-                f"{Path(params.maps).name}: an array of shape {found.shape} for images of {size[0]} x {size[1]}",
+                f"{Path(params.maps).name}: an array of shape {maps.shape} for images of {size[0]} x {size[1]}",
                 "allowed: coil maps (coils, H, W) that are not all zero",
             )
     wide = torch.complex128 if dtype == torch.float64 else torch.complex64
-    return None if found is None else torch.from_numpy(np.ascontiguousarray(found))[None].to(wide)
+    return None if maps is None else torch.from_numpy(np.ascontiguousarray(maps))[None].to(wide)
 
 
 def cartesian(
@@ -334,5 +336,5 @@ def cartesian(
 
 def locate(params: Mri, shape: tuple[int, ...]) -> tuple[Mri, tuple[int, ...]]:
     """The unknown of k-space (coils, H, W): (2, H, W); without maps the coils are simulated ones."""
-    found = params if params.maps is not None else params.model_copy(update={"coils": shape[0]})
-    return found, (2, *shape[1:])
+    complete = params if params.maps is not None else params.model_copy(update={"coils": shape[0]})
+    return complete, (2, *shape[1:])

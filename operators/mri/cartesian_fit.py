@@ -1,16 +1,19 @@
-r"""MRI operators fitted to raw data: which samples were taken, noise, coil maps and scale, all from the measurement itself.
+r"""MRI operators fitted to raw data: pattern, noise, coil maps and scale, all from the measurement itself.
 
 In this order, each step said in the report:
 
-1. The pattern: the file's own, or where k-space is not zero; a ``pattern`` of the recipe leaves some of these samples out (retrospective undersampling).
-2. With a noise scan the coils are whitened, :math:`y' = L^{-1} y` with the noise covariance :math:`L L^H`. Without one they are left as they are.
+1. The pattern: the file's own, or where k-space is not zero; a ``pattern`` of the recipe leaves some of these samples
+   out (retrospective undersampling).
+2. With a noise scan the coils are whitened, :math:`y' = L^{-1} y` with the noise covariance :math:`L L^H`. Without one
+   they are left as they are.
 3. More coils than ``compress`` (12 unless given) become that many virtual ones by a singular value decomposition.
-4. Coil maps by ESPIRiT from the fully sampled centre alone (24 x 24 samples of it unless given), turned to the phase of the image of that centre:
-   the unknown is nearly real. Where their eigenvalue tells that there is no signal (below 0.9, holes filled, 2 pixels of margin), the image is
-   held near zero.
-5. Scale: the 99 % quantile of the magnitude of the image of the centre becomes `BRIGHT`, so that the brightest pixels are near 1.
-6. Noise level (of each real component): 1/sqrt(2) after whitening, else from the outermost 5 % of the samples that were taken, where signal is
-   weakest: :math:`\mathrm{median} |y|^2 = 2 \ln 2\, \sigma^2`, pooled over the coils.
+4. Coil maps by ESPIRiT from the fully sampled centre alone (24 x 24 samples of it unless given), turned to the phase of
+   the image of that centre: the unknown is nearly real. Where their eigenvalue tells that there is no signal (below
+   0.9, holes filled, 2 pixels of margin), the image is held near zero.
+5. Scale: the 99 % quantile of the magnitude of the image of the centre becomes `BRIGHT`, so that the brightest pixels
+   are near 1.
+6. Noise level (of each real component): 1/sqrt(2) after whitening, else from the outermost 5 % of the samples that were
+   taken, where signal is weakest: :math:`\mathrm{median} |y|^2 = 2 \ln 2\, \sigma^2`, pooled over the coils.
 """
 
 from __future__ import annotations
@@ -43,7 +46,9 @@ _MARGIN = 2
 
 
 def whitened(y: Tensor, noise: NDArray[Any] | None) -> tuple[Tensor, Tensor | None]:
-    """k-space (1, coils, ...) with white noise of variance 1 for each complex sample, and the matrix that undoes it; None without a noise scan.
+    """k-space (1, coils, ...) with white noise of variance 1 of each complex sample, and the matrix that undoes it.
+
+    None without a noise scan.
 
     Raises:
         InputError: a noise scan of another number of coils, or of too few samples.
@@ -149,12 +154,12 @@ def _coils(
     rows = size[0] if len(pattern) == 1 else rows
     side = CALIBRATION if params.calibration == "auto" else params.calibration
     rows, columns = min(rows, side), min(columns, side)
-    given = coil_maps(params, size, y.real.dtype) if params.maps is not None else None
+    coils = coil_maps(params, size, y.real.dtype) if params.maps is not None else None
     said: list[str] = []
-    if given is not None and given.shape[1] != y.shape[1]:
-        raise InputError(f"coil maps of {given.shape[1]} coils for k-space of {y.shape[1]}", "give one map a coil")
+    if coils is not None and coils.shape[1] != y.shape[1]:
+        raise InputError(f"coil maps of {coils.shape[1]} coils for k-space of {y.shape[1]}", "give one map a coil")
     block, outside = centre(y, (rows, columns))[0], None
-    if given is None and y.shape[1] > 1:
+    if coils is None and y.shape[1] > 1:
         if min(rows, columns) < params.kernel + 2:
             raise InputError(
                 f"the fully sampled centre of k-space is {rows} x {columns}: too small for coil maps",
@@ -162,20 +167,20 @@ def _coils(
             )
         said.append(f"coil maps by ESPIRiT from the central {rows} x {columns} samples of k-space")
         maps, eigenvalue = espirit(block.cpu(), size, kernel=params.kernel)
-        given, outside = maps[None].to(y), _without_signal(eigenvalue, y)
+        coils, outside = maps[None].to(y), _without_signal(eigenvalue, y)
         if outside is not None:
-            given = given * (1 - outside)
+            coils = coils * (1 - outside)
             said.append(f"{float(outside.mean()):.0%} of the image are without signal (ESPIRiT) and held near zero")
     low = torch.zeros_like(y[0])
     top, left = size[0] // 2 - rows // 2, size[1] // 2 - columns // 2
     low[:, top : top + rows, left : left + columns] = block * hann(rows, columns).to(block)
     images = fourier(low, inverse=True)
-    if given is None:
+    if coils is None:
         return None, None, images[0], tuple(said)
-    image = (given[0].conj() * images).sum(0)
+    image = (coils[0].conj() * images).sum(0)
     if params.maps is None:
-        given = given * torch.exp(1j * torch.angle(image))
-    return given, outside, image, tuple(said)
+        coils = coils * torch.exp(1j * torch.angle(image))
+    return coils, outside, image, tuple(said)
 
 
 def _without_signal(eigenvalue: Tensor, like: Tensor) -> Tensor | None:

@@ -1,16 +1,18 @@
 r"""Receive coils: maps from the centre of k-space, whitening, compression, and simulated ones.
 
-**ESPIRiT** (Uecker et al. 2014, Magn. Reson. Med. 71:990). All ``k x k`` patches of the fully sampled centre, all coils together, are vectors
-:math:`p \in C^{n k^2}`; those of an image seen through smooth maps fill a small subspace, the eigenvectors of :math:`\sum p p^H` above a
-threshold, with projector ``P``. That every patch of k-space lies in it reads in image space, at pixel ``q``,
+**ESPIRiT** (Uecker et al. 2014, Magn. Reson. Med. 71:990). All ``k x k`` patches of the fully sampled centre, all coils
+together, are vectors :math:`p \in C^{n k^2}`; those of an image seen through smooth maps fill a small subspace, the
+eigenvectors of :math:`\sum p p^H` above a threshold, with projector ``P``. That every patch of k-space lies in it reads
+in image space, at pixel ``q``,
 
 .. math::
     \mathcal G(q)\, S(q) x(q) = S(q) x(q), \qquad
     \mathcal G_{ab}(q) = k^{-2} \sum_{i,j} P_{(a,i),(b,j)}\, e^{-2\pi i (j - i) q / N}
 
-so the maps are the eigenvector of :math:`\mathcal G(q)` of eigenvalue 1. They are known up to a phase, which is set so that a combination of the coils is
-real (the first right singular vector of the centre), and have :math:`\sum_c |S_c|^2 = 1`. Deviations: the eigenvector by power iteration on
-:math:`\mathcal G^4`; nothing is set to zero outside the object (`espirit` returns the eigenvalue, which tells).
+so the maps are the eigenvector of :math:`\mathcal G(q)` of eigenvalue 1. They are known up to a phase, which is set so
+that a combination of the coils is real (the first right singular vector of the centre), and have
+:math:`\sum_c |S_c|^2 = 1`. Deviations: the eigenvector by power iteration on :math:`\mathcal G^4`; nothing is set to
+zero outside the object (`espirit` returns the eigenvalue, which tells).
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ __all__ = ["birdcage", "calibration_size", "centre", "compression", "espirit", "
 
 
 def birdcage(coils: int, size: tuple[int, int]) -> NDArray[np.complex128]:
-    """Simulated maps (coils, H, W) with sum of squares 1: coils on a circle of 1.5 fields of view, falling with distance, phase by angle."""
+    """Simulated maps (coils, H, W), sum of squares 1: on a circle of 1.5 fields of view, falling with distance."""
     rows, columns = np.meshgrid(*((np.arange(n) - n // 2) / (n / 2) for n in size), indexing="ij")
     angles = 2 * math.pi * np.arange(coils)[:, None, None] / coils
     down, right = rows - 1.5 * np.sin(angles), columns - 1.5 * np.cos(angles)

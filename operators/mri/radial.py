@@ -1,17 +1,20 @@
-r"""Non-Cartesian magnetic resonance imaging: :math:`y_c(k) = (HW)^{-1/2} \sum_q S_c(q)\, x(q)\, e^{-2\pi i k \cdot q} + n`.
+r"""Non-Cartesian MRI: :math:`y_c(k) = (HW)^{-1/2} \sum_q S_c(q)\, x(q)\, e^{-2\pi i k \cdot q} + n`.
 
-Positions ``q`` are pixels from the centre (``size // 2``), ``k`` (n, 2) cycles per pixel, rows then columns, in [-0.5, 0.5). The sums are non-uniform fast Fourier
-transforms (Barnett, Magland & af Klinteberg 2019, SIAM J. Sci. Comput. 41:C479; ``finufft``, extra ``nufft``), the adjoint the same transform backwards: exact
-to rounding, the sums themselves to 1e-6 (float32) or 1e-12. They run on the CPU, and autograd goes through both. Solves are on the unknown.
+Positions ``q`` are pixels from the centre (``size // 2``), ``k`` (n, 2) cycles per pixel, rows then columns, in [-0.5,
+0.5). The sums are non-uniform fast Fourier transforms (Barnett, Magland & af Klinteberg 2019, SIAM J. Sci. Comput.
+41:C479; ``finufft``, extra ``nufft``), the adjoint the same transform backwards: exact to rounding, the sums themselves
+to 1e-6 (float32) or 1e-12. They run on the CPU, and autograd goes through both. Solves are on the unknown.
 
-Trajectories: ``radial``, spokes through the centre a golden angle (111.246 degrees) apart (Winkelmann et al. 2007); ``spiral``, Archimedean arms.
+Trajectories: ``radial``, spokes through the centre a golden angle (111.246 degrees) apart (Winkelmann et al. 2007);
+``spiral``, Archimedean arms.
 
 Non-Cartesian MRI operators fitted to raw data: trajectory, noise, coil maps and scale from the measurement itself.
 
-The trajectory is the file's. A Cartesian file is resampled along the trajectory of the parameters instead, the images of its coils through the same
-operator: a simulation from real data, and said. Noise is whitened as for Cartesian data. Coil maps are ESPIRiT's of a Cartesian centre, 24 x 24
-samples, solved for by least squares from the samples within its square; the scale is that of its image. Noise level: 1/sqrt(2) after
-whitening, else from the outermost 5 % of the samples.
+The trajectory is the file's. A Cartesian file is resampled along the trajectory of the parameters instead, the images
+of its coils through the same operator: a simulation from real data, and said. Noise is whitened as for Cartesian data.
+Coil maps are ESPIRiT's of a Cartesian centre, 24 x 24 samples, solved for by least squares from the samples within its
+square; the scale is that of its image. Noise level: 1/sqrt(2) after whitening, else from the outermost 5 % of the
+samples.
 """
 
 from __future__ import annotations
@@ -88,10 +91,10 @@ def _transformed(values: Tensor, points: NDArray[np.float64], size: tuple[int, i
     # points are sorted the same way, threads keep to the process's number, so the result does not depend on the batch
     options = {"eps": _ACCURACY[real], "nthreads": torch.get_num_threads()}
     if adjoint:
-        found = np.stack([finufft.nufft2d1(rows, columns, one, size, isign=1, **options) for one in flat])
+        images = np.stack([finufft.nufft2d1(rows, columns, plane, size, isign=1, **options) for plane in flat])
     else:
-        found = np.stack([finufft.nufft2d2(rows, columns, one, isign=-1, **options) for one in flat])
-    shaped = found.reshape(*values.shape[:2], *found.shape[1:]) / math.sqrt(math.prod(size))
+        images = np.stack([finufft.nufft2d2(rows, columns, plane, isign=-1, **options) for plane in flat])
+    shaped = images.reshape(*values.shape[:2], *images.shape[1:]) / math.sqrt(math.prod(size))
     return torch.from_numpy(shaped).to(values.device, values.dtype)
 
 
@@ -133,13 +136,13 @@ class NonCartesian(Linear):
         return to_pair(images if self.maps is None else (self.maps.conj() * images).sum(1, keepdim=True))
 
     def A_adjoint_A(self, x: Tensor, **kwargs: Any) -> Tensor:
-        """``A^T A x``: of each coil a convolution, by Fourier transforms on twice the grid (Fessler et al. 2005, IEEE Trans. Signal Process. 53:3393)."""
+        """``A^T A x``: of each coil a convolution, on twice the grid (Fessler et al. 2005, IEEE TSP 53:3393)."""
         spread = self._spectrum(x)
         images = []
         for image in to_complex(x)[:, 0]:
             maps = torch.ones_like(image)[None] if self.maps is None else self.maps[0]
             # a coil at a time: it fits the processor's cache
-            parts = [one.conj() * self._convolved(one * image, spread) for one in maps]
+            parts = [coil.conj() * self._convolved(coil * image, spread) for coil in maps]
             images.append(torch.stack(parts).sum(0))
         return to_pair(torch.stack(images)[:, None])
 
@@ -155,8 +158,8 @@ class NonCartesian(Linear):
 
     def _convolved(self, image: Tensor, spectrum: Tensor) -> Tensor:
         height, width = self.size
-        found: Tensor = torch.fft.ifft2(spectrum * torch.fft.fft2(image, s=spectrum.shape))[:height, :width]
-        return found
+        convolved: Tensor = torch.fft.ifft2(spectrum * torch.fft.fft2(image, s=spectrum.shape))[:height, :width]
+        return convolved
 
 
 def radial(params: MriRadial, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> NonCartesian:
@@ -183,8 +186,8 @@ def locate(params: MriRadial, shape: tuple[int, ...]) -> tuple[MriRadial, tuple[
     """
     if params.image is None:
         raise RecipeError("the image's size is not known from samples alone", "give it: -s operator.image=[256,256]")
-    found = params if params.maps is not None else params.model_copy(update={"coils": shape[0]})
-    return found, (2, *params.image)
+    complete = params if params.maps is not None else params.model_copy(update={"coils": shape[0]})
+    return complete, (2, *params.image)
 
 
 _OUTER = 0.05
@@ -254,7 +257,8 @@ def _samples(params: MriRadial, measurement: Measurement) -> tuple[Tensor, NDArr
             points,
             size,
             [
-                f"Cartesian k-space resampled along {params.spokes} {params.trajectory} arms ({nyquist:.0%} as many samples)"
+                f"Cartesian k-space resampled along {params.spokes} {params.trajectory} arms ({nyquist:.0%} as many "
+                "samples)"
             ],
         )
     known = params.image or measurement.facts.get("shape")

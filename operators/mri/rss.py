@@ -1,12 +1,14 @@
-r"""The root sum of squares (RSS) of coil images that a full measurement would have shown: what scanners display, and fastMRI's target.
+r"""The root sum of squares (RSS) of coil images of a full measurement: what scanners display, and fastMRI's target.
 
 .. math:: \mathrm{RSS} = \Bigl(\sum_c \bigl|F^H k_c\bigr|^2\Bigr)^{1/2}
 
-Of each posterior sample ``x`` the full k-space is completed as the model says: samples that were taken are kept as measured, noise and all; the others are
-:math:`F S_c x + n_c`, a draw of the posterior predictive distribution. Mean and standard deviation over draws. So it has the noise floor of a full
-measurement, which ``|x|`` has not: where there is no signal about :math:`\sqrt{2 C} \sigma` for C coils.
+Of each posterior sample ``x`` the full k-space is completed as the model says: samples that were taken are kept as
+measured, noise and all; the others are :math:`F S_c x + n_c`, a draw of the posterior predictive distribution. Mean and
+standard deviation over draws. So it has the noise floor of a full measurement, which ``|x|`` has not: where there is no
+signal about :math:`\sqrt{2 C} \sigma` for C coils.
 
-Coils that were whitened or compressed are turned back to the file's own before they are summed (what compression dropped stays out).
+Coils that were whitened or compressed are turned back to the file's own before they are summed (what compression
+dropped stays out).
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ def predicted_rss(
         item: What the noise is keyed by, beside the sample.
 
     Returns:
-        Mean and standard deviation (1, H, W), in the units of ``states``. Of one sample the latter is the noise's alone.
+        Mean and standard deviation (1, H, W), in the units of ``states``. Of one sample the latter is the noise's
+        alone.
     """
     coils, size = physics.maps.shape[1], physics.maps.shape[2:]
     measured, like = y[:, :coils], states.new_zeros(1, 2 * coils, *size)

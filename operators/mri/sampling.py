@@ -1,13 +1,16 @@
 r"""Which samples of k-space are taken: 1 = sampled, DC at ``size // 2``.
 
-Columns (``W``, the phase encoding) are drawn as fastMRI draws them (Zbontar et al. 2018, arXiv:1811.08839; ``fastmri/data/subsample.py``): a
-``numpy.random.RandomState`` of the seed, or of the characters of the file name, gives
+Columns (``W``, the phase encoding) are drawn as fastMRI draws them (Zbontar et al. 2018, arXiv:1811.08839;
+``fastmri/data/subsample.py``): a ``numpy.random.RandomState`` of the seed, or of the characters of the file name, gives
 
-* ``random``: column taken where ``uniform < (W / R - n) / (W - n)`` with ``n`` central columns, so that ``W / R`` are taken in the mean;
-* ``equispaced``: columns ``offset, offset + R, ...``, the offset drawn from 0 to R - 1, and the ``n`` central ones besides.
+* ``random``: column taken where ``uniform < (W / R - n) / (W - n)`` with ``n`` central columns, so that ``W / R`` are
+  taken in the mean;
+* ``equispaced``: columns ``offset, offset + R, ...``, the offset drawn from 0 to R - 1, and the ``n`` central ones
+  besides.
 
-``poisson`` is two-dimensional: points in random order are taken unless they lie within the radius of one that was taken, the radius growing linearly from
-the centre to the edge (a variable-density Poisson disc; Cook 1986), its size bisected until one in R samples is taken.
+``poisson`` is two-dimensional: points in random order are taken unless they lie within the radius of one that was
+taken, the radius growing linearly from the centre to the edge (a variable-density Poisson disc; Cook 1986), its size
+bisected until one in R samples is taken.
 """
 
 from __future__ import annotations
@@ -125,7 +128,8 @@ def _from_file(params: Mri, size: tuple[int, int]) -> Mask:
     array, _ = load_plane(params.file, reduce=np.max)
     if array.shape not in (size, (1, size[1])):
         raise InputError(
-            f"{Path(params.file).name}: a pattern of {array.shape[0]} x {array.shape[1]} for a k-space of {size[0]} x {size[1]}",
+            f"{Path(params.file).name}: a pattern of {array.shape[0]} x {array.shape[1]} for a k-space of {size[0]} "
+            f"x {size[1]}",
             "allowed: one value a sample (H, W), or one a column (1, W)",
         )
     return np.asarray(array != 0)

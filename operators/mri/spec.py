@@ -1,4 +1,4 @@
-"""Operators of magnetic resonance imaging: the models of their parameters, and where they are built."""
+"""Magnetic resonance imaging: the parameters of every operator, and where its physics is built."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class ReceiveCoils(Operator):
     maps: File | None = Field(default=None, description="coil maps: a complex .npy array (coils, H, W)")
     calibration: Literal["auto"] | Annotated[int, Field(ge=8)] = Field(
         default="auto",
-        description="side in k-space samples of the fully sampled centre that the coil maps are computed from; auto: at most 24",
+        description="side in k-space samples of the fully sampled centre that the coil maps are computed from; "
+        "auto: at most 24",
     )
     kernel: int = Field(default=6, ge=3, le=12, description="side of the ESPIRiT kernels in k-space samples")
     compress: int | None = Field(
@@ -32,7 +33,8 @@ class Mri(ReceiveCoils):
     kind: Literal["mri"] = "mri"
     pattern: Literal["measured", "equispaced", "random", "poisson", "file"] = Field(
         default="measured",
-        description="measured: what the file holds, else all of k-space; equispaced, random: columns; poisson: variable-density disc, 2-D",
+        description="measured: what the file holds, else all of k-space; equispaced, random: columns; poisson: "
+        "variable-density disc, 2-D",
     )
     file: File | None = Field(
         default=None, description="the pattern: a .npy array or image (H, W) or (1, W), 0 = not sampled"
@@ -81,7 +83,6 @@ class MriRadial(ReceiveCoils):
 
 SPECS: tuple[OperatorSpec, ...] = (
     OperatorSpec(
-        "mri",
         Mri,
         "inverse.operators.mri.cartesian:cartesian",
         "MR images from Cartesian k-space, one or more receive coils",
@@ -92,7 +93,6 @@ SPECS: tuple[OperatorSpec, ...] = (
         channels=2,
     ),
     OperatorSpec(
-        "mri-radial",
         MriRadial,
         "inverse.operators.mri.radial:radial",
         "MR images from radial or spiral k-space, one or more receive coils (extra nufft)",

@@ -1,4 +1,3 @@
-from .draw import DEFAULTS as DEFAULTS
 from .draw import draw_noise as draw_noise
 from .fit import NoiseFit as NoiseFit
 from .fit import correlated_spectrum as correlated_spectrum
@@ -10,6 +9,7 @@ from .models import mean_and_variance as mean_and_variance
 from .models import noise_model as noise_model
 from .models import smallest_step as smallest_step
 from .models import wavelet_sigma as wavelet_sigma
+from .spec import DEFAULTS as DEFAULTS
 from .spec import ESTIMATORS as ESTIMATORS
 from .spec import NOISES as NOISES
 from .spec import CorrelatedNoise as CorrelatedNoise

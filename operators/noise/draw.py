@@ -1,15 +1,24 @@
 """Noise of every kind of a recipe's ``noise`` section, drawn for known measurements: a function of (seed, item) alone.
 
-Gaussian noise is :class:`inverse.numerics.rng.Rng`'s. Counts are drawn by numpy from a Philox whose key is the blake2b hash of seed and item.
+Gaussian noise is :class:`inverse.numerics.rng.Rng`'s. Counts are drawn by numpy from a Philox whose key is the blake2b
+hash of seed and item.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from inverse.errors import InputError
+from inverse.numerics.rng import Rng
+from inverse.numerics.transforms import dct2, idct2
+from inverse.operators.noise.fit import correlated_spectrum
 from inverse.operators.noise.spec import (
+    DEFAULTS,
     CorrelatedNoise,
     GaussianNoise,
     PoissonGaussianNoise,
@@ -18,13 +27,7 @@ from inverse.operators.noise.spec import (
     UniformNoise,
 )
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["DEFAULTS", "draw_noise"]
-
-DEFAULTS = {"sigma": 0.02, "gain": 0.01, "step": 1 / 255}
-"""What stands for a value that a recipe leaves to be estimated."""
+__all__ = ["draw_noise"]
 
 _STREAM = "measurement"
 
@@ -44,18 +47,11 @@ def draw_noise(section: Any, clean: Tensor, *, seed: int, item: str) -> Tensor:
     Raises:
         InputError: a level for each of another number of bands.
     """
-    import torch
-
-    from inverse.numerics.rng import Rng
-
     rng = Rng(seed, [item], [0])
     normal = rng.normal(clean, step=0, stream=_STREAM)
     if isinstance(section, GaussianNoise):
         return clean + _levels(section.sigma, clean) * normal
     if isinstance(section, CorrelatedNoise):
-        from inverse.numerics.transforms import dct2, idct2
-        from inverse.operators.noise.fit import correlated_spectrum
-
         shaped = correlated_spectrum(tuple(clean.shape[-2:]), section.correlation).sqrt().to(clean)  # type: ignore[arg-type]
         return clean + section.sigma * idct2(shaped * dct2(normal))
     if isinstance(section, PoissonNoise | PoissonGaussianNoise):
@@ -71,8 +67,8 @@ def draw_noise(section: Any, clean: Tensor, *, seed: int, item: str) -> Tensor:
 
 
 def _value(section: Any, name: str) -> float:
-    given = getattr(section, name)
-    return DEFAULTS[name] if isinstance(given, str) else float(given)
+    value = getattr(section, name)
+    return DEFAULTS[name] if isinstance(value, str) else float(value)
 
 
 def _levels(sigma: Any, like: Tensor) -> Tensor | float:
@@ -82,15 +78,10 @@ def _levels(sigma: Any, like: Tensor) -> Tensor | float:
         raise InputError(
             f"{len(sigma)} noise levels for {like.shape[1]} bands", "allowed: one level, or one for each band"
         )
-    import torch
-
     return torch.tensor(sigma, dtype=like.dtype, device=like.device).reshape(1, -1, 1, 1)
 
 
 def _counts(clean: Tensor, gain: float, seed: int, item: str) -> Tensor:
-    import numpy as np
-    import torch
-
     key = hashlib.blake2b(f"{seed}\0{item}\0{_STREAM}\0counts".encode(), digest_size=16).digest()
     rng = np.random.Generator(np.random.Philox(key=np.frombuffer(key, "<u8").astype(np.uint64)))
     mean = clean.detach().cpu().double().clamp_min(0).numpy() / gain

@@ -1,20 +1,20 @@
-r"""A recipe's noise fitted to a measurement: brought to white Gaussian noise of one level, which is what the engine knows.
+r"""A recipe's noise fitted to a measurement: brought to white Gaussian noise of one level, as the engine knows it.
 
-==================  ==========================================================================================================
-kind                what is done
-==================  ==========================================================================================================
-gaussian            nothing; with a level for each band, bands are weighted
-correlated          the measurement is filtered by :math:`S^{-1/2}` in the DCT-II, :math:`S \propto \sum_k (1 + (2 \pi |f + k| l)^2)^{-3/2}`, the
-                    spectrum of covariance :math:`e^{-r/l}` at pixels, mean 1
-poisson             weighted by the standard deviation :math:`\sqrt{g m}`, m the measurement smoothed (Gaussian, 2 pixels), at least half a count
-poisson-gaussian    the same with :math:`\sqrt{g m + s^2}`
-rician              :math:`\sqrt{\max(y^2 - \sigma^2, 0)}`, whose mean is the magnitude to second order in :math:`\sigma / |z|` (Gudbjartsson & Patz 1995)
-uniform             level :math:`q / \sqrt{12}`
-==================  ==========================================================================================================
+* gaussian: nothing; with a level for each band, bands are weighted.
+* correlated: the measurement is filtered by :math:`S^{-1/2}` in the DCT-II,
+  :math:`S \propto \sum_k (1 + (2 \pi |f + k| l)^2)^{-3/2}`, the spectrum of covariance :math:`e^{-r/l}` at pixels,
+  mean 1.
+* poisson: weighted by the standard deviation :math:`\sqrt{g m}`, m the measurement smoothed (Gaussian, 2 pixels), at
+  least half a count.
+* poisson-gaussian: the same with :math:`\sqrt{g m + s^2}`.
+* rician: :math:`\sqrt{\max(y^2 - \sigma^2, 0)}`, whose mean is the magnitude to second order in :math:`\sigma / |z|`
+  (Gudbjartsson & Patz 1995).
+* uniform: level :math:`q / \sqrt{12}`.
 
-Weights are scaled so that their mean square is 1 over what was observed, and the level with them: the whitened measurement keeps its units on average.
-Weights taken from the measurement follow its noise; smoothing makes that small (measured on photographs with 30 to 500 counts at full scale: the misfit of the
-truth is 0.95 to 1.00). Estimated from the measurement: 0.74 to 1.03, median 0.99.
+Weights are scaled so that their mean square is 1 over what was observed, and the level with them: the whitened
+measurement keeps its units on average. Weights taken from the measurement follow its noise; smoothing makes that small
+(measured on photographs with 30 to 500 counts at full scale: the misfit of the truth is 0.95 to 1.00). Estimated from
+the measurement: 0.74 to 1.03, median 0.99.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def fit_noise(section: Any, y: Tensor, *, observed: Tensor | None = None, sigma:
         sigma: Level found in the data by the operator's own means, for gaussian noise of level auto.
 
     Raises:
-        InputError: what is to be estimated cannot be, a level for each of another number of bands, or correlated noise with
-            unobserved pixels.
+        InputError: what is to be estimated cannot be, a level for each of another number of bands, or correlated noise
+            with unobserved pixels.
     """
     if observed is not None and bool((observed == 1).all()):
         observed = None
@@ -110,10 +110,10 @@ def fit_noise(section: Any, y: Tensor, *, observed: Tensor | None = None, sigma:
     if isinstance(section, RicianNoise):
         return _rician(section, y, observed)
     assert isinstance(section, UniformNoise)
-    given = section.step != "auto"
-    step = float(section.step) if given else _positive(noise_levels.smallest_step(y, _seen(y, observed)), "step")
-    said = () if given else (f"values are multiples of {step:.4g}",)
-    return NoiseFit(y, step / math.sqrt(12), estimated=not given, said=said, observed=observed)
+    auto = section.step == "auto"
+    step = _positive(noise_levels.smallest_step(y, _seen(y, observed)), "step") if auto else float(section.step)
+    said = (f"values are multiples of {step:.4g}",) if auto else ()
+    return NoiseFit(y, step / math.sqrt(12), estimated=auto, said=said, observed=observed)
 
 
 def _seen(y: Tensor, observed: Tensor | None) -> Tensor:
@@ -134,9 +134,9 @@ def _level(rule: Any, y: Tensor, observed: Tensor | None) -> tuple[float, bool, 
     if rule == "auto":
         return _positive(float(estimate_sigma(y, mask=observed)[0]), "sigma"), True, ()
     by = {"wavelet": noise_levels.wavelet_sigma, "background": noise_levels.background_sigma}[rule]
-    found = _positive(by(y, _seen(y, observed)), "sigma")
+    level = _positive(by(y, _seen(y, observed)), "sigma")
     how = {"wavelet": "the wavelet MAD", "background": "the darkest tenth of its blocks"}[rule]
-    return found, True, (f"noise level {found:.4g} by {how}",)
+    return level, True, (f"noise level {level:.4g} by {how}",)
 
 
 def _gaussian(section: GaussianNoise, y: Tensor, observed: Tensor | None, known: float | None) -> NoiseFit:
@@ -185,8 +185,11 @@ def _counts(section: PoissonNoise | PoissonGaussianNoise, y: Tensor, observed: T
         # Once whitened, all channels have one level, and together they tell it from texture better than blocks do.
         again = float(estimate_sigma(fit.y, mask=observed)[0]) / fit.sigma
         shrink = again if 0 < again < 1 else 1.0
-    found = f"noise variance {shrink**2 * gain:.3g} times the signal plus {shrink * math.sqrt(variance):.3g} squared, from variance over mean"
-    return replace(fit, sigma=shrink * fit.sigma, said=(found,))
+    sentence = (
+        f"noise variance {shrink**2 * gain:.3g} times the signal plus {shrink * math.sqrt(variance):.3g} "
+        "squared, from variance over mean"
+    )
+    return replace(fit, sigma=shrink * fit.sigma, said=(sentence,))
 
 
 def _deviation(y: Tensor, observed: Tensor | None, gain: float, variance: float) -> Tensor:
@@ -223,7 +226,7 @@ def _rician(section: RicianNoise, y: Tensor, observed: Tensor | None) -> NoiseFi
 
 
 def correlated_spectrum(shape: tuple[int, int], correlation: float) -> Tensor:
-    """Spectrum of noise with covariance ``exp(-r / correlation)`` at the DCT-II's frequencies (1, 1, h, w), float64, mean 1."""
+    """Spectrum of covariance ``exp(-r / correlation)`` at the DCT-II's frequencies (1, 1, h, w), float64, mean 1."""
     spectrum = torch.zeros(shape, dtype=torch.float64)
     rows, columns = (torch.arange(size, dtype=torch.float64) / (2 * size) for size in shape)
     turns = range(-_ALIASES, _ALIASES + 1)

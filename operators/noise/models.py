@@ -2,14 +2,15 @@ r"""Gaussian noise models, and the noise level of a measurement.
 
 `estimate_sigma` is for white noise of one level in all channels, with measurements of images:
 
-* two channels and more: eigenvalues of the covariance of all 5 x 5 x C neighbourhoods. Images fill few of those dimensions (colours go
-  together), noise all of them: the largest eigenvalues are dropped until the mean of the rest is not above their median, and is
-  :math:`\sigma^2` (Chen, Zhu & Heng 2015, ICCV, here with colour neighbourhoods);
-* one channel: root mean square of third differences in blocks of 16 x 16, of which the 5 % quantile, corrected for white noise: flat
-  parts of the image;
+* two channels and more: eigenvalues of the covariance of all 5 x 5 x C neighbourhoods. Images fill few of those
+  dimensions (colours go together), noise all of them: the largest eigenvalues are dropped until the mean of the rest is
+  not above their median, and is :math:`\sigma^2` (Chen, Zhu & Heng 2015, ICCV, here with colour neighbourhoods);
+* one channel: root mean square of third differences in blocks of 16 x 16, of which the 5 % quantile, corrected for
+  white noise: flat parts of the image;
 * neighbourhoods must be observed in full: smaller ones (3 x 3, 1 x 3) are used where a mask leaves too few.
 
-Measured on the 37 photographs of ``photo/`` (at most 320 x 320 pixels) at a true level of 0.02, mean, median (worst) relative error:
+Measured on the 37 photographs of ``photo/`` (at most 320 x 320 pixels) at a true level of 0.02, mean, median (worst)
+relative error:
 
 =====================  =====================  ======================
 measurement            three channels         one channel
@@ -22,18 +23,21 @@ downsampled by 4       +6 %, +5 % (+56 %)     +76 %, +61 % (+271 %)
 quarter missing (box)  +5 %, 0 % (+92 %)      +16 %, +9 % (+64 %)
 =====================  =====================  ======================
 
-At 0.1 all are within 10 % in the mean, at 0.005 clean colour images have +75 % (median +9 %). The Daubechies wavelet MAD has +46 % (worst +162 %) on
-clean colour images at 0.02. JPEG files of quality 90 and below keep a fraction of their noise, in luminance only: the estimate is too
-low (0.005 to 0.011 for 0.02); give the level.
+At 0.1 all are within 10 % in the mean, at 0.005 clean colour images have +75 % (median +9 %). The Daubechies wavelet
+MAD has +46 % (worst +162 %) on clean colour images at 0.02. JPEG files of quality 90 and below keep a fraction of their
+noise, in luminance only: the estimate is too low (0.005 to 0.011 for 0.02); give the level.
 
-Noise levels by other rules than :func:`inverse.operators.noise.models.estimate_sigma`, for measurements of images (B = 1).
+Noise levels by other rules than :func:`inverse.operators.noise.models.estimate_sigma`, for measurements of images (B =
+1).
 
-* `wavelet_sigma`: median absolute value of the finest diagonal Daubechies-2 coefficients over 0.6745 (Donoho & Johnstone 1994).
-  It takes fine texture for noise.
-* `background_sigma`: spread within blocks of 8 x 8 pixels among the tenth with the smallest mean: the dark part of a scan or a micrograph.
-* `mean_and_variance`: noise whose variance is :math:`g m + s^2` at a mean m. Blocks of 8 x 8 are sorted by mean into bins; in each the 10 % quantile of the power of
-  third differences, corrected for white noise, is the variance there; the line is fitted with :math:`g, s^2 \ge 0` by iteratively reweighted least squares
-  (Foi et al. 2008, IEEE TIP 17:1737, in spirit).
+* `wavelet_sigma`: median absolute value of the finest diagonal Daubechies-2 coefficients over 0.6745 (Donoho &
+  Johnstone 1994). It takes fine texture for noise.
+* `background_sigma`: spread within blocks of 8 x 8 pixels among the tenth with the smallest mean: the dark part of a
+  scan or a micrograph.
+* `mean_and_variance`: noise whose variance is :math:`g m + s^2` at a mean m. Blocks of 8 x 8 are sorted by mean into
+  bins; in each the 10 % quantile of the power of third differences, corrected for white noise, is the variance there;
+  the line is fitted with :math:`g, s^2 \ge 0` by iteratively reweighted least squares (Foi et al. 2008, IEEE TIP
+  17:1737, in spirit).
 * `smallest_step`: the smallest distance of two values that occur.
 """
 
@@ -88,13 +92,13 @@ def noise_model(noise: Any = None, *, dtype: torch.dtype = torch.float32) -> Any
     if isinstance(noise, NoiseModel):
         return copy.deepcopy(noise) if noise.rng is None else noise
     if isinstance(noise, Mapping):
-        given = dict(noise)
-        kind = given.pop("kind", "gaussian")
+        fields = dict(noise)
+        kind = fields.pop("kind", "gaussian")
         if kind != "gaussian":
             raise RecipeError(f"unknown noise '{kind}'", "allowed: gaussian")
-        noise = given.pop("sigma", 0.0)
-        if given:
-            name = next(iter(given))
+        noise = fields.pop("sigma", 0.0)
+        if fields:
+            name = next(iter(fields))
             raise RecipeError(f"noise 'gaussian' has no parameter '{name}'", did_you_mean(str(name), ["sigma"]))
     if isinstance(noise, str | bool):
         hint = "estimate it first: inverse.operators.noise.models.estimate_sigma(y)" if noise == "auto" else _ALLOWED
@@ -140,7 +144,7 @@ def _item(image: Tensor, seen: Tensor) -> Tensor:
     flat = _flat_blocks(image, seen)
     joint = _smallest_eigenvalues(image, seen) if image.shape[0] > 1 else None
     if joint is not None and flat is not None:
-        # Where channels share their noise (subsampled chroma, interpolated colours) the joint estimate sees next to nothing of it.
+        # Where channels share their noise (subsampled chroma, interpolated colours) the joint estimate hardly sees it.
         return joint if bool(flat <= _SUSPICIOUS * joint) else flat
     first = joint if joint is not None else flat
     return first if first is not None else _second_differences(image, seen)
@@ -160,13 +164,13 @@ def _windows(image: Tensor, seen: Tensor, rows: int, columns: int) -> Tensor:
 def _smallest_eigenvalues(image: Tensor, seen: Tensor) -> Tensor | None:
     """None where there are too few neighbourhoods for their covariance."""
     for shapes in ([(5, 5)], [(3, 3)], [(1, 3), (3, 1)]):
-        found = [_windows(image, seen, *shape) for shape in shapes]
-        if all(len(patches) >= 20 * patches.shape[1] for patches in found):
+        windows = [_windows(image, seen, *shape) for shape in shapes]
+        if all(len(patches) >= 20 * patches.shape[1] for patches in windows):
             break
     else:
         return None
     spectra = []
-    for patches in found:
+    for patches in windows:
         centred = patches - patches.mean(0)
         spectra.append(torch.linalg.eigvalsh((centred.T @ centred / len(centred)).double()))
     values = torch.stack(spectra).mean(0).clamp_min(0.0)
@@ -199,7 +203,8 @@ def _second_differences(image: Tensor, seen: Tensor) -> Tensor:
 
 _BLOCK = 8
 _ROUNDING = 1e-6
-_QUIET = 0.7600  # root of the 10 % quantile of the blocks' power for white noise of level 1, by simulation (standard error 0.0008)
+#: Root of the 10 % quantile of the blocks' power for white noise of level 1, by simulation (standard error 0.0008).
+_QUIET = 0.7600
 _BINS = 16
 _LEAST = 24
 _HIGH = (-0.12940952255126, -0.22414386804201, 0.83651630373781, -0.48296291314453)
@@ -252,8 +257,8 @@ def background_rayleigh(y: Tensor, seen: Tensor) -> float:
         seen: As in `wavelet_sigma`.
 
     Returns:
-        ``sqrt(mean(y^2) / 2)`` over the darkest tenth of the blocks and all others whose mean is within 4 standard deviations of that level's;
-        NaN where they are not Rayleigh distributed (mean over spread 1.91, within 15 %).
+        ``sqrt(mean(y^2) / 2)`` over the darkest tenth of the blocks and all others whose mean is within 4 standard
+        deviations of that level's; NaN where they are not Rayleigh distributed (mean over spread 1.91, within 15 %).
     """
     blocks = _by_brightness(y, seen)
     if blocks is None:
@@ -293,12 +298,12 @@ def mean_and_variance(y: Tensor, seen: Tensor) -> tuple[float, float]:
     design = np.stack([level, np.ones(bins)], 1)
     scale = max(float(np.median(variance)), 1e-30)
     for _ in range(20):
-        found, _ = nnls(design * weight[:, None] / scale, variance * weight / scale)
-        fitted = np.maximum(design @ found, 1e-6 * scale)
+        line, _ = nnls(design * weight[:, None] / scale, variance * weight / scale)
+        fitted = np.maximum(design @ line, 1e-6 * scale)
         # relative errors; a bin of texture, far above the line, counts little
         weight = 1 / fitted / np.maximum(1, np.abs(variance / fitted - 1) / 0.3)
         weight /= weight.max()
-    return float(found[0]), float(found[1])
+    return float(line[0]), float(line[1])
 
 
 def smallest_step(y: Tensor, seen: Tensor) -> float:

@@ -10,6 +10,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 __all__ = [
+    "DEFAULTS",
     "ESTIMATORS",
     "NOISES",
     "CorrelatedNoise",
@@ -22,8 +23,11 @@ __all__ = [
     "noise_keys",
 ]
 
+#: What stands in a simulation for a value that a recipe leaves to be estimated.
+DEFAULTS = {"sigma": 0.02, "gain": 0.01, "step": 1 / 255}
+
+#: How an unknown level is estimated: by neighbourhoods, by the wavelet MAD, from the darkest part.
 ESTIMATORS = ("auto", "wavelet", "background")
-"""How an unknown level is estimated: by neighbourhoods, by the wavelet MAD, from the darkest part."""
 
 
 def _number(value: object, *, least: float = 0.0) -> bool:
@@ -78,12 +82,13 @@ class GaussianNoise(_Kind):
     kind: Literal["gaussian"] = "gaussian"
     sigma: Sigmas = Field(
         default="auto",
-        description="standard deviation in data units, or one for each band; auto estimates it from the measurement (wavelet, background: by other rules)",
+        description="standard deviation in data units, or one for each band; auto estimates it from the measurement "
+        "(wavelet, background: by other rules)",
     )
 
 
 class CorrelatedNoise(_Kind):
-    """Gaussian noise whose neighbours are alike: covariance ``sigma^2 exp(-r / correlation)`` at a distance of r pixels."""
+    """Gaussian noise whose neighbours are alike: covariance ``sigma^2 exp(-r / correlation)`` at r pixels."""
 
     kind: Literal["correlated"] = "correlated"
     sigma: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(description="standard deviation in data units")
@@ -132,11 +137,11 @@ class UniformNoise(_Kind):
     )
 
 
+#: Noise kind to the model that checks it.
 NOISES: dict[str, type[BaseModel]] = {
     str(model.model_fields["kind"].default): model
     for model in (GaussianNoise, CorrelatedNoise, PoissonNoise, PoissonGaussianNoise, RicianNoise, UniformNoise)
 }
-"""Noise kind to the model that checks it."""
 
 
 class _AnyOf:
@@ -148,12 +153,12 @@ class _AnyOf:
         return schema
 
 
+#: What the measurement adds to the operator's output.
 Noise = Annotated[
     GaussianNoise | CorrelatedNoise | PoissonNoise | PoissonGaussianNoise | RicianNoise | UniformNoise,
     Field(discriminator="kind"),
     _AnyOf(),
 ]
-"""What the measurement adds to the operator's output."""
 
 
 def noise_keys(kind: object) -> frozenset[str] | None:

@@ -1,10 +1,13 @@
-r"""Measurements whose noise is not white of one level, brought to that: :math:`y' = W y`, :math:`A' = W A`, with :math:`W \Sigma_y W^T = \sigma^2 I`.
+r"""Whitening: noise of any covariance brought to white noise of one level.
 
-The engine then sees a Gaussian of one :math:`\sigma`, and its :math:`\chi^2`, likelihood and pseudo-inverse are those of the whitened rows: weighted least
-squares.
+:math:`y' = W y` and :math:`A' = W A` with :math:`W \Sigma_y W^T = \sigma^2 I`.
 
-* `whitened`: diagonal W, weights at each measured value. An operator whose U only picks coordinates (noise alone, masks, factors, mosaics, block means, cosine
-  coefficients: :math:`W U = U\,\mathrm{diag}(U^T w)`) stays spectral, its singular values times the weights (`WeightedSpectrum`); others become `Whitened`.
+The engine then sees a Gaussian of one :math:`\sigma`, and its :math:`\chi^2`, likelihood and pseudo-inverse are those
+of the whitened rows: weighted least squares.
+
+* `whitened`: diagonal W, weights at each measured value. An operator whose U only picks coordinates (noise alone,
+  masks, factors, mosaics, block means, cosine coefficients: :math:`W U = U\,\mathrm{diag}(U^T w)`) stays spectral, its
+  singular values times the weights (`WeightedSpectrum`); others become `Whitened`.
 * `filtered`: W diagonal in the orthonormal DCT-II, for noise of one spectrum (`Filtered`).
 """
 
@@ -18,16 +21,8 @@ from torch import Tensor
 
 from inverse.numerics.transforms import dct2_filter
 from inverse.operators.base import Cloned, Linear, Spectral
-from inverse.operators.image.channels import Luminance, Mosaic
-from inverse.operators.image.masks import Mask
-from inverse.operators.image.matrix import Denoise
-from inverse.operators.image.pointwise import Diagonal
-from inverse.operators.image.resample import BlockMean
-from inverse.operators.projection.sensing import CompressedSensing
 
 __all__ = ["Filtered", "WeightedSpectrum", "Whitened", "WhitenedNonlinear", "filtered", "whitened"]
-
-_PICKS = (BlockMean, CompressedSensing, Denoise, Diagonal, Luminance, Mask, Mosaic)
 
 
 class WeightedSpectrum(Spectral):
@@ -161,15 +156,15 @@ def whitened(physics: Any, weights: Tensor, *, observed: Tensor | None = None) -
     Returns:
         A physics with the same noise model; spectral where the given one is and its basis allows.
     """
-    if isinstance(physics, _PICKS):
-        found: Any = WeightedSpectrum(physics, weights)
+    if getattr(physics, "picks", False):
+        weighted: Any = WeightedSpectrum(physics, weights)
     elif isinstance(physics, LinearPhysics):
-        found = Whitened(physics, weights)
+        weighted = Whitened(physics, weights)
     else:
-        found = WhitenedNonlinear(physics, weights)
+        weighted = WhitenedNonlinear(physics, weights)
     if observed is not None:
-        found.register_buffer("observed_mask", observed)
-    return found
+        weighted.register_buffer("observed_mask", observed)
+    return weighted
 
 
 def filtered(physics: LinearPhysics, gains: Tensor) -> Filtered:

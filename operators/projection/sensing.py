@@ -1,11 +1,13 @@
 r"""Measurements in transformed coordinates: magnitudes of Fourier transforms, and random parts of a cosine transform.
 
-* `PhaseRetrieval`: :math:`y_k = |F (d_k \odot x)|`, the orthonormal 2-D Fourier transform, for masks :math:`d_k` of independent uniform 1, i, -1, -i:
-  coded diffraction patterns (Candes, Li & Soltanolkotabi 2015, ACHA 39:277). Without masks: one pattern of the image with zeros around it to twice its
-  sides, whose magnitude tells an image up to a turn by half a turn and a shift. The magnitude is :math:`\sqrt{|z|^2 + \epsilon^2}`,
-  :math:`\epsilon = 10^{-4}`, so that its gradient exists at 0.
-* `CompressedSensing`: :math:`y = m \odot C (d \odot x)`, signs d and the orthonormal DCT-II C: every coefficient sees every pixel (Do, Gan, Nguyen & Tran 2012,
-  IEEE TSP 60:139). :math:`V^T = C\,\mathrm{diag}(d)`, :math:`U = I`, singular values m. ``y`` keeps the grid of the coefficients, zero where not measured.
+* `PhaseRetrievalPhysics`: :math:`y_k = |F (d_k \odot x)|`, the orthonormal 2-D Fourier transform, for masks :math:`d_k`
+  of independent uniform 1, i, -1, -i: coded diffraction patterns (Candes, Li & Soltanolkotabi 2015, ACHA 39:277).
+  Without masks: one pattern of the image with zeros around it to twice its sides, whose magnitude tells an image up to
+  a turn by half a turn and a shift. The magnitude is :math:`\sqrt{|z|^2 + \epsilon^2}`, :math:`\epsilon = 10^{-4}`, so
+  that its gradient exists at 0.
+* `CompressedSensingPhysics`: :math:`y = m \odot C (d \odot x)`, signs d and the orthonormal DCT-II C: every coefficient
+  sees every pixel (Do, Gan, Nguyen & Tran 2012, IEEE TSP 60:139). :math:`V^T = C\,\mathrm{diag}(d)`, :math:`U = I`,
+  singular values m. ``y`` keeps the grid of the coefficients, zero where not measured.
 
 Masks, signs and choices are numpy's Philox: functions of seed and size.
 """
@@ -22,12 +24,11 @@ from torch import Tensor
 from inverse.errors import InputError
 from inverse.numerics.transforms import dct2, dct_squared, idct2
 from inverse.operators.base import Cloned, Spectral
-from inverse.operators.projection.spec import CompressedSensing as CompressedSensingParams
-from inverse.operators.projection.spec import PhaseRetrieval as PhaseRetrievalParams
+from inverse.operators.projection.spec import CompressedSensing, PhaseRetrieval
 
 __all__ = [
-    "CompressedSensing",
-    "PhaseRetrieval",
+    "CompressedSensingPhysics",
+    "PhaseRetrievalPhysics",
     "compressed_sensing",
     "locate_phase",
     "phase_retrieval",
@@ -37,7 +38,7 @@ __all__ = [
 EPSILON = 1e-4
 
 
-class PhaseRetrieval(Cloned, Physics):
+class PhaseRetrievalPhysics(Cloned, Physics):
     """Magnitudes of coded diffraction patterns.
 
     Args:
@@ -72,14 +73,14 @@ class PhaseRetrieval(Cloned, Physics):
 
 
 def phase_retrieval(
-    params: PhaseRetrievalParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
-) -> PhaseRetrieval:
+    params: PhaseRetrieval, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+) -> PhaseRetrievalPhysics:
     """Masks from the seed."""
     turns = np.random.Generator(np.random.Philox(key=params.seed)).integers(0, 4, (params.masks, *shape[-2:]))
-    return PhaseRetrieval(torch.from_numpy(turns), shape=shape, noise_model=noise_model, dtype=dtype)
+    return PhaseRetrievalPhysics(torch.from_numpy(turns), shape=shape, noise_model=noise_model, dtype=dtype)
 
 
-def locate_phase(params: PhaseRetrievalParams, shape: tuple[int, ...]) -> tuple[PhaseRetrievalParams, tuple[int, ...]]:
+def locate_phase(params: PhaseRetrieval, shape: tuple[int, ...]) -> tuple[PhaseRetrieval, tuple[int, ...]]:
     """The unknown of a measurement.
 
     Raises:
@@ -88,7 +89,7 @@ def locate_phase(params: PhaseRetrievalParams, shape: tuple[int, ...]) -> tuple[
     return params, result_phase(params, shape)
 
 
-def result_phase(params: PhaseRetrievalParams, shape: tuple[int, ...]) -> tuple[int, ...]:
+def result_phase(params: PhaseRetrieval, shape: tuple[int, ...]) -> tuple[int, ...]:
     """(C, H, W) from (K C, H, W), or from (C, 2 H, 2 W) without masks."""
     channels, height, width = shape
     if params.masks == 0:
@@ -104,7 +105,7 @@ def result_phase(params: PhaseRetrievalParams, shape: tuple[int, ...]) -> tuple[
     return channels // params.masks, height, width
 
 
-class CompressedSensing(Spectral):
+class CompressedSensingPhysics(Spectral):
     """A part of the cosine transform of an image with random signs.
 
     Args:
@@ -119,6 +120,7 @@ class CompressedSensing(Spectral):
 
     signs: Tensor
     observed_mask: Tensor
+    picks = True
 
     def __init__(self, mask: Tensor, signs: Tensor, *, shape: tuple[int, ...], noise_model: Any) -> None:
         super().__init__(mask, shape=shape, noise_model=noise_model)
@@ -147,9 +149,9 @@ class CompressedSensing(Spectral):
 
 
 def compressed_sensing(
-    params: CompressedSensingParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
-) -> CompressedSensing:
-    """Signs and choice from the seed; the measured coefficients are ``ratio`` of all, at least one, and the same in all channels."""
+    params: CompressedSensing, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+) -> CompressedSensingPhysics:
+    """Signs and choice from the seed; ``ratio`` of all coefficients, at least one, the same in all channels."""
     rng = np.random.Generator(np.random.Philox(key=params.seed))
     height, width = shape[-2:]
     signs = 2.0 * rng.integers(0, 2, (height, width)) - 1
@@ -157,4 +159,4 @@ def compressed_sensing(
     mask = np.zeros(height * width)
     mask[rng.permutation(height * width)[:count]] = 1
     planes = [torch.from_numpy(plane.reshape(1, 1, height, width)).to(dtype) for plane in (mask, signs)]
-    return CompressedSensing(*planes, shape=shape, noise_model=noise_model)
+    return CompressedSensingPhysics(*planes, shape=shape, noise_model=noise_model)

@@ -1,4 +1,4 @@
-"""Operators that measure no picture, but magnitudes, coefficients and projections: the models of their parameters, and where they are built."""
+"""Magnitudes, coefficients and projections instead of a picture: parameters, and where each physics is built."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class PhaseRetrieval(Operator):
         default=4,
         ge=0,
         le=64,
-        description="coded diffraction: random masks of 1, i, -1, -i before the transform; 0: none, and zeros around the image to twice its sides",
+        description="coded diffraction: random masks of 1, i, -1, -i before the transform; 0: none, and zeros "
+        "around the image to twice its sides",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="seed of the masks")
 
@@ -45,7 +46,6 @@ class Tomography(Operator):
 
 SPECS: tuple[OperatorSpec, ...] = (
     OperatorSpec(
-        "phase-retrieval",
         PhaseRetrieval,
         "inverse.operators.projection.sensing:phase_retrieval",
         "magnitudes of coded diffraction patterns",
@@ -53,18 +53,18 @@ SPECS: tuple[OperatorSpec, ...] = (
         "nonlinear",
         "inverse.operators.projection.sensing:locate_phase",
         result="inverse.operators.projection.sensing:result_phase",
+        source="Candes, Li & Soltanolkotabi 2015",
     ),
     OperatorSpec(
-        "compressed-sensing",
         CompressedSensing,
         "inverse.operators.projection.sensing:compressed_sensing",
         "fewer random measurements than pixels",
         "y = m C (d x) + n, d random signs, C the orthonormal cosine transform, m = 1 for a random share, else 0",
         "linear, spectral",
         example={"ratio": 0.4},
+        source="Do et al. 2012, TSP 60:139",
     ),
     OperatorSpec(
-        "tomography",
         Tomography,
         "inverse.operators.projection.tomography:tomography",
         "a sinogram: projections along parallel rays",
@@ -73,5 +73,6 @@ SPECS: tuple[OperatorSpec, ...] = (
         "inverse.operators.projection.tomography:locate",
         result="inverse.operators.projection.tomography:result",
         example={"angles": 17},
+        source="deepinv's Radon, exact adjoint",
     ),
 )

@@ -1,12 +1,14 @@
 r"""Tomography: :math:`y_{s,a} = \int x` along the ray at detector position s in direction a.
 
-By deepinv's ``Radon``: rotation by bilinear interpolation, then column sums. Lengths are in units of the image's longer side L, so ``y`` is of the size of
-``x``; the image is in the middle of a square of side L, zero around it, and the detector holds the square's diagonal.
+By deepinv's ``Radon``: rotation by bilinear interpolation, then column sums. Lengths are in units of the image's longer
+side L, so ``y`` is of the size of ``x``; the image is in the middle of a square of side L, zero around it, and the
+detector holds the square's diagonal.
 
-Adjoints of deepinv's own ``Tomography``, measured at 64 x 64 with 30 angles as :math:`|\langle Ax, v \rangle - \langle x, A^T v \rangle| / |Ax| |v|`:
-2e-3 by its interpolated back-projection, 1e-9 via backpropagation, its default, which keeps shape, device and dtype of its last call and is not
-differentiable. Here it is the vector-Jacobian product of the projection, computed anew in each call; both ways are differentiable. Cost of an adjoint:
-two projections.
+Adjoints of deepinv's own ``Tomography``, measured at 64 x 64 with 30 angles as
+:math:`|\langle Ax, v \rangle - \langle x, A^T v \rangle| / |Ax| |v|`: 2e-3 by its interpolated back-projection, 1e-9
+via backpropagation, its default, which keeps shape, device and dtype of its last call and is not differentiable. Here
+it is the vector-Jacobian product of the projection, computed anew in each call; both ways are differentiable. Cost of
+an adjoint: two projections.
 """
 
 from __future__ import annotations
@@ -21,16 +23,16 @@ from torch.nn.functional import pad
 
 from inverse.errors import InputError
 from inverse.operators.base import Linear
-from inverse.operators.projection.spec import Tomography as TomographyParams
+from inverse.operators.projection.spec import Tomography
 
-__all__ = ["Tomography", "locate", "result", "tomography"]
+__all__ = ["TomographyPhysics", "locate", "result", "tomography"]
 
 
 class _Backprojection(torch.autograd.Function):
     """The transpose of a projection, differentiable in the sinogram: its derivative is the projection."""
 
     @staticmethod
-    def forward(ctx: Any, y: Tensor, physics: Tomography) -> Tensor:
+    def forward(ctx: Any, y: Tensor, physics: TomographyPhysics) -> Tensor:
         ctx.physics = physics
         with torch.enable_grad():
             x = y.new_zeros(y.shape[0], *physics.img_size).requires_grad_(True)
@@ -42,7 +44,7 @@ class _Backprojection(torch.autograd.Function):
         return ctx.physics.A(gradient), None
 
 
-class Tomography(Linear):
+class TomographyPhysics(Linear):
     """Parallel-beam projections.
 
     Args:
@@ -71,13 +73,15 @@ class Tomography(Linear):
         return image
 
 
-def tomography(params: TomographyParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Tomography:
+def tomography(
+    params: Tomography, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+) -> TomographyPhysics:
     """Directions evenly over 180 degrees, the first along the columns."""
     angles = torch.arange(params.angles, dtype=torch.float64) * (180 / params.angles)
-    return Tomography(angles, shape=shape, noise_model=noise_model, dtype=dtype)
+    return TomographyPhysics(angles, shape=shape, noise_model=noise_model, dtype=dtype)
 
 
-def locate(params: TomographyParams, shape: tuple[int, ...]) -> tuple[TomographyParams, tuple[int, ...]]:
+def locate(params: Tomography, shape: tuple[int, ...]) -> tuple[Tomography, tuple[int, ...]]:
     """The unknown of a sinogram (C, detectors, angles).
 
     Raises:
@@ -86,7 +90,7 @@ def locate(params: TomographyParams, shape: tuple[int, ...]) -> tuple[Tomography
     return params, result(params, shape)
 
 
-def result(params: TomographyParams, shape: tuple[int, ...]) -> tuple[int, ...]:
+def result(params: Tomography, shape: tuple[int, ...]) -> tuple[int, ...]:
     """(C, H, W) from (C, detectors, angles)."""
     channels, detectors, angles = shape
     if angles != params.angles:

@@ -1,8 +1,8 @@
-from .pansharpen import Pansharpen as Pansharpen
+from .pansharpen import PansharpenPhysics as PansharpenPhysics
 from .pansharpen import fit_weights as fit_weights
 from .pansharpen import result as result
-from .radiometry import BandMix as BandMix
-from .radiometry import Diagonal as Diagonal
+from .radiometry import Attenuation as Attenuation
+from .radiometry import BandMixPhysics as BandMixPhysics
 from .radiometry import band_mix as band_mix
 from .radiometry import fitted_thin_cloud as fitted_thin_cloud
 from .radiometry import locate_bands as locate_bands
@@ -19,7 +19,7 @@ from .speckle import LogImage as LogImage
 from .speckle import lee as lee
 from .speckle import log_moments as log_moments
 from .speckle import moments as moments
-from .stripes import Destripe as Destripe
+from .stripes import DestripePhysics as DestripePhysics
 from .stripes import GappyDestripe as GappyDestripe
 from .stripes import dead_lines as dead_lines
 from .stripes import destripe as destripe
@@ -30,12 +30,12 @@ __all__ = [
     "FLOOR",
     "MTF",
     "SPECS",
-    "BandMix",
-    "Destripe",
-    "Diagonal",
+    "Attenuation",
+    "BandMixPhysics",
+    "DestripePhysics",
     "GappyDestripe",
     "LogImage",
-    "Pansharpen",
+    "PansharpenPhysics",
     "SensorResponse",
     "band_mix",
     "dead_lines",

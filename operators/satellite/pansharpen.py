@@ -3,17 +3,20 @@ r"""Pansharpening: C soft bands and one sharp panchromatic image of the same gro
 .. math::
     y_{ms} = \downarrow_f (g_c * x_c) + \varepsilon, \qquad y_{pan} = \sum_c w_c x_c + b + r^{-1} \varepsilon
 
-x are the C bands at panchromatic resolution, :math:`g_c` the sensor's MTF (:mod:`inverse.operators.satellite.sensor`), w the panchromatic band's spectral response in
-terms of the bands. One tensor holds both: behind the C bands come the f x f panchromatic pixels of each multispectral pixel as channels
-(``pixel_unshuffle``), times r, the ratio of the noise levels, so that all of y has noise of one level. (deepinv's ``Pansharpen`` is a stack of two tensors,
-which its own samplers refuse.)
+x are the C bands at panchromatic resolution, :math:`g_c` the sensor's MTF (:mod:`inverse.operators.satellite.sensor`),
+w the panchromatic band's spectral response in terms of the bands. One tensor holds both: behind the C bands come the f
+x f panchromatic pixels of each multispectral pixel as channels (``pixel_unshuffle``), times r, the ratio of the noise
+levels, so that all of y has noise of one level. (deepinv's ``Pansharpen`` is a stack of two tensors, which its own
+samplers refuse.)
 
-Fitted to the files: w, at least 0, and the offset b by least squares on the multispectral grid, where the panchromatic image is blurred and decimated by the
-same MTF (as in GSA, Aiazzi et al. 2007, IEEE TGRS 45:3230); what the bands cannot explain of it is its noise. So a panchromatic image that sees other light
-than the bands counts for less, and its scale and offset do not matter.
+Fitted to the files: w, at least 0, and the offset b by least squares on the multispectral grid, where the panchromatic
+image is blurred and decimated by the same MTF (as in GSA, Aiazzi et al. 2007, IEEE TGRS 45:3230); what the bands cannot
+explain of it is its noise. So a panchromatic image that sees other light than the bands counts for less, and its scale
+and offset do not matter.
 
-Ground: where both files say where they lie, the panchromatic image is resampled (cubic) onto the multispectral image's ground. It matters: USGS's Landsat
-scenes share the centre of their first pixel, so their grids are half a panchromatic pixel apart.
+Ground: where both files say where they lie, the panchromatic image is resampled (cubic) onto the multispectral image's
+ground. It matters: USGS's Landsat scenes share the centre of their first pixel, so their grids are half a panchromatic
+pixel apart.
 """
 
 from __future__ import annotations
@@ -30,18 +33,19 @@ from torch import Tensor
 from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
 from inverse.errors import InputError, RecipeError
+from inverse.io.read_write import read_picture
 from inverse.operators.base import Linear
 from inverse.operators.measurement import Fitted, Measurement
 from inverse.operators.noise.models import estimate_sigma
 from inverse.operators.satellite.sensor import SensorResponse, nyquist_gains
-from inverse.operators.satellite.spec import Pansharpen as PansharpenParams
+from inverse.operators.satellite.spec import Pansharpen
 
-__all__ = ["Pansharpen", "fit_weights", "fitted", "locate", "pansharpen", "result"]
+__all__ = ["PansharpenPhysics", "fit_weights", "fitted", "locate", "pansharpen", "result"]
 
 _FITTED = 1_000_000
 
 
-class Pansharpen(Linear):
+class PansharpenPhysics(Linear):
     """Multispectral and panchromatic measurement of C bands.
 
     Args:
@@ -95,7 +99,9 @@ class Pansharpen(Linear):
         return self.soft.A_adjoint(y[:, :bands]) + self.weights.to(y.dtype)[None, :, None, None] * sharp
 
 
-def pansharpen(params: PansharpenParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Pansharpen:
+def pansharpen(
+    params: Pansharpen, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+) -> PansharpenPhysics:
     """The operator for given weights, by default the mean of all bands.
 
     Raises:
@@ -108,10 +114,10 @@ def pansharpen(params: PansharpenParams, *, shape: tuple[int, ...], noise_model:
         )
     gains = nyquist_gains(params.sensor, params.bands, shape[0])
     ratio = 1 / params.noise_ratio
-    return Pansharpen(gains, ratio * weights, params.factor, shape=shape, noise_model=noise_model, dtype=dtype)
+    return PansharpenPhysics(gains, ratio * weights, params.factor, shape=shape, noise_model=noise_model, dtype=dtype)
 
 
-def locate(params: PansharpenParams, shape: tuple[int, ...]) -> tuple[PansharpenParams, tuple[int, ...]]:
+def locate(params: Pansharpen, shape: tuple[int, ...]) -> tuple[Pansharpen, tuple[int, ...]]:
     """The unknown of a packed measurement (C + f^2, h, w).
 
     Raises:
@@ -123,8 +129,8 @@ def locate(params: PansharpenParams, shape: tuple[int, ...]) -> tuple[Pansharpen
     return params, (shape[0] - f * f, shape[-2] * f, shape[-1] * f)
 
 
-def result(params: PansharpenParams, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape of what is restored from multispectral bands (C, h, w), or from a packed measurement where there is no companion file."""
+def result(params: Pansharpen, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of what is restored from bands (C, h, w), or without a companion file from a packed measurement."""
     return (shape[0], *(side * params.factor for side in shape[1:])) if params.pan else locate(params, shape)[1]
 
 
@@ -146,11 +152,12 @@ def fit_weights(bands: NDArray[np.float64], pan: NDArray[np.float64]) -> tuple[N
     return weights, offset, float(np.std(y - offset - weights @ x))
 
 
-def fitted(params: PansharpenParams, measurement: Measurement) -> Fitted:
+def fitted(params: Pansharpen, measurement: Measurement) -> Fitted:
     """Bands and panchromatic image as one measurement, with the response fitted.
 
     Raises:
-        InputError: no panchromatic file where the measurement is not packed, one that does not fit, or that the bands say nothing of.
+        InputError: no panchromatic file where the measurement is not packed, one that does not fit, or that the bands
+            say nothing of.
     """
     y, f = measurement.y, params.factor
     if params.pan is None:
@@ -174,8 +181,10 @@ def fitted(params: PansharpenParams, measurement: Measurement) -> Fitted:
     if not weights.any():
         raise InputError(f"{name}: does not look like the bands at all", "do they show the same ground?")
     noise = float(estimate_sigma(y, mask=measurement.valid)[0])
-    own = float(estimate_sigma(torch.from_numpy(pan)[None, None], mask=torch.from_numpy(seen)[None, None].double())[0])
-    level = max(math.hypot(rest, own), 1e-12)
+    pan_noise = float(
+        estimate_sigma(torch.from_numpy(pan)[None, None], mask=torch.from_numpy(seen)[None, None].double())[0]
+    )
+    level = max(math.hypot(rest, pan_noise), 1e-12)
     ratio = noise / level
     sharp = torch.from_numpy(ratio * (pan - offset) * seen)[None, None].to(y)
     mask = pixel_unshuffle(torch.from_numpy(seen)[None, None].to(y), f)
@@ -183,21 +192,25 @@ def fitted(params: PansharpenParams, measurement: Measurement) -> Fitted:
     observed = torch.cat([soft, mask], 1)
     shares = ", ".join(f"{value:.2f}" for value in weights / weights.sum())
     said = (
-        f"panchromatic response fitted at low resolution: shares {shares} of the bands; they leave {rest / max(float(low[used].std()), 1e-12):.1%} of its contrast",
+        f"panchromatic response fitted at low resolution: shares {shares} of the bands; they leave "
+        f"{rest / max(float(low[used].std()), 1e-12):.1%} of its contrast",
     )
 
-    def build(noise_model: Any) -> Pansharpen:
-        own: dict[str, Any] = {"shape": shape, "noise_model": noise_model, "dtype": y.dtype, "observed": observed.cpu()}
-        physics: Pansharpen = Pansharpen(gains, ratio * weights, f, **own).to(y.device)
+    def build(noise_model: Any) -> PansharpenPhysics:
+        settings: dict[str, Any] = {
+            "shape": shape,
+            "noise_model": noise_model,
+            "dtype": y.dtype,
+            "observed": observed.cpu(),
+        }
+        physics: PansharpenPhysics = PansharpenPhysics(gains, ratio * weights, f, **settings).to(y.device)
         return physics
 
     return Fitted(torch.cat([y, pixel_unshuffle(sharp, f)], 1) * observed, shape, build, sigma=noise, said=said)
 
 
 def _panchromatic(path: str, size: tuple[int, int], ground: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The panchromatic image (H, W) on the unknown's grid, and which of it was observed; ``ground`` is the bands' `Geo`."""
-    from inverse.io.read_write import read_picture
-
+    """The panchromatic image (H, W) on the unknown's grid, and what of it was observed; ``ground``: the bands' Geo."""
     name = Path(path).name
     picture = read_picture(path, name=name)
     array = picture.array

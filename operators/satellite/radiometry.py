@@ -1,10 +1,12 @@
-r"""Linear effects in single pixels and bands: thin cloud of known transmission, mixed bands; and a shift of the whole image.
+r"""Linear effects in single pixels and bands: thin cloud of known transmission, mixed bands; and a shift.
 
-* thin cloud: :math:`y = t \odot x + (1 - t) a + n` (Koschmieder's law) with t and the airlight a known; :math:`(1 - t) a` is subtracted from the measurement,
-  and :math:`A = \mathrm{diag}(t)` is diagonal in pixels.
-* `BandMix`: :math:`y = M x + n` in every pixel, M the responses (measured bands, unknown bands). :math:`M = U \mathrm{diag}(s) V^T` by singular values.
-* shift: :math:`A = F^* \mathrm{diag}(e^{-2 \pi i (k_1 d_1 / H + k_2 d_2 / W)}) F`, the image wraps around; real, so at the Nyquist frequency only the cosine
-  is left. A `CircularBlur` by the band-limited interpolation kernel: orthonormal but for that frequency.
+* thin cloud: :math:`y = t \odot x + (1 - t) a + n` (Koschmieder's law) with t and the airlight a known;
+  :math:`(1 - t) a` is subtracted from the measurement, and :math:`A = \mathrm{diag}(t)` is diagonal in pixels.
+* `BandMixPhysics`: :math:`y = M x + n` in every pixel, M the responses (measured bands, unknown bands).
+  :math:`M = U \mathrm{diag}(s) V^T` by singular values.
+* shift: :math:`A = F^* \mathrm{diag}(e^{-2 \pi i (k_1 d_1 / H + k_2 d_2 / W)}) F`, the image wraps around; real, so at
+  the Nyquist frequency only the cosine is left. A `CircularBlur` by the band-limited interpolation kernel: orthonormal
+  but for that frequency.
 """
 
 from __future__ import annotations
@@ -21,13 +23,13 @@ from inverse.errors import InputError, RecipeError
 from inverse.operators.arrays import load_plane
 from inverse.operators.base import Spectral
 from inverse.operators.blur.blur import CircularBlur
+from inverse.operators.image.pointwise import Diagonal
 from inverse.operators.measurement import Fitted, Measurement
-from inverse.operators.satellite.spec import BandMix as BandMixParams
-from inverse.operators.satellite.spec import Shift, ThinCloud
+from inverse.operators.satellite.spec import BandMix, Shift, ThinCloud
 
 __all__ = [
-    "BandMix",
-    "Diagonal",
+    "Attenuation",
+    "BandMixPhysics",
     "band_mix",
     "fitted_thin_cloud",
     "locate_bands",
@@ -37,8 +39,8 @@ __all__ = [
 ]
 
 
-class Diagonal(Spectral):
-    """A factor for each value: ``y = w x``.
+class Attenuation(Diagonal):
+    """A factor for each value; what is multiplied by 0 is not observed.
 
     Args:
         weights: At least 0, broadcasts against the unknown.
@@ -46,13 +48,11 @@ class Diagonal(Spectral):
         noise_model: deepinv noise model.
     """
 
+    picks = False
+
     def __init__(self, weights: Tensor, *, shape: tuple[int, ...], noise_model: Any) -> None:
         super().__init__(weights, shape=shape, noise_model=noise_model)
         self.register_buffer("observed_mask", (weights > 0).to(weights))
-
-    def basis_squared(self, spectrum: Tensor) -> Tensor:
-        """Diagonal of ``diag(spectrum)``: itself."""
-        return spectrum
 
 
 def _transmission(params: ThinCloud, shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -62,7 +62,8 @@ def _transmission(params: ThinCloud, shape: tuple[int, ...]) -> NDArray[np.float
     plane = np.asarray(values, np.float64) / full
     if plane.shape != shape[-2:]:
         raise InputError(
-            f"{name}: a transmission of {plane.shape[1]} x {plane.shape[0]} pixels for an image of {shape[-1]} x {shape[-2]}",
+            f"{name}: a transmission of {plane.shape[1]} x {plane.shape[0]} pixels for an image of {shape[-1]} x "
+            f"{shape[-2]}",
             "make them the same size",
         )
     if plane.min() < 0 or plane.max() > 1 or plane.max() == 0:
@@ -70,14 +71,14 @@ def _transmission(params: ThinCloud, shape: tuple[int, ...]) -> NDArray[np.float
     return plane
 
 
-def thin_cloud(params: ThinCloud, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Diagonal:
+def thin_cloud(params: ThinCloud, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Attenuation:
     """The attenuation in the file; the airlight is the measurement's, already subtracted.
 
     Raises:
         InputError: a file that cannot be read, of another size, or with values that are no transmissions.
     """
     plane = torch.from_numpy(_transmission(params, shape))[None, None].to(dtype)
-    return Diagonal(plane, shape=shape, noise_model=noise_model)
+    return Attenuation(plane, shape=shape, noise_model=noise_model)
 
 
 def fitted_thin_cloud(params: ThinCloud, measurement: Measurement) -> Fitted:
@@ -89,10 +90,10 @@ def fitted_thin_cloud(params: ThinCloud, measurement: Measurement) -> Fitted:
     y, shape = measurement.y, tuple(measurement.y.shape[1:])
     plane = thin_cloud(params, shape=shape, noise_model=None, dtype=y.dtype).mask.to(y.device)
     clear = y - (1 - plane) * params.airlight
-    return Fitted(clear, shape, lambda noise: Diagonal(plane, shape=shape, noise_model=noise))
+    return Fitted(clear, shape, lambda noise: Attenuation(plane, shape=shape, noise_model=noise))
 
 
-class BandMix(Spectral):
+class BandMixPhysics(Spectral):
     """A response matrix in every pixel.
 
     Args:
@@ -141,11 +142,11 @@ class BandMix(Spectral):
         return torch.einsum("mk,bmhw->bkhw", self.left.to(y.dtype), y)
 
     def basis_squared(self, spectrum: Tensor) -> Tensor:
-        """Diagonal of ``V diag(spectrum) V^T``, (B, C, H, W)."""
+        """Attenuation of ``V diag(spectrum) V^T``, (B, C, H, W)."""
         return torch.einsum("ck,bkhw->bchw", self.right.to(spectrum.dtype).square(), spectrum)
 
 
-def _matrix(params: BandMixParams) -> NDArray[np.float64]:
+def _matrix(params: BandMix) -> NDArray[np.float64]:
     if len({len(row) for row in params.matrix}) != 1 or not params.matrix[0]:
         raise RecipeError(
             "operator.matrix: rows of different lengths", "a row for each measured band, a column for each unknown"
@@ -153,7 +154,7 @@ def _matrix(params: BandMixParams) -> NDArray[np.float64]:
     return np.asarray(params.matrix, np.float64)
 
 
-def band_mix(params: BandMixParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> BandMix:
+def band_mix(params: BandMix, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> BandMixPhysics:
     """The mixing of the parameters' matrix.
 
     Raises:
@@ -165,10 +166,10 @@ def band_mix(params: BandMixParams, *, shape: tuple[int, ...], noise_model: Any,
         raise InputError(
             f"a response to {matrix.shape[1]} bands for an unknown of {shape[0]}", "one column for each band"
         )
-    return BandMix(matrix, shape=shape, noise_model=noise_model, dtype=dtype)
+    return BandMixPhysics(matrix, shape=shape, noise_model=noise_model, dtype=dtype)
 
 
-def locate_bands(params: BandMixParams, shape: tuple[int, ...]) -> tuple[BandMixParams, tuple[int, ...]]:
+def locate_bands(params: BandMix, shape: tuple[int, ...]) -> tuple[BandMix, tuple[int, ...]]:
     """The unknown of a measurement: as many bands as the matrix has columns."""
     matrix = _matrix(params)
     if matrix.shape[0] != shape[0]:
@@ -178,7 +179,7 @@ def locate_bands(params: BandMixParams, shape: tuple[int, ...]) -> tuple[BandMix
     return params, (matrix.shape[1], *shape[-2:])
 
 
-def mixed_bands(params: BandMixParams, shape: tuple[int, ...]) -> tuple[int, ...]:
+def mixed_bands(params: BandMix, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of what is restored: `locate_bands`'."""
     return locate_bands(params, shape)[1]
 

@@ -5,21 +5,24 @@ r"""What a satellite's sensor does to a scene: its modulation transfer function 
     w_j \propto e^{-t_j^2 / 2 s^2}, \; t_j = j - (f - 1)/2, \qquad
     s = \frac{f}{\pi} \sqrt{-2 \ln G}
 
-with G the MTF at the Nyquist frequency of the coarse grid and f its pixels in pixels of the unknown: the Gaussian whose transfer function
-:math:`e^{-2 \pi^2 s^2 \nu^2}` is G at :math:`\nu = 1/(2 f)` (Aiazzi et al. 2006, Photogramm. Eng. Remote Sens. 72:591). Each band has its own G.
-A real MTF falls more slowly beyond Nyquist and differs along and across the track by a few hundredths.
+with G the MTF at the Nyquist frequency of the coarse grid and f its pixels in pixels of the unknown: the Gaussian whose
+transfer function :math:`e^{-2 \pi^2 s^2 \nu^2}` is G at :math:`\nu = 1/(2 f)` (Aiazzi et al. 2006, Photogramm. Eng.
+Remote Sens. 72:591). Each band has its own G. A real MTF falls more slowly beyond Nyquist and differs along and across
+the track by a few hundredths.
 
 MTF at Nyquist, by sensor:
 
-* Sentinel-2 MSI, B1 to B12 with B8A after B8, without B10: the table of Ulfarsson et al. 2019 (IEEE TGRS 57:7040), from ESA's Sentinel-2 L1C
-  data quality reports;
-* Landsat 8 and 9 OLI: from the required edge slope of 0.027 a metre (30 m bands; pan 0.054), which all bands meet in orbit (Storey, Choate & Lee 2014,
-  Remote Sens. 6:11127); a Gaussian of that slope :math:`1/(\sqrt{2 \pi} s)` has 0.30. A lower bound on sharpness, not a measurement of each band;
+* Sentinel-2 MSI, B1 to B12 with B8A after B8, without B10: the table of Ulfarsson et al. 2019 (IEEE TGRS 57:7040), from
+  ESA's Sentinel-2 L1C data quality reports;
+* Landsat 8 and 9 OLI: from the required edge slope of 0.027 a metre (30 m bands; pan 0.054), which all bands meet in
+  orbit (Storey, Choate & Lee 2014, Remote Sens. 6:11127); a Gaussian of that slope :math:`1/(\sqrt{2 \pi} s)` has 0.30.
+  A lower bound on sharpness, not a measurement of each band;
 * WorldView-2 and 3: the tables of Vivone et al. 2015 (IEEE TGRS 53:2565), coastal to near infrared 2;
 * generic: 0.30, amid all of these.
 
-The unknown is mirrored at the half-sample, so :math:`A A^T` is diagonal in the measurement's DCT-II where the sides are multiples of f: the
-autocorrelation of w at multiples of f, transformed. It is the preconditioner of the solves, exact there.
+The unknown is mirrored at the half-sample, so :math:`A A^T` is diagonal in the measurement's DCT-II where the sides are
+multiples of f: the autocorrelation of w at multiples of f, transformed. It is the preconditioner of the solves, exact
+there.
 """
 
 from __future__ import annotations
@@ -67,8 +70,8 @@ def nyquist_gains(sensor: str, bands: Sequence[str], channels: int) -> tuple[flo
 
     Args:
         sensor: A key of `MTF`.
-        bands: Names of the channels' bands; empty: red, green and blue if there are three channels, all bands of the sensor in order if as many, else
-            the mean of the sensor's bands.
+        bands: Names of the channels' bands; empty: red, green and blue if there are three channels, all bands of the
+            sensor in order if as many, else the mean of the sensor's bands.
         channels: Channels of the image.
 
     Raises:
@@ -92,10 +95,11 @@ def nyquist_gains(sensor: str, bands: Sequence[str], channels: int) -> tuple[flo
 
 
 def mtf_line(gain: float, factor: int, count: int | None = None) -> NDArray[np.float64]:
-    """Weights (n,) along one axis of the Gaussian with an MTF of ``gain`` at the Nyquist frequency of the grid ``factor`` times coarser.
+    """Weights (n,) along one axis of the Gaussian with an MTF of ``gain`` at the coarse grid's Nyquist frequency.
 
-    Sum 1, centred at (factor - 1) / 2, cut off at 4 standard deviations or n = ``count``; n - factor is even. The width is solved for with the sampled
-    weights: the formula's within 0.1 % for a factor of 2 and more, wider for 1.
+    That grid is ``factor`` times coarser.
+    Sum 1, centred at (factor - 1) / 2, cut off at 4 standard deviations or n = ``count``; n - factor is even. The width
+    is solved for with the sampled weights: the formula's within 0.1 % for a factor of 2 and more, wider for 1.
     """
     reach = 4 * factor / math.pi * math.sqrt(-2 * math.log(gain)) * (1.5 if factor == 1 else 1.0)
     n = 2 * math.ceil(reach) + factor % 2
@@ -124,7 +128,8 @@ class SensorResponse(Decimated):
 
     Attributes:
         lines: Weights (C, n).
-        gram: Eigenvalues of ``A A^T`` in the DCT-II of the measurement (C, h, w), exact where the sides are multiples of f.
+        gram: Eigenvalues of ``A A^T`` in the DCT-II of the measurement (C, h, w), exact where the sides are multiples
+            of f.
 
     Raises:
         InputError: an image that is smaller than the response.
@@ -156,8 +161,8 @@ class SensorResponse(Decimated):
 
     def on(self, shape: tuple[int, ...]) -> SensorResponse:
         """The same operator on images (C, H, W) of another size."""
-        known: dict[str, Any] = {"noise_model": self.noise_model, "dtype": self.lines.dtype}
-        return SensorResponse(self._gains, self.factor, shape=shape, **known)
+        settings: dict[str, Any] = {"noise_model": self.noise_model, "dtype": self.lines.dtype}
+        return SensorResponse(self._gains, self.factor, shape=shape, **settings)
 
     def _weights(self, like: Tensor) -> tuple[Tensor, Tensor]:
         lines = self.lines.to(like.dtype)
@@ -193,7 +198,7 @@ class SensorResponse(Decimated):
 
 
 def _symbol(line: NDArray[np.float64], factor: int, size: int) -> NDArray[np.float64]:
-    """Eigenvalues (size,) of ``A A^T`` along one axis: the autocorrelation at multiples of ``factor`` as a cosine sum."""
+    """Eigenvalues (size,) of ``A A^T`` along an axis: the autocorrelation at multiples of ``factor`` as cosine sum."""
     full = np.correlate(line, line, "full")[len(line) - 1 :: factor]
     angles = np.pi * np.outer(np.arange(size), np.arange(1, len(full))) / size
     return np.asarray(np.maximum(full[0] + 2 * np.cos(angles) @ full[1:], 0.0))

@@ -1,4 +1,4 @@
-"""Operators of remote sensing: the models of their parameters, and where they are built."""
+"""Remote sensing: the parameters of every operator, and where its physics is built."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from inverse.operators.spec import PATH, File, Operator, OperatorSpec
+from inverse.operators.spec import File, Operator, OperatorSpec, OptionalFile
 
 __all__ = ["SPECS"]
 
-OptionalFile = Annotated[str | None, Field(default=None, min_length=1, json_schema_extra={PATH: True})]
 Sensor = Literal["generic", "sentinel-2", "landsat-8", "landsat-9", "worldview-2", "worldview-3"]
 Axis = Literal["columns", "rows"]
 
@@ -48,27 +47,6 @@ class Pansharpen(Operator):
         gt=0,
         le=1e4,
         description="noise of the panchromatic image over the multispectral's, where no file is fitted",
-    )
-
-
-class GapMask(Operator):
-    """Gaps of a scene: nodata, clouds, or simulated scan-line corrector gaps."""
-
-    kind: Literal["gap-mask"] = "gap-mask"
-    file: OptionalFile = Field(default=None, description="mask or quality band of the scene's size; see codes")
-    codes: Literal["clear", "cloud", "landsat-qa", "sentinel2-scl"] = Field(
-        default="clear",
-        description="what the file's numbers mean: clear or cloud (where not 0), Landsat QA_PIXEL bits, Sentinel-2 scene classes",
-    )
-    grow: int = Field(default=0, ge=0, le=100, description="pixels by which clouds of the file are widened")
-    pattern: Literal["nodata", "slc-off"] = Field(
-        default="nodata", description="nodata: the file's own gaps; slc-off: simulated ones of Landsat 7"
-    )
-    missing: float = Field(default=0.22, gt=0, lt=1, description="with slc-off: share of the pixels that are missing")
-    period: float = Field(default=32.0, ge=4, le=500, description="with slc-off: rows from gap to gap")
-    angle: float = Field(default=8.0, ge=-45, le=45, description="with slc-off: slope of the gaps in degrees")
-    fill: Literal["gaps", "all"] = Field(
-        default="gaps", description="nodata that gets values: gaps inside the scene, or its border too"
     )
 
 
@@ -134,13 +112,13 @@ class Speckle(Operator):
     quantity: Literal["amplitude", "intensity"] = Field(default="amplitude", description="what the file holds")
     domain: Literal["linear", "log"] = Field(
         default="linear",
-        description="linear: noise of a level proportional to the image, by a pilot estimate; any linear method. log: additive in the logarithm, nonlinear",
+        description="linear: noise of a level proportional to the image, by a pilot estimate; any linear method. "
+        "log: additive in the logarithm, nonlinear",
     )
 
 
 SPECS: tuple[OperatorSpec, ...] = (
     OperatorSpec(
-        "sensor",
         SensorParams,
         "inverse.operators.satellite.sensor:sensor",
         "a satellite's optics and sampling",
@@ -148,9 +126,10 @@ SPECS: tuple[OperatorSpec, ...] = (
         "linear",
         "inverse.operators.satellite.sensor:locate",
         example={"factor": 2},
+        local=True,
+        source="Aiazzi et al. 2006, PE&RS 72:591",
     ),
     OperatorSpec(
-        "pansharpen",
         Pansharpen,
         "inverse.operators.satellite.pansharpen:pansharpen",
         "soft colour bands and one sharp panchromatic",
@@ -162,16 +141,6 @@ SPECS: tuple[OperatorSpec, ...] = (
         example={"factor": 2, "noise_ratio": 2.0},
     ),
     OperatorSpec(
-        "gap-mask",
-        GapMask,
-        "inverse.operators.image.masks:gap_mask",
-        "gaps of a scene: nodata, clouds, Landsat 7 stripes",
-        "y = m (x + n), m = 0 in gaps",
-        "linear, spectral",
-        example={"pattern": "slc-off"},
-    ),
-    OperatorSpec(
-        "destripe",
         Destripe,
         "inverse.operators.satellite.stripes:destripe",
         "detectors with offsets of their own",
@@ -181,7 +150,6 @@ SPECS: tuple[OperatorSpec, ...] = (
         example={},
     ),
     OperatorSpec(
-        "dead-lines",
         DeadLines,
         "inverse.operators.satellite.stripes:dead_lines",
         "dead detectors: lines missing",
@@ -191,7 +159,6 @@ SPECS: tuple[OperatorSpec, ...] = (
         example={"lines": [3, 4, 17]},
     ),
     OperatorSpec(
-        "thin-cloud",
         ThinCloud,
         "inverse.operators.satellite.radiometry:thin_cloud",
         "haze or thin cloud of known transmission",
@@ -199,9 +166,9 @@ SPECS: tuple[OperatorSpec, ...] = (
         "linear, spectral",
         measured="inverse.operators.satellite.radiometry:fitted_thin_cloud",
         example={"transmission": "@fraction"},
+        source="Koschmieder",
     ),
     OperatorSpec(
-        "band-mix",
         BandMix,
         "inverse.operators.satellite.radiometry:band_mix",
         "other bands than those measured",
@@ -211,18 +178,18 @@ SPECS: tuple[OperatorSpec, ...] = (
         result="inverse.operators.satellite.radiometry:mixed_bands",
         example={"matrix": [[0.2, 0.5, 0.3], [0.0, 0.4, 0.6]]},
         channels=3,
+        local=True,
     ),
     OperatorSpec(
-        "shift",
         Shift,
         "inverse.operators.satellite.radiometry:shift",
         "a registration error, to a fraction of a pixel",
         "y = F^* exp(-2 pi i (k d)) F x + n, real at the Nyquist frequency",
         "linear, spectral",
         example={"down": 0.4, "right": -1.3},
+        local=True,
     ),
     OperatorSpec(
-        "speckle",
         Speckle,
         "inverse.operators.satellite.speckle:speckle",
         "SAR speckle: multiplicative gamma noise",
@@ -230,5 +197,7 @@ SPECS: tuple[OperatorSpec, ...] = (
         "linear, spectral; nonlinear with domain: log",
         measured="inverse.operators.satellite.speckle:fitted",
         example={"looks": 4.0},
+        local=True,
+        source="Lee 1980, TPAMI 2:165; Oliver & Quegan 2004",
     ),
 )

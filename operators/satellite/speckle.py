@@ -1,27 +1,31 @@
-r"""SAR speckle: intensity :math:`I = R\, s`, :math:`s \sim \Gamma(L, 1/L)` with L looks (mean 1, variance 1/L); amplitude is its root.
+r"""SAR speckle: intensity :math:`I = R\, s`, :math:`s \sim \Gamma(L, 1/L)` with L looks; amplitude is its root.
 
-With q = 1 for a file of intensities, 1/2 for amplitudes, the unknown is :math:`x = R^q`, the clean image in the file's own units.
+The gamma has mean 1 and variance 1/L.
+With q = 1 for a file of intensities, 1/2 for amplitudes, the unknown is :math:`x = R^q`, the clean image in the file's
+own units.
 
 ``domain: linear``: :math:`I^q / m = x + n` with mean 0 and variance :math:`c^2 x^2`,
 
 .. math:: m = E\, s^q = \frac{\Gamma(L + q)}{\Gamma(L)\, L^q}, \qquad c^2 = E\, s^{2q} / m^2 - 1
 
-The variance is that of a pilot estimate of x (Lee 1980, IEEE TPAMI 2:165, 7 x 7), with which every row is divided to one noise level: diagonal, so
-for every linear method. Taken as Gaussian, and the pilot as known: at one look intensities are exponential (skewness 2), amplitudes Rayleigh (0.63),
-at four 1 and 0.25.
+The variance is that of a pilot estimate of x (Lee 1980, IEEE TPAMI 2:165, 7 x 7), with which every row is divided to
+one noise level: diagonal, so for every linear method. Taken as Gaussian, and the pilot as known: at one look
+intensities are exponential (skewness 2), amplitudes Rayleigh (0.63), at four 1 and 0.25.
 
 ``domain: log``: multiplicative noise is additive in the logarithm,
 
 .. math::
     \log I = \log R + \log s, \qquad E \log s = \psi(L) - \ln L, \quad \mathrm{Var} \log s = \psi_1(L)
 
-(Oliver & Quegan 2004, section 4). The measurement is :math:`y = q \log I - q (\psi(L) - \ln L)`, :math:`A(x) = \log x`, noise of standard deviation
-:math:`q \sqrt{\psi_1(L)}`: no pilot, and x needs no exponential afterwards, so it has no bias from one. Below ``floor`` the logarithm goes on as its
-tangent, so that A is smooth and increasing for every x. Nonlinear: for `daps`, `dps`, `mpgd`, `pnp-dm`, `red-diff`. The log-gamma is taken as
-Gaussian of its two moments; its skewness is -1.14 for one look, -0.53 for 4, -0.26 for 16 (:math:`\psi_2(L)/\psi_1(L)^{3/2}`): dark outliers are
+(Oliver & Quegan 2004, section 4). The measurement is :math:`y = q \log I - q (\psi(L) - \ln L)`, :math:`A(x) = \log x`,
+noise of standard deviation :math:`q \sqrt{\psi_1(L)}`: no pilot, and x needs no exponential afterwards, so it has no
+bias from one. Below ``floor`` the logarithm goes on as its tangent, so that A is smooth and increasing for every x.
+Nonlinear: for `daps`, `dps`, `mpgd`, `pnp-dm`, `red-diff`. The log-gamma is taken as Gaussian of its two moments; its
+skewness is -1.14 for one look, -0.53 for 4, -0.26 for 16 (:math:`\psi_2(L)/\psi_1(L)^{3/2}`): dark outliers are
 likelier than assumed.
 
-Pixels without a signal (0 and below) are unobserved. Neighbouring speckle is taken as independent: decimate products that are oversampled.
+Pixels without a signal (0 and below) are unobserved. Neighbouring speckle is taken as independent: decimate products
+that are oversampled.
 """
 
 from __future__ import annotations
@@ -38,8 +42,8 @@ from torch.nn.functional import avg_pool2d, pad
 from inverse.errors import InputError
 from inverse.operators.base import Cloned
 from inverse.operators.measurement import Fitted, Measurement
-from inverse.operators.satellite.radiometry import Diagonal
-from inverse.operators.satellite.spec import Speckle as SpeckleParams
+from inverse.operators.satellite.radiometry import Attenuation
+from inverse.operators.satellite.spec import Speckle
 
 __all__ = ["FLOOR", "LogImage", "fitted", "lee", "log_moments", "moments", "speckle"]
 
@@ -122,16 +126,14 @@ class LogImage(Cloned, Physics):
         return (above.log() + below) * self.mask.to(x.dtype)
 
 
-def speckle(
-    params: SpeckleParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
-) -> LogImage | Diagonal:
-    """The logarithm, or for the linear domain the identity: without a measurement there is no pilot, the noise model is of all pixels."""
+def speckle(params: Speckle, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> LogImage | Attenuation:
+    """The logarithm, or for the linear domain the identity: without a measurement there is no pilot."""
     if params.domain == "log":
         return LogImage(FLOOR, noise_model=noise_model)
-    return Diagonal(torch.ones(1, 1, 1, 1, dtype=dtype), shape=shape, noise_model=noise_model)
+    return Attenuation(torch.ones(1, 1, 1, 1, dtype=dtype), shape=shape, noise_model=noise_model)
 
 
-def fitted(params: SpeckleParams, measurement: Measurement) -> Fitted:
+def fitted(params: Speckle, measurement: Measurement) -> Fitted:
     """The measurement with speckle of one level: its rows divided by the pilot's, or its logarithm without bias.
 
     Raises:
@@ -144,7 +146,10 @@ def fitted(params: SpeckleParams, measurement: Measurement) -> Fitted:
     if params.domain == "log":
         mean, level = log_moments(params.looks, params.quantity)
         logs = torch.where(seen > 0, y.clamp_min(torch.finfo(y.dtype).tiny).log() - mean, 0.0)
-        said = f"{params.looks:g} looks: speckle of standard deviation {level:.3g} in the logarithm, bias {mean:.3g} removed"
+        said = (
+            f"{params.looks:g} looks: speckle of standard deviation {level:.3g} in the logarithm, bias "
+            f"{mean:.3g} removed"
+        )
         return Fitted(
             logs, shape, lambda noise: LogImage(FLOOR, noise_model=noise, mask=seen), sigma=level, said=(said,)
         )
@@ -156,7 +161,7 @@ def fitted(params: SpeckleParams, measurement: Measurement) -> Fitted:
     weights = seen * sigma / level_map
     said = f"{params.looks:g} looks: speckle of {variation:.1%} of a Lee filter's image, mean {mean:.3g} removed"
 
-    def build(noise_model: Any) -> Diagonal:
-        return Diagonal(weights, shape=shape, noise_model=noise_model)
+    def build(noise_model: Any) -> Attenuation:
+        return Attenuation(weights, shape=shape, noise_model=noise_model)
 
     return Fitted(weights * image, shape, build, sigma=sigma, said=(said,))

@@ -1,23 +1,27 @@
 r"""Stripes and dead lines of detectors.
 
-A pushbroom detector draws a column (a whiskbroom one a row), all of it with the same offset error. With offsets :math:`s \sim N(0, \tau^2)`, one for each
-line of n pixels, the measurement :math:`x + s 1^T + \varepsilon` has noise of covariance :math:`\sigma^2 I + \tau^2 1 1^T` within a line. `Destripe` whitens it:
+A pushbroom detector draws a column (a whiskbroom one a row), all of it with the same offset error. With offsets
+:math:`s \sim N(0, \tau^2)`, one for each line of n pixels, the measurement :math:`x + s 1^T + \varepsilon` has noise of
+covariance :math:`\sigma^2 I + \tau^2 1 1^T` within a line. `DestripePhysics` whitens it:
 
 .. math::
-    y = W (x + s 1^T + \varepsilon), \qquad W = I - (1 - w)\, \tfrac{1}{n} 1 1^T, \qquad w = \frac{\sigma}{\sqrt{\sigma^2 + n \tau^2}}
+    y = W (x + s 1^T + \varepsilon), \qquad W = I - (1 - w)\, \tfrac{1}{n} 1 1^T, \qquad w =
+    \frac{\sigma}{\sqrt{\sigma^2 + n \tau^2}}
 
-so that y has white noise of level :math:`\sigma` and :math:`A = W` is symmetric: no stripes are estimated and subtracted. Unlimited offsets (:math:`w = 0`) leave
-only what differs within a line; finite ones keep what lines tell of each other. The mean over a line is a DCT coefficient, so W is diagonal in the DCT-II:
-w at frequency 0 along the line, 1 elsewhere. Gain errors are offsets as far as a line has the scene's mean brightness.
+so that y has white noise of level :math:`\sigma` and :math:`A = W` is symmetric: no stripes are estimated and
+subtracted. Unlimited offsets (:math:`w = 0`) leave only what differs within a line; finite ones keep what lines tell of
+each other. The mean over a line is a DCT coefficient, so W is diagonal in the DCT-II: w at frequency 0 along the line,
+1 elsewhere. Gain errors are offsets as far as a line has the scene's mean brightness.
 
-Broad stripes: what is slower than one in ``width`` lines from line to line is taken as the scene's, with weight 1, as every destriping filter does.
-Exact weights there leave the scene's brightest structures to a few weak numbers, which samplers of few steps do not use well: measured with offsets
-of 0.05 on Landsat 8 without that rule, 27 dB, all of the error in these coefficients. The rule leaves a share 1 / width of the offsets' variance in
-the result.
+Broad stripes: what is slower than one in ``width`` lines from line to line is taken as the scene's, with weight 1, as
+every destriping filter does. Exact weights there leave the scene's brightest structures to a few weak numbers, which
+samplers of few steps do not use well: measured with offsets of 0.05 on Landsat 8 without that rule, 27 dB, all of the
+error in these coefficients. The rule leaves a share 1 / width of the offsets' variance in the result.
 
-Estimates: :math:`\tau` from second differences of the lines' means (MAD, so that the scene's edges do not count), :math:`\sigma` from what W with
-:math:`w = 0` leaves. Nodata: with B the lines' observed pixels as columns, n their numbers, H the projection on fast offsets, :math:`W = I - B D H D B^T`,
-:math:`D^2 = (1 - w) / n` line by line (`GappyDestripe`): the same where nothing is missing.
+Estimates: :math:`\tau` from second differences of the lines' means (MAD, so that the scene's edges do not count),
+:math:`\sigma` from what W with :math:`w = 0` leaves. Nodata: with B the lines' observed pixels as columns, n their
+numbers, H the projection on fast offsets, :math:`W = I - B D H D B^T`, :math:`D^2 = (1 - w) / n` line by line
+(`GappyDestripe`): the same where nothing is missing.
 """
 
 from __future__ import annotations
@@ -34,17 +38,16 @@ from inverse.operators.base import Linear, Spectral
 from inverse.operators.image.masks import Mask
 from inverse.operators.measurement import Fitted, Measurement
 from inverse.operators.noise.models import estimate_sigma
-from inverse.operators.satellite.spec import DeadLines
-from inverse.operators.satellite.spec import Destripe as DestripeParams
+from inverse.operators.satellite.spec import DeadLines, Destripe
 
-__all__ = ["Destripe", "GappyDestripe", "dead_lines", "destripe", "fitted", "fitted_dead_lines", "offset_level"]
+__all__ = ["DestripePhysics", "GappyDestripe", "dead_lines", "destripe", "fitted", "fitted_dead_lines", "offset_level"]
 
 _MAD = 0.6744897501960817  # of a standard normal number
 _AXES = {"columns": -2, "rows": -1}
 _UNSEEN = 1e-6
 
 
-class Destripe(Spectral):
+class DestripePhysics(Spectral):
     """The whitening of lines with offsets of their own.
 
     Args:
@@ -100,8 +103,8 @@ class GappyDestripe(Linear):
     Args:
         seen: (1, 1 or C, H, W), 1 = observed.
         ratio: ``level^2 / sigma^2``; infinite for offsets without limit.
-        axis: As for `Destripe`.
-        width: As for `Destripe`.
+        axis: As for `DestripePhysics`.
+        width: As for `DestripePhysics`.
         shape: Shape (C, H, W) of one unknown.
         noise_model: deepinv noise model.
 
@@ -143,12 +146,12 @@ class GappyDestripe(Linear):
         return self.A(y)
 
 
-def destripe(params: DestripeParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Destripe:
+def destripe(params: Destripe, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> DestripePhysics:
     """The whitening for the noise model's level; offsets are without limit if the parameters give none."""
     axis = _AXES[params.axis]
     sigma = float(torch.as_tensor(getattr(noise_model, "sigma", 0.0)).max())
     weight = 0.0 if params.level is None else _weight(params.level, sigma, shape[axis])
-    return Destripe(weight, axis, width=params.width, shape=shape, noise_model=noise_model, dtype=dtype)
+    return DestripePhysics(weight, axis, width=params.width, shape=shape, noise_model=noise_model, dtype=dtype)
 
 
 def _weight(level: float, sigma: float, length: int) -> float:
@@ -169,16 +172,16 @@ def offset_level(y: Tensor, axis: int, seen: Tensor | None = None) -> float:
     weights = torch.ones_like(y) if seen is None else seen.expand(y.shape)
     count = weights.sum(axis)
     means = (y * weights).sum(axis) / count.clamp_min(1)
-    found = []
+    levels = []
     for one, number in zip(means[0], count[0], strict=True):
         kept = one[number > 0]
         second = kept[:-2] - 2 * kept[1:-1] + kept[2:]
         if len(second):
-            found.append(float(second.abs().median()) / (_MAD * 6**0.5))
-    return float(np.sqrt(np.mean(np.square(found)))) if found else 0.0
+            levels.append(float(second.abs().median()) / (_MAD * 6**0.5))
+    return float(np.sqrt(np.mean(np.square(levels)))) if levels else 0.0
 
 
-def fitted(params: DestripeParams, measurement: Measurement) -> Fitted:
+def fitted(params: Destripe, measurement: Measurement) -> Fitted:
     """The whitening and the whitened measurement, with offsets and noise estimated."""
     y, axis, valid = measurement.y, _AXES[params.axis], measurement.valid
     shape = tuple(y.shape[1:])
@@ -195,7 +198,9 @@ def _physics(valid: Tensor | None, ratio: float, axis: int, width: float, shape:
         if valid is not None:
             return GappyDestripe(valid.to(y), ratio, axis, width=width, shape=shape, noise_model=noise_model)
         weight = (1 + ratio * shape[axis]) ** -0.5
-        return Destripe(weight, axis, width=width, shape=shape, noise_model=noise_model, dtype=y.dtype).to(y.device)
+        return DestripePhysics(weight, axis, width=width, shape=shape, noise_model=noise_model, dtype=y.dtype).to(
+            y.device
+        )
 
     return build
 

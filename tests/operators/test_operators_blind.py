@@ -94,7 +94,7 @@ def test_a_shipped_blur_that_nobody_measured_is_called_so() -> None:
 
     def said(*overrides: str) -> tuple[str, ...]:
         recipe = load("deblur", overrides)
-        return open_case(recipe, frame(picture, 0, recipe.data)).said
+        return open_case(recipe, frame(picture, 0, recipe.data)).notes
 
     (sentence,) = said()
     assert "the recipe's own (sigma 2), not measured; the image looks like sigma " in sentence

@@ -10,6 +10,7 @@ from scipy import ndimage, signal
 
 from inverse.operators.blur.kernels import gaussian_kernel, line_kernel
 from inverse.operators.build import build_operator, operator_for
+from inverse.operators.observation import Observation
 
 RNG = np.random.default_rng(0)
 KERNELS = {
@@ -136,7 +137,7 @@ def test_masks_are_one_where_observed_and_keep_the_grid():
     assert set(physics.mask.unique().tolist()) == {0.0, 1.0}
     assert float(physics.mask.mean()) == pytest.approx(0.3, abs=0.04)
     assert torch.equal(physics.A(x), x * physics.mask)
-    assert physics.observed_count(x).tolist() == [3 * float(physics.mask.sum())] * 2
+    assert Observation.create(x, physics).count().tolist() == [3 * float(physics.mask.sum())] * 2
     again, other = (build_operator("random-mask", shape=shape, missing=0.7, seed=seed).mask for seed in (5, 6))
     assert torch.equal(physics.mask, again)
     assert not torch.equal(physics.mask, other)
@@ -172,7 +173,7 @@ def test_masks_may_differ_between_items():
     x = torch.rand(4, 3, 20, 30, generator=torch.Generator().manual_seed(2))
     assert torch.equal(physics.A(x), masks * x)
     assert torch.equal(physics.A_dagger(physics.A(x)), masks * x)
-    assert physics.observed_count(x).tolist() == (3 * masks.flatten(1).sum(1)).tolist()
+    assert Observation.create(x, physics).count().tolist() == (3 * masks.flatten(1).sum(1)).tolist()
 
 
 def test_kernels_from_images_are_scaled_to_sum_one(tmp_path):

@@ -1,4 +1,8 @@
-"""MRI: patterns against fastMRI's rule, the three forms of the operator, coil maps of a known phantom, whitening, and the fit to raw data."""
+"""MRI.
+
+Patterns against fastMRI's rule, the three forms of the operator, coil maps of a known phantom, whitening, and the fit
+to raw data.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,6 @@ from scipy.ndimage import gaussian_filter
 from inverse.errors import InputError, RecipeError
 from inverse.numerics.linalg import conjugate_gradients
 from inverse.operators.build import build_operator
-from inverse.operators.checks import check_operator
 from inverse.operators.measurement import Measurement
 from inverse.operators.mri.cartesian import MultiCoil, RowCoils, SingleCoil, build, fourier, to_complex
 from inverse.operators.mri.cartesian_fit import BRIGHT, fit_cartesian
@@ -20,6 +23,7 @@ from inverse.operators.mri.sampling import sampling
 from inverse.operators.mri.spec import Mri
 from inverse.operators.noise.models import noise_model
 from inverse.operators.observation import Observation, observed
+from inverse.testing import assert_operator
 
 SIZE = (64, 48)
 NOISE = 0.01
@@ -164,7 +168,7 @@ def test_pixels_without_signal_are_one_more_observed_channel(form):
     outside[..., :4] = 1
     maps = torch.from_numpy(birdcage(3, (15, 21)))[None] * (1 - outside)
     physics = form(pattern, maps, shape=(2, 15, 21), noise_model=noise_model(0.1), outside=outside)
-    assert all(row.ok for row in check_operator(physics, (2, 15, 21), dtype=torch.float64))
+    assert_operator(physics, (2, 15, 21), dtype=torch.float64)
     x = torch.randn(1, 2, 15, 21, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y = physics.A(x)
     torch.testing.assert_close(y[:, 3:], to_complex(x) * outside)

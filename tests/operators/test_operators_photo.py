@@ -1,4 +1,7 @@
-"""Colours, light, haze, JPEG, phases and projections against plain formulas, Pillow and deepinv; and the whole catalogue by its own check."""
+"""Colours, light, haze, JPEG, phases and projections against plain formulas, Pillow and deepinv.
+
+And the whole catalogue by its own check.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from inverse.cli.main import cli
 from inverse.errors import InputError, RecipeError
 from inverse.operators import checks
 from inverse.operators.build import build_operator, fitted_operator, operator_for, result_shape
-from inverse.operators.catalog import operators
+from inverse.operators.catalogue import operators
 from inverse.operators.image.jpeg import quantisation_sigma
 from inverse.operators.measurement import Measurement
 from inverse.operators.noise.models import noise_model

@@ -62,7 +62,10 @@ def test_airys_pattern_is_the_bessel_function_with_its_first_dark_ring():
 
 
 def test_on_the_axis_a_microscope_is_dark_where_born_and_wolf_say():
-    """At r = 0 the intensity over the defocus z is sinc^2(u / 4), u = 2 pi NA^2 z / (wavelength n): zero at u = 4 pi."""
+    """At r = 0 the intensity over the defocus z is sinc^2(u / 4), u = 2 pi NA^2 z / (wavelength n).
+
+    Zero at u = 4 pi.
+    """
     aperture, index, wavelength = 0.8, 1.33, 600.0
     dark = 2 * wavelength * index / aperture**2
     optics = {"wavelength": wavelength, "numerical_aperture": aperture, "pixel": 10.0, "extent": 3.0}

@@ -13,17 +13,17 @@ from inverse.io.read_write import write
 from inverse.operators.build import build_operator
 from inverse.operators.checks import check_operator
 from inverse.operators.image.masks import gap_mask, slc_off
+from inverse.operators.image.spec import GapMask
 from inverse.operators.measurement import Measurement
 from inverse.operators.satellite.pansharpen import fitted as fitted_pan
 from inverse.operators.satellite.radiometry import fitted_thin_cloud
 from inverse.operators.satellite.sensor import MTF, mtf_line, nyquist_gains
-from inverse.operators.satellite.spec import SPECS, DeadLines, GapMask, Speckle, ThinCloud
-from inverse.operators.satellite.spec import Destripe as DestripeParams
-from inverse.operators.satellite.spec import Pansharpen as PansharpenParams
+from inverse.operators.satellite.spec import SPECS, DeadLines, Destripe, Pansharpen, Speckle, ThinCloud
 from inverse.operators.satellite.speckle import FLOOR, log_moments
 from inverse.operators.satellite.speckle import fitted as fitted_speckle
 from inverse.operators.satellite.stripes import GappyDestripe, fitted, fitted_dead_lines, offset_level
 from inverse.operators.selfcheck import example_shapes, written
+from inverse.testing import assert_operator
 
 DOUBLE = torch.float64
 
@@ -128,9 +128,13 @@ def test_destriping_whitens_the_stripes(axis):
     covariance = sigma**2 * torch.eye(99, dtype=DOUBLE) + level**2 * (lines[:, None] == lines[None]).to(DOUBLE)
     torch.testing.assert_close(whitening @ covariance @ whitening.T, sigma**2 * torch.eye(99, dtype=DOUBLE))
     gappy = GappyDestripe(
-        torch.ones(1, 1, 9, 11, dtype=DOUBLE), (level / sigma) ** 2, -2 if axis == "columns" else -1, width=0, shape=(1, 9, 11),
+        torch.ones(1, 1, 9, 11, dtype=DOUBLE),
+        (level / sigma) ** 2,
+        -2 if axis == "columns" else -1,
+        width=0,
+        shape=(1, 9, 11),
         noise_model=None,
-    )  # fmt: skip
+    )
     torch.testing.assert_close(gappy.A(units), physics.A(units))
 
 
@@ -151,15 +155,15 @@ def test_stripes_of_a_file_are_found():
     offsets = 0.08 * normal(1, 2, 1, 120, seed=3)
     y = smooth(2, 100, 120) + offsets + 0.02 * normal(1, 2, 100, 120, seed=4)
     assert offset_level(y, -2) == pytest.approx(0.08, rel=0.25)
-    found = fitted(DestripeParams(), Measurement(y))
+    found = fitted(Destripe(), Measurement(y))
     assert found.sigma == pytest.approx(0.02, rel=0.25)
     assert "0.0" in found.said[0]
     valid = torch.ones(1, 1, 100, 120, dtype=DOUBLE)
     valid[..., :40, :30] = 0
     valid[..., 7] = 0
-    gappy = fitted(DestripeParams(), Measurement(y * valid, valid))
+    gappy = fitted(Destripe(), Measurement(y * valid, valid))
     physics = gappy.build(GaussianNoise(0.02))
-    assert all(row.ok for row in check_operator(physics, (2, 100, 120), dtype=DOUBLE))
+    assert_operator(physics, (2, 100, 120), dtype=DOUBLE)
     assert bool((gappy.y[(valid == 0).expand_as(y)] == 0).all())
 
 
@@ -197,7 +201,7 @@ def test_pansharpening_finds_the_response(tmp_path):
     weights = torch.tensor([0.2, 0.5, 0.3], dtype=DOUBLE)
     soft = build_operator("sensor", shape=(3, 64, 96), factor=2, dtype=DOUBLE).A(x)
     np.save(tmp_path / "pan.npy", (300 * torch.einsum("c,bchw->bhw", weights, x)[0] + 40).numpy())
-    found = fitted_pan(PansharpenParams(pan=str(tmp_path / "pan.npy")), Measurement(soft))
+    found = fitted_pan(Pansharpen(pan=str(tmp_path / "pan.npy")), Measurement(soft))
     assert found.shape == (3, 64, 96)
     physics = found.build(GaussianNoise(found.sigma))
     torch.testing.assert_close(physics.weights / physics.weights.sum(), weights, atol=0.02, rtol=0)
@@ -206,7 +210,7 @@ def test_pansharpening_finds_the_response(tmp_path):
     assert "shares" in found.said[0]
     np.save(tmp_path / "small.npy", np.ones((60, 96)))
     with pytest.raises(InputError, match="96 x 60"):
-        fitted_pan(PansharpenParams(pan=str(tmp_path / "small.npy")), Measurement(soft))
+        fitted_pan(Pansharpen(pan=str(tmp_path / "small.npy")), Measurement(soft))
 
 
 def test_pansharpening_lays_both_images_on_the_same_ground(tmp_path):
@@ -220,9 +224,16 @@ def test_pansharpening_lays_both_images_on_the_same_ground(tmp_path):
     for name, (array, step, start) in paths.items():
         transform = rasterio.Affine(step, 0, start, 0, -step, -start)
         with rasterio.open(
-            tmp_path / f"{name}.tif", "w", driver="GTiff", dtype="float32", count=1, height=len(array), width=len(array),
-            crs="EPSG:32621", transform=transform,
-        ) as dataset:  # fmt: skip
+            tmp_path / f"{name}.tif",
+            "w",
+            driver="GTiff",
+            dtype="float32",
+            count=1,
+            height=len(array),
+            width=len(array),
+            crs="EPSG:32621",
+            transform=transform,
+        ) as dataset:
             dataset.write(array.astype(np.float32), 1)
     bands = geotiff.decode(tmp_path / "bands.tif", source="bands.tif")
     from inverse.operators.satellite.pansharpen import _aligned
