@@ -24,7 +24,7 @@ from inverse.calibration.statistics import Prediction
 from inverse.errors import InputError
 from inverse.evaluation.calibration_fit import make_file
 from inverse.evaluation.calibration_pairs import beside
-from inverse.recipes.calibration_file import CalibrationFile, Check, read_calibration
+from inverse.recipes.calibration_file import CalibrationFile, IntervalCheck, read_calibration
 from inverse.runs.folder import RunFolder
 from inverse.storage.files import write_bytes
 
@@ -85,19 +85,19 @@ def row(recipe: str, made: CalibrationFile) -> str:
     assert before is not None
     assert after is not None
 
-    def share(check: Check) -> str:
+    def share(check: IntervalCheck) -> str:
         span = f" ({100 * (check.coverage90_low or 0):.1f} to {100 * (check.coverage90_high or 0):.1f})"
         return f"{100 * check.coverage90:.1f}{span}"
 
     image = "-" if after.images90 is None else f"{100 * after.images90:.0f}"
     sure = "-" if after.guaranteed90 is None else f"{100 * after.guaranteed90:.1f}"
 
-    def spread(check: Check) -> str:
+    def spread(check: IntervalCheck) -> str:
         return (
             "-" if check.conditions90 is None else "{:.0f} to {:.0f}".format(*(100 * end for end in check.conditions90))
         )
 
-    def parts(check: Check) -> str:
+    def parts(check: IntervalCheck) -> str:
         return (
             "-"
             if check.data90 is None or check.prior90 is None

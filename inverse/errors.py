@@ -97,23 +97,14 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an item failed.
+    """Why an item failed."""
 
-    Attributes:
-        item: Item id.
-        stage: ``read``, ``prepare``, ``sample`` or ``write``.
-        error: Class of the error.
-        reason: One line.
-        hint: What to try.
-        code: Exit code of the cause.
-    """
-
-    item: str
-    stage: str
-    error: str
-    reason: str
-    hint: str
-    code: int
+    item: str  # item id
+    stage: str  # ``read``, ``prepare``, ``sample`` or ``write``
+    error: str  # class of the error
+    reason: str  # one line
+    hint: str  # what to try
+    code: int  # exit code of the cause
 
     @property
     def line(self) -> str:

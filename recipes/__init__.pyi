@@ -1,6 +1,6 @@
 from .calibration_file import ASSUMES as ASSUMES
 from .calibration_file import CalibrationFile as CalibrationFile
-from .calibration_file import Check as Check
+from .calibration_file import IntervalCheck as IntervalCheck
 from .calibration_file import Licence as Licence
 from .calibration_file import licence as licence
 from .calibration_file import opened_calibration as opened_calibration
@@ -37,8 +37,8 @@ __all__ = [
     "ASSUMES",
     "OPERATOR_DEFAULTS",
     "CalibrationFile",
-    "Check",
     "Data",
+    "IntervalCheck",
     "Layer",
     "Licence",
     "Origin",

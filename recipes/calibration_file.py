@@ -26,7 +26,7 @@ from inverse.storage.files import file_hash
 __all__ = [
     "ASSUMES",
     "CalibrationFile",
-    "Check",
+    "IntervalCheck",
     "Licence",
     "licence",
     "opened_calibration",
@@ -76,34 +76,24 @@ class Licence(_Part):
     data: dict[str, Any]
 
 
-class Check(_Part):
-    """Intervals on a set of images, mean over images.
+class IntervalCheck(_Part):
+    """Intervals on a set of images, mean over images."""
 
-    Attributes:
-        images: How many.
-        coverage50: Share of the truth inside 50 % intervals.
-        coverage90: Inside 90 % intervals.
-        coverage90_low: Lower end of its 95 % bootstrap interval over images; null for one image.
-        coverage90_high: Upper end.
-        images90: Share of the images with 90 % of their values inside the intervals of ``factors_image`` at 90 %; null
-            without them.
-        guaranteed90: Share of the truth inside the 90 % intervals of ``factors_guaranteed``; null without them.
-        data90: Inside 90 % intervals, of the values that the data decide; null where images do not have enough of both
-            kinds.
-        prior90: Of those that the prior decides.
-        conditions90: Of the worst and of the best of the conditions (operators, noise levels) that were varied; null
-            where they were not.
-    """
-
-    images: int = Field(ge=0)
-    coverage50: Share
-    coverage90: Share
-    coverage90_low: Share | None = None
-    coverage90_high: Share | None = None
+    images: int = Field(ge=0)  # how many
+    coverage50: Share  # share of the truth inside 50 % intervals
+    coverage90: Share  # inside 90 % intervals
+    coverage90_low: Share | None = None  # lower end of its 95 % bootstrap interval over images; null for one image
+    coverage90_high: Share | None = None  # upper end
+    #: share of the images with 90 % of their values inside the intervals of ``factors_image`` at 90 %; null without
+    #: them
     images90: Share | None = None
+    #: share of the truth inside the 90 % intervals of ``factors_guaranteed``; null without them
     guaranteed90: Share | None = None
+    #: inside 90 % intervals, of the values that the data decide; null where images do not have enough of both kinds
     data90: Share | None = None
-    prior90: Share | None = None
+    prior90: Share | None = None  # of those that the prior decides
+    #: of the worst and of the best of the conditions (operators, noise levels) that were varied; null where they were
+    #: not
     conditions90: tuple[Share, Share] | None = None
 
 
@@ -145,8 +135,8 @@ class CalibrationFile(_Part):
     meaning: dict[str, str]
     std: _Std
     intervals: _Intervals
-    before: Check | None = Field(description="on the check images, as sampled")
-    after: Check | None = Field(description="on the check images, recalibrated")
+    before: IntervalCheck | None = Field(description="on the check images, as sampled")
+    after: IntervalCheck | None = Field(description="on the check images, recalibrated")
 
     @model_validator(mode="after")
     def _tables(self) -> Self:

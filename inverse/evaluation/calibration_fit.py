@@ -16,7 +16,7 @@ import numpy as np
 from inverse.calibration.recalibration import FEWEST, PART, Map, fit, of_data
 from inverse.calibration.statistics import Curve, Prediction, coverage, needed_levels
 from inverse.errors import InputError
-from inverse.recipes.calibration_file import ASSUMES, MEANING, CalibrationFile, Check, licence
+from inverse.recipes.calibration_file import ASSUMES, MEANING, CalibrationFile, IntervalCheck, licence
 from inverse.runs.folder import RunFolder
 
 __all__ = ["checked", "cross_fitted", "make_file"]
@@ -64,7 +64,7 @@ def checked(
     maps: Sequence[Map] | None,  # each image's; None: as sampled
     clusters: Sequence[str] | None = None,  # which source an image is of, for the bootstrap; default: each its own
     conditions: Sequence[str] | None = None,  # under which it was measured, of which the worst and the best are told
-) -> Check:
+) -> IntervalCheck:
     """How intervals do on images: as sampled, or recalibrated."""
     judged = list(predictions)
     if maps is not None:
@@ -88,7 +88,7 @@ def checked(
                     (np.abs(one.error) <= factor * one.std).mean() for one, factor in zip(judged, known, strict=True)
                 ]
                 shares[name] = float(np.mean(np.array(held) >= 0.9) if name == "images90" else np.mean(held))
-    return Check(
+    return IntervalCheck(
         images=len(judged), coverage50=float(each[:, 0].mean()), coverage90=float(each[:, 1].mean()),
         coverage90_low=None if math.isnan(low) else low, coverage90_high=None if math.isnan(high) else high,
         **_parts(judged), **shares,

@@ -24,27 +24,22 @@ __all__ = ["Case", "assumed_blur", "make_case", "open_case"]
 
 @dataclass(frozen=True)
 class Case:
-    """One item, ready to be solved.
+    """One item, ready to be solved."""
 
-    Attributes:
-        y: Measurement (1, C, h, w), data units; complex (1, coils, ...) for raw k-space.
-        physics: Its physics, noise level included.
-        shape: (C, H, W) of the unknown.
-        sigma: Noise level, data units.
-        estimated: Whether it was estimated from the measurement.
-        said: What else was estimated from the measurement, in sentences.
-        scale: The unknown in the file's units is ``x / scale``.
-        seen: The measurement before its noise was whitened; None where that changes nothing.
-    """
+    y: Tensor  # measurement (1, C, h, w), data units; complex (1, coils, ...) for raw k-space
+    physics: Any  # its physics, noise level included
+    shape: tuple[int, ...]  # (C, H, W) of the unknown
+    sigma: float  # noise level, data units
+    estimated: bool  # whether it was estimated from the measurement
+    said: tuple[str, ...] = ()  # what else was estimated from the measurement, in sentences
+    assumed: str = ""  # what of the operator nobody measured, a sentence
+    scale: float = 1.0  # the unknown in the file's units is ``x / scale``
+    seen: Tensor | None = None  # the measurement before its noise was whitened; None where that changes nothing
 
-    y: Tensor
-    physics: Any
-    shape: tuple[int, ...]
-    sigma: float
-    estimated: bool
-    said: tuple[str, ...] = ()
-    scale: float = 1.0
-    seen: Tensor | None = None
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of how it was made."""
+        return (*self.said, self.assumed) if self.assumed else self.said
 
     @property
     def measured(self) -> Tensor:
@@ -112,8 +107,7 @@ def open_case(recipe: Recipe, frame: Frame, *, device: str = "cpu") -> Case:
         raise RecipeError(
             "output: rss is of raw k-space of several coils on a grid, which this is not", "allowed: mean, sample"
         )
-    assumed = assumed_blur(recipe, measurement)
-    return replace(case, said=(*case.said, assumed)) if assumed else case
+    return replace(case, assumed=assumed_blur(recipe, measurement))
 
 
 def assumed_blur(recipe: Recipe, measurement: Measurement) -> str:

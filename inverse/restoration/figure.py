@@ -33,35 +33,20 @@ LIMIT = 1024
 
 @dataclass(frozen=True)
 class Panels:
-    """What a figure shows; images are (C, H, W) in data units.
+    """What a figure shows; images are (C, H, W) in data units."""
 
-    Attributes:
-        title: The item.
-        measurement: As it was read.
-        restored: Posterior mean.
-        observed: (1 or C, H, W), 1 where the measurement holds a value; None is everywhere.
-        std: Posterior standard deviation; None for a single sample.
-        data_share: 0 to 1.
-        invented: Signed, data units.
-        truth: If known.
-        data_range: Smallest and largest value of the data.
-        facts: Lines of text beside the panels, name and value.
-        misfit: chi^2 / m, mean over the samples.
-        shown: What the restored image is.
-    """
-
-    title: str
-    measurement: Image
-    restored: Image
-    observed: Image | None
-    std: Image | None
-    data_share: Image
-    invented: Image
-    truth: Image | None
-    data_range: tuple[float, float]
-    facts: Sequence[tuple[str, str]]
-    misfit: float
-    shown: str = "posterior mean"
+    title: str  # the item
+    measurement: Image  # as it was read
+    restored: Image  # posterior mean
+    observed: Image | None  # (1 or C, H, W), 1 where the measurement holds a value; None is everywhere
+    std: Image | None  # posterior standard deviation; None for a single sample
+    data_share: Image  # 0 to 1
+    invented: Image  # signed, data units
+    truth: Image | None  # if known
+    data_range: tuple[float, float]  # smallest and largest value of the data
+    facts: Sequence[tuple[str, str]]  # lines of text beside the panels, name and value
+    misfit: float  # chi^2 / m, mean over the samples
+    shown: str = "posterior mean"  # what the restored image is
 
 
 def draw(panels: Panels, *, kind: str = "png") -> bytes:

@@ -32,17 +32,11 @@ SAMPLED = 1_000_000
 
 @dataclass(frozen=True)
 class Frame:
-    """One of the images of a file.
+    """One of the images of a file."""
 
-    Attributes:
-        content: All of the file.
-        index: Which frame.
-        span: The file's values that are 0 and 1 in data units; None: by their type.
-    """
-
-    content: Content
-    index: int
-    span: Span | None
+    content: Content  # all of the file
+    index: int  # which frame
+    span: Span | None  # the file's values that are 0 and 1 in data units; None: by their type
 
     @property
     def picture(self) -> Picture | None:

@@ -162,7 +162,7 @@ def describe(
         data_share=float(arrays["data_share"].mean()),
         card=card,
         values=case.values(*recipe.data.range),
-        notes=(*case.said, *notes),
+        notes=(*case.notes, *notes),
         regions=invented_region(arrays["data_share"].numpy()) or None,
         scores=scores,
         **in_numbers(post.diagnostics),

@@ -46,20 +46,14 @@ HANDS = 16
 
 @dataclass(frozen=True)
 class Unit:
-    """One piece of work.
+    """One piece of work."""
 
-    Attributes:
-        item: Item id.
-        start: First sample.
-        stop: One past the last sample.
-        part: Of a scene of tiles, which of the hands that share its tiles in every step; None: it has none.
-        merge: Whether it puts the blocks of the item together, or writes a scene, instead of drawing samples.
-    """
-
-    item: str
-    start: int
-    stop: int
+    item: str  # item id
+    start: int  # first sample
+    stop: int  # one past the last sample
+    #: of a scene of tiles, which of the hands that share its tiles in every step; None: it has none
     part: int | None = None
+    #: whether it puts the blocks of the item together, or writes a scene, instead of drawing samples
     merge: bool = False
 
     @property
@@ -79,27 +73,16 @@ def item_name(item: str) -> str:
 
 @dataclass(frozen=True)
 class Item:
-    """An input file as planned.
+    """An input file as planned."""
 
-    Attributes:
-        item: Its id.
-        sha256: Of its content; "" where it could not be read.
-        shape: (C, H, W); empty where it could not be read.
-        block: Samples evaluated together.
-        file: Id of the file, where it holds several frames and is not the item itself.
-        frame: Which of the file's frames this is.
-        tile: Side of the tiles it is solved by; 0: as a whole.
-        independent: Whether each tile is a run of its own.
-    """
-
-    item: str
-    sha256: str
-    shape: tuple[int, ...]
-    block: int
-    file: str = ""
-    frame: int = 0
-    tile: int = 0
-    independent: bool = False
+    item: str  # its id
+    sha256: str  # of its content; "" where it could not be read
+    shape: tuple[int, ...]  # (C, H, W); empty where it could not be read
+    block: int  # samples evaluated together
+    file: str = ""  # id of the file, where it holds several frames and is not the item itself
+    frame: int = 0  # which of the file's frames this is
+    tile: int = 0  # side of the tiles it is solved by; 0: as a whole
+    independent: bool = False  # whether each tile is a run of its own
 
     @property
     def source(self) -> str:
@@ -109,44 +92,26 @@ class Item:
 
 @dataclass(frozen=True)
 class Compute:
-    """How a posterior is computed, where the recipe leaves it open.
+    """How a posterior is computed, where the recipe leaves it open."""
 
-    Attributes:
-        dtype: Compute precision of the network.
-        device: Where.
-        evaluations: What a time budget pays for each sample, measured once; None without one.
-    """
-
-    dtype: str
-    device: str
-    evaluations: int | None = None
+    dtype: str  # compute precision of the network
+    device: str  # where
+    evaluations: int | None = None  # what a time budget pays for each sample, measured once; None without one
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What all units of a run share.
+    """What all units of a run share."""
 
-    Attributes:
-        recipe: Hash of the resolved recipe.
-        prior: sha256 of the prior's weights ("" for an exact prior).
-        samples: Samples an item.
-        keep: Data sets of ``posterior.h5``.
-        dtype: Compute precision of the network.
-        device: Device type.
-        threads: Threads of a unit.
-        versions: Of what computes.
-        evaluations: What a time budget pays for each sample, measured once; None without one.
-    """
-
-    recipe: str
-    prior: str
-    samples: int
-    keep: tuple[str, ...]
-    dtype: str
-    device: str
-    threads: int
-    versions: dict[str, str] = field(default_factory=dict)
-    evaluations: int | None = None
+    recipe: str  # hash of the resolved recipe
+    prior: str  # sha256 of the prior's weights ("" for an exact prior)
+    samples: int  # samples an item
+    keep: tuple[str, ...]  # data sets of ``posterior.h5``
+    dtype: str  # compute precision of the network
+    device: str  # device type
+    threads: int  # threads of a unit
+    versions: dict[str, str] = field(default_factory=dict)  # of what computes
+    evaluations: int | None = None  # what a time budget pays for each sample, measured once; None without one
 
     @property
     def compute(self) -> Compute:
@@ -156,23 +121,15 @@ class Terms:
 
 @dataclass(frozen=True)
 class Job:
-    """What all units of a run need, open.
+    """What all units of a run need, open."""
 
-    Attributes:
-        out: The run folder.
-        terms: The plan's.
-        recipe: The recipe.
-        prior: Its prior.
-        calibration: What std and quantiles are recalibrated by; None: they are the samples' own.
-        strict: Whether the first failure ends the run.
-    """
-
-    out: Path
-    terms: Terms
-    recipe: Recipe
-    prior: Any
+    out: Path  # the run folder
+    terms: Terms  # the plan's
+    recipe: Recipe  # the recipe
+    prior: Any  # its prior
+    #: what std and quantiles are recalibrated by; None: they are the samples' own
     calibration: CalibrationFile | None = None
-    strict: bool = False
+    strict: bool = False  # whether the first failure ends the run
 
     @property
     def stamp(self) -> str:

@@ -33,17 +33,11 @@ class Solved(Protocol):
 
 @dataclass(frozen=True)
 class Made:
-    """What was written for an item.
+    """What was written for an item."""
 
-    Attributes:
-        files: Path in the run folder to sha256.
-        restored: Which of them is the restored picture.
-        clipped: Fraction of values an integer format could not hold.
-    """
-
-    files: dict[str, str]
-    restored: str
-    clipped: float
+    files: dict[str, str]  # path in the run folder to sha256
+    restored: str  # which of them is the restored picture
+    clipped: float  # fraction of values an integer format could not hold
 
 
 def _setting(**default: Any) -> Any:

@@ -1,4 +1,4 @@
-from .check import Check as Check
+from .check import RecipeCheck as RecipeCheck
 from .check import check_recipe as check_recipe
 from .check import exit_code as exit_code
 from .dask import Dask as Dask
@@ -47,7 +47,6 @@ __all__ = [
     "ATTEMPTS",
     "MODES",
     "NAMES",
-    "Check",
     "Dask",
     "Estimate",
     "Executor",
@@ -56,6 +55,7 @@ __all__ = [
     "Options",
     "Processes",
     "Progress",
+    "RecipeCheck",
     "RunFolder",
     "SceneEstimate",
     "Schedule",

@@ -36,41 +36,23 @@ START = 5.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would take.
+    """What a run would take."""
 
-    Attributes:
-        items: Id, size and samples of each item; an item that cannot be read has no size.
-        recipe_hash: Of the resolved recipe.
-        prior: Name, licence, hash.
-        evaluations: Network forward passes.
-        vjps: Vector-Jacobian products.
-        seconds: From a short run of the largest item on this machine.
-        memory_bytes: Peak resident memory of that run, in all workers.
-        disk_bytes: Of the outputs.
-        disk_free: On the output's file system.
-        scenes: Item id to how its scene is cut, in words.
-        keep: What would be kept.
-        done: Items that are done already, of which nothing is counted.
-        shard: "I/N" where only that part is counted.
-        units: Units that are left, and all of the items, where they are a shard's.
-        where: On what the seconds are.
-    """
-
-    items: tuple[dict[str, Any], ...]
-    recipe_hash: str
-    prior: dict[str, Any]
-    evaluations: int
-    vjps: int
-    seconds: float
-    memory_bytes: int
-    disk_bytes: int
-    disk_free: int
-    keep: tuple[str, ...]
-    scenes: dict[str, str] = field(default_factory=dict)
-    done: int = 0
-    shard: str | None = None
-    units: tuple[int, int] = (0, 0)
-    where: str = "this machine"
+    items: tuple[dict[str, Any], ...]  # id, size and samples of each item; an item that cannot be read has no size
+    recipe_hash: str  # of the resolved recipe
+    prior: dict[str, Any]  # name, licence, hash
+    evaluations: int  # network forward passes
+    vjps: int  # vector-Jacobian products
+    seconds: float  # from a short run of the largest item on this machine
+    memory_bytes: int  # peak resident memory of that run, in all workers
+    disk_bytes: int  # of the outputs
+    disk_free: int  # on the output's file system
+    keep: tuple[str, ...]  # what would be kept
+    scenes: dict[str, str] = field(default_factory=dict)  # item id to how its scene is cut, in words
+    done: int = 0  # items that are done already, of which nothing is counted
+    shard: str | None = None  # "I/N" where only that part is counted
+    units: tuple[int, int] = (0, 0)  # units that are left, and all of the items, where they are a shard's
+    where: str = "this machine"  # on what the seconds are
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""

@@ -36,21 +36,13 @@ QUICK = 15.0
 
 @dataclass(frozen=True)
 class Trial:
-    """What was measured.
+    """What was measured."""
 
-    Attributes:
-        sampling: Seconds of drawing.
-        rest: Seconds of reading, preparing, statistics, the figure and writing.
-        imports: Seconds that only the first item of a process takes.
-        samples: That were drawn.
-        params: Parameters of the method, with fewer steps.
-    """
-
-    sampling: float
-    rest: float
-    imports: float
-    samples: int
-    params: dict[str, Any]
+    sampling: float  # seconds of drawing
+    rest: float  # seconds of reading, preparing, statistics, the figure and writing
+    imports: float  # seconds that only the first item of a process takes
+    samples: int  # that were drawn
+    params: dict[str, Any]  # parameters of the method, with fewer steps
 
 
 def trial(recipe: Recipe, prior: Any, terms: Terms, item: Item, path: Path) -> Trial | None:
@@ -85,21 +77,13 @@ def trial(recipe: Recipe, prior: Any, terms: Terms, item: Item, path: Path) -> T
 
 @dataclass(frozen=True)
 class SceneEstimate:
-    """What a scene would take.
+    """What a scene would take."""
 
-    Attributes:
-        tiles: How many, of which size, in words.
-        forward: Network evaluations of the whole scene.
-        vjp: Vector-Jacobian products.
-        seconds: Of all samples.
-        state_bytes: On disk while it runs.
-    """
-
-    tiles: str
-    forward: int
-    vjp: int
-    seconds: float
-    state_bytes: int
+    tiles: str  # how many, of which size, in words
+    forward: int  # network evaluations of the whole scene
+    vjp: int  # vector-Jacobian products
+    seconds: float  # of all samples
+    state_bytes: int  # on disk while it runs
 
 
 def estimate_scene(item: Item, path: Path, recipe: Recipe, prior: Any, terms: Terms) -> SceneEstimate:

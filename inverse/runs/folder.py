@@ -33,36 +33,23 @@ __all__ = ["Kept", "RunFolder"]
 
 @dataclass(frozen=True)
 class Kept:
-    """What ``posterior.h5`` of an item holds.
+    """What ``posterior.h5`` of an item holds."""
 
-    Attributes:
-        arrays: By data set, see `inverse.restoration.write_item.DATASETS`; images (C, H, W) or (K, C, H, W), data
-            units.
-        attributes: Of the file: ``sigma``, ``scale``, ``span``, ``transfer``, ``seed``, ``item``, ``levels``,
-            ``complex``.
-        described: Attributes of each data set, by its name.
-    """
-
+    #: by data set, see `inverse.restoration.write_item.DATASETS`; images (C, H, W) or (K, C, H, W), data units
     arrays: Mapping[str, NDArray[np.float32]]
+    #: of the file: ``sigma``, ``scale``, ``span``, ``transfer``, ``seed``, ``item``, ``levels``, ``complex``
     attributes: Mapping[str, Any]
-    described: Mapping[str, Mapping[str, Any]]
+    described: Mapping[str, Mapping[str, Any]]  # attributes of each data set, by its name
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run folder.
+    """A run folder."""
 
-    Attributes:
-        path: Where it is.
-        facts: ``run.json``: recipe, versions, prior, seeds, cost, definitions of the metrics.
-        rows: ``items.csv``, one an item, numbers as numbers, empty fields left out.
-        failures: ``failures.csv``.
-    """
-
-    path: Path
-    facts: Mapping[str, Any]
-    rows: tuple[dict[str, Any], ...]
-    failures: tuple[dict[str, Any], ...]
+    path: Path  # where it is
+    facts: Mapping[str, Any]  # ``run.json``: recipe, versions, prior, seeds, cost, definitions of the metrics
+    rows: tuple[dict[str, Any], ...]  # ``items.csv``, one an item, numbers as numbers, empty fields left out
+    failures: tuple[dict[str, Any], ...]  # ``failures.csv``
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:

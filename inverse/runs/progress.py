@@ -29,20 +29,13 @@ LOGGER = logging.getLogger("inverse")
 
 @dataclass
 class Progress:
-    """Counts samples, in fractions as their levels are done; nothing goes to stdout.
+    """Counts samples, in fractions as their levels are done; nothing goes to stdout."""
 
-    Attributes:
-        total: Samples of the whole run.
-        mode: ``auto``, ``json`` or ``off``.
-        stream: Where the bar and JSON lines go.
-        tell: Takes everything instead, samples a few times a second: of a worker, whose run says it.
-    """
-
-    total: int = 0
-    mode: str = "auto"
-    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    total: int = 0  # samples of the whole run
+    mode: str = "auto"  # ``auto``, ``json`` or ``off``
+    stream: TextIO = field(default_factory=lambda: sys.stderr)  # where the bar and JSON lines go
     done: float = 0.0
-    tell: Tell | None = None
+    tell: Tell | None = None  # takes everything instead, samples a few times a second: of a worker, whose run says it
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:

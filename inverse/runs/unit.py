@@ -59,21 +59,13 @@ class _Hand:
 
 @dataclass
 class Solver:
-    """Solves units into a run folder.
+    """Solves units into a run folder."""
 
-    Attributes:
-        job: What they share.
-        plan: What the run computes.
-        paths: Input files by id.
-        truths: Known truths, for scores and figures only.
-        progress: Where evaluations are counted.
-    """
-
-    job: Job
-    plan: Plan
-    paths: Mapping[str, Path]
-    truths: Truths
-    progress: Progress
+    job: Job  # what they share
+    plan: Plan  # what the run computes
+    paths: Mapping[str, Path]  # input files by id
+    truths: Truths  # known truths, for scores and figures only
+    progress: Progress  # where evaluations are counted
     _hand: _Hand = field(default_factory=_Hand, repr=False)
 
     @cached_property
@@ -165,7 +157,7 @@ class Solver:
         case = open_case(job.recipe, opened, device=job.terms.device)
         if case.estimated:
             self._say(item, f"noise level estimated from the measurement: {case.sigma:.4g}")
-        for sentence in case.said:
+        for sentence in case.notes:
             self._say(item, sentence)
         hand.opened = item.item, opened, case
         return opened, case

@@ -39,19 +39,12 @@ _PRIORS: dict[str, Any] = {}
 
 @dataclass(frozen=True)
 class Task:
-    """A unit, and what solving it takes.
+    """A unit, and what solving it takes."""
 
-    Attributes:
-        unit: The unit.
-        item: Its item as planned.
-        path: The input file, absolute.
-        truth: The truth, where there is one.
-    """
-
-    unit: Unit
-    item: Item
-    path: str
-    truth: str | None
+    unit: Unit  # the unit
+    item: Item  # its item as planned
+    path: str  # the input file, absolute
+    truth: str | None  # the truth, where there is one
 
 
 def package(solver: Solver) -> tuple[str, bytes]:
