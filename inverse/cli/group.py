@@ -44,12 +44,7 @@ def bare_help(ctx: click.Context) -> None:
 
 
 class LazyGroup(Group):
-    """A group of verbs by dotted path, each imported when it is called.
-
-    Args:
-        verbs: Name to (``module:attribute``, one line of help). The help shows without importing the module.
-        **settings: For `click.Group`.
-    """
+    """A group of verbs, name to (``module:attribute``, line of help); each is imported when called, not for help."""
 
     def __init__(self, *args: Any, verbs: Mapping[str, tuple[str, str]] | None = None, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -77,12 +72,7 @@ class LazyGroup(Group):
 
 
 class MainGroup(LazyGroup):
-    """The top group: verbs by dotted path, plugins by entry point, all errors as exit codes.
-
-    Args:
-        plugins: Entry point group whose commands are added under their names.
-        **settings: For `LazyGroup`.
-    """
+    """The top group: verbs by dotted path, `plugins` by the entry points of that group, all errors as exit codes."""
 
     def __init__(self, *args: Any, plugins: str = "", **settings: Any) -> None:
         super().__init__(*args, **settings)

@@ -43,47 +43,16 @@ import click
 from inverse.errors import did_you_mean
 
 __all__ = [
-    "batch",
-    "chosen",
-    "device",
-    "dry_run",
-    "executor",
-    "json",
-    "keep",
-    "max_evaluations",
-    "output",
-    "overrides",
-    "overwrite",
-    "progress",
-    "quality",
-    "samples",
-    "seed",
-    "shard",
-    "strict",
-    "threads",
-    "tile",
-    "time_budget",
-    "truth",
+    "batch", "chosen", "device", "dry_run", "executor", "json", "keep", "max_evaluations", "output", "overrides",
+    "overwrite", "progress", "quality", "samples", "seed", "shard", "strict", "threads", "tile", "time_budget", "truth",
     "workers",
-]
+]  # fmt: skip
 
 #: What ``--keep`` takes: `inverse.restoration.write_item.KEEP`, whose module loads torch.
 KEPT = (
-    "samples",
-    "mean",
-    "std",
-    "quantiles",
-    "data_share",
-    "invented",
-    "misfit",
-    "r_hat",
-    "ess",
-    "measurement",
-    "observed",
-    "residual",
-    "convergence",
-    "figure",
-)
+    "samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "r_hat", "ess", "measurement",
+    "observed", "residual", "convergence", "figure",
+)  # fmt: skip
 
 
 def chosen(overrides: tuple[str, ...], **values: int | None) -> list[str]:
@@ -93,8 +62,6 @@ def chosen(overrides: tuple[str, ...], **values: int | None) -> list[str]:
 
 class AutoInt(click.ParamType):  # type: ignore[type-arg]
     """A whole number, or one of a few words."""
-
-    name = "auto|N"
 
     def __init__(self, *words: str, low: int) -> None:
         self.words, self.low = words, low

@@ -159,12 +159,10 @@ def _facts(content: Picture | Volume) -> dict[str, Any]:
 def _scale_note(picture: Picture) -> list[str]:
     """What to add to a recipe whose prior expects values in [0, 1]."""
     kind = picture.array.dtype
-    if kind in (np.uint8, np.uint16) and formats()[picture.format].subject != "scene":
+    if kind == np.uint8 or (kind == np.uint16 and formats()[picture.format].subject != "scene"):
         return []
     low, high = float(picture.array.min()), float(picture.array.max())
     if kind.kind == "f" and low >= -0.5 and high <= 1.5:
-        return []
-    if kind == np.uint8:
         return []
     return [f"values from {low:g} to {high:g}: priors expect [0, 1], add -s data.scale=auto"]
 

@@ -23,10 +23,7 @@ Row = dict[str, str]
 def suggest(content: Picture | Scan, noise: float | None, *, volume: Volume | None = None) -> list[Row]:
     """Recipes for a picture, for the slices of `volume` of which the picture is one, or for raw k-space.
 
-    Args:
-        content: What was read.
-        noise: Level in data units, if it could be told.
-        volume: The whole that a slice belongs to.
+    The noise level is in data units; None where it could not be told.
     """
     if isinstance(content, Scan):
         rows = _scan(content)
@@ -35,7 +32,7 @@ def suggest(content: Picture | Scan, noise: float | None, *, volume: Volume | No
     elif formats()[content.format].subject == "scene":
         rows = _scene(content, noise or 0.0)
     elif content.channels in (1, 3):
-        rows = (_microscope() if _is_microscopy(content, volume) else []) + _photo(content, noise or 0.0)
+        rows = _microscope(content, volume) + _photo(content, noise or 0.0)
     else:
         rows = []
     names = shipped()
@@ -91,12 +88,10 @@ def _striped(gaps: NDArray[np.bool_]) -> bool:
     return bool(np.median(runs) >= max(2, len(gaps) // 200) and np.median(widths) <= STRIPE)
 
 
-def _is_microscopy(picture: Picture, volume: Volume | None) -> bool:
+def _microscope(picture: Picture, volume: Volume | None) -> list[Row]:
     first = volume.extra.get("first") if volume is not None else picture
-    return first is not None and bool(first.extra.get("ome") or first.extra.get("imagej"))
-
-
-def _microscope() -> list[Row]:
+    if first is None or not (first.extra.get("ome") or first.extra.get("imagej")):
+        return []
     return [_row("deconvolve-microscopy", "an OME or ImageJ file: blurred by its microscope?")]
 
 
