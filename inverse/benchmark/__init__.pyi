@@ -33,7 +33,6 @@ from .table import make_table as make_table
 from .table import to_csv as to_csv
 from .table import to_json as to_json
 from .table import to_markdown as to_markdown
-from .table import used_columns as used_columns
 from .verdicts import FEWEST as FEWEST
 from .verdicts import TaskVerdict as TaskVerdict
 
@@ -75,5 +74,4 @@ __all__ = [
     "to_json",
     "to_markdown",
     "truth_of",
-    "used_columns",
 ]

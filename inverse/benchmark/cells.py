@@ -108,15 +108,10 @@ def results(peer: Peer, setting: Setting, clock: Clock, cpu: Clock) -> list[Resu
 
 @dataclass
 class Bench:
-    """Measures cells; priors stay open from cell to cell.
+    """Measures cells; priors stay open from cell to cell."""
 
-    Attributes:
-        clock: Seconds, wall.
-        cpu: Seconds of the processors, with those of other programs that were called.
-    """
-
-    clock: Clock = time.perf_counter
-    cpu: Clock = field(default=_cpu_seconds)
+    clock: Clock = time.perf_counter  # wall seconds
+    cpu: Clock = _cpu_seconds  # seconds of the processors, with those of other programs that were called
     _priors: dict[str, Any] = field(default_factory=dict)
     _fitted: dict[tuple[str, int], tuple[Any, str]] = field(default_factory=dict)
 
@@ -157,7 +152,7 @@ class Bench:
         width = row.recipe.data.range[1] - row.recipe.data.range[0]
         if row.peer is None:
             began, busy = self.clock(), self.cpu()
-            made, misfit = self._ours(row.recipe, physics, y, tuple(truth.shape[1:]), name, crop)
+            made, misfit = self._ours(row.recipe, physics, y, tuple(truth.shape[1:]), name)
             seconds, busy = self.clock() - began, self.cpu() - busy
         else:
             made, misfit, seconds, busy = self._best(row, physics, y, truth, crop)
@@ -181,7 +176,7 @@ class Bench:
         return {"truth": thumbnail(_framed(truth, crop), limits), "measurement": thumbnail(seen, limits)}
 
     def _ours(
-        self, recipe: Recipe, physics: Any, y: Any, shape: tuple[int, ...], name: str, crop: Any
+        self, recipe: Recipe, physics: Any, y: Any, shape: tuple[int, ...], name: str
     ) -> tuple[Reconstruction, float]:
         prior, dtype = self.fitted(recipe, shape[0])
         case = Case(y, physics, shape, sigma=float(recipe.noise.model_dump()["sigma"]), estimated=False)
@@ -210,14 +205,8 @@ class Bench:
             samples = low + width * result.samples
             mean, drawn = samples.mean(0, keepdim=True), samples[:, None] if row.peer.samples else None
             misfits = [observation.misfit(image) for image in (mean[None] if drawn is None else drawn)]
-            made = Reconstruction(
-                _framed(mean, crop),
-                None if drawn is None else _framed(drawn, crop),
-                None,
-                result.forward,
-                result.vjp,
-                result.option,
-            )
+            shown = None if drawn is None else _framed(drawn, crop)
+            made = Reconstruction(_framed(mean, crop), shown, None, result.forward, result.vjp, result.option)
             score = float(psnr(_visible(made.mean), _visible(_framed(truth, crop)))[0])
             if best is None or score > best[0]:
                 best = score, made, float(torch.stack(misfits).mean()), result.seconds, result.cpu

@@ -8,7 +8,6 @@ combined by its own ESPIRiT maps, its phase kept.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import math
 from collections.abc import Sequence
 from importlib import resources
@@ -37,11 +36,7 @@ _SUFFIXES = (".png", ".jpg", ".tif")
 
 
 def find_images(given: Sequence[str], folder: Path) -> dict[str, Path]:
-    """Files by name, in the order given.
-
-    Args:
-        given: As in a suite.
-        folder: Where relative paths start.
+    """Files by name, in the order in which a suite gives them; relative paths start at the folder.
 
     Raises:
         InputError: There is none of that name.
@@ -49,8 +44,7 @@ def find_images(given: Sequence[str], folder: Path) -> dict[str, Path]:
     paths: dict[str, Path] = {}
     for entry in given:
         if entry.startswith((_SKIMAGE, FIXTURES)):
-            name = entry.partition(":")[2]
-            paths[name] = _in(_bundled(entry), name, entry)
+            paths[entry.partition(":")[2]] = _bundled(entry)
         else:
             paths |= {source.item: source.path for source in find([folder / Path(entry).expanduser()])}
     for name, path in paths.items():
@@ -60,15 +54,10 @@ def find_images(given: Sequence[str], folder: Path) -> dict[str, Path]:
 
 
 def _bundled(entry: str) -> Path:
-    if entry.startswith(FIXTURES):
-        return Path(str(resources.files("inverse.benchmark") / "suites" / "images"))
-    spec = importlib.util.find_spec("skimage")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "data"
-
-
-def _in(folder: Path, name: str, entry: str) -> Path:
+    """The file of ``fixture:NAME`` or ``skimage:NAME``."""
+    package, place = ("inverse.benchmark", "suites/images") if entry.startswith(FIXTURES) else ("skimage", "data")
+    folder = Path(str(resources.files(package))) / place
+    name = entry.partition(":")[2]
     files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in _SUFFIXES}
     if name not in files:
         raise InputError(f"no image '{entry}'", did_you_mean(name, files))
@@ -76,14 +65,9 @@ def _in(folder: Path, name: str, entry: str) -> Path:
 
 
 def load_truth(path: Path, data: Data, *, crop: int, complex_image: bool, name: str) -> Tensor:
-    """An image (1, C, H, W), data units, its sides multiples of 8.
+    """The middle of an image, `crop` pixels square (0: all), as (1, C, H, W) in data units; sides are multiples of 8.
 
-    Args:
-        path: The file.
-        data: What its numbers mean.
-        crop: Side of the square in its middle; 0: all.
-        complex_image: Whether the unknown is complex: two channels.
-        name: Keys the phase.
+    Of a complex unknown it has two channels, and a phase keyed by the name.
 
     Raises:
         InputError: It cannot be read, or is too small.

@@ -18,7 +18,7 @@ from inverse.benchmark.cells import Bench
 from inverse.benchmark.peers.registry import PEERS
 from inverse.benchmark.run import run_suite
 from inverse.benchmark.suite import Suite
-from inverse.benchmark.table import PICTURES, SuiteTable, make_table, shown, to_csv, to_json, to_markdown, used_columns
+from inverse.benchmark.table import PICTURES, SuiteTable, make_table, shown, to_csv, to_json, to_markdown
 from inverse.io.pages import template
 from inverse.restoration.provenance import versions
 from inverse.storage.files import write_bytes
@@ -34,7 +34,7 @@ def to_html(table: SuiteTable) -> str:
         table=table,
         title=table.title or table.name,
         tasks=[_task(table, name) for name in table.tasks],
-        columns=used_columns(table),
+        columns=table.columns(),
         strong=_strong,
     )
 
@@ -69,14 +69,7 @@ def _task(table: SuiteTable, name: str) -> dict[str, Any]:
 def benchmark_suite(suite: Suite, out: Path, *, limit: int | None = None, bench: Bench | None = None) -> SuiteTable:
     """Measure what is not measured yet, and write ``table.md``, ``table.csv``, ``table.json`` and ``page.html``.
 
-    Args:
-        suite: The suite.
-        out: The folder.
-        limit: Only so many images of each task.
-        bench: What measures.
-
-    Raises:
-        InverseError: As `inverse.benchmark.run.run_suite`.
+    Arguments and errors are those of `inverse.benchmark.run.run_suite`.
     """
     table = make_table(suite, run_suite(suite, out, limit=limit, bench=bench), _facts(suite))
     texts = {"table.md": to_markdown(table), "table.json": to_json(table), "page.html": to_html(table)}

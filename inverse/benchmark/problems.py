@@ -34,13 +34,9 @@ _DIRECTIONS = 2000
 
 
 def measure_problem(name: str, row: MethodRow, *, clock: Clock, cpu: Clock) -> dict[str, Any]:
-    """How far a method's samples are from the exact posterior, and what they cost.
+    """How far a method's samples are from the exact posterior of one of `suite.problem_names`, and what they cost.
 
-    Args:
-        name: One of `inverse.benchmark.suite.problem_names`.
-        row: The method; of its parameters those that are given, so that gates may reduce the others.
-        clock: Wall seconds.
-        cpu: Processor seconds.
+    Of the method's parameters those count that are given, so that gates may reduce the others.
 
     Raises:
         PeerError: a peer cannot do it.

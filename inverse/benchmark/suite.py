@@ -113,19 +113,12 @@ class SuiteTask:
 
 @dataclass(frozen=True)
 class Suite:
-    """A validated suite.
+    """A validated suite."""
 
-    Attributes:
-        name: The shipped suite's name, or the file's stem.
-        title: One line.
-        tasks: Its tables.
-        folder: Where relative image paths start.
-    """
-
-    name: str
-    title: str
-    tasks: tuple[SuiteTask, ...]
-    folder: Path
+    name: str  # the shipped suite's name, or the file's stem
+    title: str  # one line
+    tasks: tuple[SuiteTask, ...]  # its tables
+    folder: Path  # where relative image paths start
 
 
 def shipped_suites() -> dict[str, str]:
@@ -142,10 +135,7 @@ def problem_names() -> tuple[str, ...]:
 
 
 def load_suite(suite: str | os.PathLike[str]) -> Suite:
-    """Load and validate a suite.
-
-    Args:
-        suite: A shipped suite's name, or a path.
+    """Load and validate a suite, by a shipped suite's name or a path.
 
     Raises:
         RecipeError: Anything is wrong with it; the message names the line.

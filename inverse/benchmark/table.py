@@ -20,7 +20,7 @@ from inverse.benchmark.verdicts import TaskVerdict, verdicts
 from inverse.numerics.statistics import mean_interval
 from inverse.storage.files import csv_bytes, plain
 
-__all__ = ["COLUMNS", "Column", "Line", "SuiteTable", "make_table", "to_csv", "to_json", "to_markdown", "used_columns"]
+__all__ = ["COLUMNS", "Column", "Line", "SuiteTable", "make_table", "to_csv", "to_json", "to_markdown"]
 
 
 @dataclass(frozen=True)
@@ -102,22 +102,13 @@ class Line:
 
 @dataclass(frozen=True)
 class SuiteTable:
-    """All tables of a suite.
+    """All tables of a suite."""
 
-    Attributes:
-        name: Of the suite.
-        title: Its title.
-        facts: Versions, threads and how to make it again.
-        lines: The rows, task after task.
-        verdicts: Who wins, by task.
-        cells: The cells.
-    """
-
-    name: str
+    name: str  # of the suite
     title: str
-    facts: Mapping[str, str]
-    lines: tuple[Line, ...]
-    verdicts: Mapping[str, tuple[TaskVerdict, ...]]
+    facts: Mapping[str, str]  # versions, threads and how to make it again
+    lines: tuple[Line, ...]  # the rows, task after task
+    verdicts: Mapping[str, tuple[TaskVerdict, ...]]  # who wins, by task
     cells: tuple[Done, ...]
 
     @property
@@ -129,9 +120,10 @@ class SuiteTable:
         """The rows of a task."""
         return [line for line in self.lines if line.task == task]
 
-    def columns(self, task: str) -> list[Column]:
-        """The columns that a task has."""
-        return [column for column in COLUMNS if any(column.key in line.values for line in self.of(task))]
+    def columns(self, task: str | None = None) -> list[Column]:
+        """The columns that a task has; None: that any has."""
+        lines = self.lines if task is None else self.of(task)
+        return [column for column in COLUMNS if any(column.key in line.values for line in lines)]
 
     @property
     def overall(self) -> str:
@@ -162,11 +154,6 @@ def make_table(suite: Suite, done: Sequence[Done], facts: Mapping[str, str]) -> 
         lines += [_relative(line, first) for line in rows]
         judged[task.name] = verdicts([d for d in done if d.cell.task is task])
     return SuiteTable(suite.name, suite.title, facts, tuple(lines), judged, tuple(done))
-
-
-def used_columns(table: SuiteTable) -> list[Column]:
-    """The columns that any of the tables has."""
-    return [column for column in COLUMNS if any(column.key in line.values for line in table.lines)]
 
 
 def _line(task: str, row: str, done: Sequence[Done]) -> Line:
@@ -231,13 +218,13 @@ def to_markdown(table: SuiteTable, *, level: int = 1) -> str:
         lines.append("")
         lines += [f"* {verdict.sentence}" for verdict in table.verdicts[task]]
         lines.append("")
-    lines += ["Ours are bold. " + " ".join(f"**{c.title}**: {c.definition}." for c in used_columns(table)), ""]
+    lines += ["Ours are bold. " + " ".join(f"**{c.title}**: {c.definition}." for c in table.columns()), ""]
     return "\n".join(lines)
 
 
 def to_csv(table: SuiteTable) -> bytes:
     """The tables as CSV, one line a task and row."""
-    numbers = [f"{column.key}{end}" for column in used_columns(table) for end in ("", "_low", "_high")]
+    numbers = [f"{column.key}{end}" for column in table.columns() for end in ("", "_low", "_high")]
     rows = []
     for line in table.lines:
         row = {"task": line.task, "method": line.row, "ours": int(line.ours), "images": line.images, "note": line.note}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from inverse.benchmark.run import Done
 from inverse.numerics.statistics import mean_interval
@@ -48,15 +49,11 @@ def _values(done: Sequence[Done], key: str, *, ours: bool) -> Values:
     return values
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
 def _best(values: Values, score: Callable[[float], float]) -> str | None:
     """Of the rows with most images the one of highest score."""
     most = max((len(images) for images in values.values()), default=0)
     rows = [row for row, images in values.items() if len(images) == most]
-    return max(rows, key=lambda row: score(_mean(list(values[row].values()))), default=None)
+    return max(rows, key=lambda row: score(fmean(values[row].values())), default=None)
 
 
 def _metric(done: Sequence[Done], key: str, title: str, sign: int, digits: int, unit: str) -> TaskVerdict | None:
@@ -66,7 +63,7 @@ def _metric(done: Sequence[Done], key: str, title: str, sign: int, digits: int, 
         name = mine or peer
         if name is None:
             return None
-        mean = _mean(list((ours | theirs)[name].values()))
+        mean = fmean((ours | theirs)[name].values())
         return TaskVerdict(title, "", f"{title}: best is {name}, {mean:.{digits}f}{unit}.")
     same = [image for image in ours[mine] if image in theirs[peer]]
     if not same:
@@ -78,7 +75,7 @@ def _metric(done: Sequence[Done], key: str, title: str, sign: int, digits: int, 
     if len(same) >= FEWEST:
         result = "won" if better[0] > 0 else "lost" if better[1] < 0 else "undecided"
     interval = f" [{low:+.{digits}f}, {high:+.{digits}f}]" if math.isfinite(low) else ""
-    means = (_mean([values[image] for image in same]) for values in (ours[mine], theirs[peer]))
+    means = (fmean([values[image] for image in same]) for values in (ours[mine], theirs[peer]))
     first, second = (f"{mean:.{digits}f}{unit}" for mean in means)
     chance = "no difference beyond chance" if len(same) >= FEWEST else "too few images to decide"
     word = {"won": "we win", "lost": "**we lose**", "undecided": chance}[result]
@@ -86,7 +83,7 @@ def _metric(done: Sequence[Done], key: str, title: str, sign: int, digits: int, 
         title,
         result,
         f"{title}: {word}: our best, {mine}, {first}; the peers' best, {peer}{_chosen(done, peer)}, {second}; "
-        f"difference {_mean(gaps):+.{digits}f}{interval} on the same {len(same)} image{'s' * (len(same) != 1)}.",
+        f"difference {fmean(gaps):+.{digits}f}{interval} on the same {len(same)} image{'s' * (len(same) != 1)}.",
     )
 
 
@@ -100,12 +97,12 @@ def _coverage(done: Sequence[Done]) -> TaskVerdict | None:
     mine, peer = (_best(values, lambda value: -abs(value - _LEVEL)) for values in (ours, theirs))
     if mine is None:
         return None
-    own = _mean(list(ours[mine].values()))
+    own = fmean(ours[mine].values())
     if peer is None:
         return TaskVerdict(
             "coverage", "", f"Coverage of 90 % intervals: nearest is {mine}, {own:.2f}; no peer here has intervals."
         )
-    other = _mean(list(theirs[peer].values()))
+    other = fmean(theirs[peer].values())
     away = abs(other - _LEVEL) - abs(own - _LEVEL)
     result = "undecided" if abs(away) < _NEAR else "won" if away > 0 else "lost"
     word = {"won": "we win", "lost": "**we lose**", "undecided": "alike"}[result]
@@ -122,7 +119,7 @@ def _time(done: Sequence[Done]) -> TaskVerdict | None:
         best = _best(_values(done, "psnr", ours=which), lambda value: value)
         if best is None:
             return None
-        names.append((best, _mean(list(_values(done, "cpu", ours=which)[best].values()))))
+        names.append((best, fmean(_values(done, "cpu", ours=which)[best].values())))
     (mine, own), (peer, other) = names
     if min(own, other) <= 0:
         return None

@@ -52,19 +52,16 @@ def _problem(setting: Setting) -> tuple[_AzulaPrior, Callable[[Tensor], Tensor],
     return _AzulaPrior(setting), operator, setting.many.flatten(1), options
 
 
-def _back(setting: Setting, u: Tensor) -> Tensor:
+def _drawn(sampler: Any, setting: Setting, count: int | None = None) -> Tensor:
+    """Samples (K, C, H, W) on [0, 1], all of the setting or so many."""
+    u: Tensor = sampler(sampler.init((count or setting.samples, torch.Size(setting.shape).numel())))
     return (u.reshape(-1, *setting.shape) + 1) / 2
-
-
-def _start(sampler: Any, setting: Setting, count: int | None = None) -> Tensor:
-    start: Tensor = sampler.init((count or setting.samples, torch.Size(setting.shape).numel()))
-    return start
 
 
 def _dps(setting: Setting) -> Tensor:
     prior, operator, y, options = _problem(setting)
     sampler = DPSSampler(prior, y[:1], operator, **options)
-    return _back(setting, torch.cat([sampler(_start(sampler, setting, 1)) for _ in range(setting.samples)]))
+    return torch.cat([_drawn(sampler, setting, 1) for _ in range(setting.samples)])
 
 
 def _pigdm(setting: Setting, *, eta: float) -> Tensor:
@@ -74,30 +71,22 @@ def _pigdm(setting: Setting, *, eta: float) -> Tensor:
         u: Tensor = 2 * setting.physics.A_dagger(v.reshape(-1, *setting.y.shape[1:])).flatten(1) - 1
         return u
 
-    sampler = PGDMSampler(prior, y, operator, inverse, eta=eta, **options)
-    return _back(setting, sampler(_start(sampler, setting)))
+    return _drawn(PGDMSampler(prior, y, operator, inverse, eta=eta, **options), setting)
 
 
 def _diffpir(setting: Setting) -> Tensor:
     prior, operator, y, options = _problem(setting)
-    guided = DiffPIRDenoiser(prior, y, _linear(operator, setting), setting.sigma**2)
-    guided.y = y - operator(torch.zeros(1, torch.Size(setting.shape).numel()))
-    sampler = DDIMSampler(guided, eta=1.0, **options)
-    return _back(setting, sampler(_start(sampler, setting)))
-
-
-def _linear(operator: Callable[[Tensor], Tensor], setting: Setting) -> Callable[[Tensor], Tensor]:
-    """Azula's DiffPIR applies ``A`` to increments as well, so the constant goes to the measurement's side."""
+    # Azula's DiffPIR applies A to increments as well, so the constant goes to the measurement's side
     constant = operator(torch.zeros(1, torch.Size(setting.shape).numel()))
-    return lambda u: operator(u) - constant
+    guided = DiffPIRDenoiser(prior, y - constant, lambda u: operator(u) - constant, setting.sigma**2)
+    return _drawn(DDIMSampler(guided, eta=1.0, **options), setting)
 
 
 def _mmps(setting: Setting, *, iterations: int) -> Tensor:
     prior, operator, y, options = _problem(setting)
     noise = IsotropicCovariance(torch.tensor(setting.sigma**2))
     guided = MMPSDenoiser(prior, y, operator, noise, iterations=iterations)
-    sampler = DDIMSampler(guided, eta=1.0, **options)
-    return _back(setting, sampler(_start(sampler, setting)))
+    return _drawn(DDIMSampler(guided, eta=1.0, **options), setting)
 
 
 def _tds(setting: Setting) -> Tensor:
@@ -111,8 +100,7 @@ def _tds(setting: Setting) -> Tensor:
         variance = setting.sigma**2 + s**2 * noise * setting.data_var / (noise + setting.data_var)
         return -0.5 * (((y - operator(u)) @ left) ** 2 / variance).sum(1) - 0.5 * variance.log().sum()
 
-    sampler = TDSSampler(prior, twist, **options)
-    return _back(setting, sampler(_start(sampler, setting)))
+    return _drawn(TDSSampler(prior, twist, **options), setting)
 
 
 #: Name to sampler: a `Setting` to samples (K, C, H, W) on [0, 1] data.

@@ -22,6 +22,9 @@ from inverse.operators.mri.cartesian import to_complex, to_pair
 
 __all__ = ["sense", "total_variation", "wavelets"]
 
+#: Strengths of the regularisations that keep edges.
+_LEVELS = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08)
+
 
 def sense(setting: Setting) -> Iterator[tuple[str, Tensor]]:
     """``pics -l2``: SENSE with Tikhonov regularisation (Pruessmann et al. 1999)."""
@@ -30,15 +33,12 @@ def sense(setting: Setting) -> Iterator[tuple[str, Tensor]]:
 
 def wavelets(setting: Setting) -> Iterator[tuple[str, Tensor]]:
     """``pics -l1``: l1 of wavelets (Lustig et al. 2007)."""
-    yield from _pics(
-        setting, {f"r {level:g}": ("-l1", f"-r{level}") for level in (0.002, 0.005, 0.01, 0.02, 0.04, 0.08)}
-    )
+    yield from _pics(setting, {f"r {level:g}": ("-l1", f"-r{level}") for level in _LEVELS})
 
 
 def total_variation(setting: Setting) -> Iterator[tuple[str, Tensor]]:
     """``pics -R T``: total variation."""
-    levels = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08)
-    yield from _pics(setting, {f"r {level:g}": ("-R", f"T:3:0:{level}") for level in levels})
+    yield from _pics(setting, {f"r {level:g}": ("-R", f"T:3:0:{level}") for level in _LEVELS})
 
 
 def _pics(setting: Setting, options: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, Tensor]]:

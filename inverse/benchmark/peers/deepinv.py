@@ -65,18 +65,8 @@ def _ancestral(
     return samples
 
 
-def _pigdm(setting: Setting) -> Tensor:
-    return _ancestral(setting, PiGDMDataFidelity(), setting.denoise, setting.many, setting.physics)
-
-
-def _exploding(setting: Setting, fidelity: Any) -> Tensor:
-    """On the variance-exploding schedule, whose levels are spaced in log sigma: the better one where steps are few."""
-    schedule = deepinv.sampling.VarianceExplodingDiffusion
-    return _ancestral(setting, fidelity, setting.denoise, setting.many, setting.physics, schedule=schedule)
-
-
-def _mmps(setting: Setting) -> Tensor:
-    return _ancestral(setting, MomentMatchingDataFidelity(), setting.denoise, setting.many, setting.physics)
+def _guided(setting: Setting, fidelity: Any, **options: Any) -> Tensor:
+    return _ancestral(setting, fidelity, setting.denoise, setting.many, setting.physics, **options)
 
 
 def _pigdm_standardised(setting: Setting) -> Tensor:
@@ -140,15 +130,18 @@ def total_variation(setting: Setting) -> Iterator[tuple[str, Tensor]]:
         yield f"weight {weight:g} sigma", model(setting.y, setting.physics)
 
 
+#: Its levels are spaced in log sigma: the better schedule where steps are few.
+_VE = deepinv.sampling.VarianceExplodingDiffusion
+
 #: Name to sampler: a `Setting` to samples (K, C, H, W) on [0, 1] data.
 SAMPLERS: Mapping[str, Callable[[Setting], Tensor]] = {
     "deepinv DPS": _dps,
     "deepinv DPS annealed": lambda setting: _dps(setting, guidance="annealed"),
-    "deepinv PiGDM": _pigdm,
+    "deepinv PiGDM": lambda setting: _guided(setting, PiGDMDataFidelity()),
     "deepinv PiGDM unit var": _pigdm_standardised,
-    "deepinv PiGDM VE": lambda setting: _exploding(setting, PiGDMDataFidelity()),
-    "deepinv moment matching": _mmps,
-    "deepinv moment matching VE": lambda setting: _exploding(setting, MomentMatchingDataFidelity()),
+    "deepinv PiGDM VE": lambda setting: _guided(setting, PiGDMDataFidelity(), schedule=_VE),
+    "deepinv moment matching": lambda setting: _guided(setting, MomentMatchingDataFidelity()),
+    "deepinv moment matching VE": lambda setting: _guided(setting, MomentMatchingDataFidelity(), schedule=_VE),
     "deepinv DiffPIR": _diffpir,
     "deepinv DDRM": _ddrm,
 }

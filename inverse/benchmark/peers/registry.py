@@ -70,15 +70,8 @@ def _bm3d(name: str, title: str, function: str, kinds: frozenset[str]) -> Peer:
 
 
 def _bart(name: str, title: str, function: str, chosen: int) -> Peer:
-    return Peer(
-        name,
-        title,
-        "bart",
-        "apt install bart",
-        f"inverse.benchmark.peers.bart:{function}",
-        frozenset({"mri"}),
-        chosen=chosen,
-    )
+    target = f"inverse.benchmark.peers.bart:{function}"
+    return Peer(name, title, "bart", "apt install bart", target, frozenset({"mri"}), chosen=chosen)
 
 
 def _sampler(library: str, key: str, default: int, *, gradient: bool) -> Peer:
@@ -89,17 +82,9 @@ def _sampler(library: str, key: str, default: int, *, gradient: bool) -> Peer:
 
 
 def _tuned(name: str, title: str, function: str, chosen: int, *, default: int = 0, samples: bool = False) -> Peer:
-    target = f"inverse.benchmark.peers.deepinv:{function}"
+    target, install = f"inverse.benchmark.peers.deepinv:{function}", "pip install deepinv"
     return Peer(
-        name,
-        title,
-        "deepinv",
-        "pip install deepinv",
-        target,
-        samples=samples,
-        prior=default > 0,
-        chosen=chosen,
-        default=default,
+        name, title, "deepinv", install, target, samples=samples, prior=default > 0, chosen=chosen, default=default
     )
 
 
@@ -139,8 +124,8 @@ _ALL = (
     _sampler("azula", "azula TDS", 64, gradient=True),
 )
 
+#: By name.
 PEERS: Mapping[str, Peer] = {one.name: one for one in _ALL}
-"""By name."""
 
 
 def peer(name: str) -> Peer:

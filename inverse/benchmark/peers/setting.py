@@ -40,21 +40,15 @@ class Counted(torch.nn.Module):
     Peers ask for levels a network has not been trained on, up to 75 and down to 0. Below the lowest it gets the lowest;
     above the highest, where the answer depends on the state through ``x / sigma`` alone, the state is moved to the
     highest. Without this Azula's DPS loses 12 dB on photographs and deepinv's DDRM ends in nan.
-
-    Args:
-        denoise: The denoiser, [0, 1] data.
-        lowest: Lowest level it takes.
-        highest: Highest level it takes.
-        mean: Mean of its data.
     """
 
     def __init__(
         self,
-        denoise: Callable[[Tensor, Tensor], Tensor],
+        denoise: Callable[[Tensor, Tensor], Tensor],  # [0, 1] data
         *,
-        lowest: float = 0.0,
+        lowest: float = 0.0,  # level that it takes
         highest: float = float("inf"),
-        mean: float = 0.5,
+        mean: float = 0.5,  # of its data
     ) -> None:
         super().__init__()
         self.denoise, self.forward_count, self.vjp = denoise, 0, 0
