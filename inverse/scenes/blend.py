@@ -129,17 +129,10 @@ def blend(
     *,
     factor: int,
 ) -> NDArray[np.float32]:
-    """One cell of the result.
+    """One cell (row, column) of the result (..., h, w, C); NaN where no block has a value.
 
-    Args:
-        rows: The blocks down.
-        columns: The blocks across.
-        cell: Row and column of the cell.
-        blocks: (..., H, W, C) of at least the blocks that cover it; NaN, which weighs nothing, where one has no value.
-        factor: Pixels of the result for one of the scene, along each axis.
-
-    Returns:
-        (..., h, w, C); NaN where no block has a value.
+    At least the blocks (..., H, W, C) that cover it are needed; NaN, which weighs nothing, where one has no value.
+    ``factor`` is the pixels of the result for one of the scene, along each axis.
     """
     grid = Blocks(rows, columns)
     place = grid.cell(*cell).scaled(factor)

@@ -52,13 +52,9 @@ def nodata_of(array: Any) -> float | None:
 
 
 def labelled(array: Any, values: Any, chosen: tuple[str, ...], output: str) -> Any:
-    """The result with the labels of what it was made from.
+    """The result with the labels of the array it was made from; ``chosen`` is as of `dimensions`.
 
-    Args:
-        array: What was restored.
-        values: The result, its axes in the same order, with one more where the operator adds channels.
-        chosen: As of `dimensions`.
-        output: Name of what was computed.
+    Its axes are in the same order, with one more where the operator adds channels.
     """
     import xarray
 

@@ -142,17 +142,9 @@ def solve_blocks(
     calibration: Map | None,
     advance: Callable[[float], object],
 ) -> Independent:
-    """Solve a scene block by block; what is in the folder already is not solved again.
+    """Solve a scene block by block (`blocks_of`); what is in the folder already is not solved again.
 
-    Args:
-        scene: What was measured.
-        prior: The opened prior.
-        terms: Of the run.
-        folder: The state.
-        side: Of a tile; blocks are a quarter longer, and overlap by that.
-        item: Id, which keys the noise.
-        calibration: Of standard deviations and quantiles.
-        advance: Takes samples as they are made.
+    The item's id keys the noise; ``advance`` takes samples as they are made.
     """
     blocks, facts = blocks_of(scene.size, side), []
     for place in blocks:

@@ -93,10 +93,7 @@ class SceneJob:
     def solve(self, scene: FileScene, *, alone: bool = True) -> SolvedScene:
         """Sample it, or what others that share its tiles leave.
 
-        Args:
-            scene: The scene.
-            alone: Whether nobody else is at it, so that its state can be made anew with smaller tiles where memory does
-                not suffice.
+        Where nobody else is at it (``alone``) and memory does not suffice, its state is made anew with smaller tiles.
 
         Raises:
             MemoryLimitError: Memory does not suffice.
@@ -166,16 +163,7 @@ class SceneJob:
     def write(
         self, scene: FileScene, solved: SolvedScene, *, notes: Sequence[str] = ()
     ) -> tuple[ItemResult, dict[str, str]]:
-        """Write its files.
-
-        Args:
-            scene: The scene.
-            solved: What was sampled.
-            notes: What else is to be said of it.
-
-        Returns:
-            What is known of it, and the sha256 of each file.
-        """
+        """Write its files: what is known of it, with the ``notes`` besides, and the sha256 of each file."""
         job, name = self.job, self.item.item
         recipe, terms, calibration = job.recipe, job.terms, job.calibration
         used = calibration if terms.samples > 1 else None

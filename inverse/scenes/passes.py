@@ -135,10 +135,7 @@ class SceneSteps:
         return [*works, partial(self._end, sample)]
 
     def timed(self) -> float:
-        """Seconds of a sample, by its first and its last step on the largest window.
-
-        What they write is not counted as done.
-        """
+        """Seconds of a sample, by its first and its last step on the largest window; nothing of it counts as done."""
         tiles = list(self.tiling.tiles())
         areas = [math.prod(self.tiling.window(tile, self.layout.halo).size) for tile in tiles]
         number = areas.index(max(areas))
@@ -287,14 +284,7 @@ class SceneSteps:
 
 
 class Pyramid:
-    """The coarse part of the interpolation of weighted values.
-
-    Args:
-        channels: Of the values.
-        size: Height and width of the scene, one of them above 128.
-        sigma: Noise level (1,).
-        data_var: Variance of the prior.
-    """
+    """The coarse part of the interpolation of weighted values of a scene with a side above 128; noise level (1,)."""
 
     def __init__(self, channels: int, size: tuple[int, int], sigma: Tensor, data_var: float) -> None:
         rows, columns = (-(-side // BLOCK) for side in size)

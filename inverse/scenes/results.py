@@ -155,10 +155,7 @@ class ScenePosterior:
 
     @cached_property
     def _map(self) -> Map | None:
-        """The calibration of parts of this scene.
-
-        Its factor of an image is by the scene's mean data share, which is a pass over all tiles.
-        """
+        """Calibration of its parts: the factor of an image is by the scene's mean data share, a pass over all tiles."""
         if self.calibration is None or self.calibration.power == 0:
             return self.calibration
         total = count = 0.0

@@ -80,12 +80,7 @@ class _File:
 
 
 class Raster:
-    """An image (C, H, W) of float32 in a file.
-
-    Args:
-        path: The file, made where it is missing.
-        shape: Its shape.
-    """
+    """An image (C, H, W) of float32 in a file, which is made where it is missing."""
 
     def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
         self.shape = shape
@@ -138,16 +133,10 @@ class Numbers:
 
 
 class State:
-    """The files of a scene in the making.
-
-    Args:
-        folder: Where they are; made where it is missing.
-        shape: (C, H, W) of the unknown.
-        tiling: Its tiles.
-        key: What they are computed from; another one is refused.
+    """The files of a scene in the making, (C, H, W) of the unknown; their folder is made where it is missing.
 
     Raises:
-        RecipeError: the folder holds the state of something else.
+        RecipeError: the folder holds the state of something else than the key, which they are computed from.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, int, int], tiling: Tiling, key: dict[str, Any]) -> None:

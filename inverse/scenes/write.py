@@ -65,14 +65,8 @@ def write_scene(
 ) -> Written:
     """Write a scene's files, each whole or not at all; the caller writes the figure, and the marker after all.
 
-    Args:
-        out: The run folder.
-        item: Id.
-        scene: What was measured.
-        solved: What was found.
-        keep: Of `inverse.restoration.write_item.KEEP`, what is written.
-        stamp: One line of provenance.
-        attributes: Of ``posterior.h5``.
+    What is kept is of `inverse.restoration.write_item.KEEP`; the stamp is one line of provenance, the attributes are
+    those of ``posterior.h5``.
 
     Raises:
         OutputError: something cannot be written.
@@ -176,10 +170,7 @@ class _Writer:
         whole[:, row : row + thin.shape[1], column : column + thin.shape[2]] = thin
 
     def _measured(self, arrays: Arrays) -> None:
-        """Range of the observed values, and how many are outside that of the data.
-
-        As `inverse.restoration.case.Case.values` says.
-        """
+        """Range of the observed values, and how many are outside that of the data, as `Case.values` says."""
         y, slack = arrays["measurement"], 4 * self.scene.sigma
         if "observed" in arrays:
             y = y[np.broadcast_to(arrays["observed"], y.shape) > 0]
@@ -224,10 +215,7 @@ def _kept(scene: FileScene) -> Callable[[Window, Picture], Valid] | None:
 
 
 def _footprint(scene: FileScene) -> NDArray[np.bool_]:
-    """`inverse.io.nodata.footprint` of the scene (H, W), or (H, W, C), a byte a pixel.
-
-    Its closing is taken by windows, its holes at once.
-    """
+    """`inverse.io.nodata.footprint` of the scene (H, W[, C]), a byte a pixel: closed by windows, its holes at once."""
     bands = scene.lies.shape[0] if scene.each else 1
     inside = np.zeros((*scene.size, bands), bool)
     tiling = Tiling(scene.size, FOOTPRINT, 1)
