@@ -165,19 +165,9 @@ def solve_scene(
     head: Window | None = None,
     key: Mapping[str, Any] | None = None,
 ) -> ScenePosterior:
-    """As `sample_scene`, for a scene in memory or in a file.
+    """As `sample_scene`, for a scene in memory or in a file; the request's one item keys the noise.
 
-    Args:
-        source: What was measured.
-        prior: As of `inverse.sample`.
-        request: What is asked of the sampler; its one item keys the noise.
-        folder: The state.
-        tile: As of `sample_scene`.
-        halo: As of `sample_scene`.
-        keep_samples: As of `sample_scene`.
-        progress: As of `sample_scene`.
-        head: The part of the unknown that decides the method.
-        key: What else the state depends on.
+    ``head`` is the part of the unknown that decides the method, ``key`` what else the state depends on.
     """
     layout, samples = lay_out(source, prior, request, tile=tile, halo=halo, head=head), len(request.indices)
     problem, tiling = layout.problem, layout.tiling
@@ -198,12 +188,7 @@ def solve_scene(
 
 
 def require_tiles(name: str, params: Mapping[str, Any], lies: Local) -> None:
-    """Refuse a method that has no coupled tiles.
-
-    Args:
-        name: Of the method.
-        params: All of its parameters.
-        lies: How the operator lies on the scene.
+    """Refuse a method, with all of its parameters, that has no coupled tiles for an operator that lies so on the scene.
 
     Raises:
         RecipeError: it takes numbers of the whole scene in each step.

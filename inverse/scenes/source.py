@@ -55,9 +55,7 @@ class Scene:
     def observe(self, window: Window, *, alone: bool = False) -> tuple[Tensor, Any]:
         """The measurement (1, C, h, w) that a window of the unknown explains, and its physics with its noise.
 
-        Args:
-            window: Of the unknown.
-            alone: As if the scene ended there.
+        ``alone``: as if the scene ended there.
         """
         y, physics = part(self.y, self.lies.measured(window)), self.physics.cut(window)
         seen = None if alone else self.lies.seen(window, y)
@@ -96,11 +94,7 @@ class FileScene:
         return picture
 
     def measured(self, window: Window) -> tuple[Tensor, Tensor | None]:
-        """A window of the measurement, and where it has a value.
-
-        Returns:
-            (1, C, h, w) in data units, zero where there is no value; and 1 where there is one; None: everywhere.
-        """
+        """A window (1, C, h, w) in data units, zero where there is no value; and 1 where there is; None: everywhere."""
         measurement = Frame(self.picture(window), 0, self.span).measurement(
             self.recipe.data.transfer, device=self.device
         )
@@ -128,15 +122,9 @@ MeasuredScene = Scene | FileScene
 def open_scene(
     opened: Windows, recipe: Recipe, *, source: str, channels: int | None, device: str = "cpu", coupled: bool = True
 ) -> FileScene:
-    """A scene, and what is known of the whole of it.
+    """A scene, and what is known of the whole of it; ``source`` is what messages call it, the channels are the prior's.
 
-    Args:
-        opened: The file, open.
-        recipe: What was measured, and how.
-        source: What messages call it.
-        channels: Of the prior.
-        device: Where windows are computed.
-        coupled: Whether it is for coupled tiles, which ask more of the operator than independent ones.
+    Coupled tiles ask more of the operator than independent ones.
 
     Raises:
         RecipeError: an operator, or noise, that is not the same everywhere.
@@ -167,11 +155,7 @@ def open_scene(
 
 
 def grids(recipe: Recipe, shape: tuple[int, int, int]) -> tuple[Local, NDArray[np.bool_] | None]:
-    """How the operator lies on the scene, and its mask where it is one of the whole scene.
-
-    Args:
-        recipe: What was measured, and how.
-        shape: (C, H, W) of the measurement.
+    """How the operator lies on a measurement (C, H, W), and its mask where it is one of the whole scene.
 
     Raises:
         RecipeError: it is not local, or noise that is not the same everywhere.

@@ -28,12 +28,8 @@ def support(observation: Observation, variance: float, *, reach: int = 0) -> int
     r"""Pixels over which a solve with an operator carries on what it does not see beyond a window's edge: to `TRACE`.
 
     :math:`c A^T (c A A^T + \sigma_y^2)^{-1}` is applied to noise in a strip along the left, and the top edge; how far
-    its answer reaches is read off.
-
-    Args:
-        observation: A part of the scene.
-        variance: c.
-        reach: `Local.reach`: what a window does not see is so wide at least.
+    its answer reaches is read off. The variance is c; what a window does not see is ``reach`` (`Local.reach`) wide at
+    least.
 
     Raises:
         RecipeError: it reaches through half of the part.
