@@ -101,13 +101,9 @@ def tarp(
     levels: Sequence[float] = LEVELS,
     whole: bool = False,
 ) -> Curve | None:
-    """Expected coverage of regions around random reference points.
+    """Expected coverage of regions around random reference points with values in ``data_range``; None without samples.
 
-    Args:
-        predictions: With samples, else None is returned.
-        data_range: Of the reference points' values.
-        levels: Contents of the regions.
-        whole: One region an image instead of one a patch.
+    ``levels`` are the regions' contents; ``whole`` is one region an image instead of one a patch.
     """
     if any(prediction.samples is None or len(prediction.samples) < 2 for prediction in predictions):
         return None

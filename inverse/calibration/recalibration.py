@@ -59,35 +59,20 @@ EDGE = 1e-4
 
 @dataclass(frozen=True)
 class Map:
-    """What recalibrates.
+    """What recalibrates."""
 
-    Attributes:
-        raw: Standard deviations of the sampler (k,), increasing, data units.
-        calibrated: Root mean square errors of the mean there (k,), not decreasing.
-        levels: Of the intervals (L,).
-        factors: Half widths over calibrated std (L,): those that are applied; of `fit` the point estimates.
-        guaranteed: By conformal risk control; None where there are too few images.
-        image: For each image with probability 90 %; None where there are too few.
-        images: How many it was fitted to.
-        prior_raw: As ``raw``, where ``data_share`` is below `DIVIDE`; empty: one map for all values.
-        prior_calibrated: As ``calibrated`` there.
-        power: b of the image's factor; 0: all images are alike.
-        scale: a of it.
-        shares: Smallest and largest mean data share of the images of the fit; beyond them they are used.
-    """
-
-    raw: tuple[float, ...]
-    calibrated: tuple[float, ...]
-    levels: tuple[float, ...]
-    factors: tuple[float, ...]
-    guaranteed: tuple[float | None, ...]
-    image: tuple[float | None, ...]
-    images: int
-    prior_raw: tuple[float, ...] = ()
-    prior_calibrated: tuple[float, ...] = ()
-    power: float = 0.0
-    scale: float = 1.0
-    shares: tuple[float, float] = (0.0, 1.0)
+    raw: tuple[float, ...]  # standard deviations of the sampler (k,), increasing, data units
+    calibrated: tuple[float, ...]  # root mean square errors of the mean there (k,), not decreasing
+    levels: tuple[float, ...]  # of the intervals (L,)
+    factors: tuple[float, ...]  # half widths over calibrated std (L,), as applied; of `fit` the point estimates
+    guaranteed: tuple[float | None, ...]  # by conformal risk control; None: too few images
+    image: tuple[float | None, ...]  # for each image with probability 90 %; None: too few images
+    images: int  # number of those it was fitted to
+    prior_raw: tuple[float, ...] = ()  # ``raw`` where ``data_share`` is below `DIVIDE`; empty: one map for all
+    prior_calibrated: tuple[float, ...] = ()  # ``calibrated`` there
+    power: float = 0.0  # b of the image's factor; 0: all images are alike
+    scale: float = 1.0  # a of it
+    shares: tuple[float, float] = (0.0, 1.0)  # smallest and largest mean data share of the fit; beyond, they are used
 
     @property
     def needs_share(self) -> bool:
@@ -95,20 +80,14 @@ class Map:
         return bool(self.prior_raw) or self.power != 0
 
     def of_image(self, mean_share: float) -> Map:
-        """What it is for parts of an image: the factor of the image is in its scale.
-
-        Args:
-            mean_share: Mean ``data_share`` of the whole image.
-        """
+        """What it is for parts of an image of that mean ``data_share``: the factor of the image is in its scale."""
         odds = _odds(float(np.clip(mean_share, *self.shares)))
         return replace(self, scale=self.scale * odds**self.power, power=0.0)
 
     def std(self, raw: Array, share: Array | None = None) -> Array:
         """Calibrated standard deviations of an image, of the shape of the raw ones; beyond the knots in proportion.
 
-        Args:
-            raw: Standard deviations of the sampler.
-            share: ``data_share`` there; not looked at unless `needs_share`.
+        ``share`` is the ``data_share`` there, not looked at unless `needs_share`.
 
         Raises:
             UsageError: The share is needed, and not given.
@@ -162,12 +141,7 @@ def _through(raw: Sequence[float], calibrated: Sequence[float], given: Array) ->
 
 
 def fit(predictions: Sequence[Prediction], levels: Sequence[float] = LEVELS) -> Map:
-    """The map and the factors of images with known truths.
-
-    Args:
-        predictions: Raw ones, `FEWEST` images or more.
-        levels: Of the intervals.
-    """
+    """The map, and the factors of intervals of these levels, from `FEWEST` raw predictions or more."""
     tables = _tables(predictions)
     base = _of_images(predictions, Map(*tables[0], (0.5,), (1.0,), (None,), (None,), len(predictions), *tables[1]))
     scores = [

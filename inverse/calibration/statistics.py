@@ -68,36 +68,22 @@ def student_factor(level: float, count: int) -> float:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a posterior says of an image, and what is true.
-
-    Attributes:
-        item: Name.
-        truth: (C, *S), data units.
-        mean: Posterior mean (C, *S).
-        std: Standard deviation (C, *S), as delivered.
-        count: Samples that mean and std are of; 0 where the method knows them.
-        samples: (K, C, *S), or None where they were not kept.
-        table: Levels and half widths over std of recalibrated intervals; None: Student's of ``count``, from 39 on
-            order statistics.
-        share: ``data_share`` (C, *S), or None.
-        misfit: chi^2 / m of the samples, NaN where it is not known.
-        misfit_mean: chi^2 / m of the mean.
-        measured: m, 0 where it is not known.
-        determine: R, from (C, *S) to (C, *S), where the operator is at hand.
-    """
+    """What a posterior says of an image, and what is true."""
 
     item: str
-    truth: Array
-    mean: Array
-    std: Array
-    count: int
-    samples: Array | None = None
+    truth: Array  # (C, *S), data units
+    mean: Array  # posterior mean (C, *S)
+    std: Array  # standard deviation (C, *S), as delivered
+    count: int  # samples that mean and std are of; 0 where the method knows them
+    samples: Array | None = None  # (K, C, *S); None where they were not kept
+    #: Levels and half widths over std of recalibrated intervals; None: Student's of ``count``, from 39 on order
+    #: statistics.
     table: tuple[Sequence[float], Sequence[float]] | None = None
-    share: Array | None = None
-    misfit: float = math.nan
-    misfit_mean: float = math.nan
-    measured: int = 0
-    determine: Callable[[Array], Array] | None = None
+    share: Array | None = None  # ``data_share`` (C, *S)
+    misfit: float = math.nan  # chi^2 / m of the samples; NaN where it is not known
+    misfit_mean: float = math.nan  # chi^2 / m of the mean
+    measured: int = 0  # m; 0 where it is not known
+    determine: Callable[[Array], Array] | None = None  # R, where the operator is at hand
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together."""
@@ -117,18 +103,16 @@ class Prediction:
     def halfwidth(self, level: float) -> Array:
         """Half width of the central interval of a level (C, *S)."""
         if self._empirical:
-            low, high = (_order(self.samples, q) for q in ((1 - level) / 2, (1 + level) / 2))  # type: ignore[arg-type]
+            assert self.samples is not None
+            # order statistics q (K + 1), interpolated (Hyndman & Fan 1996, type 6)
+            low, high = np.quantile(self.samples, ((1 - level) / 2, (1 + level) / 2), axis=0, method="weibull")
             return np.asarray((high - low) / 2)
-        return np.asarray(self._factor(level) * self.std)
+        factor = student_factor(level, self.count) if self.table is None else table_factor(level, *self.table)
+        return np.asarray(factor * self.std)
 
     @property
     def _empirical(self) -> bool:
         return self.table is None and self.samples is not None and self.count >= EMPIRICAL
-
-    def _factor(self, level: float) -> float:
-        if self.table is None:
-            return student_factor(level, self.count)
-        return table_factor(level, *self.table)
 
 
 def table_factor(level: float, levels: Sequence[float], factors: Sequence[float]) -> float:
@@ -136,11 +120,6 @@ def table_factor(level: float, levels: Sequence[float], factors: Sequence[float]
     if level > levels[-1]:
         return float(factors[-1] * stats.norm.ppf((1 + level) / 2) / stats.norm.ppf((1 + levels[-1]) / 2))
     return float(np.interp(level, (0.0, *levels), (0.0, *factors)))
-
-
-def _order(samples: Array, q: float) -> Array:
-    """Order statistic q (K + 1), interpolated (Hyndman & Fan 1996, type 6)."""
-    return np.asarray(np.quantile(samples, q, axis=0, method="weibull"))
 
 
 def needed_levels(prediction: Prediction) -> Array:
@@ -204,12 +183,7 @@ def _bootstrap(data: tuple[Array, ...], statistic: Callable[..., Any], **options
 
 
 def coverage(needed: Sequence[Array], levels: Sequence[float] = LEVELS) -> Curve:
-    """Share of the truths inside the central intervals of each level.
-
-    Args:
-        needed: Of each image its `needed_levels`.
-        levels: Of the intervals.
-    """
+    """Share of the truths inside the central intervals of each level, by the `needed_levels` of each image."""
     each = np.array([np.searchsorted(np.sort(one), levels, side="right") / one.size for one in needed])
     return Curve.of_images(levels, each)
 
@@ -251,10 +225,8 @@ def spread_skill(predictions: Sequence[Prediction], bins: int = 10) -> tuple[Arr
         error.append(prediction.error.ravel())
     predicted, actual = np.concatenate(spread), np.concatenate(error)
     parts = np.array_split(np.argsort(predicted, kind="stable"), min(bins, predicted.size))
-    return (
-        np.array([np.sqrt(np.mean(predicted[part] ** 2)) for part in parts]),
-        np.array([np.sqrt(np.mean(actual[part] ** 2)) for part in parts]),
-    )
+    rms = np.array([[np.sqrt(np.mean(each[part] ** 2)) for part in parts] for each in (predicted, actual)])
+    return rms[0], rms[1]
 
 
 def range_null(predictions: Sequence[Prediction]) -> dict[str, Any]:

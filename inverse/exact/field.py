@@ -169,16 +169,9 @@ def _filter(v: Tensor, gain: Tensor) -> Tensor:
 
 
 def solve(physics: Any, spectrum: Tensor, right: Tensor, *, tolerance: float = 1e-9) -> Tensor:
-    """``(Sigma^-1 + A^T A / sigma_y^2)^-1 right``, float64 conjugate gradients.
+    """``(Sigma^-1 + A^T A / sigma_y^2)^-1 right`` (B, 1, H, W) by conjugate gradients, all in float64.
 
-    Args:
-        physics: A linear physics in float64.
-        spectrum: Eigenvalues of ``Sigma`` (H, W).
-        right: (B, 1, H, W).
-        tolerance: Relative residual of each item.
-
-    Returns:
-        (B, 1, H, W).
+    ``spectrum`` (H, W) has the eigenvalues of ``Sigma``; ``tolerance`` is each item's relative residual.
     """
     probe = Rng(0, ("probe",), (0,)).signs(right[:1], step=0, stream="probe")
     power = float(physics.A(probe).square().mean() * physics.A(probe).numel() / probe.numel())

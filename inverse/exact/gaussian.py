@@ -42,22 +42,13 @@ NOISE = 0.05
 
 @dataclass(frozen=True)
 class Bias:
-    """How far a sampler is from the exact posterior of a problem.
+    """How far a sampler is from the exact posterior of a problem."""
 
-    Attributes:
-        std_range: Standard deviation over the exact one, in the range of the adjoint (root mean square over
-            directions).
-        std_null: The same in the null space; 1 where there is none.
-        mean_range: Root mean square error of the mean over the exact standard deviation, in the range.
-        mean_null: The same in the null space; 0 where there is none.
-        chi2: Mean of ``|y - A x|^2 / sigma_y^2`` over its exact posterior expectation.
-    """
-
-    std_range: float
-    std_null: float
-    mean_range: float
-    mean_null: float
-    chi2: float
+    std_range: float  # standard deviation over the exact one, root mean square over the range of the adjoint
+    std_null: float  # the same in the null space; 1 where there is none
+    mean_range: float  # root mean square error of the mean over the exact standard deviation, in the range
+    mean_null: float  # the same in the null space; 0 where there is none
+    chi2: float  # mean of ``|y - A x|^2 / sigma_y^2`` over its exact posterior expectation
 
 
 @dataclass(frozen=True)
@@ -74,26 +65,15 @@ class Band:
 
 @dataclass(frozen=True)
 class EigenRatios:
-    """Sample over exact standard deviation along the eigen-directions of the posterior covariance.
+    """Sample over exact standard deviation along the eigen-directions of the posterior covariance."""
 
-    Attributes:
-        bands: Pooled ratios, range before null space, each from the narrowest directions to the widest.
-        deviation: Largest distance of a band's ratio from 1.
-        error: Monte-Carlo standard error of that band.
-        spread: Root mean square over directions of the ratio's distance from 1, Monte-Carlo error removed (0 where that
-            explains it all).
-        lowest: Smallest ratio of a single direction; an exact sampler's is below 1 by about ``extreme`` too.
-        highest: Largest ratio of a single direction.
-        extreme: Distance from 1 that the worst direction of an exact sampler would have.
-    """
-
-    bands: tuple[Band, ...]
-    deviation: float
-    error: float
-    spread: float
-    lowest: float
-    highest: float
-    extreme: float
+    bands: tuple[Band, ...]  # pooled ratios, range before null space, each from the narrowest directions to the widest
+    deviation: float  # largest distance of a band's ratio from 1
+    error: float  # Monte-Carlo standard error of that band
+    spread: float  # root mean square distance of a direction's ratio from 1, Monte-Carlo error removed, at least 0
+    lowest: float  # smallest ratio of a single direction; an exact sampler's is below 1 by about ``extreme`` too
+    highest: float  # largest ratio of a single direction
+    extreme: float  # distance from 1 that the worst direction of an exact sampler would have
 
 
 @dataclass(frozen=True)
@@ -131,15 +111,10 @@ class GaussianProblem(ExactProblem):
         )
 
     def eigen_ratios(self, samples: Tensor, *, bands: int = 4) -> EigenRatios:
-        """Standard deviations of samples (K, 1, *shape) along the posterior's eigen-directions.
+        """Standard deviations of samples (K, 1, *shape), K at least 2, along the posterior's eigen-directions.
 
-        Args:
-            samples: K samples, 2 or more.
-            bands: Pools of equal count for each of range and null space; fewer where a pool would hold less than 8
-                directions.
-
-        Returns:
-            Ratios to the exact standard deviations: pooled, and the extremes of single directions.
+        ``bands`` are the pools of equal count for each of range and null space; fewer where one would hold less than 8
+        directions.
         """
         exact, directions = torch.linalg.eigh(self.covariance)
         variance = (samples.double().reshape(len(samples), -1) @ directions).var(0) / exact

@@ -82,20 +82,14 @@ class _Numbers:
 
 @dataclass(frozen=True)
 class MixtureScore:
-    """How far samples are from a mixture posterior.
+    """How far samples are from a mixture posterior."""
 
-    Attributes:
-        wasserstein: Sliced Wasserstein-1 distance, mean over directions, data units.
-        total_variation: Half the sum over modes of the absolute error of its weight.
-        covariance: Relative Frobenius error of the covariance within modes, in coordinates where the exact one is the
-            identity, Monte-Carlo error removed (0 where that explains it all); NaN where no mode has 50 samples.
-        covariance_floor: The Monte-Carlo error that was removed, in quadrature.
-    """
-
-    wasserstein: float
-    total_variation: float
+    wasserstein: float  # sliced Wasserstein-1 distance, mean over directions, data units
+    total_variation: float  # half the sum over modes of the absolute error of its weight
+    #: Relative Frobenius error of the covariance within modes, in coordinates where the exact one is the identity,
+    #: Monte-Carlo error removed (0 where that explains it all); NaN where no mode has 50 samples.
     covariance: float
-    covariance_floor: float
+    covariance_floor: float  # the Monte-Carlo error that was removed, in quadrature
 
 
 @dataclass(frozen=True)
@@ -148,15 +142,7 @@ class MixtureProblem(ExactProblem):
         return super().draw(method, samples=samples, seed=seed, **{"batch": samples, **params})
 
     def score(self, samples: Tensor, *, directions: int = DIRECTIONS) -> MixtureScore:
-        """Compare samples with as many exact ones.
-
-        Args:
-            samples: (K, d) or (K, 1, d), any dtype.
-            directions: Directions of the sliced distance.
-
-        Returns:
-            The distances; NaN where a sample is not finite.
-        """
+        """Compare samples (K, d) or (K, 1, d) with as many exact ones; NaN where a sample is not finite."""
         flat = samples.detach().cpu().double().reshape(len(samples), -1)
         if not bool(flat.isfinite().all()):
             return MixtureScore(math.nan, math.nan, math.nan, math.nan)
@@ -190,16 +176,9 @@ class MixtureProblem(ExactProblem):
 
 
 def sliced_wasserstein(first: Tensor, second: Tensor, *, directions: int = DIRECTIONS, seed: int = 0) -> float:
-    """Mean over random directions of the Wasserstein-1 distance between projections.
+    """Mean over random directions, uniform on the sphere, of the Wasserstein-1 distance between projections.
 
-    Args:
-        first: (K, d).
-        second: (K, d), as many.
-        directions: Number of directions.
-        seed: Of the directions, uniform on the sphere.
-
-    Returns:
-        The mean of the one-dimensional distances.
+    ``first`` and ``second`` are (K, d), as many; ``seed`` is that of the directions.
 
     Raises:
         InputError: sets of different size.
@@ -217,15 +196,6 @@ def sliced_wasserstein(first: Tensor, second: Tensor, *, directions: int = DIREC
         distance = np.abs(np.sort(unit @ left, axis=1) - np.sort(unit @ right, axis=1))
         total += float(distance.mean(axis=1, dtype=np.float64).sum())
     return total / directions
-
-
-def _check(d: int, measured: int, k: int) -> None:
-    if (d, measured) not in CELLS or k not in range(PROBLEMS_PER_CELL):
-        cells = ", ".join(f"{a},{b}" for a, b in CELLS)
-        raise InputError(
-            f"mixture problem {k} of cell {d},{measured}",
-            f"allowed: cells {cells}; problems 0 to {PROBLEMS_PER_CELL - 1}",
-        )
 
 
 def _factors(d: int, measured: int, k: int) -> tuple[_Array, _Array]:
@@ -292,7 +262,11 @@ def mixture_problem(d: int, d_y: int, k: int) -> MixtureProblem:
     Raises:
         InputError: there is no such problem, or this machine draws another operator than the published one.
     """
-    _check(d, d_y, k)
+    if (d, d_y) not in CELLS or k not in range(PROBLEMS_PER_CELL):
+        cells = ", ".join(f"{a},{b}" for a, b in CELLS)
+        raise InputError(
+            f"mixture problem {k} of cell {d},{d_y}", f"allowed: cells {cells}; problems 0 to {PROBLEMS_PER_CELL - 1}"
+        )
     own = _published()["problems"][f"{d},{d_y}"][k]
     left, right = _factors(d, d_y, k)
     values = (left * np.array(own["s"])) @ right

@@ -37,14 +37,9 @@ DELTA = 0.01
 
 
 class Squares(Physics):
-    """``A(x)_i = (b_i . x)^2``.
+    """``A(x)_i = (b_i . x)^2``, with Gaussian noise ``sigma``."""
 
-    Args:
-        forms: ``b`` (m, d).
-        sigma: Standard deviation of the noise.
-    """
-
-    forms: Tensor
+    forms: Tensor  # ``b`` (m, d)
 
     def __init__(self, forms: Tensor, *, sigma: float) -> None:
         super().__init__(noise_model=GaussianNoise(sigma))
@@ -56,12 +51,7 @@ class Squares(Physics):
 
 
 class Norm(Physics):
-    """``A(x) = (|x|^2 + delta^2)^(1/2)``, smooth at 0.
-
-    Args:
-        sigma: Standard deviation of the noise.
-        delta: Radius of the rounding.
-    """
+    """``A(x) = (|x|^2 + delta^2)^(1/2)``, rounded within a radius ``delta`` of 0, with Gaussian noise ``sigma``."""
 
     def __init__(self, *, sigma: float, delta: float = DELTA) -> None:
         super().__init__(noise_model=GaussianNoise(sigma))
@@ -74,23 +64,14 @@ class Norm(Physics):
 
 @dataclass(frozen=True)
 class NonlinearBias:
-    """How far samples are from the posterior.
+    """How far samples are from the posterior."""
 
-    Attributes:
-        w1: Sliced Wasserstein distance of order 1 to as many exact draws, mean over `SETS` sets of them, data units.
-        floor: The same between sets of exact draws.
-        mean: Error of the mean over the root mean square posterior standard deviation.
-        covariance: Frobenius norm of the covariance's error over that of the covariance.
-        weights: Total variation between the masses of the sign cells.
-        chi2: Mean misfit over its posterior expectation.
-    """
-
-    w1: float
-    floor: float
-    mean: float
-    covariance: float
-    weights: float
-    chi2: float
+    w1: float  # sliced Wasserstein-1 distance to as many exact draws, mean over `SETS` sets of them, data units
+    floor: float  # the same between sets of exact draws
+    mean: float  # error of the mean over the root mean square posterior standard deviation
+    covariance: float  # frobenius norm of the covariance's error over that of the covariance
+    weights: float  # total variation between the masses of the sign cells
+    chi2: float  # mean misfit over its posterior expectation
 
 
 @dataclass(frozen=True)
@@ -189,10 +170,7 @@ def _priors() -> dict[str, GaussianPrior | MixturePrior]:
 
 def _operators() -> dict[str, tuple[Physics, float, Tensor]]:
     forms = torch.tensor([[1.0, 0.4], [-0.3, 1.0]])
-    return {
-        "squares": (Squares(forms, sigma=0.1), 0.1, forms),
-        "norm": (Norm(sigma=0.05), 0.05, torch.eye(2)),
-    }
+    return {"squares": (Squares(forms, sigma=0.1), 0.1, forms), "norm": (Norm(sigma=0.05), 0.05, torch.eye(2))}
 
 
 PROBLEMS = tuple(f"{prior}-{operator}" for prior in ("gaussian", "mixture") for operator in ("squares", "norm"))

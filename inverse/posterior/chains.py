@@ -46,14 +46,9 @@ def _pooled(diagnostics: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, 
 
 
 def r_hat(diagnostics: Mapping[str, Tensor]) -> Tensor:
-    """R-hat of each value.
+    """R-hat of each value (B, C, *S); 1 where the chains are constant and equal.
 
-    Args:
-        diagnostics: ``chain_mean`` and ``chain_var`` (K, B, C, *S), ``chain_length`` (K, B), as
-            `Posterior.diagnostics` has them.
-
-    Returns:
-        (B, C, *S); 1 where the chains are constant and equal.
+    Of `Posterior.diagnostics` it takes ``chain_mean`` and ``chain_var`` (K, B, C, *S), ``chain_length`` (K, B).
 
     Raises:
         UsageError: these are not chains, there is one only, or they have less than two states.
@@ -65,13 +60,7 @@ def r_hat(diagnostics: Mapping[str, Tensor]) -> Tensor:
 
 
 def ess(diagnostics: Mapping[str, Tensor]) -> Tensor:
-    """Effective number of draws in all the chains together, of each value.
-
-    Args:
-        diagnostics: As `r_hat`.
-
-    Returns:
-        (B, C, *S), at most the number of states.
+    """Effective number of draws in all the chains together, of each value (B, C, *S), at most the number of states.
 
     Raises:
         UsageError: as `r_hat`.
@@ -84,16 +73,12 @@ def ess(diagnostics: Mapping[str, Tensor]) -> Tensor:
 
 
 def in_numbers(diagnostics: Mapping[str, Tensor]) -> dict[str, float]:
-    """What is known of the draws of one item, a number each.
+    """What is known of the draws of one item by its `Posterior.diagnostics`, a number each.
 
-    Args:
-        diagnostics: As `Posterior.diagnostics` has them, for one item.
-
-    Returns:
-        Of chains: ``r_hat``, which 95 % of the values stay below, and ``ess``, which 95 % of them exceed; none for
-        chains too few or too short to tell. Of particles: ``log_evidence``, of the mean of the populations' estimates
-        of p(y); ``particles``, the effective number at the end, averaged, and ``particles_lowest``, the smallest on the
-        way. Of networks: ``surprise``, the largest of the samples (`inverse.priors.mismatch`).
+    Of chains: ``r_hat``, which 95 % of the values stay below, and ``ess``, which 95 % of them exceed; none for chains
+    too few or too short to tell. Of particles: ``log_evidence``, of the mean of the populations' estimates of p(y);
+    ``particles``, the effective number at the end, averaged, and ``particles_lowest``, the smallest on the way. Of
+    networks: ``surprise``, the largest of the samples (`inverse.priors.mismatch`).
     """
     numbers = {}
     if "chain_mean" in diagnostics:

@@ -54,8 +54,7 @@ Whiteness = tuple[float, float, int]
 class Changes:
     """How much the estimate of each entry of a batch moves from one noise level to the next: whether a run has settled.
 
-    Args:
-        entries: Size of the batch; the particles of a sample are one entry.
+    The particles of a sample are one entry.
     """
 
     def __init__(self, entries: int) -> None:
@@ -77,15 +76,10 @@ class Changes:
 
 
 def standardised(observation: Observation, x: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Residual in units of the noise, and which of its entries were measured.
+    """Residual of unknowns (B, C, *S) in units of the noise, and which of its entries were measured.
 
-    Args:
-        observation: The measurement (B, ...).
-        x: Unknowns (B, C, *S).
-
-    Returns:
-        Both (B, ...) real, a complex entry as two along a last-but-two axis; None for stacked measurements and without
-            noise.
+    Both are (B, ...) real, a complex entry as two along a last-but-two axis; None for stacked measurements and without
+    noise.
     """
     y, physics = observation.y, observation.physics
     if not isinstance(y, Tensor) or bool((observation.sigma == 0).any()):
@@ -132,12 +126,7 @@ class Lags:
         self._square = self._count = 0.0
 
     def add(self, z: Tensor, weight: Tensor) -> Lags:
-        """Take note of a residual (C, *S) or (N,) in units of the noise, zero where nothing was measured.
-
-        Args:
-            z: The residual.
-            weight: 1 where it was measured, else 0.
-        """
+        """Take note of a residual (C, *S) or (N,) in units of the noise; 0, of weight 0, where nothing was measured."""
         z, weight = z.double(), weight.double()
         self._square += float(z.square().sum())
         self._count += float(weight.sum())
@@ -195,13 +184,9 @@ def residual_map(post: Posterior) -> Tensor | None:
 
 
 def invented_region(share: NDArray[np.floating[Any]]) -> str:
-    """A sentence on the largest region that the prior determines more than the data do.
+    """A sentence on the largest region that the prior determines more than the data do, by data shares (C, H, W).
 
-    Args:
-        share: Data share (C, H, W).
-
-    Returns:
-        Nothing where there is no such region, or where it is all of the image.
+    Nothing where there is no such region, or where it is all of the image.
     """
     averaged = share.mean(0)
     if averaged.ndim != 2:

@@ -46,23 +46,14 @@ PROBES = 32
 
 @dataclass(frozen=True)
 class Cost:
-    """What the sampling of one item took.
+    """What the sampling of one item took."""
 
-    Attributes:
-        forward: Network evaluations (F).
-        vjp: Vector-Jacobian products of the network (V).
-        a: Applications of the operator.
-        at: Applications of its adjoint.
-        seconds: Wall time.
-        peak_bytes: Largest resident memory of the process, or allocated memory of the accelerator.
-    """
-
-    forward: float
-    vjp: float
-    a: float
-    at: float
-    seconds: float
-    peak_bytes: int
+    forward: float  # network evaluations (F)
+    vjp: float  # vector-Jacobian products of the network (V)
+    a: float  # applications of the operator
+    at: float  # applications of its adjoint
+    seconds: float  # wall time
+    peak_bytes: int  # largest resident memory of the process, or allocated memory of the accelerator
 
     def as_dict(self) -> dict[str, float]:
         """The counts as plain data."""
@@ -187,8 +178,7 @@ class Posterior:
     def std(self) -> Tensor:
         """Posterior standard deviation (B, C, *S): the method's, or the samples' (``K - 1`` in its denominator).
 
-        With a ``calibration`` it is the root mean square error of the mean to expect where that is what the sampler
-            says.
+        With a ``calibration`` it is the root mean square error of the mean to expect where the sampler says that.
 
         Raises:
             UsageError: there is one sample only, and the method does not know it.
@@ -209,8 +199,8 @@ class Posterior:
         Fewer than 39 samples cannot hold a 90 % interval empirically (the extremes of 4 cover 60 %), so below that it
         is ``mean + t_{K-1}(q) std sqrt(1 + 1/K)``; from 39 on it is the empirical quantile.
 
-        Where the method knows mean and variance of a Gaussian posterior, it is that Gaussian's. With a
-            ``calibration`` it is ``mean +- factor * std``.
+        Where the method knows mean and variance of a Gaussian posterior, it is that Gaussian's. With a ``calibration``
+        it is ``mean +- factor * std``.
 
         Raises:
             UsageError: ``q`` outside (0, 1), or one sample only.
@@ -319,26 +309,20 @@ class Posterior:
         """
         return self._frame(ess(self.diagnostics))
 
-    def _variance(self) -> Tensor:
-        return torch.full_like(self.observation.sigma, self.data_var)
-
     @cached_property
     def _local(self) -> Observation:
         """The observation; where it is not linear, its tangent at the mean."""
         return self.observation.linearised(self.whole_mean)
 
-    def determined(self, d: Tensor) -> Tensor:
+    def determined(self, d: Tensor, *, tolerance: float = 1e-4) -> Tensor:
         """What the data determine of an image of the whole unknown (B, C, *S): ``R d``."""
-        return self._determined(d)
-
-    def _determined(self, d: Tensor, *, tolerance: float = 1e-4) -> Tensor:
-        """``R d``."""
         observation = self._local
         if observation.spectral:
             coordinates = observation.physics.V_adjoint(d)
             determined: Tensor = observation.physics.V(self._shares(coordinates) * coordinates).to(d.dtype)
             return determined
-        return observation.pulled(observation.A(d), self._variance(), tolerance=tolerance)
+        variance = torch.full_like(observation.sigma, self.data_var)
+        return observation.pulled(observation.A(d), variance, tolerance=tolerance)
 
     def _shares(self, coordinates: Tensor) -> Tensor:
         """Spectrum of ``R``: ``c s^2 / (c s^2 + sigma_y^2)``, 0 where ``s`` is 0."""
@@ -358,7 +342,7 @@ class Posterior:
         total, square = torch.zeros_like(like), torch.zeros_like(like)
         for draw in range(PROBES):
             z = rng.signs(like, step=0, stream="probe", draw=draw)
-            value = _smooth(z * self._determined(z, tolerance=1e-2))
+            value = _smooth(z * self.determined(z, tolerance=1e-2))
             total, square = total + value, square + value.square()
         mean = total / PROBES
         error = ((square / PROBES - mean.square()).clamp_min(0.0) / (PROBES - 1)).mean().sqrt()
@@ -378,7 +362,7 @@ class Posterior:
     def invented(self) -> Tensor:
         """The part of the mean that the data do not determine, (B, C, *S), data units."""
         d = self.whole_mean - self.prior_mean
-        return self._frame(d - self._determined(d))
+        return self._frame(d - self.determined(d))
 
 
 def _counted(count: int, what: str) -> str:

@@ -30,21 +30,14 @@ FEW = 2.0
 
 @dataclass(frozen=True)
 class Doubt:
-    """A reason not to take an item's result at its word.
+    """A reason not to take an item's result at its word."""
 
-    Attributes:
-        code: ``misfit-high``, ``misfit-low``, ``misfit-unknown``, ``residual-coloured``, ``mismatch``, ``surprise``,
-            ``point-estimate``, ``not-mixed``, ``few-particles``.
-        severity: ``bad``: the image does not explain its measurement; ``doubt``: something may be wrong; ``note``:
-            nothing can be told.
-        sentence: For a person, with the number.
-        number: What gave rise to it; None where it is no number.
-    """
-
+    #: ``misfit-high``, ``misfit-low``, ``misfit-unknown``, ``residual-coloured``, ``mismatch``, ``surprise``,
+    #: ``point-estimate``, ``not-mixed``, ``few-particles``.
     code: str
-    severity: str
-    sentence: str
-    number: float | None = None
+    severity: str  # ``bad``: it does not explain its measurement; ``doubt``: may be wrong; ``note``: cannot be told
+    sentence: str  # for a person, with the number
+    number: float | None = None  # what gave rise to it; None where it is no number
 
 
 class Judged(Protocol):
@@ -89,9 +82,7 @@ def residual_in_words(whiteness: float, correlation: float) -> str:
 def evidence(numbers: Mapping[str, Any], *, point_estimate: bool = False) -> list[str]:
     """What an item says of itself without a truth, a sentence each: fit, residual, data and prior, doubts.
 
-    Args:
-        numbers: By the columns of ``items.csv``: ``misfit``, ``data_share`` and those of `doubts`.
-        point_estimate: As of `doubts`.
+    ``numbers`` are ``misfit``, ``data_share`` and those of `doubts`.
     """
     lines = [misfit_in_words(numbers["misfit"])]
     if "whiteness" in numbers:
@@ -105,10 +96,9 @@ def evidence(numbers: Mapping[str, Any], *, point_estimate: bool = False) -> lis
 def doubts(numbers: Mapping[str, Any], *, point_estimate: bool = False) -> tuple[Doubt, ...]:
     """All doubts about an item, those about its fit first; none where nothing is known to stand against it.
 
-    Args:
-        numbers: By the columns of ``items.csv``, those that are known of ``misfit``, ``whiteness`` and ``correlation``,
-            ``mismatch``, ``surprise``, ``method``, ``r_hat``, ``particles_lowest``.
-        point_estimate: Whether the samples are estimates and no draws (`inverse.sampling.method_spec.MethodSpec`).
+    ``numbers`` are by the columns of ``items.csv``, those that are known of ``misfit``, ``whiteness`` and
+    ``correlation``, ``mismatch``, ``surprise``, ``method``, ``r_hat``, ``particles_lowest``; of a ``point_estimate``
+    the samples are no draws (`inverse.sampling.method_spec.MethodSpec`).
     """
     return (*_of_fit(numbers), *_of_samples(numbers, point_estimate))
 
