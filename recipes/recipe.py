@@ -34,7 +34,16 @@ from inverse.metrics.registry import metric, metrics
 from inverse.operators.noise.spec import GaussianNoise, Noise
 from inverse.operators.spec import PATH
 from inverse.recipes.messages import explain
-from inverse.recipes.sections import OPERATOR_DEFAULTS, Data, Prior, Run, keys_of, method_models, operator_models, union
+from inverse.recipes.sections import (
+    OPERATOR_DEFAULTS,
+    Data,
+    Prior,
+    RunSection,
+    keys_of,
+    method_models,
+    operator_models,
+    union,
+)
 from inverse.recipes.yaml_layers import Layer, Origin, Where, dump, merge, parse_mapping, parse_overrides
 
 __all__ = ["Recipe", "load", "load_layer", "recipe_text", "schema", "shipped", "shipped_folder"]
@@ -63,7 +72,7 @@ class Recipe(BaseModel):
     prior: Prior = Field(default_factory=Prior)
     method: SerializeAsAny[BaseModel] = Field(description="the posterior sampler")
     data: Data = Field(default_factory=Data)
-    run: Run = Field(default_factory=Run)
+    run: RunSection = Field(default_factory=RunSection)
     metrics: list[str] = Field(default=["psnr", "ssim"], description="computed where a truth is given")
     output: Literal["mean", "sample", "rss"] = Field(
         default="mean",

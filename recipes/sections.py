@@ -22,7 +22,7 @@ __all__ = [
     "OPERATOR_DEFAULTS",
     "Data",
     "Prior",
-    "Run",
+    "RunSection",
     "Section",
     "keys_of",
     "method_models",
@@ -113,7 +113,7 @@ class Data(Section):
         return transfer
 
 
-class Run(Section):
+class RunSection(Section):
     """How much is computed, and from which random numbers."""
 
     samples: int = Field(default=4, ge=1, le=100_000, description="posterior draws for each item")
@@ -169,7 +169,7 @@ def union(models: dict[str, type[BaseModel]]) -> Any:
 def keys_of(section: str, kind: object) -> frozenset[str] | None:
     """The keys that a section of this kind may have, or None if there is no such kind."""
     tables = {"operator": operator_models, "method": method_models}
-    fixed: dict[str, type[BaseModel]] = {"prior": Prior, "data": Data, "run": Run}
+    fixed: dict[str, type[BaseModel]] = {"prior": Prior, "data": Data, "run": RunSection}
     if section == "noise":
         return noise_keys(kind)
     if section in fixed:

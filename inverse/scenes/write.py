@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from inverse.storage.files import file_hash
 
 __all__ = ["SolvedScene", "Written", "write_scene"]
 
-SolvedScene = ScenePosterior | Independent
+SolvedScene: TypeAlias = ScenePosterior | Independent
 
 BLOCK = 512
 FOOTPRINT = 1024

@@ -17,7 +17,7 @@ from inverse.errors import InputError
 from inverse.io.tiling import Window
 from inverse.operators.arrays import load_array
 from inverse.operators.base import Linear, Spectral
-from inverse.operators.image.spec import Denoising, MatrixOperator
+from inverse.operators.image.spec import DenoiseOperator, MatrixOperator
 from inverse.operators.local import Local
 
 __all__ = ["SPECTRAL_LIMIT", "DenseMatrix", "Identity", "Matrix", "denoise", "locate", "matrix"]
@@ -54,7 +54,7 @@ class Identity(Spectral):
         return Identity(shape=shape, noise_model=self.noise_model, dtype=self.mask.dtype)
 
 
-def denoise(params: Denoising, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Identity:
+def denoise(params: DenoiseOperator, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Identity:
     """The identity for an unknown of any rank."""
     del params
     return Identity(shape=shape, noise_model=noise_model, dtype=dtype)

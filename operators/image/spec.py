@@ -18,7 +18,7 @@ Pattern = Literal["RGGB", "BGGR", "GRBG", "GBRG"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Denoising(Operator):
+class DenoiseOperator(Operator):
     """Noise only."""
 
     kind: Literal["denoise"] = "denoise"
@@ -238,7 +238,7 @@ class MatrixOperator(Operator):
 
 SPECS: tuple[OperatorSpec, ...] = (
     OperatorSpec(
-        Denoising,
+        DenoiseOperator,
         "inverse.operators.image.matrix:denoise",
         "noise only",
         "y = x + n",
