@@ -25,15 +25,9 @@ __all__ = ["add", "read"]
 
 
 def add(target: str, *, name: str | None = None, overwrite: bool = False) -> tuple[Path, Card]:
-    """Put a prior into the store.
+    """Put a file, or a remote prior, which is downloaded, into the store: its card's file and card.
 
-    Args:
-        target: A file, or the name of a remote prior, which is downloaded.
-        name: Its name there; default: the card's.
-        overwrite: Whether a prior of that name may be replaced.
-
-    Returns:
-        The card's file and the card.
+    Its name there is the card's unless one is given.
 
     Raises:
         PriorError: The file is not a prior, or not whole; the name is taken or not allowed; the download failed.

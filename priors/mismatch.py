@@ -37,11 +37,7 @@ def upper(card: Card, sigma: float) -> float | None:
 
 
 class Surprise:
-    """The largest residual of each state of a batch over the card's, so far.
-
-    Args:
-        card: The prior's card; one without a span says nothing.
-    """
+    """The largest residual of each state of a batch over the card's, so far; a card without a span says nothing."""
 
     def __init__(self, card: Card) -> None:
         self._card = card
@@ -59,14 +55,9 @@ class Surprise:
 
 
 def foreign(card: Card, *, channels: int, low: float, high: float, outside: float) -> str:
-    """What is foreign to a prior in an image, in one sentence; empty where nothing is.
+    """What is foreign to a prior in an image of values from `low` to `high`, in one sentence; empty where nothing is.
 
-    Args:
-        card: The prior's card, its range in data units.
-        channels: Of the image.
-        low: Smallest value of the image.
-        high: Largest value.
-        outside: Fraction of the values clearly outside the prior's range.
+    `outside` is the fraction of the values clearly outside the prior's range.
     """
     trained = card.images or f"images of {card.channels} channels"
     first, last = card.data_range

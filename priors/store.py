@@ -95,16 +95,9 @@ def pack(card: Card, tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def save_prior(card: Card, tensors: Mapping[str, Tensor], *, overwrite: bool = False, path: Path | None = None) -> Path:
-    """Put a prior into the store, or elsewhere; dtypes as given.
+    """Put a prior into the store, or its card at `path` (.yaml) with the weights beside it; dtypes as given.
 
-    Args:
-        card: Its card; weights, sha256 and bytes are filled in.
-        tensors: Its weights.
-        overwrite: Whether a prior of that name may be replaced.
-        path: Where the card (.yaml) goes, with the weights beside it, instead of the store.
-
-    Returns:
-        The card's file.
+    The card's weights, sha256 and bytes are filled in. Returns the card's file.
 
     Raises:
         PriorError: The name is not allowed, or taken.

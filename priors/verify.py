@@ -54,15 +54,9 @@ def verify(name: str) -> Verified:
         tensors = read_tensors(found.weights, sha256=card.sha256, bytes=card.bytes)
         prior = open_tensors(card, tensors)
     far, near = denoises(prior, card)
-    return Verified(
-        name=card.name,
-        where=found.where,
-        sha256=card.sha256 or (digest(found.weights) if found.weights else None),
-        tensors=len(tensors),
-        numbers=sum(value.numel() for value in tensors.values()),
-        far=far,
-        near=near,
-    )
+    sha256 = card.sha256 or (digest(found.weights) if found.weights else None)
+    numbers = sum(value.numel() for value in tensors.values())
+    return Verified(card.name, found.where, sha256, len(tensors), numbers, far, near)
 
 
 @torch.no_grad()

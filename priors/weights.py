@@ -33,19 +33,11 @@ _DTYPES = {
 
 
 def read_tensors(path: Path, *, sha256: str | None = None, bytes: int | None = None) -> dict[str, Tensor]:  # noqa: A002
-    """Read a safetensors file.
-
-    Args:
-        path: The file.
-        sha256: The hash it must have.
-        bytes: The size it must have.
-
-    Returns:
-        Tensors on the CPU by name, in the file's dtypes; they share one buffer of the file's size.
+    """Tensors of a safetensors file by name, in its dtypes, on the CPU; they share one buffer of the file's size.
 
     Raises:
-        PriorError: It is missing, no regular file, not safetensors, damaged, another file than the hash says, larger
-            than this machine's memory, or has values that are not finite.
+        PriorError: It is missing, no regular file, not safetensors, damaged, another file than the hash or the size
+            says, larger than this machine's memory, or has values that are not finite.
     """
     path = Path(path)
     with regular_file(path) as (file, size):
@@ -84,10 +76,7 @@ def _tensor(content: bytearray, entry: Entry) -> Tensor:
 def check_state(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], *, name: str) -> None:
     """Check that tensors are those of a network: the same names and shapes, real numbers where it has real numbers.
 
-    Args:
-        expected: The network's ``state_dict()``; only shapes and dtypes are looked at, so the ``meta`` device does.
-        tensors: What the file holds.
-        name: What the message calls the weights.
+    Of `expected` only shapes and dtypes are looked at, so the ``meta`` device does. `name` is for the message.
 
     Raises:
         PriorError: The message names the first missing, extra or wrongly shaped tensors.
@@ -104,12 +93,8 @@ def check_state(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], *
         for key, value in expected.items()
         if key in tensors and value.is_floating_point() and not tensors[key].is_floating_point()
     ]
-    problems = [
-        *([f"missing {_few(missing)}"] if missing else []),
-        *([f"unexpected {_few(extra)}"] if extra else []),
-        *shapes[:1],
-        *kinds[:1],
-    ]
+    problems = [f"{what} {_few(keys)}" for what, keys in (("missing", missing), ("unexpected", extra)) if keys]
+    problems += shapes[:1] + kinds[:1]
     if problems:
         raise PriorError(
             f"{name} does not fit the network on its card: {'; '.join(problems)}",

@@ -56,14 +56,10 @@ class Scheduled:
 def wrap(
     denoiser: Any, card: Card | None = None, *, name: str = "azula", dtype: torch.dtype | None = None
 ) -> AdaptedPrior:
-    """A prior from an Azula denoiser.
+    """A prior from an Azula denoiser with its ``schedule``, which is not changed.
 
-    Args:
-        denoiser: The denoiser, with its ``schedule``. It is not changed.
-        card: Its card; ``data_range`` says which data values are its -1 and 1. None: [0, 1], and the schedule's noise
-            range.
-        name: Name on a card made here.
-        dtype: Of the images it is given; None: that of its parameters.
+    The card's ``data_range`` says which data values are its -1 and 1; without a card [0, 1], and the schedule's noise
+    range. `dtype` is that of the images it is given; None: that of its parameters.
     """
     inverse = Scheduled(denoiser.schedule)
     if card is None:
@@ -84,15 +80,10 @@ def wrap(
 
 def _call(denoiser: Any, x: Tensor, time: Tensor) -> Tensor:
     """Means at times that are the same for all, as a number, or an item each."""
-    first = time[:1]
-    if bool((time == first).all()):
-        return _mean(denoiser, x, time[0])
-    if type(denoiser).__name__ == "GaussianDenoiser":  # takes one time only
-        return torch.cat([_mean(denoiser, x[i : i + 1], time[i]) for i in range(len(x))])
-    return _mean(denoiser, x, time)
-
-
-def _mean(denoiser: Any, x: Tensor, time: Tensor) -> Tensor:
+    if bool((time == time[:1]).all()):
+        time = time[0]
+    elif type(denoiser).__name__ == "GaussianDenoiser":  # takes one time only
+        return torch.cat([denoiser(x[i : i + 1], time[i]).mean for i in range(len(x))])
     mean: Tensor = denoiser(x, time).mean
     return mean
 

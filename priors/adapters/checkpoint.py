@@ -68,14 +68,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_checkpoint(path: Path, *, trust: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors by name, and the attributes of the pickled module that they were in, with its class as ``class``.
+    """Tensors by name, and the attributes of the pickled module they were in, if any, with its class as ``class``.
 
-    Args:
-        path: The file.
-        trust: Whether a file that names code may be read (without running it).
-
-    Returns:
-        The tensors, and the attributes, none for plain tensors.
+    With `trust` a file that names code is read too (without running it).
 
     Raises:
         PriorError: it is missing, truncated, no checkpoint, names code, holds no weights, or has values that are not
@@ -123,7 +118,7 @@ def _load(file: IO[bytes], start: bytes, size: int, name: str, trust: bool) -> A
         return _load_archive(file) if archive else _load_legacy(file, size)
     if not trust:
         raise _needs_trust(name)
-    return pickles.load(file)
+    return pickles.InertUnpickler(file).load()
 
 
 def _needs_trust(name: str) -> PriorError:

@@ -35,18 +35,11 @@ MODEL_VARIANCE = 0.25
 def convert(
     path: Path, *, name: str, kind: str = "auto", settings: Mapping[str, Any], licence: str = "", trust: bool = False
 ) -> tuple[Card, dict[str, Tensor]]:
-    """The card and the tensors of a checkpoint.
+    """The card, without hash and file name, and the tensors of a checkpoint.
 
-    Args:
-        path: The checkpoint.
-        name: Of the prior.
-        kind: ``guided-diffusion``, ``edm``, ``flow``, or ``auto``: by the tensors' names.
-        settings: Fields of the card, settings of the adapter, and ``dtype`` (float32 or float16) of the file.
-        licence: Terms of the weights.
-        trust: Whether a file that names code may be read.
-
-    Returns:
-        The card, without hash and file name, and the tensors.
+    `kind` is ``guided-diffusion``, ``edm``, ``flow``, or ``auto``: by the tensors' names. `settings` are fields of the
+    card, settings of the adapter, and ``dtype`` (float32 or float16) of the file. With `trust` a file that names code
+    is read too.
 
     Raises:
         PriorError: the file cannot be read, is of another kind, or a setting is not allowed.
@@ -63,9 +56,10 @@ def convert(
     if hasattr(module, "stated"):
         given, fields = module.stated(tensors, attributes, given)
         on_card = {**fields, **on_card}
+    on_card["licence"] = licence or "not stated: ask its authors before you publish or sell what it makes"
     chosen = validated(module.SETTINGS, given)
     facts = module.describe({key: value.float() for key, value in tensors.items()}, chosen)
-    card = _card(name, kind, path.name, licence, facts, on_card, chosen.model_dump(exclude_defaults=True))
+    card = _card(name, kind, path.name, facts, on_card, chosen.model_dump(exclude_defaults=True))
     kept = {key: value.detach().to(DTYPES[dtype]).contiguous().clone() for key, value in tensors.items()}
     overflown = [key for key, value in kept.items() if not bool(torch.isfinite(value).all())]
     if overflown:
@@ -93,13 +87,7 @@ def _network(tensors: dict[str, Tensor], kind: str, file: str) -> tuple[str, dic
 
 
 def _card(
-    name: str,
-    kind: str,
-    file: str,
-    licence: str,
-    facts: dict[str, Any],
-    on_card: dict[str, Any],
-    network: dict[str, Any],
+    name: str, kind: str, file: str, facts: dict[str, Any], on_card: dict[str, Any], network: dict[str, Any]
 ) -> Card:
     """The card; what is given on ``on_card`` wins."""
     span = on_card.get("data_range", (0.0, 1.0))
@@ -113,7 +101,6 @@ def _card(
     largest = on_card.get("sigma_max", facts["sigma_max"] / gain)
     fields = {
         "title": f"{kind} network from {file}",
-        "licence": licence or "not stated: ask its authors before you publish or sell what it makes",
         "mean": (low + high) / 2,
         "data_var": MODEL_VARIANCE / gain**2,
         "channels": facts["channels"],

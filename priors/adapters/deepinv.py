@@ -62,25 +62,20 @@ def open_spec(text: str) -> Any:
 
 
 def wrap(denoiser: Callable[..., Tensor], card: Card | None = None) -> AdaptedPrior:
-    """A prior from any of deepinv's denoisers, or whatever keeps to their contract.
+    """A prior from any ``denoiser(x, sigma)`` that keeps to deepinv's contract; it is not changed.
 
-    Args:
-        denoiser: ``denoiser(x, sigma)`` for images in [0, 1], ``sigma`` (B,). It is not changed.
-        card: Its card; ``data_range`` says which data values are its 0 and 1.
+    The card's ``data_range`` says which data values are its 0 and 1.
     """
     card = _card(type(denoiser).__name__, _channels(denoiser)) if card is None else card
-    return AdaptedPrior(ModuleNetwork(denoiser, _call), Denoising(), card, _dtype(denoiser))
+    parameters = denoiser.parameters() if isinstance(denoiser, torch.nn.Module) else iter(())
+    dtype = next((value.dtype for value in parameters if value.is_floating_point()), torch.float32)
+    return AdaptedPrior(ModuleNetwork(denoiser, _call), Denoising(), card, dtype)
 
 
 def _call(model: Any, z: Tensor, time: Tensor) -> Tensor:
     """In model units: ``2 D((z + 1) / 2, sigma / 2) - 1``."""
     answer: Tensor = model((z + 1) / 2, (time / 2).to(z.dtype))
     return 2 * answer - 1
-
-
-def _dtype(denoiser: Any) -> torch.dtype:
-    parameters = denoiser.parameters() if isinstance(denoiser, torch.nn.Module) else iter(())
-    return next((value.dtype for value in parameters if value.is_floating_point()), torch.float32)
 
 
 def _card(name: str, channels: int | None = None) -> Card:

@@ -192,9 +192,7 @@ def _download(text: str) -> Path:
     try:
         return Path(hub.snapshot_download(text, allow_patterns=patterns, local_files_only=offline()))
     except Exception as error:  # the hub's errors are many, and requests' and httpx's besides
-        hint = (
-            "offline: unset INVERSE_OFFLINE, or give a folder"
-            if offline()
-            else "check the name and the network, or give a folder"
-        )
-        raise PriorError(f"diffusers:{text} cannot be had: {type(error).__name__}", hint) from error
+        hint = "offline: unset INVERSE_OFFLINE" if offline() else "check the name and the network"
+        raise PriorError(
+            f"diffusers:{text} cannot be had: {type(error).__name__}", f"{hint}, or give a folder"
+        ) from error

@@ -45,6 +45,7 @@ from inverse.priors.card import Card
 __all__ = ["EDMSettings", "describe", "edm_network", "open_weights", "stated"]
 
 Tensors = Mapping[str, Tensor]
+Parts = list[tuple[str, str]]  # (role, name) of each
 ANCHOR = "map_layer0.weight"
 PRECONDITIONS = {"EDMPrecond": "edm", "VEPrecond": "ve", "VPPrecond": "vp", "iDDPMPrecond": "iddpm"}
 ENCODER = ("conv", "down", "aux_down", "aux_skip", "aux_residual", "block")
@@ -88,8 +89,8 @@ class EDMSettings(AdapterSettings):
 SETTINGS = EDMSettings
 
 
-def _parts(tensors: Tensors, side: str, roles: tuple[str, ...]) -> list[tuple[str, str]]:
-    """(role, name) of the parts of the encoder or decoder in the order of their evaluation."""
+def _parts(tensors: Tensors, side: str, roles: tuple[str, ...]) -> Parts:
+    """The parts of the encoder or decoder in the order of their evaluation."""
     parts = {}
     for name in tensors:
         match = re.match(rf"({side}\.(\d+)x\d+_([a-z_]+)(\d*))\.", name)
@@ -170,13 +171,7 @@ def _embed(tensors: Tensors, time: Tensor, *, dtype: torch.dtype, song: bool, la
 
 
 def _forward(
-    tensors: Tensors,
-    x: Tensor,
-    time: Tensor,
-    *,
-    encoder: list[tuple[str, str]],
-    decoder: list[tuple[str, str]],
-    settings: EDMSettings,
+    tensors: Tensors, x: Tensor, time: Tensor, *, encoder: Parts, decoder: Parts, settings: EDMSettings
 ) -> Tensor:
     song = "out_conv.weight" not in tensors
     embedding = _embed(tensors, time, dtype=x.dtype, song=song, label=settings.label)

@@ -76,15 +76,16 @@ class ADMSettings(ADMNetwork):
 
 
 SETTINGS = ADMSettings
+Block = list[tuple[str, str]]  # (kind, name) of each layer
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Parts of the network in the order of their evaluation: each block is a list of (kind, name)."""
+    """Blocks of the network in the order of their evaluation."""
 
-    inputs: tuple[tuple[tuple[str, str], ...], ...]
-    middle: tuple[tuple[str, str], ...]
-    outputs: tuple[tuple[tuple[str, str], ...], ...]
+    inputs: list[Block]
+    middle: Block
+    outputs: list[Block]
     levels: int
 
 
@@ -104,7 +105,7 @@ def _layout(names: Mapping[str, object]) -> _Layout:
             "other kinds: inverse prior convert --help",
         )
 
-    def kinds(block: dict[int, set[str]], prefix: str) -> list[tuple[str, str]]:
+    def kinds(block: dict[int, set[str]], prefix: str) -> Block:
         return [(_kind(inside), f"{prefix}.{index}") for index, inside in sorted(block.items())]
 
     outputs = [kinds(parts["output_blocks"].get(i, {}), f"output_blocks.{i}") for i in range(last_output + 1)]
@@ -127,15 +128,10 @@ def _layout(names: Mapping[str, object]) -> _Layout:
             outputs[up][-1] = ("up", outputs[up][-1][1])
         elif not _has(outputs[up], "conv"):
             outputs[up].append(("nearest", ""))
-    return _Layout(
-        tuple(tuple(block) for block in inputs),
-        tuple(kinds(parts["middle_block"].get(0, {}), "middle_block")),
-        tuple(tuple(block) for block in outputs),
-        levels,
-    )
+    return _Layout(inputs, kinds(parts["middle_block"].get(0, {}), "middle_block"), outputs, levels)
 
 
-def _has(block: list[tuple[str, str]], kind: str) -> bool:
+def _has(block: Block, kind: str) -> bool:
     return any(each == kind for each, _ in block)
 
 
@@ -196,7 +192,7 @@ def _forward(
     if settings.label is not None:
         embedding = embedding + tensors["label_emb.weight"][settings.label]
 
-    def run(block: tuple[tuple[str, str], ...], h: Tensor) -> Tensor:
+    def run(block: Block, h: Tensor) -> Tensor:
         for kind, name in block:
             if kind in ("res", "down", "up"):
                 h = _residual(tensors, name, h, embedding, kind)

@@ -38,9 +38,8 @@ class TensorNetwork:
 
     def to(self, *, dtype: torch.dtype, device: torch.device | str) -> TensorNetwork:
         """A copy in another precision or on another device."""
-        return replace(
-            self, tensors={name: value.to(dtype=dtype, device=device) for name, value in self.tensors.items()}
-        )
+        tensors = {name: value.to(dtype=dtype, device=device) for name, value in self.tensors.items()}
+        return replace(self, tensors=tensors)
 
 
 class _Recorder(Mapping[str, Tensor]):
@@ -67,22 +66,17 @@ class _Recorder(Mapping[str, Tensor]):
 
 
 def check(network: TensorNetwork, *, channels: int, size: int, unused: tuple[str, ...] = ()) -> None:
-    """Refuse tensors that do not make the network.
+    """Refuse tensors that do not make a network that takes images of this `size`.
 
-    Args:
-        network: The network.
-        channels: Image channels.
-        size: A height and width that it takes.
-        unused: Beginnings of names that may be left over.
+    Names that begin with one of `unused` may be left over.
 
     Raises:
         PriorError: a tensor is missing, has the wrong shape, or belongs to no part of the network.
     """
     recorder = _Recorder(network.tensors)
     try:
-        answer = network.function(
-            recorder, torch.empty(1, channels, size, size, device="meta"), torch.empty(1, device="meta")
-        )
+        image, time = torch.empty(1, channels, size, size, device="meta"), torch.empty(1, device="meta")
+        answer = network.function(recorder, image, time)
     except KeyError as error:
         raise PriorError(
             f"the network lacks the tensor {str(error.args[0])[:100]!r}", "is the file complete?"
@@ -105,13 +99,14 @@ def check(network: TensorNetwork, *, channels: int, size: int, unused: tuple[str
 
 def linear(tensors: Tensors, name: str, x: Tensor) -> Tensor:
     """Affine map of vectors (B, C); the bias may be absent."""
-    return functional.linear(x, tensors[f"{name}.weight"], _bias(tensors, name))
+    return functional.linear(x, tensors[f"{name}.weight"], tensors.get(f"{name}.bias"))
 
 
 def conv(tensors: Tensors, name: str, x: Tensor, *, stride: int = 1) -> Tensor:
     """Convolution, zeros outside; an odd kernel keeps the size at stride 1."""
     weight = tensors[f"{name}.weight"]
-    return functional.conv2d(x, weight, _bias(tensors, name), stride=stride, padding=weight.shape[-1] // 2)
+    bias = tensors.get(f"{name}.bias")
+    return functional.conv2d(x, weight, bias, stride=stride, padding=weight.shape[-1] // 2)
 
 
 def group_norm(tensors: Tensors, name: str, x: Tensor, *, groups: int = 32, eps: float = 1e-5) -> Tensor:
@@ -126,17 +121,10 @@ def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def sinusoids(time: Tensor, count: int, *, endpoint: bool = False) -> Tensor:
-    """``[cos(t f), sin(t f)]`` (B, count) at frequencies ``10000^(-i / n)``, float32.
-
-    ``n`` is the number of frequencies, less one with ``endpoint``.
-    """
+    """``[cos(t f), sin(t f)]`` (B, count) at ``10000^(-i / n)``, float32; ``n`` is their number, less ``endpoint``."""
     half = count // 2
     index = torch.arange(half, dtype=torch.float32, device=time.device)
     frequencies = torch.exp(-math.log(10000.0) / (half - int(endpoint)) * index)
     angles = time[:, None].float() * frequencies
     waves = torch.cat([angles.cos(), angles.sin()], dim=1)
     return functional.pad(waves, (0, count % 2))
-
-
-def _bias(tensors: Tensors, name: str) -> Tensor | None:
-    return tensors.get(f"{name}.bias")

@@ -86,11 +86,8 @@ def alphas_cumprod(
 ) -> Tensor:
     """Signal power of each step of a discrete variance-preserving schedule, float64 (steps,).
 
-    Args:
-        schedule: ``linear`` (betas), ``scaled_linear`` (square roots of the betas) or ``cosine``.
-        steps: Their number.
-        beta_start: Of the linear ones; default ``0.1 / steps``.
-        beta_end: Of the linear ones; default ``20 / steps``.
+    It is ``linear`` (betas), ``scaled_linear`` (square roots of the betas) or ``cosine``; the betas of the linear ones
+    go from ``0.1 / steps`` to ``20 / steps`` by default.
 
     Raises:
         PriorError: there is no such schedule, or betas are not in (0, 1).
@@ -214,19 +211,14 @@ class AdaptedPrior:
     """A network of any of these parametrisations as a prior in data units.
 
     Images whose sides are no multiple of the card's stride are extended by their mirror, and cropped again.
-
-    Attributes:
-        network: ``F(x, time)``, ``x`` (B, C, *S) in model units and ``dtype``, ``time`` (B,) float64; it may have a
-            ``to(dtype=, device=)`` that returns a copy. Channels of its answer after the first C are ignored.
-        parametrisation: Coefficients from noise levels (B,) in model units.
-        card: Its card, in data units; ``data_range`` says which data values are the model's -1 and 1.
-        dtype: Compute precision of the network.
     """
 
+    #: ``F(x, time)``, ``x`` (B, C, *S) in model units and ``dtype``, ``time`` (B,) float64; it may have a
+    #: ``to(dtype=, device=)`` that returns a copy. Channels of its answer after the first C are ignored
     network: Any
-    parametrisation: Callable[[Tensor], Coefficients]
-    card: Card
-    dtype: torch.dtype = torch.float32
+    parametrisation: Callable[[Tensor], Coefficients]  # from noise levels (B,) in model units
+    card: Card  # in data units; ``data_range`` says which data values are the model's -1 and 1
+    dtype: torch.dtype = torch.float32  # compute precision of the network
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Posterior mean ``E[x0 | x]``: ``x`` (B, C, *S), ``sigma`` a scalar or (B,), data units; dtype of ``x``."""

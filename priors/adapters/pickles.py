@@ -14,12 +14,12 @@ import io
 import math
 import pickle
 from collections import OrderedDict
-from typing import IO, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["Inert", "InertUnpickler", "load", "module_name", "module_tensors"]
+__all__ = ["Inert", "InertUnpickler", "module_name", "module_tensors"]
 
 
 class Inert(dict):  # type: ignore[type-arg]
@@ -50,9 +50,7 @@ class Inert(dict):  # type: ignore[type-arg]
         for item in items:
             self.append(item)
 
-    def add(self, item: Any) -> None:
-        """An item of a set."""
-        self.append(item)
+    add = append  # an item of a set
 
     def __hash__(self) -> int:  # type: ignore[override]
         return id(self)
@@ -98,11 +96,6 @@ class InertUnpickler(pickle.Unpickler):
         if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
         return type("Inert", (Inert,), {"path": f"{module}.{name}"})
-
-
-def load(file: IO[bytes]) -> Any:
-    """One object of a file."""
-    return InertUnpickler(file).load()
 
 
 def _state(module: Any) -> dict[str, Any]:

@@ -80,11 +80,7 @@ def ranged(card: Card, data_range: tuple[float, float] | None) -> Card:
 
 
 def with_range(denoiser: Denoiser, data_range: tuple[float, float] | None) -> Any:
-    """A denoiser in other data units.
-
-    Args:
-        denoiser: ``D(x, sigma)``, with or without a card.
-        data_range: Values that stand for the ends of its card's range, (0, 1) without a card; None: as they are.
+    """A denoiser in units where `data_range` stands for its card's range, (0, 1) without a card; None: as it is.
 
     Raises:
         UsageError: the range's end is not above its start.

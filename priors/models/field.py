@@ -40,16 +40,7 @@ KEPT_SIZES = 4  # of images whose Gaussians are kept
 
 
 def spectrum(autocovariance: Tensor, height: int, width: int) -> Tensor:
-    """``S`` at the frequencies of an H x W DCT-II.
-
-    Args:
-        autocovariance: (C, C, L, L), lags from 0 along each axis.
-        height: H.
-        width: W.
-
-    Returns:
-        (C, C, H, W), symmetric in its first two axes.
-    """
+    """``S`` (C, C, H, W) at the frequencies of a DCT-II, from the autocovariance at lags from 0 (C, C, L, L)."""
 
     def cosines(size: int) -> Tensor:
         lags = torch.arange(autocovariance.shape[-1], dtype=autocovariance.dtype, device=autocovariance.device)
@@ -58,8 +49,7 @@ def spectrum(autocovariance: Tensor, height: int, width: int) -> Tensor:
         matrix[:, 0] = 1
         return matrix
 
-    values: Tensor = cosines(height) @ autocovariance @ cosines(width).T
-    return values
+    return cosines(height) @ autocovariance @ cosines(width).T
 
 
 @dataclass(frozen=True)

@@ -31,19 +31,15 @@ __all__ = ["FlowPrior"]
 class FlowPrior:
     """A velocity field as a prior.
 
-    Attributes:
-        velocity: ``v(x_t, t)``, ``x_t`` (B, C, *S) in model units, ``t`` (B,) in (0, 1).
-        card: Its card, in data units; ``data_range`` says which data values are the model's -1 and 1. None: it is read
-            off the denoiser, and data units are the model's.
-        towards: What is at t = 1: "data" or "noise".
-
     Raises:
-        PriorError: ``towards`` is neither.
+        PriorError: ``towards`` is neither "data" nor "noise".
     """
 
-    velocity: Callable[[Tensor, Tensor], Tensor]
+    velocity: Callable[[Tensor, Tensor], Tensor]  # ``v(x_t, t)``: ``x_t`` (B, C, *S), model units, ``t`` (B,) in (0, 1)
+    #: in data units; ``data_range`` says which data values are the model's -1 and 1. None: it is read off the denoiser,
+    #: and data units are the model's
     card: Card | None = None
-    towards: Literal["data", "noise"] = "data"
+    towards: Literal["data", "noise"] = "data"  # what is at t = 1
 
     def __post_init__(self) -> None:
         if self.towards not in ("data", "noise"):

@@ -33,16 +33,8 @@ def power_law(
 ) -> Tensor:
     r"""Power spectrum :math:`\propto (k_0^2 + k^2)^{-\alpha/2}` of a field on a torus, ``k`` in cycles per image.
 
-    Args:
-        height: Rows.
-        width: Columns.
-        std: Standard deviation of a pixel, data units.
-        exponent: :math:`\alpha`; photographs have about 2.
-        corner: :math:`k_0`, in cycles per image.
-        dtype: Real dtype.
-
-    Returns:
-        (height, width): eigenvalues of the covariance, in the order of ``torch.fft.fft2``; their mean is ``std^2``.
+    :math:`k_0` is the corner, :math:`\alpha` the exponent: photographs have about 2. Eigenvalues of the covariance
+    (height, width), in the order of ``torch.fft.fft2``; their mean is ``std^2``, the variance of a pixel, data units.
     """
     rows = torch.fft.fftfreq(height, dtype=dtype) * height
     columns = torch.fft.fftfreq(width, dtype=dtype) * width
@@ -53,19 +45,12 @@ def power_law(
 
 @dataclass(frozen=True)
 class GaussianPrior:
-    """A Gaussian prior.
+    """A Gaussian prior."""
 
-    Attributes:
-        mean: A number or a tensor that broadcasts against (B, C, *S).
-        variance: ``c`` of a white prior, data units squared; ignored where there is a spectrum.
-        spectrum: Eigenvalues of the covariance in the 2-D DFT (H, W), or None for a white prior.
-        name: Name on the card.
-    """
-
-    mean: Tensor | float = 0.5
-    variance: float = 0.0625
-    spectrum: Tensor | None = None
-    name: str = "gaussian"
+    mean: Tensor | float = 0.5  # broadcasts against (B, C, *S)
+    variance: float = 0.0625  # ``c`` of a white prior, data units squared; ignored where there is a spectrum
+    spectrum: Tensor | None = None  # eigenvalues of the covariance in the 2-D DFT (H, W); None for a white prior
+    name: str = "gaussian"  # on the card
 
     def __post_init__(self) -> None:
         lowest = self.variance if self.spectrum is None else float(self.spectrum.min())
@@ -97,8 +82,7 @@ class GaussianPrior:
         """``J v``; ``J`` is symmetric. ``v`` (B, C, *S), ``sigma`` a scalar or (B,)."""
         power = torch.as_tensor(sigma, dtype=v.dtype, device=v.device).square().reshape(-1, *[1] * (v.ndim - 1))
         if self.spectrum is None:
-            white: Tensor = v * (self.variance / (self.variance + power))
-            return white
+            return v * (self.variance / (self.variance + power))
         if v.shape[-2:] != self.spectrum.shape:
             raise PriorError(f"images {tuple(v.shape[-2:])} for a spectrum of {tuple(self.spectrum.shape)}")
         eigenvalues = self.spectrum.to(dtype=v.dtype, device=v.device)

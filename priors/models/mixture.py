@@ -70,11 +70,7 @@ class MixturePrior:
         )
 
     def _responsibilities(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Posterior weights of the components at ``x`` (B, d) float64.
-
-        Returns:
-            Responsibilities (B, M), ``v / (v + sigma^2)`` and ``sigma^2 / (v + sigma^2)`` (1 or B, M), means (M, d).
-        """
+        """Responsibilities (B, M) at ``x`` (B, d), ``v`` and ``sigma^2`` over their sum (1 or B, M), means (M, d)."""
         means, variances = self.means.to(x).flatten(1), self.variances.to(x)
         power = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).square().reshape(-1, 1)
         total = variances + power

@@ -78,8 +78,7 @@ class PatchPrior:
         p = torch.softmax(logs, 1)
         kept = rest / beside
         inside = (p[..., None] * (values / total - kept[..., None]) * along).flatten(1)
-        answer: Tensor = inside @ basis.T + (p * kept).sum(1, keepdim=True) * flat
-        return answer
+        return inside @ basis.T + (p * kept).sum(1, keepdim=True) * flat
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Average of the patches' posterior means: ``x`` (B, C, H, W), ``sigma`` a scalar or (B,).
@@ -110,8 +109,7 @@ class PatchPrior:
                 place = (rows + dy)[:, None], columns + dx
                 total[:, :, place[0], place[1]] += means[..., dy, dx]
                 times[place] += 1
-        answer: Tensor = offset + total / times
-        return answer
+        return offset + total / times
 
 
 def ranked(covariances: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -164,17 +162,9 @@ def _start(flat: Tensor, components: int, seed: int) -> Tensor:
 
 
 def patch_mixture(flat: Tensor, *, components: int, rounds: int, floor: float, seed: int) -> tuple[Tensor, Tensor]:
-    """EM from patches (N, d).
+    """EM from patches (N, d) without their mean: weights (K,) and covariances (K, d, d), all float64.
 
-    Args:
-        flat: Patches without their mean, float64.
-        components: K; one that holds less than two patches is left out.
-        rounds: At most so many.
-        floor: Variance added in every direction.
-        seed: Of the start.
-
-    Returns:
-        Weights (K,) and covariances (K, d, d), float64.
+    A component that holds less than two patches is left out; ``floor`` is a variance added in every direction.
     """
     count, dims = flat.shape
     components = max(1, min(components, count // 10))

@@ -44,8 +44,7 @@ class UNetConfig:
     @property
     def receptive_field(self) -> int:
         """Radius, in pixels, beyond which an input pixel cannot change an output pixel."""
-        radius, scale = 0, self.unshuffle
-        radius += 2 * scale
+        radius, scale = 2 * self.unshuffle, self.unshuffle
         for level, blocks in enumerate(self.blocks):
             coarsest = level == len(self.blocks) - 1
             radius += 2 * blocks * scale * (1 if coarsest else 2)
@@ -117,15 +116,7 @@ class UNet(nn.Module):
             nn.init.zeros_(self.tail.bias)
 
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
-        """Evaluate the network.
-
-        Args:
-            x: Scaled input (B, C, H, W).
-            noise: ``ln(sigma) / 4`` (B,).
-
-        Returns:
-            (B, C, H, W) in the scaled residual's units.
-        """
+        """The scaled residual (B, C, H, W) of the scaled input ``x`` (B, C, H, W) at ``noise = ln(sigma) / 4`` (B,)."""
         angles = noise[:, None].float() * self.frequencies
         embedding = self.embed(torch.cat([angles.sin(), angles.cos()], dim=1).to(self.head.weight.dtype))
         h = self.head(functional.pixel_unshuffle(x, self.config.unshuffle))
@@ -149,10 +140,7 @@ class EDMDenoiser(nn.Module):
 
     The model sees ``2 (x - low) / (high - low) - 1``; so ``sigma`` is multiplied by ``2 / (high - low)``. Any height
     and width from one stride up: the image is extended by its mirror to a multiple of the stride and cropped again.
-
-    Attributes:
-        network: The network ``F``.
-        sigma_data: Standard deviation of the data in model units.
+    ``sigma_data`` is the standard deviation of the data in model units.
     """
 
     def __init__(self, network: UNet, *, sigma_data: float = 0.5, data_range: tuple[float, float] = (0.0, 1.0)) -> None:
@@ -172,15 +160,7 @@ class EDMDenoiser(nn.Module):
         return denoised
 
     def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        """Posterior mean ``E[x0 | x0 + sigma n = x]``.
-
-        Args:
-            x: Noisy images (B, C, H, W), data units.
-            sigma: Noise level, data units, a scalar or (B,).
-
-        Returns:
-            (B, C, H, W), data units, the dtype of ``x``.
-        """
+        """Posterior mean ``E[x0 | x]``: ``x`` (B, C, H, W), ``sigma`` a scalar or (B,), data units; dtype of ``x``."""
         low, high = self.data_range
         gain = 2.0 / (high - low)
         height, width = x.shape[-2:]
@@ -192,5 +172,4 @@ class EDMDenoiser(nn.Module):
             z = functional.pad(z, (0, pad[0], 0, pad[1]), mode="reflect")
         z = z.contiguous(memory_format=torch.channels_last)
         denoised = self.model(z, level)[..., :height, :width]
-        result: Tensor = (denoised + 1.0) / gain + low
-        return result
+        return (denoised + 1.0) / gain + low

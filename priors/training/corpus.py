@@ -112,14 +112,10 @@ class Corpus:
 def read_corpus(
     paths: Sequence[str | Path], *, image: str = "auto", sources: Sequence[str] = (), smallest: int = 1
 ) -> Corpus:
-    """The corpus of files.
+    """The corpus of images, folders, globs, ``@list.txt`` and HDF5 files, without images with a side below `smallest`.
 
-    Args:
-        paths: Images, folders, globs, ``@list.txt``, HDF5 files (``FILE.h5:DATASET`` for one dataset of several).
-        image: ``rgb``, ``grey``, ``bands``, ``complex`` or ``auto``: RGB where all images are grey or RGB and one is
-            RGB.
-        sources: Keep HDF5 entries whose source begins with one of these; empty keeps all.
-        smallest: Images with a shorter side are left out.
+    `image` is ``rgb``, ``grey``, ``bands``, ``complex`` or ``auto``: RGB where all are grey or RGB and one is RGB. Of
+    HDF5 entries those are kept whose source begins with one of `sources`; empty keeps all.
 
     Raises:
         InputError: nothing is there, a file cannot be read, or the images do not go together.

@@ -33,10 +33,7 @@ def hardware(device: str, threads: int) -> str:
 
 
 def spectrum_exponent(images: Sequence[Tensor]) -> float:
-    """How fast the power spectrum of images falls: the median slope of ``log P`` over ``log k``.
-
-    The line is fitted from 2 cycles an image to a quarter a pixel.
-    """
+    """How fast power spectra fall: median slope of ``log P`` over ``log k``, 2 cycles an image to a quarter a pixel."""
     slopes = []
     for image in images:
         side = min(image.shape[-2:]) // 2 * 2
@@ -81,18 +78,10 @@ def finish(
 ) -> tuple[Card, dict[str, Tensor]]:
     """The card of a trained denoiser, with all that is measured, and its weights as they are stored.
 
-    Args:
-        denoiser: With averaged weights, on the CPU; they are rounded to float16 in it.
-        corpus: All images that were given to the training.
-        test: Images that were not trained on.
-        config: The settings.
-        record: The last log record.
-        fields: What a machine cannot know: name, title, licence, data, intended_use, images.
-        measured_on: What ``test`` is, in words.
-        machine: What it was trained on, in words.
-
-    Returns:
-        The card (without the hash of its file, which its writer fills in) and the float16 weights.
+    The denoiser has averaged weights, on the CPU; they are rounded to float16 in it. ``corpus`` is all images that were
+    given to the training, ``test`` (in words ``measured_on``) those that were not trained on, ``record`` the last of
+    the log, ``fields`` what a machine cannot know: name, title, licence, data, intended_use, images. The hash of its
+    file is left to the card's writer.
     """
     tensors = {name: value.half().contiguous() for name, value in denoiser.network.state_dict().items()}
     denoiser.network.load_state_dict({name: value.float() for name, value in tensors.items()})
@@ -135,34 +124,17 @@ def contact_sheet(
     """The contact sheet of a prior, a PNG of unconditional draws with Heun's kernel: what it believes in.
 
     Complex draws are shown as magnitudes; of others, only the first or the first three channels.
-
-    Args:
-        prior: A denoiser with a card.
-        rows: Rows of pictures.
-        columns: Columns.
-        side: Height and width of each.
-        steps: Noise levels.
-        seed: Seed of the draws.
     """
     card = prior.card
+    shape = (card.channels or 1, side, side)
     draws: Tensor = generate(
-        prior,
-        shape=(card.channels or 1, side, side),
-        samples=rows * columns,
-        steps=steps,
-        seed=seed,
-        batch=8,
-        dtype="float32",
+        prior, shape=shape, samples=rows * columns, steps=steps, seed=seed, batch=8, dtype="float32"
     )
     low, high = (0.0, 1.0) if card.complex else card.data_range
     draws = magnitude(draws) if card.complex else draws[:, : 3 if draws.shape[1] >= 3 else 1]
     pixels = ((draws - low) / (high - low)).clamp(0, 1).mul(255).round().to(torch.uint8)
-    sheet = (
-        pixels.reshape(rows, columns, -1, side, side)
-        .permute(0, 3, 1, 4, 2)
-        .reshape(rows * side, columns * side, -1)
-        .numpy()
-    )
+    pixels = pixels.reshape(rows, columns, -1, side, side).permute(0, 3, 1, 4, 2)
+    sheet = pixels.reshape(rows * side, columns * side, -1).numpy()
     content = io.BytesIO()
     Image.fromarray(np.squeeze(sheet, 2) if sheet.shape[2] == 1 else sheet).save(content, "PNG", optimize=True)
     return content.getvalue()

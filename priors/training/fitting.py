@@ -146,28 +146,14 @@ def _patch(images: Sequence[Tensor], mean: Tensor, values: Mapping[str, Any], sp
         flat, components=int(values["components"]), rounds=int(values["rounds"]), floor=(span / 512) ** 2, seed=seed
     )
     vectors, variances, rest = ranked(covariances, int(values["rank"]))
-    return {
-        "mean": mean.float(),
-        "weights": weights.float(),
-        "vectors": vectors.float(),
-        "values": variances.float(),
-        "rest": rest.float(),
-    }
+    tensors = {"mean": mean, "weights": weights, "vectors": vectors, "values": variances, "rest": rest}
+    return {name: value.float() for name, value in tensors.items()}
 
 
 def fit(
     images: Sequence[Tensor], *, name: str, kind: str = "gaussian", settings: Mapping[str, Any] | None = None
 ) -> tuple[Card, dict[str, Tensor]]:
-    """Learn a prior.
-
-    Args:
-        images: (C, H, W) each, all of as many channels; `read_images`.
-        name: For its card.
-        kind: ``gaussian``, ``mixture`` or ``patch``.
-        settings: Of `SETTINGS`.
-
-    Returns:
-        Its card and tensors, as `inverse.priors.models.fitted.open_weights` takes them.
+    """Learn a prior from images (C, H, W), all of as many channels: its card and tensors, as `open_weights` takes them.
 
     Raises:
         RecipeError: unknown kind, setting or value.

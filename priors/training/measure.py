@@ -58,13 +58,9 @@ def denoising_psnr(
     levels: Sequence[float] = LEVELS,
     complex: bool = False,  # noqa: A002
 ) -> dict[str, float]:
-    """Mean PSNR in dB (peak 1) by noise level in 8-bit units.
+    """Mean PSNR in dB (peak 1) of images (1, C, H, W) on [0, 1], of complex ones that of the magnitude.
 
-    Args:
-        denoiser: ``D(x, sigma)``, data units of [0, 1].
-        images: Each (1, C, H, W).
-        levels: Noise levels in 8-bit units.
-        complex: Whether the channels are the parts of complex values: PSNR of the magnitude.
+    Noise levels are in 8-bit units.
     """
     scores = {}
     for level in levels:
@@ -80,11 +76,7 @@ def denoising_psnr(
 def calibration(
     denoiser: Any, images: Sequence[Tensor], *, levels: Sequence[float], probes: int = 1
 ) -> dict[str, tuple[float, float]]:
-    """Measured over predicted variance of what a denoiser leaves, with its standard error (jackknife over images).
-
-    Returns:
-        By noise level in 8-bit units.
-    """
+    """Measured over predicted variance of what is left, and its jackknife error over images, by 8-bit noise level."""
     ratios = {}
     for level in levels:
         sigma = level / 255

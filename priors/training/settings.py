@@ -65,9 +65,6 @@ class TrainConfig(BaseModel):
         return UNetConfig(channels_in=channels, channels=self.channels, blocks=self.blocks)
 
 
-LISTS = ("sources", "channels", "blocks")
-
-
 def parse_settings(texts: Iterable[str], **fixed: Any) -> TrainConfig:
     """Settings from ``KEY=VALUE`` texts.
 
@@ -81,7 +78,8 @@ def parse_settings(texts: Iterable[str], **fixed: Any) -> TrainConfig:
             raise RecipeError(f"-s {text}: expected KEY=VALUE")
         if key not in TrainConfig.model_fields:
             raise RecipeError(f"no training setting '{key}'", did_you_mean(key, TrainConfig.model_fields))
-        values[key] = [part for part in value.split(",") if part] if key in LISTS else value
+        is_list = key in ("sources", "channels", "blocks")
+        values[key] = [part for part in value.split(",") if part] if is_list else value
     try:
         config = TrainConfig.model_validate(values)
     except ValidationError as error:

@@ -57,11 +57,7 @@ def _segments(image: Tensor, window: int) -> Tensor:
 
 
 def periodogram(image: Tensor, mean: Tensor, window: int) -> tuple[Tensor, int]:
-    """Mean periodogram of the windows of an image (C, H, W) on a 2L x 2L grid, even and real, and their number.
-
-    Returns:
-        (C, C, 2L, 2L) float64, and how many windows it is the mean of.
-    """
+    """Mean periodogram of the windows of an image (C, H, W), even and real (C, C, 2L, 2L) float64, and their number."""
     line = torch.hann_window(window + 2, periodic=False, dtype=torch.float64)[1:-1]
     taper = torch.outer(line, line)
     taper = taper / taper.square().sum().sqrt()
@@ -98,16 +94,9 @@ def block_periodograms(images: Sequence[Tensor], mean: Tensor, window: int) -> t
 
 
 def mixture(powers: Tensor, counts: Tensor, pixels: Tensor, components: int) -> tuple[Tensor, Tensor]:
-    """EM on block periodograms.
+    """EM on `block_periodograms`: weights (K,) by pixels, and spectra (K, C, C, 2L, 2L) float64.
 
-    Args:
-        powers: (U, C, C, 2L, 2L).
-        counts: Windows in each (U,).
-        pixels: Pixels of each (U,).
-        components: K; components that lose all their blocks are left out.
-
-    Returns:
-        Weights (K,) by pixels, and spectra (K, C, C, 2L, 2L) float64.
+    Components that lose all their blocks are left out.
     """
     channels = powers.shape[1]
     variance = powers.diagonal(dim1=1, dim2=2).mean((1, 2, 3)).double()

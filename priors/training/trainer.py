@@ -211,17 +211,11 @@ def _resume(path: Path, signature: dict[str, str], device: str) -> dict[str, Any
 def train(
     corpus: Corpus, work: Path, config: TrainConfig, *, device: str = "cpu", init: Mapping[str, Tensor] | None = None
 ) -> tuple[EDMDenoiser, Corpus, dict[str, Any]]:
-    """Train, or resume training, a prior on images.
+    """Train, or resume training, a prior on images, of which some are held out (:meth:`Corpus.split`).
 
-    Args:
-        corpus: The images; some are held out (:meth:`Corpus.split`).
-        work: Folder of the checkpoint (``checkpoint.pt``) and the log (``log.jsonl``).
-        config: The settings. ``steps`` may be changed between resumptions as long as the rate is constant.
-        device: Where to train.
-        init: Weights to start from instead of random ones: fine-tuning.
-
-    Returns:
-        The denoiser with averaged weights, float32, on the CPU; the held-out images; the last log record.
+    The folder `work` has the checkpoint (``checkpoint.pt``) and the log (``log.jsonl``). ``steps`` may be changed
+    between resumptions as long as the rate is constant. With `init` these weights are fine-tuned. Returns the denoiser
+    with averaged weights, float32, on the CPU; the held-out images; the last log record.
 
     Raises:
         RecipeError: the folder belongs to another training.
