@@ -18,7 +18,7 @@ from .recipe import shipped_folder as shipped_folder
 from .sections import OPERATOR_DEFAULTS as OPERATOR_DEFAULTS
 from .sections import Data as Data
 from .sections import Prior as Prior
-from .sections import Run as Run
+from .sections import RunSection as RunSection
 from .sections import Section as Section
 from .sections import keys_of as keys_of
 from .sections import method_models as method_models
@@ -44,7 +44,7 @@ __all__ = [
     "Origin",
     "Prior",
     "Recipe",
-    "Run",
+    "RunSection",
     "Section",
     "Where",
     "dump",

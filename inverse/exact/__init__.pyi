@@ -6,6 +6,7 @@ from .gaussian import Band as Band
 from .gaussian import Bias as Bias
 from .gaussian import EigenRatios as EigenRatios
 from .gaussian import GaussianProblem as GaussianProblem
+from .gaussian import flatten as flatten
 from .gaussian import matrix as matrix
 from .gaussian import measure as measure
 from .mixture import CELLS as CELLS
@@ -46,6 +47,7 @@ __all__ = [
     "definitions",
     "draw",
     "exact_problem",
+    "flatten",
     "matrix",
     "measure",
     "mixture_problem",
