@@ -280,6 +280,7 @@ SPECS: tuple[OperatorSpec, ...] = (
         "y = m (x + n), m = 0 on random curves, else 1",
         "linear, spectral",
         example={"missing": 0.3, "width": 3},
+        mask=True,
     ),
     OperatorSpec(
         TextMask,
@@ -288,6 +289,7 @@ SPECS: tuple[OperatorSpec, ...] = (
         "y = m (x + n), m = 0 on lines of text, else 1",
         "linear, spectral",
         example={"size": 8},
+        mask=True,
     ),
     OperatorSpec(
         GapMask,

@@ -152,7 +152,7 @@ def test_whitened_operators_are_operators(operator, scene):
     if precondition is not None:
         r = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
         alpha, beta = torch.full((1,), found.sigma**2), torch.full((1,), 0.05)
-        solved = precondition(r, alpha, beta)
+        solved = precondition(alpha, beta)(r)
         back = alpha * solved + beta * physics.A(physics.A_adjoint(solved))
         assert float((back - r)[..., 12:-12, 12:-12].norm() / r[..., 12:-12, 12:-12].norm()) < 0.7
 

@@ -73,7 +73,7 @@ def test_sensor_samples_where_areas_coincide_and_its_solves_are_exact():
     ramp = torch.arange(48, dtype=DOUBLE).expand(1, 2, 36, 48)
     torch.testing.assert_close(physics.A(ramp)[0, 0, 5, 4:12], 3 * torch.arange(4, 12, dtype=DOUBLE) + 1)
     r = normal(1, 2, 12, 16)
-    solved = physics.precondition_gram(r, torch.tensor(0.01), torch.tensor(0.3))
+    solved = physics.precondition_gram(torch.tensor(0.01), torch.tensor(0.3))(r)
     torch.testing.assert_close(0.01 * solved + 0.3 * physics.A(physics.A_adjoint(solved)), r, rtol=1e-5, atol=1e-5)
 
 

@@ -162,7 +162,8 @@ def test_pictures_that_are_not_read_by_windows_are_refused(tmp_path):
 
 
 def test_a_mask_of_the_whole_scene_is_cut(scene, tmp_path):
-    for operator in ({"kind": "gap-mask", "pattern": "slc-off"}, {"kind": "random-mask", "missing": 0.3}):
+    slits, strokes = {"kind": "gap-mask", "pattern": "slc-off"}, {"kind": "stroke-mask", "missing": 0.3}
+    for operator in (slits, strokes, {"kind": "random-mask", "missing": 0.3}):
         recipe = {**RECIPE, "operator": operator}
         name = operator["kind"]
         run(recipe, scene, tmp_path / name / "a")
