@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ from deepinv.physics.noise import NoiseModel
 from torch import Tensor
 
 from inverse.errors import InputError
-from inverse.numerics.linalg import Vector, conjugate_gradients, damped, expand, inner, largest_eigenvalue, parts, scale
+from inverse.numerics.linalg import Damped, Vector, conjugate_gradients, expand, inner, largest_eigenvalue, parts, scale
 from inverse.numerics.rng import Rng
 from inverse.operators.base import Tangent
 
@@ -398,6 +397,9 @@ class Observation:
             return solved
 
         custom = getattr(self.physics, "precondition_gram", None)
-        precondition = None if custom is None else partial(custom, alpha=power, beta=variance)
-        operator = damped(lambda v: self.A(self.AT(v)), variance, power)
-        return conjugate_gradients(operator, right, precondition=precondition, tolerance=tolerance)
+        precondition = None if custom is None else custom(power, variance)
+        gram = Damped(self.physics.A_A_adjoint, variance, power)
+        found = conjugate_gradients(gram, right, precondition=precondition, tolerance=tolerance)
+        self.counter.a += self.batch * gram.applied
+        self.counter.at += self.batch * gram.applied
+        return found

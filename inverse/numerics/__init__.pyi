@@ -1,11 +1,12 @@
+from .linalg import Damped as Damped
 from .linalg import Vector as Vector
 from .linalg import conjugate_gradients as conjugate_gradients
-from .linalg import damped as damped
 from .linalg import expand as expand
 from .linalg import gmres as gmres
 from .linalg import inner as inner
 from .linalg import lanczos_log as lanczos_log
 from .linalg import largest_eigenvalue as largest_eigenvalue
+from .linalg import least_squares as least_squares
 from .linalg import norm as norm
 from .linalg import parts as parts
 from .linalg import scale as scale
@@ -33,10 +34,10 @@ __all__ = [
     "BLOCK",
     "EMPIRICAL",
     "VECTOR_BLOCK",
+    "Damped",
     "Rng",
     "Vector",
     "conjugate_gradients",
-    "damped",
     "dct2",
     "dct2_filter",
     "dct2_solve",
@@ -54,6 +55,7 @@ __all__ = [
     "interval_quantile",
     "lanczos_log",
     "largest_eigenvalue",
+    "least_squares",
     "mean_interval",
     "mirror",
     "norm",

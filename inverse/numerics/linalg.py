@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "Damped",
     "Vector",
     "conjugate_gradients",
-    "damped",
     "expand",
     "gmres",
     "inner",
@@ -66,13 +66,16 @@ def scale(vector: Vector, factor: Tensor) -> Vector:
     return type(vector)([part * expand(factor, part) for part in vector])
 
 
-def damped(operator: Callable[[Vector], Vector], gain: Tensor, shift: Tensor) -> Callable[[Vector], Vector]:
-    """The map ``v -> shift v + gain operator(v)``, each item with its own numbers (B,)."""
+class Damped:
+    """The map ``v -> shift v + gain operator(v)``, each item with its own numbers (B,); it counts its applications."""
 
-    def total(v: Vector) -> Vector:
-        return scale(v, shift) + scale(operator(v), gain)
+    def __init__(self, operator: Callable[[Vector], Vector], gain: Tensor, shift: Tensor) -> None:
+        self.operator, self.gain, self.shift, self.applied = operator, gain, shift, 0
 
-    return total
+    def __call__(self, v: Vector) -> Vector:
+        """Apply it."""
+        self.applied += 1
+        return scale(v, self.shift) + scale(self.operator(v), self.gain)
 
 
 def conjugate_gradients(

@@ -21,6 +21,7 @@ says that what lies inside the scene gets values (:mod:`inverse.io.nodata`).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,9 +127,9 @@ class Restricted(Linear):
         seen = part(self.mask, self.local().measured(window))
         return Restricted(self.whole.cut(window), seen, shape=(self.img_size[0], *window.size))
 
-    def _precondition_gram(self, r: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-        solved: Tensor = self.whole.precondition_gram(r, alpha, beta)
-        return solved * self.mask
+    def _precondition_gram(self, alpha: Tensor, beta: Tensor) -> Callable[[Tensor], Tensor]:
+        solve = self.whole.precondition_gram(alpha, beta)
+        return lambda r: solve(r) * self.mask
 
 
 def masked(physics: Any, valid: Tensor, shape: tuple[int, ...]) -> Mask | Restricted:

@@ -13,9 +13,9 @@ of the whitened rows: weighted least squares.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import torch
 from deepinv.physics import DecomposablePhysics, LinearPhysics, Physics
 from torch import Tensor
 
@@ -95,11 +95,10 @@ class Whitened(Linear):
         image: Tensor = self.inner.A_adjoint(self.weights * y)
         return image
 
-    def _precondition_gram(self, r: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    def _precondition_gram(self, alpha: Tensor, beta: Tensor) -> Callable[[Tensor], Tensor]:
         """``W^-1 P W^-1`` with P the operator's own for the mean of ``alpha W^-2``."""
-        mean = (1 / self.weights.square()).mean()
-        solved: Tensor = self.inner.precondition_gram(r / self.weights, mean * torch.as_tensor(alpha), beta)
-        return solved / self.weights
+        solve = self.inner.precondition_gram((1 / self.weights.square()).mean() * alpha, beta)
+        return lambda r: solve(r / self.weights) / self.weights
 
 
 class WhitenedNonlinear(Cloned, Physics):

@@ -28,7 +28,8 @@ there.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -180,21 +181,19 @@ class SensorResponse(Decimated):
         rows = conv_transpose2d(y, across, stride=(1, f), groups=groups)
         return fold(conv_transpose2d(rows, down, stride=(f, 1), groups=groups), self.margins)
 
-    def precondition_gram(self, r: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-        """``(alpha + beta A A^T)^-1 r``, exact where the sides are multiples of f.
+    def precondition_gram(self, alpha: Tensor, beta: Tensor) -> Callable[[Tensor], Tensor]:
+        """The map ``(alpha + beta A A^T)^-1``, exact where the sides are multiples of f.
 
         Args:
-            r: (B, C, h, w).
-            alpha: At least 0, each item's own (B,) or one ().
+            alpha: At least 0, each item's own (B,) or one (), of the precision of a measurement.
             beta: As alpha.
 
         Returns:
-            (B, C, h, w).
+            Maps a measurement (B, C, h, w).
         """
-        a, b = (torch.as_tensor(value, dtype=r.dtype, device=r.device).reshape(-1, 1, 1, 1) for value in (alpha, beta))
-        scaling = a + b * self.gram.to(r.dtype)
+        scaling = alpha.reshape(-1, 1, 1, 1) + beta.reshape(-1, 1, 1, 1) * self.gram.to(alpha.dtype)
         scaling = torch.maximum(scaling, 1e-7 * scaling.amax((-2, -1), keepdim=True)).clamp_min(1e-30)
-        return dct2_solve(r, scaling)
+        return partial(dct2_solve, eigenvalues=scaling)
 
 
 def _symbol(line: NDArray[np.float64], factor: int, size: int) -> NDArray[np.float64]:

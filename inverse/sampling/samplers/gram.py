@@ -251,7 +251,7 @@ def _preconditioner(
     custom = getattr(physics, "precondition_gram", None)
     if custom is None:
         return None
-    return lambda own, r: custom(r, own.sigma**2, torch.full_like(own.sigma, level))
+    return lambda own, r: custom(own.sigma**2, torch.full_like(own.sigma, level))(r)
 
 
 def solver(
