@@ -48,7 +48,6 @@ class ChainPhysics(_Product, Linear):
     Args:
         parts: The first acts first.
         shape: Shape (C, H, W) of one unknown.
-        noise_model: deepinv noise model.
     """
 
     def __init__(self, parts: Sequence[LinearPhysics], *, shape: tuple[int, ...], noise_model: Any) -> None:

@@ -37,19 +37,12 @@ GAIN = 1e-5
 
 @dataclass
 class Counter:
-    """Applications counted while sampling; network calls count once for each batch entry.
+    """Applications counted while sampling; network calls count once for each batch entry."""
 
-    Attributes:
-        forward: Network evaluations.
-        vjp: Vector-Jacobian products of the network.
-        a: Applications of the operator.
-        at: Applications of its adjoint.
-    """
-
-    forward: int = 0
-    vjp: int = 0
-    a: int = 0
-    at: int = 0
+    forward: int = 0  # network evaluations
+    vjp: int = 0  # vector-Jacobian products of the network
+    a: int = 0  # applications of the operator
+    at: int = 0  # applications of its adjoint
 
 
 def observed(physics: Physics, y: Tensor) -> Tensor | None:
@@ -381,10 +374,10 @@ class Observation:
     def gram_solve(self, right: Vector, variance: Tensor, *, tolerance: float = 1e-4) -> Vector:
         """``(c A A^T + sigma_y^2)^-1 right`` in the range of ``A``, ``c`` of each item (B,).
 
-        In closed form, or by preconditioned conjugate gradients.
-        An item stops when its residual is below ``tolerance`` of its right-hand side.
-        In measurement space there is no direction that the measurement does not see, so a preconditioner built from the
-        operator's spectrum is close to the inverse; on the unknown it is not, and takes several times the iterations.
+        In closed form, or by preconditioned conjugate gradients: an item stops when its residual is below ``tolerance``
+        of its right-hand side. In measurement space there is no direction that the measurement does not see, so a
+        preconditioner built from the operator's spectrum is close to the inverse; on the unknown it is not, and takes
+        several times the iterations.
         """
         power = self.sigma**2
         if self.spectral:

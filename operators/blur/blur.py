@@ -66,7 +66,6 @@ class ReflectBlur(Spectral):
     Args:
         kernel: Weights (h, w), odd sizes, even along both axes.
         shape: Shape (C, H, W) of one unknown.
-        noise_model: deepinv noise model.
         dtype: Of the spectrum.
 
     Attributes:
@@ -113,7 +112,6 @@ class CircularBlur(Spectral):
     Args:
         kernel: Weights (h, w), origin at ``size // 2``; a kernel beyond the image's size wraps around too.
         shape: Shape (C, H, W) of one unknown.
-        noise_model: deepinv noise model.
         dtype: Of the spectrum.
 
     Attributes:
@@ -184,7 +182,6 @@ class FreeBlur(Linear):
     Args:
         kernel: Weights (h, w), origin at ``size // 2``.
         shape: Shape (C, H, W) of one unknown; the measurement is (C, H - h + 1, W - w + 1).
-        noise_model: deepinv noise model.
         dtype: Of the transfer function.
 
     Attributes:
@@ -279,7 +276,6 @@ class MirrorBlur(Linear):
     Args:
         kernel: Weights (h, w), origin at ``size // 2``.
         shape: Shape (C, H, W) of one unknown.
-        noise_model: deepinv noise model.
         dtype: Of the transfer function.
 
     Raises:

@@ -35,7 +35,6 @@ class VaryingBlurPhysics(Linear):
         kernels: (R, S, h, w), each of sum 1, origin at ``size // 2``.
         boundary: ``reflect``, ``circular`` or ``free``.
         shape: Shape (C, H, W) of one unknown.
-        noise_model: deepinv noise model.
         dtype: Of the kernels' spectra and the weights.
 
     Attributes:

@@ -28,7 +28,6 @@ class Mosaic(Diagonal):
     Args:
         mask: (1, C, H, W) of 0 and 1, at each pixel 1 in one channel.
         shape: Shape (C, H, W) of one unknown.
-        noise_model: deepinv noise model.
     """
 
     def U(self, coordinates: Tensor) -> Tensor:
@@ -46,7 +45,6 @@ class Luminance(Spectral):
     Args:
         weights: (C,), not all 0, float64.
         shape: Shape (C, H, W) of one unknown.
-        noise_model: deepinv noise model.
         dtype: Of the basis.
 
     Attributes:

@@ -44,7 +44,6 @@ class HazePhysics(Diagonal):
         mask: Transmission (1, 1, H, W) or (1, 1, 1, 1), 0 to 1.
         airlight: (C,).
         shape: Shape (C, H, W) of one unknown.
-        noise_model: deepinv noise model.
 
     Attributes:
         offset: ``(1 - t) a``, (1, C, H or 1, W or 1), what a hazy picture holds beside ``A(x)``.

@@ -79,7 +79,6 @@ class JpegPhysics(Cloned, Physics):
         steps: Quantisation steps (8, 8) of luma and of chroma, in units of 1/255.
         subsampling: ``4:4:4``, ``4:2:2`` or ``4:2:0``.
         shape: Shape (3 or 1, H, W) of one unknown.
-        noise_model: deepinv noise model.
         dtype: Of the tables.
 
     Attributes:

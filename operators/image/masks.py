@@ -63,7 +63,6 @@ class Mask(Cloned, Inpainting):
     Args:
         mask: (1, 1, H, W) or (B, 1, H, W), 1 = observed, 0 = missing.
         shape: Shape (C, H, W) of one unknown.
-        noise_model: deepinv noise model.
 
     Attributes:
         mask: As given.

@@ -30,7 +30,6 @@ class Identity(Spectral):
 
     Args:
         shape: Shape (C, *S) of one unknown.
-        noise_model: deepinv noise model.
         dtype: Of the singular values.
     """
 
@@ -67,7 +66,6 @@ class Matrix(Spectral):
         values: (m, n), float64.
         shape: Shape of one unknown, n values.
         measured: Shape of one measurement, m values.
-        noise_model: deepinv noise model.
         dtype: Of the factors.
 
     Attributes:
@@ -120,7 +118,6 @@ class DenseMatrix(Linear):
         values: (m, n).
         shape: Shape of one unknown, n values.
         measured: Shape of one measurement, m values.
-        noise_model: deepinv noise model.
         dtype: Of the matrix.
     """
 

@@ -27,26 +27,9 @@ class Diagonal(Spectral):
     Args:
         mask: The factors, at least 0, (1, 1 or C, 1 or H, 1 or W).
         shape: Shape (C, H, W) of one unknown.
-        noise_model: deepinv noise model.
     """
 
     picks = True
-
-    def V_adjoint(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) itself."""
-        return x
-
-    def V(self, coordinates: Tensor) -> Tensor:
-        """Itself."""
-        return coordinates
-
-    def U(self, coordinates: Tensor) -> Tensor:
-        """Itself."""
-        return coordinates
-
-    def U_adjoint(self, y: Tensor) -> Tensor:
-        """Itself."""
-        return y
 
     def basis_squared(self, spectrum: Tensor) -> Tensor:
         """Diagonal of ``diag(spectrum)``: itself."""
@@ -61,7 +44,6 @@ class SaturationPhysics(Cloned, Physics):
         low: Smallest value.
         high: Largest value.
         shape: Shape (C, *S) of one unknown.
-        noise_model: deepinv noise model.
     """
 
     def __init__(self, gain: float, low: float, high: float, *, shape: tuple[int, ...], noise_model: Any) -> None:

@@ -46,7 +46,6 @@ class BlockMean(Spectral):
     Args:
         factor: f, at least 2.
         shape: Shape (C, H, W) of one unknown, H and W multiples of f; the measurement is (C, H / f, W / f).
-        noise_model: deepinv noise model.
         dtype: Of the singular values.
 
     Attributes:
@@ -148,7 +147,6 @@ class DownsamplePhysics(Decimated):
         line: Weights (n,) of the filter along each axis, n even if and only if f is, centred at (f - 1) / 2.
         factor: f.
         shape: Shape (C, H, W) of one unknown; the measurement is (C, ceil(H / f), ceil(W / f)).
-        noise_model: deepinv noise model.
         dtype: Of the weights.
 
     Raises:
@@ -202,7 +200,6 @@ class KernelDownsample(Decimated):
             image.
         factor: f.
         shape: Shape (C, H, W) of one unknown; the measurement is (C, ceil(H / f), ceil(W / f)).
-        noise_model: deepinv noise model.
         dtype: Of the weights.
 
     Raises:

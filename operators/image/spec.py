@@ -5,7 +5,7 @@ The parameters of every operator, and where its physics is built.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -236,6 +236,12 @@ class MatrixOperator(Operator):
     )
 
 
+def _mask(model: type[Operator], factory: str, summary: str, where: str, **fields: Any) -> OperatorSpec:
+    """An entry of a mask m, observed where it is 1."""
+    path, formula = f"inverse.operators.image.masks:{factory}", f"y = m (x + n), {where}"
+    return OperatorSpec(model, path, summary, formula, "linear, spectral", mask=True, **fields)
+
+
 SPECS: tuple[OperatorSpec, ...] = (
     OperatorSpec(
         DenoiseOperator,
@@ -246,60 +252,48 @@ SPECS: tuple[OperatorSpec, ...] = (
         local=True,
         any_rank=True,
     ),
-    OperatorSpec(
+    _mask(
         RandomMask,
-        "inverse.operators.image.masks:random_mask",
+        "random_mask",
         "pixels missing at random",
-        "y = m (x + n), m = 1 (observed) with probability 1 - missing, else 0",
-        "linear, spectral",
+        "m = 1 (observed) with probability 1 - missing, else 0",
         example={"missing": 0.6},
-        mask=True,
     ),
-    OperatorSpec(
+    _mask(
         BoxMask,
-        "inverse.operators.image.masks:box_mask",
+        "box_mask",
         "a rectangle missing",
-        "y = m (x + n), m = 0 in rows top to bottom - 1 and columns left to right - 1, else 1",
-        "linear, spectral",
+        "m = 0 in rows top to bottom - 1 and columns left to right - 1, else 1",
         example={"box": [2, 5, 11, 13]},
-        mask=True,
     ),
-    OperatorSpec(
+    _mask(
         FileMask,
-        "inverse.operators.image.masks:file_mask",
+        "file_mask",
         "pixels missing where a mask file is dark",
-        "y = m (x + n), m = 1 (observed) where the file is bright, else 0",
-        "linear, spectral",
+        "m = 1 (observed) where the file is bright, else 0",
         example={"file": "@mask"},
-        mask=True,
     ),
-    OperatorSpec(
+    _mask(
         StrokeMask,
-        "inverse.operators.image.masks:stroke_mask",
+        "stroke_mask",
         "strokes of a brush missing: scratches",
-        "y = m (x + n), m = 0 on random curves, else 1",
-        "linear, spectral",
+        "m = 0 on random curves, else 1",
         example={"missing": 0.3, "width": 3},
-        mask=True,
     ),
-    OperatorSpec(
+    _mask(
         TextMask,
-        "inverse.operators.image.masks:text_mask",
+        "text_mask",
         "text over the picture missing: captions",
-        "y = m (x + n), m = 0 on lines of text, else 1",
-        "linear, spectral",
+        "m = 0 on lines of text, else 1",
         example={"size": 8},
-        mask=True,
     ),
-    OperatorSpec(
+    _mask(
         GapMask,
-        "inverse.operators.image.masks:gap_mask",
+        "gap_mask",
         "gaps of a scene: nodata, clouds, Landsat 7 stripes",
-        "y = m (x + n), m = 0 in gaps",
-        "linear, spectral",
+        "m = 0 in gaps",
         example={"pattern": "slc-off"},
         local=True,
-        mask=True,
         placed=("file", "pattern"),
         source="Scaramuzza et al. 2004, USGS (slc-off)",
     ),

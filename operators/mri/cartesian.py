@@ -78,7 +78,6 @@ class SingleCoil(Spectral):
     Args:
         pattern: (1, 1, H or 1, W) of 0 and 1.
         shape: (2, H, W) of one unknown.
-        noise_model: deepinv noise model.
     """
 
     def __init__(self, pattern: Tensor, *, shape: tuple[int, ...], noise_model: Any) -> None:
@@ -163,7 +162,6 @@ class MultiCoil(_Coils, Linear):
         pattern: (1, 1, H or 1, W) of 0 and 1.
         maps: (1, coils, H, W), complex.
         shape: (2, H, W) of one unknown.
-        noise_model: deepinv noise model.
         outside: (1, 1, H, W), 1 where there is no signal; None: nowhere.
         mixing: (coils of the file, coils), complex: the file's coils from these, where they were whitened or
             compressed.
@@ -205,7 +203,6 @@ class RowCoils(_Coils, Spectral):
         pattern: (1, 1, 1, W) of 0 and 1.
         maps: (1, coils, H, W), complex.
         shape: (2, H, W) of one unknown.
-        noise_model: deepinv noise model.
         outside: As in `MultiCoil`.
         mixing: As in `MultiCoil`.
     """

@@ -109,7 +109,6 @@ class NonCartesian(Linear):
         points: (n, 2) in cycles per pixel.
         maps: (1, coils, H, W), complex; None for one coil whose map is 1.
         shape: (2, H, W) of one unknown.
-        noise_model: deepinv noise model.
     """
 
     solve_unknown = True

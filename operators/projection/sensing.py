@@ -44,7 +44,6 @@ class PhaseRetrievalPhysics(Cloned, Physics):
     Args:
         turns: (K, H, W) whole numbers, quarter turns of the phase of each mask; K = 0: no mask, zeros around the image.
         shape: Shape (C, H, W) of one unknown; the measurement is (K C, H, W), mask by mask, or (C, 2 H, 2 W).
-        noise_model: deepinv noise model.
         dtype: Of the masks.
 
     Attributes:
@@ -112,7 +111,6 @@ class CompressedSensingPhysics(Spectral):
         mask: (1, 1, H, W) of 0 and 1, 1 = measured.
         signs: (1, 1, H, W) of -1 and 1.
         shape: Shape (C, H, W) of one unknown.
-        noise_model: deepinv noise model.
 
     Attributes:
         observed_mask: The mask, for counts.
@@ -134,14 +132,6 @@ class CompressedSensingPhysics(Spectral):
     def V(self, coordinates: Tensor) -> Tensor:
         """The transpose."""
         return self.signs.to(coordinates.dtype) * idct2(coordinates)
-
-    def U(self, coordinates: Tensor) -> Tensor:
-        """The coefficients, on their grid."""
-        return coordinates
-
-    def U_adjoint(self, y: Tensor) -> Tensor:
-        """Itself."""
-        return y
 
     def basis_squared(self, spectrum: Tensor) -> Tensor:
         """Diagonal of ``V diag(spectrum) V^T``, (B, C, H, W)."""

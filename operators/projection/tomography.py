@@ -50,7 +50,6 @@ class TomographyPhysics(Linear):
     Args:
         angles: Directions in degrees (A,).
         shape: Shape (C, H, W) of one unknown; the measurement is (C, ceil(sqrt(2) L), A), L the longer side.
-        noise_model: deepinv noise model.
         dtype: Precision of the projection.
     """
 

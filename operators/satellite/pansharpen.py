@@ -53,7 +53,6 @@ class PansharpenPhysics(Linear):
         weights: Response (C,) of the panchromatic row, times r.
         factor: f.
         shape: Shape (C, H, W) of one unknown; the measurement is (C + f^2, ceil(H / f), ceil(W / f)).
-        noise_model: deepinv noise model.
         dtype: Of the weights.
         observed: (1, C + f^2, h, w), 1 where a value was observed; None: all of it.
 

@@ -45,7 +45,6 @@ class Attenuation(Diagonal):
     Args:
         weights: At least 0, broadcasts against the unknown.
         shape: Shape (C, H, W) of one unknown.
-        noise_model: deepinv noise model.
     """
 
     picks = False
@@ -99,7 +98,6 @@ class BandMixPhysics(Spectral):
     Args:
         matrix: M (m, C).
         shape: Shape (C, H, W) of one unknown; the measurement is (m, H, W).
-        noise_model: deepinv noise model.
         dtype: Of the factors.
 
     Attributes:

@@ -124,7 +124,6 @@ class SensorResponse(Decimated):
         gains: MTF at Nyquist of each channel.
         factor: f, at least 1; 1 blurs without decimation.
         shape: Shape (C, H, W) of one unknown; the measurement is (C, ceil(H / f), ceil(W / f)).
-        noise_model: deepinv noise model.
         dtype: Of the weights.
 
     Attributes:

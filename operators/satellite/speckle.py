@@ -104,7 +104,6 @@ class LogImage(Cloned, Physics):
 
     Args:
         floor: Above 0, in data units.
-        noise_model: deepinv noise model.
         mask: Broadcasts against x, 1 = observed; None: all of it.
 
     Attributes:

@@ -55,7 +55,6 @@ class DestripePhysics(Spectral):
         axis: Axis along which an offset is shared: -2 for columns, -1 for rows.
         width: Stripes broader than so many lines are the scene's.
         shape: Shape (C, H, W) of one unknown.
-        noise_model: deepinv noise model.
         dtype: Of the spectrum.
     """
 
@@ -106,7 +105,6 @@ class GappyDestripe(Linear):
         axis: As for `DestripePhysics`.
         width: As for `DestripePhysics`.
         shape: Shape (C, H, W) of one unknown.
-        noise_model: deepinv noise model.
 
     Attributes:
         mask: ``seen``.
