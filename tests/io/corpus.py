@@ -1,7 +1,10 @@
-"""About a hundred and forty kinds of malformed files, one line each: ``BAD[name] = (words that the message must have, builder)``; containers in
+"""About a hundred and forty kinds of malformed files, one line each.
+
+``BAD[name] = (words that the message must have, builder)``; containers in
 ``corpus_containers.py``.
 
-A builder makes one file (or store) at the path it is given. `TRAP` unpickled would leave a file behind: nothing in here may ever run.
+A builder makes one file (or store) at the path it is given. `TRAP` unpickled would leave a file behind: nothing in here
+may ever run.
 """
 
 from __future__ import annotations
@@ -120,9 +123,11 @@ def two_sizes(path: Path) -> None:
 
 
 OME = (
-    '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" '
+    '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels ID="Pixels:0" '
+    'DimensionOrder="XYZCT" '
     'Type="uint8" SizeX="48" SizeY="40" SizeZ="{}" SizeC="1" SizeT="1"><Channel ID="C:0" SamplesPerPixel="1"/>'
-    '<TiffData IFD="0" PlaneCount="1"/><TiffData FirstZ="1" PlaneCount="1"><UUID FileName="/etc/passwd">u:1</UUID></TiffData>'
+    '<TiffData IFD="0" PlaneCount="1"/><TiffData FirstZ="1" PlaneCount="1"><UUID '
+    'FileName="/etc/passwd">u:1</UUID></TiffData>'
     "</Pixels></Image></OME>"
 )
 bad("truncated.tif", "TIFF", put(tiff()[:-1000]))

@@ -1,4 +1,7 @@
-"""GeoTIFF: what a scene says of itself comes back from the written file, at its own size and at another; nodata stays apart from values."""
+"""GeoTIFF: what a scene says of itself comes back from the written file, at its own size and at another.
+
+Nodata stays apart from values.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The corpus of malformed files: a clear message of three lines and exit code 4; nothing executed, nothing exhausted, the rest of a folder done."""
+"""The corpus of malformed files: a clear message of three lines and exit code 4.
+
+Nothing executed, nothing exhausted, the rest of a folder done.
+"""
 
 import csv
 import os

@@ -6,7 +6,8 @@ from inverse.errors import RecipeError
 from inverse.recipes.recipe import load
 
 SIGMA = (
-    "allowed: auto (estimated from the measurement; other estimates: wavelet, background), or a number >= 0 in data units, "
+    "allowed: auto (estimated from the measurement; other estimates: wavelet, background), or a number >= 0 in "
+    "data units, "
     "or a list of numbers > 0, one for each band"
 )
 
@@ -52,7 +53,9 @@ GOLDEN = {
     "operator: denoise\nrun: {samples: 0}\n": "r.yaml:2: run.samples: 0 is not allowed\nallowed: >= 1",
     "operator: denoise\nrun: 4\n": "r.yaml:2: run: 4 is not allowed\nallowed: a mapping",
     "operator: denoise\nmetrics: [psnr,\n  ssmi]\n": "r.yaml:3: metrics.1: 'ssmi' is not allowed\nallowed: 'psnr'",
-    "operator: [7]\n": "r.yaml:1: operator.operators: [7] is not allowed\nallowed: a list of operators, each a mapping with a kind",
+    "operator: [7]\n": (
+        "r.yaml:1: operator.operators: [7] is not allowed\nallowed: a list of operators, each a mapping with a kind"
+    ),
     "operator: denoise\nschema: 2\n": "r.yaml:2: schema: 2 is not allowed\nallowed: 1",
     "operator: {kind: file-mask, file: no.png}\n": (
         "r.yaml:1: operator.file: no file 'no.png'\nthe path starts at the recipe's folder"
