@@ -29,12 +29,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from inverse.posterior import evidence
 from inverse.priors.open import NetworkPrior
-from inverse.runs import unit as solve
+from inverse.runs import unit
 from inverse.runs.run import Options, Run, restore
 from inverse.runs.unit import Solver
-from inverse.sampling import posterior_samples as api
 
 TINY = {
     "operator": {"kind": "denoise"},
@@ -95,9 +93,9 @@ def machinery(recipe: str, photos: Path, folder: Path) -> None:
     parts = {
         "network": [(NetworkPrior, "__call__")],
         "reading and preparing": [(Solver, "_open")],
-        "sampling": [(api, "sample")],
-        "evidence": [(solve, "statistics"), (evidence, "of_samples"), (evidence, "invented_region")],
-        "figures and files": [(solve, "write_item")],
+        "sampling": [(unit, "solve")],
+        "evidence": [(unit, "statistics"), (unit, "describe")],
+        "figures and files": [(unit, "write_item")],
     }
     timed(recipe, next(iter(sorted(photos.iterdir()))), folder / "warm")  # imports
     with ExitStack() as stack:
