@@ -17,8 +17,9 @@ demo: $(STAMP)  ## blur a real photograph, restore it with the embedded prior, s
 test: $(STAMP)  ## the test suite, on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-slow: $(STAMP)  ## gates and invariance with other instruction sets and threads
-	$(BIN)/python -m pytest -n 2 -m slow
+test-slow: $(STAMP)  ## long tests; gates and invariance with other instruction sets and threads
+	$(BIN)/python -m pytest -n 2 -m "slow and not threads"
+	$(BIN)/python -m pytest -m threads
 
 test-oldest: ## the same with the oldest torch and deepinv that setup.cfg admits, in an environment of its own (6 GB)
 	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest

@@ -56,17 +56,21 @@ def _yaml() -> YAML:
     return YAML(typ="safe", pure=True)
 
 
-def _read(text: str) -> Any:
-    """Values as they are written.
+def _read(text: str) -> tuple[Any, Node | None]:
+    """Values as they are written, and the node of the document; both None of an empty one.
 
     Raises:
         YAMLError: It is not YAML, or a value is not of the kind that it looks like (``-_``, ``2001-99-99``), or holds
             itself.
     """
     try:
-        if _holds_itself(_yaml().compose(text)):
+        yaml = _yaml()
+        node = yaml.compose(text)
+        if node is None:
+            return None, None
+        if _holds_itself(node):
             raise YAMLError("a value that holds itself")
-        return _yaml().load(text)
+        return yaml.constructor.construct_document(node), node
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise YAMLError(str(error)) from None
 
@@ -102,8 +106,7 @@ def parse_mapping(text: str, *, label: str, folder: Path, example: str = "recipe
         RecipeError: It is not YAML, not a mapping, or has a key twice; with the line.
     """
     try:
-        data = _read(text)
-        node = _yaml().compose(text)
+        data, node = _read(text)
     except YAMLError as error:
         raise _syntax_error(error, label, example) from None
     if not isinstance(data, dict):
@@ -123,6 +126,7 @@ def parse_mapping(text: str, *, label: str, folder: Path, example: str = "recipe
                 marks[(*where, index)] = Origin(f"{label}:{value.start_mark.line + 1}", folder)
                 walk(value, (*where, index))
 
+    assert node is not None
     walk(node, ())
     return Layer(spelled_out(data), Origin(label, folder), marks)
 
@@ -144,7 +148,7 @@ def parse_overrides(overrides: Iterable[str]) -> Layer:
         if not equals or not all(where):
             raise RecipeError(f"-s {shown}: expected key=value", "for example -s method.steps=50")
         try:
-            parsed = _read(value)
+            parsed = _read(value)[0]
         except YAMLError as error:
             problem = " ".join(str(getattr(error, "problem", None) or error).split())[:160]
             raise RecipeError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -112,9 +112,26 @@ def _priors() -> dict[str, Entry]:
     }
 
 
-def _recipes() -> dict[str, Entry]:
-    loaded = {name: recipes.load(name) for name in recipes.shipped()}
-    return {name: {"summary": recipe.title, **recipe.resolved()} for name, recipe in loaded.items()}
+class _Recipes(Mapping[str, Entry]):
+    """The shipped recipes, each loaded when it is asked for: twenty take more than a second."""
+
+    def __init__(self) -> None:
+        self._names = tuple(recipes.shipped())
+
+    def __getitem__(self, name: str) -> Entry:
+        if name not in self._names:
+            raise KeyError(name)
+        recipe = recipes.load(name)
+        return {"summary": recipe.title, **recipe.resolved()}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _suites() -> dict[str, Entry]:
@@ -170,11 +187,11 @@ def _metrics() -> dict[str, Entry]:
     return entries
 
 
-KINDS: dict[str, Callable[[], dict[str, Entry]]] = {
+KINDS: dict[str, Callable[[], Mapping[str, Entry]]] = {
     "operators": _operators,
     "methods": _methods,
     "priors": _priors,
-    "recipes": _recipes,
+    "recipes": _Recipes,
     "formats": _formats,
     "metrics": _metrics,
     "suites": _suites,
@@ -193,7 +210,7 @@ def plural(kind: str) -> str:
     raise UsageError(f"no kind '{kind}'", did_you_mean(kind, KINDS))
 
 
-def catalogue(kind: str) -> dict[str, Entry]:
+def catalogue(kind: str) -> Mapping[str, Entry]:
     """Everything of a kind, by name; each entry has a ``summary``."""
     return KINDS[plural(kind)]()
 

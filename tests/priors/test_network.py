@@ -87,6 +87,7 @@ def test_another_data_range_is_the_same_prior(photo) -> None:
     assert wide.card.sigma_start == pytest.approx(255 * photo.card.sigma_start)
 
 
+@pytest.mark.slow
 def test_it_denoises_as_its_card_says(photo, shared) -> None:
     level, found = 25 / 255, []
     for path in sorted((shared / "photo").glob("cbsd_*.png")):

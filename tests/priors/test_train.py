@@ -243,7 +243,7 @@ def test_the_verb_refuses_what_it_cannot_train_on(photographs, tmp_path, monkeyp
         assert result.exit_code == code, (arguments, result.output)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_training_killed_at_a_random_time_ends_with_the_same_weights(photographs, tmp_path, number) -> None:
     def command(home: str) -> tuple[list[str], dict[str, str]]:
         call = "import sys; from inverse.cli.main import main; main()"

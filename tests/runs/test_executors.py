@@ -204,6 +204,7 @@ worker.main()
 """
 
 
+@pytest.mark.slow
 def test_a_unit_that_kills_its_workers_is_named_and_the_rest_is_done(
     photos: Path, tmp_path: Path, pids: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +255,7 @@ def test_dask_in_this_process_is_serial(photos: Path, tmp_path: Path, whole: dic
     assert str(strict.value) == str(serial.value)
 
 
+@pytest.mark.slow
 def test_dask_is_serial_though_its_workers_are_killed(
     photos: Path, tmp_path: Path, whole: dict[str, bytes], cluster: Any
 ) -> None:
@@ -280,6 +282,7 @@ def visible() -> str | None:
     return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
+@pytest.mark.slow
 def test_each_worker_of_a_local_dask_cluster_has_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     from distributed import Client
 
@@ -314,7 +317,9 @@ def command(photos: Path, out: Path, *flags: str) -> None:
     main()
 
 
-@pytest.mark.parametrize(("executor", "name"), [("processes", "SIGTERM"), ("dask", "SIGINT")])
+@pytest.mark.parametrize(
+    ("executor", "name"), [("processes", "SIGTERM"), pytest.param("dask", "SIGINT", marks=pytest.mark.slow)]
+)
 def test_killed_interrupted_and_resumed(
     executor: str, name: str, photos: Path, tmp_path: Path, whole: dict[str, bytes]
 ) -> None:
