@@ -22,6 +22,7 @@ from inverse.errors import RecipeError
 from inverse.priors.card import prior_facts
 from inverse.recipes.recipe import Recipe, shipped_folder
 from inverse.storage.files import file_hash
+from inverse.storage.regular import read_small_text
 
 __all__ = [
     "ASSUMES",
@@ -256,15 +257,15 @@ def read_calibration(path: Path, shown: str | None = None) -> CalibrationFile:
     """
     name = shown or path.name
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_small_text(path)
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise RecipeError(
             f"calibration {name}: cannot be read: {reason}", "make one with 'inverse calibrate RUN TRUTH --save FILE'"
         ) from None
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(
             f"calibration {name}: no JSON: {error}", "give a file of 'inverse calibrate --save'"
         ) from None

@@ -45,8 +45,9 @@ from inverse.recipes.sections import (
     union,
 )
 from inverse.recipes.yaml_layers import Layer, Origin, Where, dump, merge, parse_mapping, parse_overrides
+from inverse.storage.regular import read_small_text
 
-__all__ = ["Recipe", "load", "load_layer", "recipe_text", "schema", "shipped", "shipped_folder"]
+__all__ = ["RECIPE_LIMIT", "Recipe", "load", "load_layer", "recipe_text", "schema", "shipped", "shipped_folder"]
 
 _DEFAULTS: dict[str, Any] = {
     "schema": 1,
@@ -54,6 +55,8 @@ _DEFAULTS: dict[str, Any] = {
     "prior": {"name": "photo"},
     "method": {"kind": "diffpir"},
 }
+#: Bytes of a recipe: reading one of this size takes seconds.
+RECIPE_LIMIT = 128 * 2**10
 _WEIGHTS = (".safetensors", ".pt", ".pth", ".npz", ".npy", ".h5", ".yaml")
 
 
@@ -366,7 +369,7 @@ def recipe_text(recipe: str | os.PathLike[str], *, folder: Path | None = None) -
         return shipped()[given], f"{given}.yaml", shipped_folder()
     path = (folder or Path()) / given
     try:
-        return path.read_text("utf-8"), given, path.parent
+        return read_small_text(path, limit=RECIPE_LIMIT), given, path.parent
     except FileNotFoundError:
         names = did_you_mean(given, shipped())
         hint = names if not is_path else "no such file; inverse list recipes"

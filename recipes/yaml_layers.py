@@ -25,6 +25,10 @@ Where = tuple[str | int, ...]
 #: Written as it is, it would be read as a line break.
 NEXT_LINE = "\x85"
 
+#: Values that a document with aliases may stand for.
+EXPANDED = 10_000
+_OPEN = -1
+
 _SHORT = {"operator": "kind", "method": "kind", "noise": "sigma", "prior": "name"}
 
 
@@ -68,20 +72,39 @@ def _read(text: str) -> tuple[Any, Node | None]:
         node = yaml.compose(text)
         if node is None:
             return None, None
-        if _holds_itself(node):
-            raise YAMLError("a value that holds itself")
+        _check_aliases(node)
         return yaml.constructor.construct_document(node), node
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise YAMLError(str(error)) from None
 
 
-def _holds_itself(node: Node | None, above: tuple[int, ...] = ()) -> bool:
-    if id(node) in above:
-        return True
-    inside = (*above, id(node))
-    if isinstance(node, MappingNode):
-        return any(_holds_itself(part, inside) for pair in node.value for part in pair)
-    return isinstance(node, SequenceNode) and any(_holds_itself(part, inside) for part in node.value)
+def _check_aliases(root: Node) -> None:
+    """Refuse a value that holds itself, and aliases that stand for more than any recipe holds.
+
+    A few hundred bytes of aliases of aliases can mean billions of values. Each node is counted once, with what it
+    stands for written out.
+    """
+    sizes: dict[int, int] = {}
+    aliases = False
+
+    def size(node: Node) -> int:
+        nonlocal aliases
+        known = sizes.get(id(node))
+        if known == _OPEN:
+            raise YAMLError("a value that holds itself")
+        if known is not None:
+            aliases = True
+            return known
+        if isinstance(node, MappingNode | SequenceNode):
+            sizes[id(node)] = _OPEN
+            pairs = node.value if isinstance(node, SequenceNode) else (part for pair in node.value for part in pair)
+            sizes[id(node)] = 1 + sum(size(part) for part in pairs)
+        else:
+            sizes[id(node)] = 1 + len(node.value) // 16
+        return sizes[id(node)]
+
+    if size(root) > EXPANDED and aliases:
+        raise YAMLError(f"its aliases (*name) stand for more than {EXPANDED:,} values: write out what is meant")
 
 
 def _syntax_error(error: YAMLError, label: str, example: str) -> RecipeError:

@@ -19,9 +19,10 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from inverse.benchmark.peers.registry import Peer, peer
 from inverse.errors import RecipeError, did_you_mean
 from inverse.recipes.messages import explain
-from inverse.recipes.recipe import Recipe, load_layer
+from inverse.recipes.recipe import RECIPE_LIMIT, Recipe, load_layer
 from inverse.recipes.sections import Section
 from inverse.recipes.yaml_layers import Layer, Origin, Where, parse_mapping, spelled_out
+from inverse.storage.regular import read_small_text
 
 __all__ = ["FIXTURES", "MethodRow", "Suite", "SuiteTask", "load_suite", "problem_names", "shipped_suites"]
 
@@ -164,7 +165,7 @@ def _text(given: str) -> tuple[str, str, Path]:
     if not is_path and given in shipped_suites():
         return shipped_suites()[given], f"{given}.yaml", Path()
     try:
-        return Path(given).read_text("utf-8"), given, Path(given).parent
+        return read_small_text(given, limit=RECIPE_LIMIT), given, Path(given).parent
     except FileNotFoundError:
         hint = "no such file; inverse list suites" if is_path else did_you_mean(given, shipped_suites())
         raise RecipeError(f"no suite '{given}'", hint) from None

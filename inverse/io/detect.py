@@ -10,6 +10,7 @@ from pathlib import Path
 from inverse.errors import InputError
 from inverse.io.registry import Format, formats, function, installed
 from inverse.storage.paths import is_store, locate
+from inverse.storage.regular import read_regular
 
 __all__ = ["judge", "load_bytes", "sniff"]
 
@@ -73,8 +74,7 @@ def load_bytes(path: str | os.PathLike[str], *, name: str) -> bytes:
 
 def _read(path: str | os.PathLike[str], count: int, name: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read(count)
+        return read_regular(path, count)
     except FileNotFoundError:
         raise InputError(f"{name}: no such file", "check the spelling and the current folder") from None
     except IsADirectoryError:

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from inverse.errors import InputError, UsageError
 from inverse.io.registry import formats
 from inverse.storage.paths import is_store, locate
+from inverse.storage.regular import read_small_text
 
 __all__ = ["Source", "find", "match"]
 
@@ -106,8 +107,8 @@ def _below(root: Path, paths: Iterable[Path]) -> Iterator[Source]:
 
 def _listed(path: Path) -> Iterator[Source]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_small_text(path).splitlines()
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise InputError(f"cannot read the list {path.name}: {reason}", "give one path a line, in UTF-8") from error
     for line in lines:

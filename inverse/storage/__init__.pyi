@@ -15,8 +15,13 @@ from .locks import hold as hold
 from .locks import run_lock as run_lock
 from .paths import is_store as is_store
 from .paths import locate as locate
+from .regular import TEXT_LIMIT as TEXT_LIMIT
+from .regular import open_regular as open_regular
+from .regular import read_regular as read_regular
+from .regular import read_small_text as read_small_text
 
 __all__ = [
+    "TEXT_LIMIT",
     "atomic_bytes",
     "claim",
     "csv_bytes",
@@ -25,10 +30,13 @@ __all__ = [
     "hold",
     "is_store",
     "locate",
+    "open_regular",
     "part_path",
     "plain",
     "read_hdf5",
     "read_json",
+    "read_regular",
+    "read_small_text",
     "run_lock",
     "unsynced",
     "write_bytes",

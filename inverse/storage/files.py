@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from inverse.errors import InputError, OutputError
 from inverse.storage.paths import is_store, locate
+from inverse.storage.regular import open_regular, read_regular
 
 __all__ = [
     "atomic_bytes",
@@ -80,11 +81,12 @@ def file_hash(path: Path) -> str:
             files = sorted(part for part in place.rglob("*") if part.is_file())
             lines = (f"{part.relative_to(place).as_posix()} {file_hash(part)}\n" for part in files)
             return hashlib.sha256("".join(lines).encode()).hexdigest()
-        with place.open("rb") as stream:
+        with open_regular(place) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"cannot read {path.name}: {error.strerror or error}", "check the path and its permissions"
+            f"cannot read {path.name}: {getattr(error, 'strerror', None) or error}",
+            "check the path and its permissions",
         ) from error
 
 
@@ -133,8 +135,8 @@ def csv_bytes(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> byte
 def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON mapping, or None where the file is missing or damaged."""
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        content = json.loads(read_regular(path))
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
