@@ -66,6 +66,7 @@ class Picture:
     text: Mapping[str, str] = field(default_factory=dict)  # PNG text chunks
     extra: Mapping[str, Any] = field(default_factory=dict)  # what a format needs to write itself back (layout, tags)
     notes: tuple[str, ...] = ()  # what was converted on reading ("palette converted to RGB")
+    lost: tuple[str, ...] = ()  # what of the file a result will not have: a run says it too
     source: str = ""  # the path as it was given, for messages
 
     @property
@@ -87,6 +88,7 @@ class Volume:
     format: str  # `inverse.io.write_volume` writes this format
     extra: Mapping[str, Any] = field(default_factory=dict)  # affine, header, axes
     notes: tuple[str, ...] = ()  # also that the slices are treated one by one
+    lost: tuple[str, ...] = ()
     source: str = ""
 
     @property

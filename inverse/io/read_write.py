@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from inverse.errors import InputError, OutputError
 from inverse.io.content import Array, Picture, Scan, Volume, float_volume
 from inverse.io.detect import judge, load_bytes
 from inverse.io.limits import reason
-from inverse.io.registry import formats, function
+from inverse.io.registry import Format, formats, function
+from inverse.io.sidecars import sidecars
 from inverse.storage.files import atomic_bytes
 from inverse.storage.paths import locate
 
@@ -57,7 +59,17 @@ def read(path: str | os.PathLike[str], *, name: str | None = None) -> Picture | 
     except (ValueError, LookupError, ArithmeticError, TypeError, MemoryError) as error:
         raise InputError(f"{source}: broken {spec.title}: {reason(error)}", "copy or export the file again") from error
     _check(content)
-    return content
+    if isinstance(content, Scan):
+        return content
+    return replace(content, lost=(*content.lost, *_beside(place, spec)))
+
+
+def _beside(place: Path, spec: Format) -> tuple[str, ...]:
+    """A sentence on files beside one whose reader does not look at them."""
+    names = [] if spec.subject == "scene" or spec.folder else [path.name for path in sidecars(place)]
+    if not names:
+        return ()
+    return (f"{', '.join(names)} beside it not read: gdal_translate IN OUT.tif makes a GeoTIFF that holds both",)
 
 
 def read_picture(path: str | os.PathLike[str], *, name: str | None = None) -> Picture:

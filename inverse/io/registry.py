@@ -107,18 +107,18 @@ FORMATS: dict[str, Format] = {
         encode=f"{_AT}tiff:encode",
         facts=f"{_AT}tiff:facts",
         windows=f"{_AT}geotiff_windows:open_tiff",
-        whole=True,
         bare=True,
         map_keeps=("tags",),
     ),
     "geotiff": Format(
         title="GeoTIFF",
         suffixes=(".tif", ".tiff"),
-        pixels="8 to 32 bit integers and float, any number of bands; nodata, masks and NaN are unobserved pixels",
+        pixels="8 to 32 bit integers and float, any number of bands; nodata, masks and NaN are unobserved pixels; "
+        "files beside it (.msk, .aux.xml, world files) are read",
         keeps="CRS, transform (scaled with the grid), nodata, mask, band names, tags, colours, scale, offset, blocks, "
         "compression",
         magic=rb"II[*+]\0|MM\0[*+]",
-        looks=f"{_AT}tiff:has_geo_tags",
+        looks=f"{_AT}tiff:is_geotiff",
         decode=f"{_AT}geotiff:decode",
         encode=f"{_AT}geotiff:encode",
         float_map=f"{_AT}geotiff:float_map",
@@ -127,7 +127,6 @@ FORMATS: dict[str, Format] = {
         writer=f"{_AT}geotiff_windows:open_writer",
         blocks=f"{_AT}geotiff_windows:in_blocks",
         extra="geo",
-        whole=True,
         subject="scene",
     ),
     "npy": Format(

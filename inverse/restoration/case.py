@@ -107,7 +107,7 @@ def open_case(recipe: Recipe, frame: Frame, *, device: str = "cpu") -> Case:
         raise RecipeError(
             "output: rss is of raw k-space of several coils on a grid, which this is not", "allowed: mean, sample"
         )
-    return replace(case, assumed=assumed_blur(recipe, measurement))
+    return replace(case, said=(*frame.lost, *case.said), assumed=assumed_blur(recipe, measurement))
 
 
 def assumed_blur(recipe: Recipe, measurement: Measurement) -> str:

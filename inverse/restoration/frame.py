@@ -20,7 +20,7 @@ from inverse.io.transfer import to_data
 from inverse.operators.measurement import Measurement
 from inverse.recipes.sections import Data
 
-__all__ = ["MINIMUM_SIDE", "Frame", "count", "frame", "frame_shape"]
+__all__ = ["MINIMUM_SIDE", "Frame", "count", "frame", "frame_shape", "zero"]
 
 Content = Picture | Volume | Scan
 
@@ -50,6 +50,11 @@ class Frame:
         """Whether the file holds one picture, which is read and written as such."""
         return isinstance(self.content, Picture)
 
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What of the file a result will not have, said once a file."""
+        return self.content.lost if not isinstance(self.content, Scan) and self.index == 0 else ()
+
     def measurement(self, transfer: str, *, device: str = "cpu") -> Measurement:
         """What was measured, in data units."""
         if isinstance(self.content, Scan):
@@ -63,7 +68,7 @@ class Frame:
             planes = picture.valid[None] if picture.valid.ndim == 2 else np.moveaxis(picture.valid, -1, 0)
             valid = torch.from_numpy(np.ascontiguousarray(planes))[None].to(device, y.dtype)
             y = torch.where(valid > 0, y, torch.zeros_like(y))
-        return Measurement(y, valid, picture.extra)
+        return Measurement(y, valid, {**picture.extra, **zero(self.span)})
 
     def _facts(self) -> Mapping[str, Any]:
         scan = self.content
@@ -73,6 +78,14 @@ class Frame:
             value: NDArray[Any] | None = getattr(scan, name)
             facts[name] = None if value is None else value[self.index if len(value) > 1 else 0]
         return facts
+
+
+def zero(span: Span | None) -> dict[str, Any]:
+    """The data units of a file's 0, as a fact of its measurement; nothing where values were not stretched."""
+    if span is None:
+        return {}
+    low, high = (np.asarray(end, np.float64).reshape(-1) for end in span)
+    return {"zero": torch.from_numpy(-low / (high - low))}
 
 
 def count(content: Content) -> int:

@@ -18,6 +18,7 @@ import torch
 
 from inverse.errors import InputError, InverseError, OutputError, RecipeError
 from inverse.io.read_write import read
+from inverse.io.sidecars import input_hash
 from inverse.io.sources import Source, find
 from inverse.operators.build import result_shape
 from inverse.recipes.calibration_file import opened_calibration, recorded
@@ -49,7 +50,6 @@ from inverse.sampling.auto import evaluations_in
 from inverse.sampling.methods import method_spec
 from inverse.scenes.job import sweep
 from inverse.scenes.tile_size import Tiles
-from inverse.storage.files import file_hash
 from inverse.storage.locks import hold, run_lock
 
 __all__ = ["Options", "Run", "make_plan", "prepare_run", "restore"]
@@ -258,7 +258,7 @@ def _items(
 ) -> tuple[Item, ...]:
     """The frames of a file: itself, or one item a slice; a scene that is solved by tiles is not read."""
     try:
-        digest = file_hash(source.path)
+        digest = input_hash(source.path)
     except InputError:
         return (Item(source.item, "", (), samples),)
     known = old.frames(source.item) if old is not None else ()

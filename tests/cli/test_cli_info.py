@@ -122,3 +122,17 @@ def test_recipes_that_are_not_there_are_not_named(tmp_path, monkeypatch):
     monkeypatch.setattr(SHIPPED, lambda: {"deblur": ""})
     np.save(tmp_path / "dark.npy", np.full((64, 64, 3), 10, np.uint8))
     assert info(tmp_path / "dark.npy")[1] == ["deblur"]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_volume_with_missing_values_in_some_of_its_slices(tmp_path, version):
+    zarr = pytest.importorskip("zarr")
+    values = np.random.default_rng(0).random((3, 24, 20)).astype("f4")
+    values[0, 0, 0], values[2] = np.nan, 0.5
+    array = zarr.create_array(
+        tmp_path / "n.zarr", shape=values.shape, chunks=(1, 24, 20), dtype="f4", zarr_format=version
+    )
+    array[:] = values
+    found, _ = info(tmp_path / "n.zarr")
+    assert found["slices"] == 3
+    assert found["mean"] == [pytest.approx(float(np.nanmean(values)), rel=1e-6)]

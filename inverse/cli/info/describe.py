@@ -45,7 +45,7 @@ def _picture(picture: Picture) -> dict[str, Any]:
         "description": picture.description,
         "text": dict(picture.text),
         **_facts(picture),
-        "notes": [*picture.notes, *_scale_note(picture)],
+        "notes": [*picture.notes, *picture.lost, *_scale_note(picture)],
         "recipes": suggest(picture, noise),
     }
 
@@ -64,7 +64,7 @@ def _volume(volume: Volume) -> dict[str, Any]:
         **_values(volume.slices),
         "noise": noise,
         **_facts(volume),
-        "notes": [*volume.notes, *_scale_note(middle)],
+        "notes": [*volume.notes, *volume.lost, *_scale_note(middle)],
         "recipes": suggest(middle, noise, volume=volume),
     }
 
@@ -136,13 +136,13 @@ def _values(pictures: Any) -> dict[str, Any]:
         lows.append(planes.min(0))
         highs.append(planes.max(0))
         sums.append(planes.sum(0, dtype=np.float64))
-        counts.append(planes.count(0) if isinstance(planes, np.ma.MaskedArray) else len(planes))
-    mean = np.ma.sum(sums, 0) / np.maximum(np.sum(counts, 0), 1)
+        counts.append(np.ma.count(planes, 0))
+    mean = np.ma.sum(np.ma.stack(sums), 0) / np.maximum(np.sum(counts, 0), 1)
     return {
         "dtype": str(kinds),
         "bits": 8 * kinds.itemsize,
-        "minimum": [float(value) for value in np.ma.min(lows, 0)],
-        "maximum": [float(value) for value in np.ma.max(highs, 0)],
+        "minimum": [float(value) for value in np.ma.stack(lows).min(0)],
+        "maximum": [float(value) for value in np.ma.stack(highs).max(0)],
         "mean": [float(value) for value in np.broadcast_to(mean, (pictures[0].channels,))],
     }
 

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import rasterio
 import rasterio.windows
 import tifffile
@@ -29,6 +28,7 @@ from inverse.io.formats.geotiff import (
     scaled,
     types,
 )
+from inverse.io.formats.tiff import unlike_gdal
 from inverse.io.limits import quiet
 from inverse.storage.files import FREE, part_path
 
@@ -36,7 +36,6 @@ __all__ = ["in_blocks", "open_geotiff", "open_tiff", "open_writer"]
 
 #: Bytes that GDAL may keep of a file.
 CACHE = 64 * 2**20
-NUMBERS = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
 #: Free bytes below which a failure of GDAL's is that of a full disk; it does not say so itself.
 FULL = 16 * 2**20
 
@@ -52,7 +51,7 @@ def open_tiff(path: Path, *, source: str, inner: str | None, stack: ExitStack) -
     Raises:
         InputError: GDAL would read something else of it than `inverse.io.formats.tiff`.
     """
-    if unlike := _unlike(path):
+    if unlike := unlike_gdal(path):
         raise InputError(
             f"{source}: a TIFF {unlike} is not read by windows", "convert it: gdal_translate IN OUT.tif; or --tile off"
         )
@@ -91,31 +90,6 @@ class _Raster:
                 "fill them in, or mark them as missing with a file-mask operator",
             )
         return picture
-
-
-def _unlike(path: Path) -> str:
-    """What GDAL would read of a plain TIFF otherwise than :mod:`inverse.io.formats.tiff`."""
-    try:
-        with quiet("tifffile"), tifffile.TiffFile(path, _multifile=False) as file:
-            page = file.pages.first
-            turned = page.tags.get(274)
-            if len(file.pages) != 1:
-                return f"of {len(file.pages)} pages"
-            if file.is_ome or file.is_imagej:
-                return f"with a description of {'OME' if file.is_ome else 'ImageJ'}'s"
-            if file.series[0].size != page.imagelength * page.imagewidth * page.samplesperpixel:
-                return "of several images"
-            if turned is not None and int(turned.value) != 1:
-                return "that is not stored upright"
-            if any(int(kind) in (1, 2) for kind in page.extrasamples):
-                return "with alpha"
-            if min(np.atleast_1d(page.bitspersample)) < 8:
-                return f"of {page.bitspersample} bit"
-            if str(page.dtype) not in NUMBERS:
-                return f"of {page.dtype}"
-            return "" if int(page.photometric) in (1, 2) else "that is neither grey nor RGB"
-    except Exception:  # tifffile raises a dozen types on damaged files
-        return "that is damaged"
 
 
 def in_blocks(like: Picture, *, size: tuple[int, int], side: int) -> Picture:

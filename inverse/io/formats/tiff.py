@@ -24,33 +24,70 @@ from inverse.errors import InputError, OutputError
 from inverse.io.content import SAID, Array, Picture, Volume, stack, stamped, turn
 from inverse.io.formats.tiff_axes import Axes, described, parsed
 from inverse.io.limits import bounded, quiet, reason
+from inverse.io.sidecars import sidecars
 
-__all__ = ["decode", "encode", "facts", "has_geo_tags"]
+__all__ = ["decode", "encode", "facts", "is_geotiff", "unlike_gdal"]
 
 _GEO_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
 _KEPT_TAGS = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 _ALPHA = {1: "assocalpha", 2: "unassalpha"}
 _PER_INCH = {2: 1.0, 3: 2.54}
+_NUMBERS = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
 
 
-def has_geo_tags(path: Path, inner: str | None, *, source: str) -> bool:
-    """Whether a TIFF has tags of GeoTIFF or GDAL in its first directory; the test needs no rasterio."""
+def is_geotiff(path: Path, inner: str | None, *, source: str) -> bool:
+    """Whether a TIFF has tags of GeoTIFF or GDAL in its first directory, or files beside it that say as much.
+
+    Of a file beside a TIFF that GDAL would read otherwise, such as a stack of pages, the reader of TIFF tells. The test
+    needs no rasterio.
+    """
     try:
         with quiet("tifffile"), open(path, "rb") as file, tifffile.TiffFile(file, _multifile=False) as tiff:
-            return any(code in tiff.pages.first.tags for code in _GEO_TAGS)
+            if any(code in tiff.pages.first.tags for code in _GEO_TAGS):
+                return True
     except Exception:  # tifffile raises a dozen types on damaged files; the reader says what is wrong
         return False
+    return bool(sidecars(path)) and not unlike_gdal(path, windows=False)
 
 
-def decode(data: bytes, *, source: str) -> Picture | Volume:
+def unlike_gdal(path: Path, *, windows: bool = True) -> str:
+    """What GDAL would read of a plain TIFF otherwise than this module does; "" where it reads the same.
+
+    ``windows``: or what is not read window by window, as alpha.
+    """
+    try:
+        with quiet("tifffile"), tifffile.TiffFile(path, _multifile=False) as file:
+            page = file.pages.first
+            turned = page.tags.get(274)
+            if len(file.pages) != 1:
+                return f"of {len(file.pages)} pages"
+            if file.is_ome or file.is_imagej:
+                return f"with a description of {'OME' if file.is_ome else 'ImageJ'}'s"
+            if file.series[0].size != page.imagelength * page.imagewidth * page.samplesperpixel:
+                return "of several images"
+            if turned is not None and int(turned.value) != 1:
+                return "that is not stored upright"
+            if windows and any(int(kind) in (1, 2) for kind in page.extrasamples):
+                return "with alpha"
+            if min(np.atleast_1d(page.bitspersample)) < 8:
+                return f"of {page.bitspersample} bit"
+            if str(page.dtype) not in _NUMBERS:
+                return f"of {page.dtype}"
+            colours = (1, 2) if windows or int(page.compression) != 7 else (1, 2, 6)
+            return "" if int(page.photometric) in colours else "that is neither grey nor RGB"
+    except Exception:  # tifffile raises a dozen types on damaged files
+        return "that is damaged"
+
+
+def decode(path: Path, *, source: str) -> Picture | Volume:
     """A TIFF as a `Picture`, or as a `Volume` where it has several pages that are no channels.
 
     Raises:
         InputError: The file is broken or truncated, holds several images, or pixels of an unsupported kind.
     """
     try:
-        with quiet("tifffile"), tifffile.TiffFile(io.BytesIO(data), _multifile=False) as file:
-            return _content(file, len(data), source)
+        with quiet("tifffile"), path.open("rb") as data, tifffile.TiffFile(data, _multifile=False) as file:
+            return _content(file, path.stat().st_size, source)
     except InputError:
         raise
     except Exception as error:  # tifffile raises a dozen types on damaged files
