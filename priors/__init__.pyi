@@ -15,6 +15,7 @@ from .channels import BandPrior as BandPrior
 from .channels import GreyPrior as GreyPrior
 from .download import cached as cached
 from .download import fetch as fetch
+from .download import no_downloads as no_downloads
 from .download import offline as offline
 from .header import PICKLES as PICKLES
 from .header import Entry as Entry
@@ -71,6 +72,7 @@ __all__ = [
     "find",
     "foreign",
     "home",
+    "no_downloads",
     "offline",
     "open_prior",
     "open_tensors",

@@ -14,6 +14,9 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
@@ -23,16 +26,29 @@ from inverse.priors.header import digest
 from inverse.priors.store import home
 from inverse.storage.locks import hold
 
-__all__ = ["cached", "fetch", "offline"]
+__all__ = ["cached", "fetch", "no_downloads", "offline"]
 
 LOGGER = logging.getLogger("inverse")
+_FORBIDDEN = ContextVar("forbidden", default=False)
 _CHUNK = 2**20
 _TRIES = 4
 _TIMEOUT = 30.0
 
 
+@contextmanager
+def no_downloads() -> Iterator[None]:
+    """What only looks (``inverse check``, ``--dry-run``) is offline."""
+    token = _FORBIDDEN.set(True)
+    try:
+        yield
+    finally:
+        _FORBIDDEN.reset(token)
+
+
 def offline() -> bool:
-    """Whether INVERSE_OFFLINE or HF_HUB_OFFLINE is set."""
+    """Whether INVERSE_OFFLINE or HF_HUB_OFFLINE is set, or nothing may be fetched now (`no_downloads`)."""
+    if _FORBIDDEN.get():
+        return True
     names = ("INVERSE_OFFLINE", "HF_HUB_OFFLINE")
     return any(os.environ.get(name, "").strip().lower() not in ("", "0", "no", "off", "false") for name in names)
 

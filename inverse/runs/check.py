@@ -19,6 +19,7 @@ from inverse.operators.checks import check_operator
 from inverse.operators.observation import Observation
 from inverse.operators.spec import AUTO
 from inverse.priors.card import Card
+from inverse.priors.download import no_downloads
 from inverse.priors.mismatch import SLACK, Surprise, foreign
 from inverse.recipes.calibration_file import opened_calibration
 from inverse.recipes.recipe import Recipe, load
@@ -71,7 +72,8 @@ def check_recipe(
     options, recipe = options or Options(), load(recipe, overrides)
     options.check(recipe)
     opened_executor(options)
-    prior = open_recipe_prior(recipe)
+    with no_downloads():
+        prior = open_recipe_prior(recipe)
     card, compute = prior.card, options.compute(recipe, prior)
     low, high = recipe.data.range
     if measurement is None:

@@ -15,6 +15,7 @@ from inverse.errors import RecipeError
 from inverse.io.sources import Source, find
 from inverse.posterior.words import seconds_in_words
 from inverse.priors.card import prior_facts
+from inverse.priors.download import no_downloads
 from inverse.recipes.recipe import Recipe, load
 from inverse.restoration.options import Options
 from inverse.restoration.plan import Item, Plan, Terms, Unit, item_name, units
@@ -97,7 +98,8 @@ def estimate(
     options.check(recipe)
     opened_executor(options)
     sources = find([inputs] if isinstance(inputs, str | Path) else list(inputs), exclude=Path(out))
-    prior = open_recipe_prior(recipe)
+    with no_downloads():
+        prior = open_recipe_prior(recipe)
     plan, ledger = _resumed(recipe, sources, prior, options, Path(out))
     spec, terms, shard = method_spec(recipe.method_kind), plan.terms, parse_shard(options.shard)
     budget = {} if terms.evaluations is None else {"max_evaluations": terms.evaluations}

@@ -29,6 +29,8 @@ from inverse.priors.download import offline
 __all__ = ["Scheduled", "open_spec", "wrap"]
 
 HALVINGS = 64
+#: Plugins that read tensors alone, of files whose sha256 they know.
+PLUGINS = ("adm", "jit", "vdm")
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,16 @@ def open_spec(text: str) -> AdaptedPrior:
         raise PriorError("priors 'azula:...' need the package azula", "pip install 'inverse-imaging[azula]'") from error
     if not name or not plugin.isidentifier():
         raise PriorError(f"azula:{text}", "allowed: azula:PLUGIN/NAME, such as azula:adm/ffhq_256x256")
+    if plugin not in PLUGINS:
+        raise PriorError(
+            f"azula:{plugin}: allowed: {', '.join(PLUGINS)}; the others open pickles or are no priors of images",
+            "a checkpoint becomes a prior without its code: inverse prior convert",
+        )
     if offline():
-        raise PriorError(f"azula:{text} would have to be downloaded, and this is offline", "unset INVERSE_OFFLINE")
+        raise PriorError(
+            f"azula:{text} would have to be downloaded, and this is offline",
+            "unset INVERSE_OFFLINE; 'check' and --dry-run are offline",
+        )
     try:
         denoiser = importlib.import_module(f"azula.plugins.{plugin}").load_model(name)
     except Exception as error:  # whatever the plugin's author, the network or the file gives

@@ -1,11 +1,10 @@
 """Tensors of other people's files: PyTorch checkpoints, safetensors, and, on request, pickles; none of their code runs.
 
 * safetensors: read and checked by :mod:`inverse.priors.weights`.
-* ``.pt``, ``.pth``, ``.ckpt`` (zip, or the format before it): ``torch.load(weights_only=True)``, after the archive's
-  own table has been checked against the file's size.
-* Anything that names code (a pickled module, a ``.pkl``): refused, unless ``trust`` is given; then it is read without
-  ``torch.load``: the pickle inside by :mod:`inverse.priors.adapters.pickles`, which runs none of it, the storages as
-  bytes.
+* ``.pt``, ``.pth``, ``.ckpt`` (zip, or the format before it), never by ``torch.load``: after the archive's own table
+  has been checked against the file's size, the pickle inside by :mod:`inverse.priors.adapters.pickles`, which runs none
+  of it, the storages as bytes.
+* What names code (a pickled module, a ``.pkl``): read in the same way, but refused unless ``trust`` is given.
 
 The kind is told from the first bytes, not from the name. Weights are looked for under the usual keys (``ema``,
 ``params_ema``, ``state_dict``, ``model``, ...).
@@ -18,6 +17,7 @@ persistent identifiers ``("storage", type, key, device, count, ...)``. A storage
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
 import zipfile
@@ -54,6 +54,8 @@ DTYPES = {
     "CharStorage": torch.int8,
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
+    "ComplexFloatStorage": torch.complex64,
+    "ComplexDoubleStorage": torch.complex128,
     "UntypedStorage": torch.uint8,
 }
 
@@ -105,20 +107,18 @@ def _load(file: IO[bytes], start: bytes, size: int, name: str, trust: bool) -> A
         _check_archive(file, size, name)
     elif not start.startswith(b"\x80"):
         raise PriorError(f"{name}: no PyTorch checkpoint, safetensors file or pickle", "copy or download it again")
-    if archive or LEGACY in start:
-        try:
-            return torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:
-            # the only message that torch has for a name outside its list of harmless ones
-            if "Unsupported" not in str(error) and "GLOBAL" not in str(error):
-                raise
-            if not trust:
-                raise _needs_trust(name) from error
-        file.seek(0)
-        return _load_archive(file) if archive else _load_legacy(file, size)
-    if not trust:
+    named: set[str] = set()
+    if archive:
+        content = _load_archive(file, named)
+    elif LEGACY in start:
+        content = _load_legacy(file, size, named)
+    elif not trust:
         raise _needs_trust(name)
-    return pickles.InertUnpickler(file).load()
+    else:
+        content = _unpickle(file, None, named)
+    if named and not trust:
+        raise _needs_trust(name)
+    return content
 
 
 def _needs_trust(name: str) -> PriorError:
@@ -203,13 +203,22 @@ def _bytes(storage: torch.UntypedStorage) -> torch.Tensor:
     return empty.set_(storage)
 
 
-def _unpickle(file: IO[bytes], persistent: Callable[[Any], Any]) -> Any:
-    unpickler = pickles.InertUnpickler(file)
-    unpickler.persistent_load = persistent  # type: ignore[method-assign]
-    return unpickler.load()
+def _storage(content: bytes) -> Any:
+    """A storage that was pickled as a file within the file."""
+    return _load_legacy(io.BytesIO(content), len(content), set())
 
 
-def _load_archive(file: IO[bytes]) -> Any:
+def _unpickle(file: IO[bytes], persistent: Callable[[Any], Any] | None, named: set[str]) -> Any:
+    """The content of a pickle; what it names that could be code is added to `named`."""
+    unpickler = pickles.InertUnpickler(file, _storage)
+    if persistent is not None:
+        unpickler.persistent_load = persistent  # type: ignore[method-assign]
+    content = unpickler.load()
+    named |= unpickler.named
+    return content
+
+
+def _load_archive(file: IO[bytes], named: set[str]) -> Any:
     """The content of a zip checkpoint, whose table of files has been checked; of a damaged file, any exception."""
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
@@ -230,10 +239,10 @@ def _load_archive(file: IO[bytes]) -> Any:
             return _Storage(storages[key], dtype)
 
         with archive.open(f"{root}data.pkl") as content:
-            return _unpickle(content, persistent)
+            return _unpickle(content, persistent, named)
 
 
-def _load_legacy(file: IO[bytes], size: int) -> Any:
+def _load_legacy(file: IO[bytes], size: int, named: set[str]) -> Any:
     """The content of a legacy checkpoint, in a file of so many bytes; of a damaged file, any exception."""
     storages: dict[str, tuple[torch.UntypedStorage, torch.dtype]] = {}
 
@@ -251,10 +260,10 @@ def _load_legacy(file: IO[bytes], size: int) -> Any:
             whole = whole[first * dtype.itemsize : (first + length) * dtype.itemsize]
         return _Storage(whole, dtype)
 
-    _, _, system = (_unpickle(file, persistent) for _ in range(3))
+    _, _, system = (_unpickle(file, persistent, named) for _ in range(3))
     if not system.get("little_endian", True):
         raise pickle.UnpicklingError("values of another byte order")
-    content, keys = _unpickle(file, persistent), _unpickle(file, persistent)
+    content, keys = _unpickle(file, persistent, named), _unpickle(file, persistent, named)
     for key in keys:
         whole, dtype = storages[str(key)]
         count, values = int.from_bytes(file.read(8), "little"), bytearray(file.read(whole.nbytes()))

@@ -10,8 +10,10 @@ so an instance is wrapped with :func:`wrap`. Two of its models keep to the contr
 * ``NCSNpp`` and ``ADMUNet`` read from a file believe that it was trained on [0, 1]; the files there are (Karras et al.
   2022) were trained on [-1, 1] with ``sigma_data`` 0.5. Here a file is taken to be one of those.
 
-Without a file the weights are deepinv's own download, refused where INVERSE_OFFLINE or HF_HUB_OFFLINE is set. The
-terms of the weights are their authors'. Cost: one F is one evaluation.
+Deviation from deepinv: it fetches a pickle and opens it, which runs what the pickle says. Here nothing is downloaded
+and nothing is unpickled. Without a file the weights are those that lie in torch's cache already, if their sha256 is
+known (`PUBLISHED`); else the error names the file and its address. The terms of the weights are their authors'. Cost:
+one F is one evaluation.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import importlib
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,13 +32,47 @@ from inverse.priors.adapters.checkpoint import read_tensors
 from inverse.priors.adapters.guided_diffusion import ADMSettings, adm_network, describe
 from inverse.priors.adapters.parametrisation import AdaptedPrior, Denoising, ModuleNetwork
 from inverse.priors.card import Card
-from inverse.priors.download import offline
+from inverse.priors.header import digest
 
 __all__ = ["open_spec", "wrap"]
 
 STRIDES = {"DRUNet": 8, "NCSNpp": 8, "ADMUNet": 8}
 #: Noise levels of training in deepinv's units, as the papers say; others take DRUNet's.
 SPANS = {"DRUNet": (0.001, 50 / 255), "NCSNpp": (0.001, 40.0), "ADMUNet": (0.001, 40.0)}
+
+
+class Published(NamedTuple):
+    """A file of weights that deepinv would download for a class."""
+
+    url: str
+    sha256: str = ""  # empty: not known, so the file is not opened by its name
+
+    @property
+    def name(self) -> str:
+        """The file's name in torch's cache."""
+        return self.url.rsplit("/", 1)[-1]
+
+
+_HUB = "https://huggingface.co/deepinv"
+#: By class, for its default arguments. DRUNet's hash is the one that public notes of its users record, with its size of
+#: 130,585,443 bytes.
+PUBLISHED = {
+    "DRUNet": Published(
+        f"{_HUB}/drunet/resolve/main/drunet_deepinv_color_finetune_22k.pth",
+        "20296845d272d3d786b89ea3c1208d5f2ceb57658a499d4dd28073cbb73508aa",
+    ),
+    "ADMUNet": Published(f"{_HUB}/edm/resolve/main/adm-imagenet64-cond.pt"),
+    "DScCP": Published(f"{_HUB}/dsccp/resolve/main/ckpt_dsccp.pth.tar"),
+    "DiffUNet": Published(f"{_HUB}/diffunet/resolve/main/diffusion_ffhq_10m.pt"),
+    "DnCNN": Published(f"{_HUB}/dncnn/resolve/main/dncnn_sigma2_color.pth"),
+    "FFDNet": Published(f"{_HUB}/FFDNet/resolve/main/ffdnet_gray.pth"),
+    "NCSNpp": Published(f"{_HUB}/edm/resolve/main/edm-ffhq-64x64-uncond-ve.pt"),
+    "RAM": Published("https://huggingface.co/mterris/ram/resolve/main/ram.pth.tar"),
+    "SCUNet": Published(f"{_HUB}/scunet/resolve/main/scunet_color_real_psnr.pth"),
+    "SwinIR": Published(
+        "https://github.com/JingyunLiang/SwinIR/releases/download/v0.0/005_colorDN_DFWB_s128w8_SwinIR-M_noise15.pth"
+    ),
+}
 
 
 def open_spec(text: str) -> Any:
@@ -55,10 +91,11 @@ def open_spec(text: str) -> Any:
     if name.lower() not in classes:
         raise PriorError(f"deepinv has no denoiser '{name[:60]}'", did_you_mean(name.lower(), classes))
     kind = classes[name.lower()]
-    if kind is models.DiffUNet:
-        tensors = read_tensors(Path(file).expanduser()) if file else _build(kind, "").state_dict()
-        return _diffunet(tensors, _card("DiffUNet"))
-    return wrap(_build(kind, file))
+    takes_weights = "pretrained" in inspect.signature(kind).parameters
+    place = Path(file).expanduser() if file else _cached(kind.__name__) if takes_weights else None
+    if kind is models.DiffUNet and place is not None:
+        return _diffunet(read_tensors(place), _card("DiffUNet"))
+    return wrap(_build(kind, place))
 
 
 def wrap(denoiser: Callable[..., Tensor], card: Card | None = None) -> AdaptedPrior:
@@ -103,30 +140,53 @@ def _channels(model: Any) -> int | None:
     return None if stem is None else int(stem.in_channels)
 
 
-def _build(kind: Any, file: str) -> Any:
-    """A model with its weights, from a file or from deepinv."""
+def _cached(name: str) -> Path:
+    """The published weights of a class, where they lie in torch's cache and are the known ones."""
+    published = PUBLISHED.get(name)
+    own = f"deepinv:{name.lower()}=FILE"
+    if published is None:
+        raise PriorError(
+            f"deepinv's weights of {name} are not on this machine; nothing is downloaded unasked, no pickle is opened",
+            f"get them from where deepinv's page of pretrained weights says, and give them: {own}",
+        )
+    path = Path(torch.hub.get_dir()) / "checkpoints" / published.name
+    if not path.is_file():
+        raise PriorError(
+            f"deepinv's weights of {name}, {published.name}, are not on this machine; nothing is downloaded unasked",
+            f"get them from {published.url}, and give them: {own}",
+        )
+    found = digest(path)
+    if not published.sha256:
+        raise PriorError(
+            f"deepinv's weights of {name}: {path} was not opened: no sha256 of it is known (this one's: {found})",
+            f"if it is what {published.url} has, give it yourself: {own}",
+        )
+    if found != published.sha256:
+        raise PriorError(
+            f"deepinv's weights of {name}: {path} was not opened: its sha256 is {found}, expected {published.sha256}",
+            f"get it again from {published.url}, or give a file of your own: {own}",
+        )
+    return path
+
+
+def _build(kind: Any, file: Path | None) -> Any:
+    """A model with the weights of a file; without one if it takes none."""
     takes = inspect.signature(kind).parameters
     try:
         if "pretrained" not in takes:
-            if file:
+            if file is not None:
                 raise PriorError(f"deepinv's {kind.__name__} takes no weights", "leave =FILE out")
             return kind()
-        if not file:
-            if offline():
-                raise PriorError(
-                    f"deepinv's weights of {kind.__name__} would have to be downloaded, and this is offline",
-                    f"give them: deepinv:{kind.__name__.lower()}=FILE, or unset INVERSE_OFFLINE",
-                )
-            with torch.random.fork_rng(devices=[]):
-                return kind(pretrained="download").eval().requires_grad_(False)
-        tensors = read_tensors(Path(file).expanduser())
+        assert file is not None
+        tensors = read_tensors(file)
         trained = {"_was_trained_on_minus_one_one": True, "pixel_std": 0.5} if "pixel_std" in takes else {}
+        none = False if isinstance(takes["pretrained"].default, bool) else None
         with torch.random.fork_rng(devices=[]):
-            model = kind(pretrained=None, **_shape(kind.__name__, tensors), **trained)
+            model = kind(pretrained=none, **_shape(kind.__name__, tensors), **trained)
         model.load_state_dict(tensors)
     except PriorError:
         raise
-    except Exception as error:  # a download's errors are many, and a constructor's are whatever its author chose
+    except Exception as error:  # a constructor's errors are whatever its author chose
         reason = " ".join(str(error).split())[:150]
         raise PriorError(
             f"deepinv's {kind.__name__} cannot be opened: {reason}", "is it the weights' class?"

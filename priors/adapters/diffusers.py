@@ -43,6 +43,7 @@ from inverse.priors.adapters.parametrisation import (
 from inverse.priors.card import Card
 from inverse.priors.download import offline
 from inverse.priors.header import digest
+from inverse.storage.regular import read_small_text
 
 __all__ = ["adapt", "open_spec"]
 
@@ -170,8 +171,8 @@ def _read(folder: Path, places: tuple[str, ...], text: str) -> tuple[Path, dict[
     if path is None:
         raise PriorError(f"diffusers:{text} has no {' or '.join(places)}", "give a folder as diffusers writes it")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(read_small_text(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise PriorError(f"diffusers:{text}: {path.name} cannot be read: {type(error).__name__}") from error
     if not isinstance(content, dict):
         raise PriorError(f"diffusers:{text}: {path.name} is not a configuration")
@@ -192,7 +193,11 @@ def _download(text: str) -> Path:
     try:
         return Path(hub.snapshot_download(text, allow_patterns=patterns, local_files_only=offline()))
     except Exception as error:  # the hub's errors are many, and requests' and httpx's besides
-        hint = "offline: unset INVERSE_OFFLINE" if offline() else "check the name and the network"
+        hint = (
+            "offline, or only looked at: 'check' and --dry-run fetch nothing"
+            if offline()
+            else "check the name and the network"
+        )
         raise PriorError(
             f"diffusers:{text} cannot be had: {type(error).__name__}", f"{hint}, or give a folder"
         ) from error

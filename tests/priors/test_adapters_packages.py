@@ -205,8 +205,8 @@ def test_diffunet_is_deepinvs_at_its_steps_and_continuous_between(monkeypatch: p
         # an answer within [-1, 1], as deepinv clips it
         model.out[2].weight.copy_(0.003 * torch.randn(model.out[2].weight.shape, generator=generator))
     model.eval().requires_grad_(False)
-    monkeypatch.setattr(adapter, "_build", lambda kind, file: model)
-    prior = registry.open_spec("deepinv:diffunet")
+    monkeypatch.setattr(adapter, "read_tensors", lambda path: model.state_dict())
+    prior = registry.open_spec("deepinv:diffunet=file")
     power = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)[[150, 20]]
     sigma = ((1 - power) / power).sqrt() / 2
     x = 0.4 + 0.2 * _images(2, 3, 32, 32)
@@ -222,7 +222,8 @@ def test_deepinv_names_and_what_is_offline(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("INVERSE_OFFLINE", "1")
     with pytest.raises(PriorError, match="no denoiser 'drunett'\ndid you mean 'drunet'"):
         registry.open_spec("deepinv:drunett")
-    with pytest.raises(PriorError, match=r"this is offline\n.*deepinv:drunet=FILE"):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(PriorError, match=r"nothing is downloaded unasked\n.*huggingface.*deepinv:drunet=FILE"):
         registry.open_spec("deepinv:drunet")
     with pytest.raises(PriorError, match=r"none\.pth"):
         registry.open_spec(f"deepinv:drunet={tmp_path / 'none.pth'}")
