@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inverse.errors import InputError
-from inverse.io.read_write import read_picture
+from inverse.io.read_write import read_picture, whole
 
 __all__ = ["load_array", "load_plane"]
 
@@ -72,7 +72,7 @@ def load_plane(path: str, *, reduce: Callable[..., Any]) -> tuple[NDArray[Any], 
         InputError: a file that cannot be read, or an array that is not 2-D.
     """
     if _form(path) is None:
-        image = np.asarray(read_picture(path, name=Path(path).name).array)
+        image = np.asarray(whole(read_picture(path, name=Path(path).name)).array)
         return (reduce(image, axis=2) if image.ndim == 3 else image), False
     array = load_array(path)
     if array.ndim != 2 or array.size == 0:

@@ -47,6 +47,7 @@ from .read_write import read_picture as read_picture
 from .read_write import read_pictures as read_pictures
 from .read_write import result_path as result_path
 from .read_write import save_float as save_float
+from .read_write import whole as whole
 from .read_write import write as write
 from .read_write import write_scan as write_scan
 from .read_write import write_volume as write_volume
@@ -56,6 +57,7 @@ from .registry import Format as Format
 from .registry import function as function
 from .registry import installed as installed
 from .sources import Source as Source
+from .sources import check_name as check_name
 from .sources import find as find
 from .sources import match as match
 from .tiling import Tiling as Tiling
@@ -136,6 +138,7 @@ __all__ = [
     "to_unit",
     "turn",
     "unobserved",
+    "whole",
     "widths",
     "write",
     "write_scan",

@@ -109,7 +109,7 @@ class Scan:
     #: (S, coils, H, W), centred (DC at size // 2), orthonormal Fourier transform, zero where nothing was sampled;
     #: with a ``trajectory`` (S, coils, n).
     kspace: npt.NDArray[np.complex64]
-    shape: tuple[int, int]  # (H, W) of the image
+    shape: tuple[int, int]  # (H, W) of the image; (0, 0) where a file with a ``trajectory`` does not tell
     format: str  # `inverse.io.write_scan` writes the images in this kind of file
     #: (S or 1, H, W), which samples were taken; None: where any coil is not zero. Unused with a trajectory.
     mask: npt.NDArray[np.bool_] | None = None
@@ -257,7 +257,7 @@ def checked(scan: Scan) -> Scan:
     Raises:
         InputError: no samples, values that are not finite, or zeros alone.
     """
-    if scan.kspace.size == 0 or min(scan.shape) < 1:
+    if scan.kspace.size == 0 or (min(scan.shape) < 1 and scan.trajectory is None):
         raise InputError(f"{scan.source}: k-space of shape {scan.kspace.shape} is empty")
     bad = int(scan.kspace.size - np.isfinite(scan.kspace).sum())
     if bad:
@@ -288,7 +288,10 @@ def float_volume(array: Array, *, like: Volume) -> Volume:
     values = values[..., 0] if values.ndim == 4 and values.shape[-1] == 1 and like.slices[0].array.ndim == 2 else values
     spec = formats().get(like.format)
     if spec is None or not spec.float_map:
-        return replace(like, slices=slices_of(values, format=like.format, source=like.source))
+        made = slices_of(values, format=like.format, source=like.source)
+        of_pixels = zip(made, like.slices, strict=True) if len(made) == len(like.slices) else ()
+        kept = tuple(replace(one, valid=other.valid if one.size == other.size else None) for one, other in of_pixels)
+        return replace(like, slices=kept or made)
     make = function(spec.float_map, title=spec.title, source=like.source, error=OutputError)
     grounds = (replace(picture, extra=like.extra) for picture in like.slices)
     slices = tuple(make(plane, ground) for plane, ground in zip(values, grounds, strict=True))

@@ -7,7 +7,8 @@ rule, for every recipe:
 * an operator that fills gaps (``fill: gaps``) fills what lies inside the footprint: gaps that are at most ``2 REACH``
   pixels wide between observed pixels (morphological closing; Landsat 7's SLC-off gaps are up to 14 wide and open into
   the border) and holes that observed pixels enclose;
-* ``fill: all`` fills the border too.
+* ``fill: all`` fills the border too, and so does a mask at random, whose hole is what has no value in the file
+  (`inverse.operators.image.holes`).
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ def filled_by(operator: Mapping[str, Any]) -> Fill:
     """What an operator of a recipe fills: its ``fill``; of a chain the most any link does."""
     order = ("none", "gaps", "all")
     links = (operator, *operator.get("operators", ()))
-    return cast("Fill", max((str(link.get("fill", "none")) for link in links), key=order.index))
+    fills = (str(link.get("fill", "all" if link.get("kind") == "random-mask" else "none")) for link in links)
+    return cast("Fill", max(fills, key=order.index))
 
 
 def still_valid(
@@ -95,7 +97,7 @@ def unobserved(
         valid = valid & finite
         array = np.where(valid, array, np.zeros((), array.dtype))
     if not empty and not valid.any():
-        raise InputError(f"{source}: no pixel has a value: all are nodata", "check the file's nodata value")
+        raise InputError(f"{source}: no pixel has a value: all are nodata or NaN", "check the file's nodata value")
     if (valid == valid[..., :1]).all():
         valid = valid[..., 0]
     return array, None if valid.all() else np.ascontiguousarray(valid), notes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from inverse.errors import InputError, OutputError
 from inverse.io.content import Array, Picture, Scan, Volume, float_volume
 from inverse.io.detect import judge, load_bytes
 from inverse.io.limits import reason
+from inverse.io.nodata import marked, unobserved
 from inverse.io.registry import Format, formats, function
 from inverse.io.sidecars import sidecars
 from inverse.storage.files import atomic_bytes
@@ -27,6 +28,7 @@ __all__ = [
     "read_pictures",
     "result_path",
     "save_float",
+    "whole",
     "write",
     "write_scan",
     "write_volume",
@@ -39,12 +41,15 @@ MAPS = "tiff"
 def read(path: str | os.PathLike[str], *, name: str | None = None) -> Picture | Volume | Scan:
     """Read a file, or ``FILE::INNER``, one array of several; its format is judged by its content.
 
+    Floats that are NaN or infinite are pixels without a value, `Picture.valid`, whatever the format; and so is what
+    alpha hides altogether.
+
     Messages call it ``name`` (default: the path as given). A run gives the item's id, so that no absolute path gets
     into its files.
 
     Raises:
-        InputError: The file is missing, empty, broken, of another kind, has no pixels, or has NaN or infinite ones; or
-            it needs an optional package that is not installed.
+        InputError: The file is missing, empty, broken, of another kind, has no pixels, or none with a value; or it
+            needs an optional package that is not installed. Of raw k-space: samples that are not finite.
     """
     source = os.fspath(path) if name is None else name
     place, inner = locate(path)
@@ -61,6 +66,7 @@ def read(path: str | os.PathLike[str], *, name: str | None = None) -> Picture | 
     _check(content)
     if isinstance(content, Scan):
         return content
+    content = _visible(_observed(content), spec)
     return replace(content, lost=(*content.lost, *_beside(place, spec)))
 
 
@@ -101,12 +107,17 @@ def _check(content: Picture | Volume | Scan) -> None:
     source = content.source
     if isinstance(content, Scan):
         coils, (height, width) = content.kspace.shape[1], content.shape
-        if coils > max(height, width):
+        if content.trajectory is None and coils > max(height, width):
             raise InputError(
                 f"{source}: k-space of {coils} coils and {height} x {width} points: are its axes swapped?",
                 "the order is (slices, coils, rows, columns)",
             )
-        _check_finite([content.kspace], source, "k-space")
+        bad = int(content.kspace.size - np.isfinite(content.kspace).sum())
+        if bad:
+            raise InputError(
+                f"{source}: {bad} of {content.kspace.size} k-space values are NaN or infinite",
+                "set them to 0: a sample that is 0 in all coils was not measured",
+            )
         return
     pictures = content.slices if isinstance(content, Volume) else (content,)
     for picture in pictures[:1]:
@@ -117,17 +128,86 @@ def _check(content: Picture | Volume | Scan) -> None:
         if array.dtype.kind != "f" and not (array.dtype.kind in "iu" and array.dtype.itemsize <= 4):
             hint = "convert it to uint8, uint16 or float32"
             raise InputError(f"{source}: pixels of type {array.dtype} have no defined range", hint)
-    _check_finite([picture.array for picture in pictures], source, "pixel")
 
 
-def _check_finite(arrays: Sequence[Array], source: str, kind: str) -> None:
-    if arrays and arrays[0].dtype.kind not in "fc":
-        return
-    bad = sum(int(array.size - np.isfinite(array).sum()) for array in arrays)
-    if bad:
-        hint = "fill them in, or mark them as missing with a file-mask operator"
-        total = sum(array.size for array in arrays)
-        raise InputError(f"{source}: {bad} of {total} {kind} values are NaN or infinite", hint)
+def _observed(content: Picture | Volume) -> Picture | Volume:
+    """What was read, its floats finite and zero where they have no value."""
+    pictures = content.slices if isinstance(content, Volume) else (content,)
+    if pictures[0].array.dtype.kind != "f" or all(np.isfinite(picture.array).all() for picture in pictures):
+        return content
+    shape = pictures[0].array.shape
+    planes = np.concatenate([picture.array.reshape(*shape[:2], -1) for picture in pictures])
+    valid = np.concatenate([_mask(picture) for picture in pictures])
+    planes, observed, notes = unobserved(planes, valid, source=content.source)
+    made = []
+    for picture, top in zip(pictures, range(0, len(planes), shape[0]), strict=True):
+        mask = None if observed is None else observed[top : top + shape[0]]
+        array = np.ascontiguousarray(planes[top : top + shape[0]].reshape(shape))
+        made.append(replace(picture, array=array, valid=None if mask is None or mask.all() else mask))
+    if isinstance(content, Volume):
+        return replace(content, slices=tuple(made), notes=(*content.notes, *notes))
+    return replace(made[0], notes=(*content.notes, *notes))
+
+
+def _visible(content: Picture | Volume, spec: Format) -> Picture | Volume:
+    """What was read, without a value where alpha is 0: what is hidden there is nobody's measurement."""
+    pictures = content.slices if isinstance(content, Volume) else (content,)
+    hidden = [picture.alpha is not None and bool((picture.alpha == 0).any()) for picture in pictures]
+    if spec.marks or not any(hidden):
+        return content
+    made = []
+    for picture in pictures:
+        seen = np.ones(picture.size, bool) if picture.alpha is None else picture.alpha > 0
+        valid = (
+            seen
+            if picture.valid is None
+            else picture.valid & seen.reshape(*seen.shape, *(1,) * (picture.valid.ndim - 2))
+        )
+        made.append(replace(picture, valid=None if valid.all() else valid))
+    if not any(picture.valid is None or picture.valid.any() for picture in made):
+        raise InputError(f"{content.source}: all of it is transparent (alpha 0)", "remove its alpha channel")
+    share = 100 * float(np.mean([1.0 if picture.valid is None else picture.valid.mean() for picture in made]))
+    note = (f"transparent (alpha 0) are {100 - share:.2g} %, taken as unobserved",)
+    if isinstance(content, Volume):
+        return replace(content, slices=tuple(made), notes=(*content.notes, *note))
+    return replace(made[0], notes=(*content.notes, *note))
+
+
+def _mask(picture: Picture) -> npt.NDArray[np.bool_]:
+    """Which values there are, (H, W, C)."""
+    shape = (*picture.size, picture.channels)
+    if picture.valid is None:
+        return np.ones(shape, bool)
+    return np.broadcast_to(picture.valid.reshape(*picture.size, -1), shape)
+
+
+def _marked(content: Picture | Volume) -> Picture | Volume:
+    """What is written, its floats NaN where there is no value; what alpha hides stays."""
+    if isinstance(content, Volume):
+        return replace(content, slices=tuple(_marked_picture(picture) for picture in content.slices))
+    return _marked_picture(content)
+
+
+def _marked_picture(picture: Picture) -> Picture:
+    valid = picture.valid
+    if valid is None or picture.alpha is not None or picture.array.dtype.kind != "f":
+        return picture
+    if valid.ndim == 3 and valid.shape[-1] != picture.channels:
+        valid = np.asarray(valid.any(-1))
+    planes = marked(picture.array.reshape(*picture.size, -1), valid, None)
+    return replace(picture, array=planes.reshape(picture.array.shape))
+
+
+def whole(picture: Picture) -> Picture:
+    """The picture itself, of a file whose pixels must all have a value: a kernel, a truth, an image to learn from.
+
+    Raises:
+        InputError: some are NaN or infinite; of formats that mark missing pixels it is left to the caller.
+    """
+    if picture.valid is None or picture.array.dtype.kind != "f" or formats()[picture.format].marks:
+        return picture
+    bad = int((~_mask(picture)).sum())
+    raise InputError(f"{picture.source}: {bad} of {picture.array.size} values are NaN or infinite", "fill them in")
 
 
 def result_path(path: str | os.PathLike[str], form: str) -> Path:
@@ -178,6 +258,7 @@ def _write(
     if spec is None:
         raise OutputError(f"{path}: unknown format '{content.format}'", f"allowed: {', '.join(formats())}")
     target, stamp = result_path(path, content.format), dict(provenance or {})
+    content = content if spec.marks else _marked(content)
     if spec.store:
         store = function(spec.store, title=spec.title, source=str(path), error=OutputError)
         store(target, content, stamp, overwrite=overwrite)
@@ -256,7 +337,7 @@ def save_float(
         values = values[..., 0]
     if like is not None and formats()[like.format].float_map:
         picture = float_picture(values, like, source=str(path))
-        return write(target, picture, provenance=provenance, overwrite=overwrite)
+        return write(path, picture, provenance=provenance, overwrite=overwrite)
     own = like if like is not None and formats()[like.format].floats else None
     same = like if like is not None and like.size == values.shape[:2] else None
     form = _by_suffix(target) or MAPS if own is None else own.format

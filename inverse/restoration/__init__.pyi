@@ -6,6 +6,7 @@ from .case import make_case as make_case
 from .case import open_case as open_case
 from .figure import Panels as Panels
 from .figure import draw as draw
+from .figure import saved as saved
 from .frame import MINIMUM_SIDE as MINIMUM_SIDE
 from .frame import Frame as Frame
 from .frame import count as count
@@ -42,6 +43,7 @@ from .result import COLUMNS as COLUMNS
 from .result import NO_SCORE as NO_SCORE
 from .result import ItemResult as ItemResult
 from .result import Made as Made
+from .result import sound as sound
 from .result import typed as typed
 from .simulate import FORMATS as FORMATS
 from .simulate import Simulated as Simulated
@@ -56,6 +58,7 @@ from .write_item import DATASETS as DATASETS
 from .write_item import KEEP as KEEP
 from .write_item import facts as facts
 from .write_item import parse_keep as parse_keep
+from .write_item import result_valid as result_valid
 from .write_item import slice_path as slice_path
 
 __all__ = [
@@ -107,11 +110,14 @@ __all__ = [
     "pose",
     "resolve_dtype",
     "restore_array",
+    "result_valid",
     "scale_factor",
     "score",
     "simulate_files",
+    "saved",
     "slice_path",
     "solve",
+    "sound",
     "split",
     "stamp",
     "statistics",

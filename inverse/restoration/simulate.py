@@ -21,8 +21,8 @@ from torch import Tensor
 
 from inverse.errors import Failure, InputError, UsageError, exit_code
 from inverse.io.content import Picture, Span, widths
-from inverse.io.read_write import read, write
-from inverse.io.sources import Source, find
+from inverse.io.read_write import read, whole, write
+from inverse.io.sources import Source, check_name, find
 from inverse.io.transfer import encode, from_data
 from inverse.operators.build import build_operator, result_shape
 from inverse.operators.noise.draw import draw_noise
@@ -32,6 +32,7 @@ from inverse.recipes.recipe import Recipe, load
 from inverse.restoration.frame import MINIMUM_SIDE, frame
 from inverse.restoration.provenance import versions
 from inverse.storage.files import atomic_bytes, write_json
+from inverse.storage.paths import output_folder
 
 __all__ = ["FORMATS", "Simulated", "given", "simulate_files"]
 
@@ -82,13 +83,14 @@ def simulate_files(
     """
     if form not in FORMATS:
         raise UsageError(f"--format {form} is not valid; allowed: {', '.join(FORMATS)}")
-    recipe, folder = load(recipe, overrides), Path(out)
+    recipe, folder = load(recipe, overrides), output_folder(out)
     sources = find([truths] if isinstance(truths, str | Path) else list(truths), exclude=folder)
     noise, notes = given(recipe.noise)
     names = _names(sources, form)
     rows, failures = [], []
     for source in sources:
         try:
+            check_name(source.item)
             rows.append(_one(recipe, source, folder, names[source.item], noise, form, overwrite, notes))
         except Exception as error:
             failures.append(Failure.of(source.item, "simulate", error))
@@ -131,6 +133,7 @@ def _one(
     picture = opened.picture
     if picture is None or not opened.whole:
         raise InputError(f"{source.item}: not a single picture", "simulate from files of one image each")
+    whole(picture)
     x = _whole(opened.measurement(recipe.data.transfer).y, recipe)
     physics = build_operator(recipe.located()["operator"], shape=tuple(x.shape[1:]))
     y = _measured(x, physics, recipe.noise, noise, seed=recipe.run.seed, item=source.item)

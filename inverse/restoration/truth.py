@@ -11,7 +11,7 @@ from torch import Tensor
 
 from inverse.errors import InputError
 from inverse.io.content import Span, to_unit
-from inverse.io.read_write import read
+from inverse.io.read_write import read, whole
 from inverse.io.sources import Source, find, match
 from inverse.io.transfer import encode
 from inverse.metrics.registry import RATIO, measure, measure_samples, metric
@@ -104,7 +104,7 @@ def load_image(path: Path, *, index: int = 0, span: Span | None = None) -> Tenso
     picture = Frame(content, index, span).picture
     if picture is None:
         raise InputError(f"{path}: raw k-space is no image to compare with", "give images")
-    return torch.from_numpy(to_unit(picture, span))
+    return torch.from_numpy(to_unit(whole(picture), span))
 
 
 def score(

@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inverse.errors import UsageError, did_you_mean
-from inverse.io.content import widths
+from inverse.io.content import Picture, widths
 from inverse.io.nodata import filled_by, still_valid
-from inverse.io.read_write import save_float, write
+from inverse.io.read_write import result_path, save_float, write
+from inverse.io.registry import formats
 from inverse.io.transfer import encode, from_data
+from inverse.operators.build import operator_for
+from inverse.operators.image.holes import is_mask
 from inverse.posterior.posterior import Posterior
 from inverse.priors.card import Card
 from inverse.recipes.recipe import Recipe
-from inverse.restoration.case import Case
+from inverse.restoration.case import Case, settled_operator
 from inverse.restoration.figure import Panels, draw
 from inverse.restoration.frame import Frame
 from inverse.restoration.item import INTERVAL
@@ -26,7 +29,7 @@ from inverse.restoration.plan import Item, Job, item_name
 from inverse.restoration.result import ItemResult, Made
 from inverse.storage.files import file_hash, write_bytes, write_hdf5
 
-__all__ = ["DATASETS", "KEEP", "facts", "parse_keep", "slice_path", "write_item"]
+__all__ = ["DATASETS", "KEEP", "facts", "overshoot", "parse_keep", "result_valid", "slice_path", "write_item"]
 
 DATASETS = (
     *("samples", "mean", "std", "quantiles", "data_share", "invented", "misfit", "r_hat", "ess"),
@@ -88,7 +91,7 @@ def write_item(
         files, clipped = _write_picture(job, item, frame, image, std)
         restored = next(iter(files))
     else:
-        restored, clipped = f"restored/{planned.source}", 0.0
+        restored, clipped = f"restored/{result_path(planned.source, frame.content.format).as_posix()}", 0.0
         path = slice_path(planned)
         beside = () if recipe.output == "sample" else ("rss", "rss_std")
         parts = {"restored": image, "std": std, **{name: arrays.get(name) for name in beside}}
@@ -150,6 +153,26 @@ def _restored(arrays: Mapping[str, Tensor], output: str) -> tuple[Tensor, Tensor
     return arrays["mean"] if output == "mean" else arrays["samples"][0], arrays.get("std")
 
 
+def overshoot(image: Tensor, *, frame: Frame, case: Case, recipe: Recipe) -> float:
+    """Share of a restored image (C, H, W) that black and white cannot hold, less the measurement's own share.
+
+    Of files of integers it is what their type has to clip, beside what lies at its ends in the measurement; of floats
+    what is outside the recipe's range by more than the noise, where that is the file's own range.
+    """
+    picture = frame.picture
+    if picture is None or case.complex:
+        return 0.0
+    if picture.array.dtype.kind in "ui":
+        _, clipped = from_data(image.numpy(), like=picture, transfer=recipe.data.transfer, span=frame.span)
+        ends = np.iinfo(picture.array.dtype)
+        return max(0.0, clipped - float(np.isin(picture.array, (ends.min, ends.max)).mean()))
+    if frame.span is not None:
+        return 0.0
+    low, high = recipe.data.range
+    outside = (image < low - 4 * case.sigma) | (image > high + 4 * case.sigma)
+    return max(0.0, float(outside.float().mean()) - case.values(low, high)[2])
+
+
 def slice_path(planned: Item) -> str:
     """Where a slice waits, below the run folder, for the others of its file."""
     return f".inverse/slices/{item_name(planned.item)}.h5"
@@ -163,14 +186,41 @@ def _write_picture(
     picture = frame.picture
     assert picture is not None
     restored, clipped = from_data(image.numpy(), like=picture, transfer=recipe.data.transfer, span=frame.span)
-    valid = still_valid(picture.valid, fill=filled_by(recipe.located()["operator"]), size=restored.size)
-    restored = replace(restored, valid=valid)
+    restored = _shown(replace(restored, valid=result_valid(frame, recipe, restored.size)), picture)
     written = [write(out / "restored" / item, restored, provenance=provenance, overwrite=True)]
     if std is not None:
         provenance |= {"inverse:light": "linear"} if recipe.data.transfer == "linear" else {}
         values = widths(frame.span) * std.numpy()
         written.append(save_float(out / "std" / item, values, like=restored, provenance=provenance, overwrite=True))
     return {path.relative_to(out).as_posix(): file_hash(path) for path in written}, clipped
+
+
+def result_valid(frame: Frame, recipe: Recipe, size: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """``Picture.valid`` of the restored picture of a size (`inverse.io.nodata.still_valid`).
+
+    Of a file that lies nowhere, a pixel that the operator's own mask leaves out gets a value.
+    """
+    picture = frame.picture
+    assert picture is not None
+    valid = picture.valid
+    if valid is None:
+        return None
+    operator, _ = settled_operator(recipe, frame.measurement(recipe.data.transfer))
+    if is_mask(operator) and "fill" not in operator and not formats()[picture.format].marks:
+        physics, _ = operator_for(operator, (picture.channels, *picture.size))
+        filled = physics.mask[0, 0].cpu().numpy() == 0
+        valid = valid | (filled if valid.ndim == 2 else filled[..., None])
+    return still_valid(valid, fill=filled_by(operator), size=size)
+
+
+def _shown(restored: Picture, measured: Picture) -> Picture:
+    """A restored picture, opaque where its alpha hid what has a value now."""
+    if restored.alpha is None or measured.valid is None or restored.size != measured.size:
+        return restored
+    opaque = np.iinfo(restored.alpha.dtype).max if restored.alpha.dtype.kind == "u" else 1
+    filled = ~measured.valid if restored.valid is None else restored.valid & ~measured.valid
+    plane = filled if filled.ndim == 2 else filled.any(-1)
+    return replace(restored, alpha=np.where(plane, opaque, restored.alpha).astype(restored.alpha.dtype))
 
 
 def _visible(image: Tensor, case: Case) -> Tensor:

@@ -5,7 +5,8 @@ and their cost is summed, as if they had been drawn at once. The blocks go only 
 
 **Frames** are the slices of a volume or the images of a scan, solved as items of their own. Each leaves what it
 restored in ``.inverse/slices``; once all of a file are there, the file and the standard deviations beside it are
-written.
+written. A slice that is empty or failed never costs the others: it is written as it was measured, without a standard
+deviation (NaN), and the file says which (``inverse:unrestored``).
 
 Both can be repeated at any time, by anyone: what is there and unchanged is left alone.
 """
@@ -22,14 +23,14 @@ import torch
 
 from inverse.errors import OutputError
 from inverse.io.content import Picture, Scan, Volume, float_volume, widths
-from inverse.io.nodata import filled_by, still_valid
+from inverse.io.kspace.grid import combined
 from inverse.io.read_write import read, write_scan, write_volume
 from inverse.io.transfer import from_data
 from inverse.posterior.posterior import Cost, Posterior
 from inverse.recipes.recipe import Recipe
 from inverse.restoration.frame import Content, frame
-from inverse.restoration.plan import Item, Job, Plan, Unit, item_name
-from inverse.restoration.write_item import slice_path
+from inverse.restoration.plan import Item, Job, Plan, Unit, item_name, split
+from inverse.restoration.write_item import result_valid, slice_path
 from inverse.runs.ledger import Ledger
 from inverse.sampling.problem import Problem
 from inverse.storage.files import file_hash, read_hdf5, write_hdf5
@@ -38,6 +39,8 @@ __all__ = ["assemble", "merged", "write_part"]
 
 #: Before the names of what a method said of its samples, in the parts of an item.
 SAID = "diagnostics."
+#: States of frames that are written as they were measured.
+_LEFT = ("empty", "failed")
 
 
 def write_part(ledger: Ledger, unit: Unit, item: Item, post: Posterior) -> None:
@@ -89,8 +92,8 @@ def merged(ledger: Ledger, blocks: Sequence[Unit], item: Item, problem: Problem)
     )
 
 
-def assemble(job: Job, plan: Plan, paths: Mapping[str, Path], ledger: Ledger) -> None:
-    """Write every file whose frames are all done.
+def assemble(job: Job, plan: Plan, paths: Mapping[str, Path], ledger: Ledger) -> list[str]:
+    """Write every file whose frames are all done, or empty, or failed; return what is to be said of those.
 
     Args:
         job: The run.
@@ -101,41 +104,110 @@ def assemble(job: Job, plan: Plan, paths: Mapping[str, Path], ledger: Ledger) ->
     Raises:
         OutputError: a file cannot be written.
     """
+    said = []
     for source, path in paths.items():
         frames = plan.frames(source)
         name, digest = item_name(f"{source}//"), frames[0].sha256 if frames else ""
-        parts = [job.out / slice_path(item) for item in frames]
-        if not frames or not all(part.is_file() for part in parts) or ledger.valid(name, digest):
+        there = [(job.out / slice_path(item)).is_file() for item in frames]
+        if not any(there):
             continue
-        if not all(ledger.valid(item_name(item.item), digest) for item in frames):
+        states = [_state(ledger, plan, item) for item in frames]
+        solved = [state == "done" and part for state, part in zip(states, there, strict=True)]
+        if not any(solved) or not all(ok or state in _LEFT for ok, state in zip(solved, states, strict=True)):
             continue
-        written = _write(job, frames, read(path), [read_hdf5(part) for part in parts])
-        ledger.mark(name, digest, {file.relative_to(job.out).as_posix(): file_hash(file) for file in written})
+        left = [index for index, ok in enumerate(solved) if not ok]
+        marker = ledger.valid(name, digest)
+        if marker is not None and marker.get("left", []) == left:
+            continue
+        parts = [
+            read_hdf5(job.out / slice_path(item)) if ok else None for item, ok in zip(frames, solved, strict=True)
+        ]
+        written = _write(job, frames, read(path), parts)
+        files = {file.relative_to(job.out).as_posix(): file_hash(file) for file in written}
+        ledger.mark(name, digest, files, **({"left": left} if left else {}))
+        if failed := [index for index in left if states[index] == "failed"]:
+            said.append(f"{source}: written with {_slices(failed)} as measured, not restored")
+    return said
 
 
-def _write(job: Job, frames: tuple[Item, ...], content: Content, parts: Sequence[Mapping[str, Any]]) -> list[Path]:
-    """The restored file and the standard deviations, as far as all frames have them."""
+def _state(ledger: Ledger, plan: Plan, item: Item) -> str:
+    """``done``, ``empty``, ``failed``, or ``pending``."""
+    names = [item_name(item.item), *(unit.name for unit in split(item, plan.terms.samples))]
+    if any(ledger.failure(name) for name in names):
+        return "failed"
+    marker = ledger.finished(names[0], item.sha256)
+    if marker is None:
+        return "pending"
+    return "empty" if marker.get("empty") else "done"
+
+
+def _slices(indices: Sequence[int]) -> str:
+    return f"slice{'s' * (len(indices) > 1)} {', '.join(map(str, indices))}"
+
+
+def _write(
+    job: Job, frames: tuple[Item, ...], content: Content, parts: Sequence[Mapping[str, Any] | None]
+) -> list[Path]:
+    """The restored file and the standard deviations, as far as all frames that were solved have them."""
     provenance, written = {"inverse:run": job.stamp}, []
+    if left := [index for index, part in enumerate(parts) if part is None]:
+        provenance["inverse:unrestored"] = _slices(left)
+    solved = [part for part in parts if part is not None]
     for kind, magnitude in (("restored", "rss"), ("std", "rss_std")):
-        if not all(kind in part for part in parts):
+        if not all(kind in part for part in solved):
             continue
         target = job.out / kind / frames[0].source
         if isinstance(content, Scan):
-            images = _images([part[kind] for part in parts], pairs=kind == "restored")
-            rss = [part[magnitude][0] for part in parts if magnitude in part]
+            whole = [
+                _measured(content, item.frame, solved[0]) if part is None else part
+                for item, part in zip(frames, parts, strict=True)
+            ]
+            images = _images([part[kind] for part in whole], pairs=kind == "restored")
+            rss = [part[magnitude][0] for part in whole if magnitude in part]
             shown = np.stack(rss) if len(rss) == len(parts) else None
             written.append(
                 write_scan(target, images, magnitude=shown, like=content, provenance=provenance, overwrite=True)
             )
             continue
         assert isinstance(content, Volume)
-        slices = [_slice(content, item, part[kind], job.recipe, kind) for item, part in zip(frames, parts, strict=True)]
+        size = tuple(solved[0][kind].shape)
+        slices = [
+            _as_it_was(content.slices[item.frame], size, kind)
+            if part is None
+            else _slice(content, item, part[kind], job.recipe, kind)
+            for item, part in zip(frames, parts, strict=True)
+        ]
         made = replace(content, slices=tuple(slices))
         if kind == "std":
             planes = np.stack([picture.array.reshape(*picture.size, -1) for picture in slices])
             made = float_volume(planes.transpose(0, 3, 1, 2), like=made)
         written.append(write_volume(target, made, provenance=provenance, overwrite=True))
     return written
+
+
+def _measured(scan: Scan, index: int, like: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands for a slice that was not solved: its image by Fourier transform alone; no standard deviation."""
+    image = combined(scan, index)
+    made: dict[str, Any] = {}
+    for name, values in like.items():
+        plane = image if image.shape == values.shape[-2:] else np.zeros(values.shape[-2:], np.complex64)
+        pair = np.stack([plane.real, plane.imag]) if len(values) == 2 else np.abs(plane)[None]
+        made[name] = (np.full_like(pair, np.nan) if "std" in name else pair).astype(np.float32)
+    return made
+
+
+def _as_it_was(picture: Picture, size: tuple[int, ...], kind: str) -> Picture:
+    """A slice that was not solved, on the grid (C, H, W) of the others: its own nearest pixels, or no deviation."""
+    channels, height, width = size
+    rows, columns = (np.arange(new) * old // new for new, old in zip((height, width), picture.size, strict=True))
+    places = rows[:, None], columns[None, :]
+    valid = None if picture.valid is None else np.ascontiguousarray(picture.valid[places])
+    array = picture.array[places]
+    if channels != picture.channels:
+        array = np.repeat(array.reshape(height, width, -1)[..., :1], channels, axis=-1)
+    if kind == "std":
+        array = np.full(array.shape, np.nan, np.float32)
+    return replace(picture, array=np.ascontiguousarray(array), valid=valid)
 
 
 def _images(parts: Sequence[Any], *, pairs: bool) -> Any:
@@ -150,8 +222,7 @@ def _slice(content: Volume, item: Item, values: Any, recipe: Recipe, kind: str) 
     opened = frame(content, item.frame, recipe.data)
     picture = opened.picture
     assert picture is not None
-    fill = filled_by(recipe.located()["operator"])
-    valid = still_valid(picture.valid, fill=fill, size=(int(values.shape[-2]), int(values.shape[-1])))
+    valid = result_valid(opened, recipe, (int(values.shape[-2]), int(values.shape[-1])))
     if kind == "restored":
         restored, _ = from_data(values, like=picture, transfer=recipe.data.transfer, span=opened.span)
         return replace(restored, valid=valid)

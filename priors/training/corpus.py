@@ -25,7 +25,7 @@ from torch import Tensor
 
 from inverse.errors import InputError
 from inverse.io.content import STRETCH, to_unit
-from inverse.io.read_write import read_pictures
+from inverse.io.read_write import read_pictures, whole
 from inverse.io.sources import find
 
 __all__ = ["Corpus", "read_corpus"]
@@ -176,7 +176,7 @@ def _files(path: str | Path) -> list[tuple[str, Tensor]]:
     rows = []
     for source in find([path]):
         for picture in read_pictures(source.path, name=source.item):
-            array = picture.array.reshape(*picture.size, -1)
+            array = whole(picture).array.reshape(*picture.size, -1)
             value = array.transpose(2, 0, 1) if array.dtype == np.uint8 else to_unit(picture)
             rows.append((source.item, torch.from_numpy(np.ascontiguousarray(value))))
     return rows

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from inverse.errors import InputError, RecipeError, did_you_mean
 from inverse.io.content import require
-from inverse.io.read_write import read_pictures
+from inverse.io.read_write import read_pictures, whole
 from inverse.io.sources import find
 from inverse.io.transfer import to_data
 from inverse.numerics.rng import Rng
@@ -89,7 +89,7 @@ def read_images(arguments: Iterable[str | Path], *, transfer: str = "srgb") -> l
                 "fit one prior to images of one kind: put grey and colour images into two folders",
             )
         top, left = (max(0, (side - LARGEST_SIDE) // 2) for side in picture.size)
-        values = torch.from_numpy(to_data(picture, transfer))
+        values = torch.from_numpy(to_data(whole(picture), transfer))
         images.append(values[:, top : top + LARGEST_SIDE, left : left + LARGEST_SIDE].contiguous())
     return images
 

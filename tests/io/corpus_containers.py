@@ -14,7 +14,7 @@ import h5py
 import nibabel
 import numpy as np
 import zarr
-from corpus import ENTITIES, GREY, HOLED, KSPACE, RGB, RNG, ZEROS, Builder, archive, bad, patched, put, saved
+from corpus import ENTITIES, GREY, EMPTY, KSPACE, RGB, RNG, ZEROS, Builder, archive, bad, patched, put, saved
 
 
 # HDF5
@@ -84,7 +84,7 @@ bad("complex.h5", "complex", hdf5(named(a=GREY.astype(np.complex64), b=np.arange
 bad("text.h5", "holds 0 arrays", hdf5(named(a="hello", b=["x", "y"])))
 bad("several.h5", "holds 2 arrays: /a (40, 48), /b", hdf5(named(a=GREY, b=RGB)))
 bad("five-axes.h5", "holds 0 arrays", hdf5(named(a=np.zeros((2, 2, 2, 4, 4)))))
-bad("nan.h5", "NaN or infinite", hdf5(named(a=HOLED)))
+bad("nan.h5", "no pixel has a value", hdf5(named(a=EMPTY)))
 bad("empty.h5", "holds 0 arrays", hdf5(named()))
 bad("empty-array.h5", "", hdf5(named(a=h5py.Empty("f4"))))
 
@@ -212,7 +212,7 @@ bad("nan-offset.nii", "broken NIfTI", put(nifti(at=108, new=struct.pack("<f", fl
 bad("mrd-fields.h5", "no field of name", put(hdf5_bytes(mrd(48, header())).replace(b"center_sample", b"centre_sample")))
 bad("negative-offset.nii", "NIfTI", put(nifti(at=108, new=struct.pack("<f", -500))))
 bad("vectors.nii", "5 axes", put(nifti(np.zeros((8, 8, 2, 1, 3), np.float32))))
-bad("nan.nii", "NaN or infinite", put(nifti(HOLED)))
+bad("nan.nii", "no pixel has a value", put(nifti(EMPTY)))
 
 
 # Zarr and DICOM

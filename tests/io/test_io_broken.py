@@ -150,13 +150,16 @@ def test_the_name_in_messages_can_be_chosen(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".tif"])
-def test_nan_and_infinite_pixels_are_counted(tmp_path, suffix):
+def test_nan_and_infinite_pixels_have_no_value(tmp_path, suffix):
     array = np.zeros((4, 5), np.float32)
     array[0, :2] = np.nan
     array[3, 4] = np.inf
     path = tmp_path / f"nan{suffix}"
     np.save(path, array) if suffix == ".npy" else tifffile.imwrite(path, array)
-    refused(path, "3 of 20 pixel values are NaN or infinite")
+    picture = iio.read_picture(path)
+    assert (picture.valid == np.isfinite(array)).all()
+    assert (picture.array == 0).all()
+    assert picture.notes[-1] == "3 NaN or infinite values taken as unobserved"
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 0, 3), (4, 4, 0)])

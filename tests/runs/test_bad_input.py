@@ -30,9 +30,7 @@ def corpus(photos: Path) -> Path:
     tiff = (photos / "whole.tif").read_bytes()
     (photos / "whole.tif").unlink()
     (photos / "truncated.tif").write_bytes(tiff[: len(tiff) // 2])
-    broken = np.zeros((32, 32, 3), np.float32)
-    broken[3, 4] = np.nan
-    np.save(photos / "nan.npy", broken)
+    np.save(photos / "nan.npy", np.full((32, 32, 3), np.nan, np.float32))
     np.save(photos / "empty.npy", np.zeros((0, 32, 3), np.float32))
     (photos / "zero.png").write_bytes(b"")
     Image.new("RGB", (1, 1)).save(photos / "tiny.png")
