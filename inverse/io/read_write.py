@@ -158,12 +158,9 @@ def _visible(content: Picture | Volume, spec: Format) -> Picture | Volume:
     made = []
     for picture in pictures:
         seen = np.ones(picture.size, bool) if picture.alpha is None else picture.alpha > 0
-        valid = (
-            seen
-            if picture.valid is None
-            else picture.valid & seen.reshape(*seen.shape, *(1,) * (picture.valid.ndim - 2))
-        )
-        made.append(replace(picture, valid=None if valid.all() else valid))
+        if picture.valid is not None:
+            seen = picture.valid & (seen if picture.valid.ndim == 2 else seen[..., None])
+        made.append(replace(picture, valid=None if seen.all() else seen))
     if not any(picture.valid is None or picture.valid.any() for picture in made):
         raise InputError(f"{content.source}: all of it is transparent (alpha 0)", "remove its alpha channel")
     share = 100 * float(np.mean([1.0 if picture.valid is None else picture.valid.mean() for picture in made]))
