@@ -25,6 +25,7 @@ from .words import doubts as doubts
 from .words import in_doubt as in_doubt
 from .words import misfit_in_words as misfit_in_words
 from .words import seconds_in_words as seconds_in_words
+from .words import unusable as unusable
 
 __all__ = [
     "BOX",
@@ -53,5 +54,6 @@ __all__ = [
     "residual_map",
     "seconds_in_words",
     "standardised",
+    "unusable",
     "whiteness",
 ]

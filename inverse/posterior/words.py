@@ -13,10 +13,12 @@ from typing import Any, Protocol
 
 from inverse.priors.mismatch import SLACK
 
-__all__ = ["Doubt", "Judged", "doubts", "evidence", "in_doubt", "misfit_in_words", "seconds_in_words"]
+__all__ = ["Doubt", "Judged", "doubts", "evidence", "in_doubt", "misfit_in_words", "seconds_in_words", "unusable"]
 
 #: Misfits of images that explain their measurement.
 LOW, HIGH = 0.9, 1.1
+#: Misfit from which on an image explains nothing, and share of clipped values, beyond the measurement's own.
+NOTHING, CLIPPED = 3.0, 0.05
 #: Largest R-hat of chains that have mixed (Gelman & Rubin 1992); Vehtari et al. 2021 ask for 1.01.
 MET = 1.1
 #: Whiteness that one noise residual in a thousand exceeds: chi^2 of 12 lags, over 12.
@@ -32,8 +34,8 @@ FEW = 2.0
 class Doubt:
     """A reason not to take an item's result at its word."""
 
-    #: ``misfit-high``, ``misfit-low``, ``misfit-unknown``, ``residual-coloured``, ``mismatch``, ``surprise``,
-    #: ``point-estimate``, ``not-mixed``, ``few-particles``.
+    #: ``unusable``, ``misfit-high``, ``misfit-low``, ``misfit-unknown``, ``residual-coloured``, ``mismatch``,
+    #: ``surprise``, ``point-estimate``, ``not-mixed``, ``few-particles``.
     code: str
     severity: str  # ``bad``: it does not explain its measurement; ``doubt``: may be wrong; ``note``: cannot be told
     sentence: str  # for a person, with the number
@@ -54,6 +56,20 @@ class Judged(Protocol):
     @property
     def doubts(self) -> tuple[Doubt, ...]:
         """What stands against it."""
+
+
+def unusable(misfit: float, clipped: float = 0.0) -> str:
+    """Why a result must not be used, in a sentence; empty where nothing speaks against it.
+
+    Args:
+        misfit: chi^2 / m; not finite where it cannot be told.
+        clipped: Share of its values beyond what its file or range can hold, less that of the measurement.
+    """
+    if math.isfinite(misfit) and misfit > NOTHING:
+        return f"unusable: the image does not explain the measurement: misfit {misfit:.3g}, expected 1"
+    if clipped > CLIPPED:
+        return f"unusable: {100 * clipped:.0f} % of the values are beyond black and white, more than in the measurement"
+    return ""
 
 
 def misfit_in_words(misfit: float) -> str:
@@ -84,7 +100,8 @@ def evidence(numbers: Mapping[str, Any], *, point_estimate: bool = False) -> lis
 
     ``numbers`` are ``misfit``, ``data_share`` and those of `doubts`.
     """
-    lines = [misfit_in_words(numbers["misfit"])]
+    lines = [str(numbers["unusable"])] if numbers.get("unusable") else []
+    lines += [misfit_in_words(numbers["misfit"])] if not lines or "misfit" not in lines[0] else []
     if "whiteness" in numbers:
         lines.append(residual_in_words(numbers["whiteness"], numbers["correlation"]))
     prior = 100 * (1 - numbers["data_share"])
@@ -107,6 +124,8 @@ def _of_fit(numbers: Mapping[str, Any]) -> list[Doubt]:
     """An image that does not explain its measurement, or leaves more than noise of it."""
     found = []
     misfit = numbers.get("misfit")
+    if numbers.get("unusable"):
+        found.append(Doubt("unusable", "bad", str(numbers["unusable"]), misfit))
     if misfit is not None and not LOW <= misfit <= HIGH:
         known = math.isfinite(misfit)
         code = "misfit-unknown" if not known else "misfit-high" if misfit > HIGH else "misfit-low"
@@ -145,7 +164,11 @@ def in_doubt(results: Sequence[Judged]) -> list[str]:
     misfits = sorted(result.misfit for result in results)
     middle = misfits[len(misfits) // 2]
     named = [result.item for result in results if result.doubts]
+    lost = [result.item for result in results if any(doubt.code == "unusable" for doubt in result.doubts)]
     lines = [f"misfit       {middle:.2f} in the middle, {misfits[0]:.2f} to {misfits[-1]:.2f} (expected 1)"]
+    if lost:
+        more = ", ..." if len(lost) > 3 else ""
+        lines.append(f"unusable     {len(lost)} of {len(results)}: {', '.join(lost[:3])}{more} (run.json says why)")
     if named:
         more = ", ..." if len(named) > 3 else ""
         lines.append(f"doubtful     {len(named)} of {len(results)}: {', '.join(named[:3])}{more} (run.json says why)")

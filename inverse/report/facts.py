@@ -28,10 +28,11 @@ _CALIBRATED = {
 def summary(folder: RunFolder, verdicts: Verdicts) -> dict[str, Any]:
     """The top of the page: how many items are restored (``lead``), a few numbers (``tiles``), sentences (``says``)."""
     counts = folder.facts.get("counts", {})
-    done, failed, pending = (int(counts.get(state, 0)) for state in ("done", "failed", "pending"))
-    others = [f"{failed} failed" if failed else "none failed"] + ([f"{pending} still to do"] if pending else [])
+    done, failed, pending, lost = (int(counts.get(state, 0)) for state in ("done", "failed", "pending", "unusable"))
+    others = [f"{lost} with an unusable result"] if lost else []
+    others += [f"{failed} failed" if failed else "none failed"] + ([f"{pending} still to do"] if pending else [])
     return {
-        "lead": f"{done} of {done + failed + pending} items restored, {', '.join(others)}.",
+        "lead": f"{done} of {done + failed + pending + lost} items restored, {', '.join(others)}.",
         "tiles": _tiles(verdicts),
         "says": [_sentence(text) for text in (*verdicts.summary, calibration_in_words(folder))],
     }

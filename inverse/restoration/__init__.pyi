@@ -4,6 +4,7 @@ from .case import Case as Case
 from .case import assumed_blur as assumed_blur
 from .case import make_case as make_case
 from .case import open_case as open_case
+from .case import settled_operator as settled_operator
 from .figure import Panels as Panels
 from .figure import draw as draw
 from .figure import saved as saved
@@ -11,11 +12,13 @@ from .frame import MINIMUM_SIDE as MINIMUM_SIDE
 from .frame import Frame as Frame
 from .frame import count as count
 from .frame import frame_shape as frame_shape
+from .frame import zero as zero
 from .item import INTERVAL as INTERVAL
 from .item import arguments as arguments
 from .item import describe as describe
 from .item import pose as pose
 from .item import solve as solve
+from .item import spread as spread
 from .item import statistics as statistics
 from .memory import halved as halved
 from .memory import is_out_of_memory as is_out_of_memory
@@ -40,6 +43,7 @@ from .provenance import stamp as stamp
 from .provenance import versions as versions
 from .reconstructor import Reconstructor as Reconstructor
 from .result import COLUMNS as COLUMNS
+from .result import FINISHED as FINISHED
 from .result import NO_SCORE as NO_SCORE
 from .result import ItemResult as ItemResult
 from .result import Made as Made
@@ -57,6 +61,7 @@ from .truth import score as score
 from .write_item import DATASETS as DATASETS
 from .write_item import KEEP as KEEP
 from .write_item import facts as facts
+from .write_item import overshoot as overshoot
 from .write_item import parse_keep as parse_keep
 from .write_item import result_valid as result_valid
 from .write_item import slice_path as slice_path
@@ -66,6 +71,7 @@ __all__ = [
     "CLOSED_FORM_PIXELS",
     "COLUMNS",
     "DATASETS",
+    "FINISHED",
     "FORMATS",
     "INTERVAL",
     "KEEP",
@@ -106,22 +112,26 @@ __all__ = [
     "measurements",
     "open_case",
     "open_recipe_prior",
+    "overshoot",
     "parse_keep",
     "pose",
     "resolve_dtype",
     "restore_array",
     "result_valid",
+    "saved",
     "scale_factor",
     "score",
+    "settled_operator",
     "simulate_files",
-    "saved",
     "slice_path",
     "solve",
     "sound",
     "split",
+    "spread",
     "stamp",
     "statistics",
     "typed",
     "units",
     "versions",
+    "zero",
 ]

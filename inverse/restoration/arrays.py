@@ -26,8 +26,8 @@ from inverse.posterior.posterior import Posterior
 from inverse.recipes.calibration_file import opened_calibration
 from inverse.recipes.recipe import Recipe
 from inverse.recipes.sections import Data
-from inverse.restoration.case import Case, make_case
-from inverse.restoration.frame import frame
+from inverse.restoration.case import Case, make_case, settled_operator
+from inverse.restoration.frame import frame, zero
 from inverse.restoration.item import solve
 from inverse.restoration.options import Options
 from inverse.restoration.prior import open_recipe_prior
@@ -72,9 +72,10 @@ def _together(recipe: Recipe, images: Sequence[Measurement]) -> Case:
     cases = [make_case(recipe, image) for image in images]
     if len(cases) == 1:
         return cases[0]
-    operator, device = recipe.located()["operator"], images[0].y.device
+    operators = [settled_operator(recipe, image)[0] for image in images]
+    operator, device = operators[0], images[0].y.device
     white = recipe.noise.kind == "gaussian" and not isinstance(recipe.noise.sigma, tuple)
-    if not white or not is_fixed(operator):
+    if not white or not is_fixed(operator) or any(other != operator for other in operators):
         raise InputError(
             f"{len(cases)} images, each with an operator or a noise of its own by this recipe",
             "restore them one by one",
@@ -115,10 +116,10 @@ def measurements(array: Any, data: Data, *, device: str | None = None) -> tuple[
     for item in range(len(planes)):
         y = torch.from_numpy(planes[item][None]).to(target)
         if valid is None or valid[item].all():
-            images.append(Measurement(y))
+            images.append(Measurement(y, None, zero(span)))
             continue
         mask = valid[item] if not (valid[item] == valid[item][:1]).all() else valid[item][:1]
-        images.append(Measurement(y, torch.from_numpy(mask[None].astype(planes.dtype)).to(target)))
+        images.append(Measurement(y, torch.from_numpy(mask[None].astype(planes.dtype)).to(target), zero(span)))
     return images, span
 
 

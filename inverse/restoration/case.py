@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from inverse.errors import InputError, RecipeError
 from inverse.operators.blur.estimate import estimate_blur
 from inverse.operators.build import fitted_operator, unmeasured
+from inverse.operators.image.holes import is_mask, settled_mask
 from inverse.operators.image.masks import restricted
 from inverse.operators.measurement import Measurement
 from inverse.operators.mri.cartesian import MultiCoil, RowCoils
@@ -18,8 +20,9 @@ from inverse.operators.noise.models import noise_model
 from inverse.operators.observation import observed
 from inverse.recipes.recipe import Recipe
 from inverse.restoration.frame import Frame
+from inverse.sampling.methods import method_spec
 
-__all__ = ["Case", "assumed_blur", "make_case", "open_case"]
+__all__ = ["Case", "assumed_blur", "make_case", "open_case", "settled_operator"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Case:
     assumed: str = ""  # what of the operator nobody measured, a sentence
     scale: float = 1.0  # the unknown in the file's units is ``x / scale``
     seen: Tensor | None = None  # the measurement before its noise was whitened; None where that changes nothing
+    mask: Tensor | None = None  # what of the measurement holds a value, 0 and 1; None: as its physics says
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -72,7 +76,9 @@ class Case:
     @property
     def observed(self) -> Tensor | None:
         """1 where the measurement holds a value, (1, 1 or C, h, w), or None where it does everywhere."""
-        mask = observed(self.physics, self.y)
+        mask = self.mask
+        if mask is None and self.measured.shape == self.y.shape:
+            mask = observed(self.physics, self.y)
         return None if mask is None or bool((mask == 1).all()) else mask.reshape(-1, *mask.shape[-3:])[:1]
 
     def values(self, low: float, high: float) -> tuple[float, float, float]:
@@ -119,17 +125,33 @@ def assumed_blur(recipe: Recipe, measurement: Measurement) -> str:
     assumed = ", ".join(f"{name} {operator[name]:g}" for name in names)
     advice = " ".join(f"-s operator.{name}=auto" for name in names)
     try:
-        looks = f"; the image looks like {estimate_blur(measurement.y[0], operator['kind'])}"
+        looks = f"; the image looks like {estimate_blur(measurement, operator['kind'])}"
     except InputError:
         looks = ""
     return f"the blur is the recipe's own ({assumed}), not measured{looks}: give it, or {advice}"
 
 
-def make_case(recipe: Recipe, measurement: Measurement | Tensor) -> Case:
-    """As `open_case`, for a measurement (1, C, h, w) in data units, or complex (1, coils, ...)."""
+def settled_operator(recipe: Recipe, measurement: Measurement) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """The recipe's operator, of a mask with the hole that was meant, and what is to be said of it.
+
+    Raises:
+        InputError: a mask that does not say where the hole of the measurement is.
+    """
+    operator = recipe.located()["operator"]
+    if not is_mask(operator) or measurement.y.is_complex():
+        return operator, ()
+    return settled_mask(operator, measurement, asked=not recipe.assumes_operator)
+
+
+def make_case(recipe: Recipe, measurement: Measurement | Tensor, *, part: bool = False) -> Case:
+    """As `open_case`, for a measurement (1, C, h, w) in data units, or complex (1, coils, ...).
+
+    A ``part`` of a scene may be one without a hole.
+    """
     if isinstance(measurement, Tensor):
         measurement = Measurement(measurement)
-    fitted = fitted_operator(recipe.located()["operator"], measurement)
+    operator, said = (recipe.located()["operator"], ()) if part else settled_operator(recipe, measurement)
+    fitted = fitted_operator(operator, measurement)
     valid = measurement.valid
 
     def build(sigma: float) -> Any:
@@ -137,15 +159,18 @@ def make_case(recipe: Recipe, measurement: Measurement | Tensor) -> Case:
         return physics if valid is None else restricted(physics, valid, fitted.shape)
 
     mask = observed(build(0.0), fitted.y)
-    noise = fit_noise(recipe.noise, fitted.y, observed=mask, sigma=fitted.sigma)
-    y, seen = (value if mask is None else value * mask for value in (noise.y, fitted.y))
+    facts = {} if "spectral" in method_spec(recipe.method_kind).needs else measurement.facts
+    noise = fit_noise(recipe.noise, fitted.y, observed=mask, sigma=fitted.sigma, facts=facts)
+    seen = fitted.y if mask is None else fitted.y * mask
+    y = noise.y if mask is None or noise.jpeg is not None else noise.y * mask
     return Case(
         y=y,
         physics=noise.whitened(build(noise.sigma)),
         shape=tuple(fitted.shape),
         sigma=noise.sigma,
         estimated=noise.estimated,
-        said=(*fitted.said, *noise.said),
+        said=(*said, *fitted.said, *noise.said),
         scale=fitted.scale,
         seen=seen,
+        mask=mask if noise.jpeg is not None else None,
     )

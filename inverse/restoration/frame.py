@@ -20,7 +20,7 @@ from inverse.io.transfer import to_data
 from inverse.operators.measurement import Measurement
 from inverse.recipes.sections import Data
 
-__all__ = ["MINIMUM_SIDE", "Frame", "count", "frame", "frame_shape", "zero"]
+__all__ = ["MINIMUM_SIDE", "Frame", "count", "first_filled", "frame", "frame_shape", "nothing_in", "of_content", "zero"]
 
 Content = Picture | Volume | Scan
 
@@ -68,12 +68,16 @@ class Frame:
             planes = picture.valid[None] if picture.valid.ndim == 2 else np.moveaxis(picture.valid, -1, 0)
             valid = torch.from_numpy(np.ascontiguousarray(planes))[None].to(device, y.dtype)
             y = torch.where(valid > 0, y, torch.zeros_like(y))
-        return Measurement(y, valid, {**picture.extra, **zero(self.span)})
+        facts = {**picture.extra, **zero(self.span)}
+        if "quantisation" in facts:  # of the file's own values
+            planes = np.moveaxis(picture.array.reshape(*picture.size, -1), -1, 0)
+            facts |= {"pixels": torch.from_numpy(planes.astype(np.float32))[None].to(device), "data": y}
+        return Measurement(y, valid, facts)
 
     def _facts(self) -> Mapping[str, Any]:
         scan = self.content
         assert isinstance(scan, Scan)
-        facts: dict[str, Any] = {**scan.extra, "shape": scan.shape, "noise": scan.noise}
+        facts: dict[str, Any] = {**scan.extra, "shape": scan.shape, "noise": scan.noise, "notes": scan.notes}
         for name in ("mask", "trajectory"):
             value: NDArray[Any] | None = getattr(scan, name)
             facts[name] = None if value is None else value[self.index if len(value) > 1 else 0]
@@ -122,6 +126,44 @@ def frame(content: Content, index: int, data: Data, *, channels: int | None = No
     if not isinstance(data.scale, str):
         return Frame(content, index, data.scale)
     return Frame(content, index, _stretch(slices, each=data.scale == "bands"))
+
+
+def nothing_in(content: Content, index: int) -> str:
+    """Why there is nothing to solve in a frame of a file whose other frames hold something; "" where there is.
+
+    Volumes have empty slices at their ends, and numbers of slices gaps: they stay as they are.
+    """
+    why = _flat(content, index)
+    if not why or all(_flat(content, other) for other in range(count(content)) if other != index):
+        return ""
+    return why
+
+
+def first_filled(content: Content) -> int:
+    """The first frame that holds something, or the first."""
+    return next((index for index in range(count(content)) if not _flat(content, index)), 0)
+
+
+def _flat(content: Content, index: int) -> str:
+    if isinstance(content, Scan):
+        return "" if content.kspace[index].any() else "no sample of it was measured"
+    if not isinstance(content, Volume):
+        return ""
+    picture = content.slices[index]
+    values = picture.array.reshape(*picture.size, -1)
+    if picture.valid is not None:
+        values = values[np.broadcast_to(picture.valid.reshape(*picture.size, -1), values.shape)]
+        if not values.size:
+            return "no pixel of it holds a value"
+    return f"all its values are {float(values.flat[0]):g}" if (values == values.flat[0]).all() else ""
+
+
+def of_content(operator: Mapping[str, Any], content: Content) -> Mapping[str, Any]:
+    """A recipe's operator with what the file alone can tell: the size of the image of samples off the grid."""
+    if isinstance(content, Scan) and content.trajectory is not None and min(content.shape) > 0:
+        if operator.get("kind") == "mri-radial" and operator.get("image") is None:
+            return {**operator, "image": content.shape}
+    return operator
 
 
 def frame_shape(content: Content, index: int) -> tuple[int, ...]:

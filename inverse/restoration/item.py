@@ -27,7 +27,7 @@ from inverse.sampling.loop import Step
 from inverse.sampling.posterior_samples import draw
 from inverse.sampling.problem import Problem, Request, prepare
 
-__all__ = ["INTERVAL", "arguments", "describe", "pose", "solve", "statistics"]
+__all__ = ["INTERVAL", "arguments", "describe", "pose", "solve", "spread", "statistics"]
 
 #: Quantiles that are kept.
 INTERVAL = (0.05, 0.5, 0.95)
@@ -94,7 +94,8 @@ def solve(
     """
     problem = pose(case, prior, recipe, compute, items=items)
     post = draw(problem, range(recipe.run.samples) if samples is None else samples, batch=batch, progress=progress)
-    return replace(post, crop=case.crop)
+    levelled = getattr(case.physics, "levelled", None)
+    return replace(post, crop=case.crop, states=post.states if levelled is None else levelled(post.states))
 
 
 def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:
@@ -106,8 +107,7 @@ def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:
         post = replace(post, crop=case.crop)  # another posterior, which computes its data share again
     arrays = {"mean": post.mean[0], "data_share": post.data_share[0], "invented": post.invented[0]}
     arrays |= {"samples": post.samples[:, 0], "misfit": post.misfit[:, 0]}
-    if len(post.samples) > 1 or (post.knows_spread and "responsibility" not in post.diagnostics):
-        arrays |= {"std": post.std[0], "quantiles": torch.stack([post.quantile(q)[0] for q in INTERVAL])}
+    arrays |= spread(post)
     if "r_hat" in in_numbers(post.diagnostics):
         arrays |= {"r_hat": post.r_hat[0], "ess": post.ess[0]}
     residual, observed = residual_map(post), case.observed
@@ -119,6 +119,14 @@ def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:
     if case.coils:
         rss, deviation = predicted_rss(case.physics, post.states[:, 0], case.y, case.sigma, item=post.items[0])
         arrays |= {"rss": rss} | ({"rss_std": deviation} if "std" in arrays else {})
+    return {name: value.float().cpu().contiguous() for name, value in arrays.items()}
+
+
+def spread(post: Posterior) -> dict[str, Tensor]:
+    """Standard deviation and quantiles of `statistics`, on the CPU; nothing where one sample does not tell them."""
+    if len(post.samples) == 1 and (not post.knows_spread or "responsibility" in post.diagnostics):
+        return {}
+    arrays = {"std": post.std[0], "quantiles": torch.stack([post.quantile(q)[0] for q in INTERVAL])}
     return {name: value.float().cpu().contiguous() for name, value in arrays.items()}
 
 

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from inverse.posterior.posterior import Cost
     from inverse.priors.card import Card
 
-__all__ = ["COLUMNS", "NO_SCORE", "ItemResult", "Made", "typed"]
+__all__ = ["COLUMNS", "FINISHED", "NO_SCORE", "ItemResult", "Made", "sound", "typed"]
+
+
+#: States of items that have a result: ``unusable`` are those that explain nothing.
+FINISHED = ("done", "unusable")
 
 
 class Solved(Protocol):
@@ -84,6 +88,7 @@ class ItemResult:
     regions: str | None = None  # the largest region that comes from the prior, a sentence
     tiles: str | None = None  # how a scene was tiled
     mismatch: str | None = None  # what is foreign to the prior, a sentence
+    unusable: str | None = None  # why the result must not be used, a sentence
     scores: Mapping[str, float] = field(default_factory=dict)  # by the truth: a column each
     note: str = ""
 
@@ -188,6 +193,14 @@ NO_SCORE = frozenset(
 _LAST = ("restored", "sha256", "clipped", "note")
 _FIRST = ("height", "width", "channels", "samples", "method", "noise_sigma", "noise_estimated", "calibrated")
 _ROW = tuple(name for name in dict.fromkeys((*_FIRST, *_FIELDS)) if name not in ("item", "status", *_LAST))
+
+
+def sound(row: object) -> bool:
+    """Whether this is a row of an item that is done: values of the types of their columns, scores numbers."""
+    if not isinstance(row, Mapping):
+        return False
+    numbers, kinds = (int, float), {"str": str, "bool": bool, "int": int}
+    return all(isinstance(value, kinds.get(_TYPES.get(str(name), ""), numbers)) for name, value in row.items())
 
 
 def typed(column: str, text: str) -> Any:

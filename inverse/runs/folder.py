@@ -6,11 +6,10 @@ torch nor pydantic nor HDF5 is loaded before it is asked for.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +19,8 @@ from inverse.errors import InputError
 from inverse.io.content import Span
 from inverse.io.transfer import decode
 from inverse.metrics.registry import size
-from inverse.restoration.result import ItemResult, typed
-from inverse.storage.files import read_json
+from inverse.restoration.result import FINISHED, ItemResult, sound, typed
+from inverse.storage.files import read_csv, read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +28,28 @@ if TYPE_CHECKING:
     from inverse.recipes.recipe import Recipe
 
 __all__ = ["Kept", "RunFolder"]
+
+STATES = (*FINISHED, "empty", "failed", "pending")
+#: The kinds of what ``run.json`` holds; earlier versions had less.
+_FACTS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("versions", "counts", "cost", "noise", "evidence", "tiles", "inputs", "metrics"), (dict,)),
+    **dict.fromkeys(("seed", "samples", "threads"), (int,)),
+    **{key: (dict, type(None)) for key in ("prior", "calibration")},
+    "recipe": (dict,),
+}
+_VALUES: dict[str, tuple[type, ...]] = {
+    **{key: (int, float) for key in ("counts", "cost")},
+    **{key: (str,) for key in ("versions", "tiles", "inputs", "metrics")},
+    "noise": (dict,),
+    "evidence": (list,),
+}
+_RECIPE: dict[str, tuple[type, ...]] = {
+    "operator.kind": (str,),
+    "noise.kind": (str,),
+    "prior.name": (str,),
+    "method.kind": (str,),
+    "data.range": (list,),
+}
 
 
 @dataclass(frozen=True)
@@ -63,15 +84,17 @@ class RunFolder:
         if facts is None or not (folder / "items.csv").is_file():
             reason = "no such folder" if not folder.is_dir() else "not a run folder: it has no run.json and items.csv"
             raise InputError(f"{folder}: {reason}", "give the folder of -o of 'inverse restore'")
-        failures = tuple({**row, "code": int(row["code"])} for row in _table(folder / "failures.csv"))
-        rows = _table(folder / "items.csv")
-        typed_rows = tuple({name: typed(name, text) for name, text in row.items()} for row in rows)
-        return cls(folder, facts, typed_rows, failures)
+        _require_facts(facts)
+        rows = tuple(_row(row) for row in _table(folder / "items.csv"))
+        if len(rows) < sum(facts.get("counts", {}).values()):
+            raise _damaged("items.csv", f"it has {len(rows)} rows")
+        failures = tuple({**row, "code": _code(row)} for row in _table(folder / "failures.csv"))
+        return cls(folder, facts, rows, failures)
 
     @property
     def done(self) -> tuple[dict[str, Any], ...]:
-        """The rows of the items that are done."""
-        return tuple(row for row in self.rows if row.get("status") == "done")
+        """The rows of the items that are done, unusable results included."""
+        return tuple(row for row in self.rows if row.get("status") in FINISHED)
 
     @cached_property
     def results(self) -> tuple[ItemResult, ...]:
@@ -165,9 +188,58 @@ def _source(row: Mapping[str, Any]) -> str:
     return written if written and item.startswith(f"{written}/") else item
 
 
+def _damaged(name: str, why: str) -> InputError:
+    return InputError(f"{name} of the run folder is damaged: {why}", "run the same restore again: it writes it anew")
+
+
 def _table(path: Path) -> list[dict[str, str]]:
     """The rows of a file, empty fields left out; none where there is no file."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [{name: text for name, text in row.items() if text} for row in csv.DictReader(stream)]
+    return [{name: text for name, text in row.items() if text} for row in read_csv(path)]
+
+
+def _row(row: Mapping[str, str]) -> dict[str, Any]:
+    """A row of ``items.csv`` with types."""
+    values = {name: typed(name, text) for name, text in row.items()}
+    item = PurePosixPath(row.get("item", ""))
+    if not item.parts or item.is_absolute() or ".." in item.parts or "\0" in str(item):
+        raise _damaged("items.csv", "a row without an item")
+    if row.get("status") not in STATES:
+        raise _damaged("items.csv", f"the status of {item} is {row.get('status', '')[:40]!r}")
+    if values["status"] in FINISHED and not sound(values):
+        raise _damaged("items.csv", f"the row of {item} has a value that is no number")
+    return values
+
+
+def _code(row: Mapping[str, str]) -> int:
+    """The exit code of a row of ``failures.csv``."""
+    if not row.keys() >= {"item", "reason", "code"} or not row["code"].isdigit():
+        raise _damaged("failures.csv", "a row without item, reason and code")
+    return int(row["code"])
+
+
+def _require_facts(facts: Mapping[str, Any]) -> None:
+    """Refuse a ``run.json`` whose values are not of the kinds that a run writes.
+
+    Raises:
+        InputError: It is damaged; the message names the first value.
+    """
+    given = {key: facts[key] for key in _FACTS if key in facts}
+    wrong = next((key for key, value in given.items() if not isinstance(value, _FACTS[key])), None)
+    if wrong is None:
+        parts = ((key, part) for key in _VALUES for part in given.get(key, {}).values())
+        wrong = next((key for key, part in parts if not isinstance(part, _VALUES[key])), None)
+    wrong = "recipe" if "recipe" not in given else wrong
+    recipe = {} if wrong else facts["recipe"]
+    for key, kinds in () if wrong else _RECIPE.items():
+        section, _, name = key.partition(".")
+        inner = recipe.get(section)
+        if not isinstance(inner, dict) or not isinstance(inner.get(name), kinds):
+            wrong = f"recipe.{key}"
+            break
+    span = None if wrong else recipe["data"]["range"]
+    if span is not None and (len(span) != 2 or not all(isinstance(end, int | float) for end in span)):
+        wrong = "recipe.data.range"
+    if wrong:
+        raise _damaged("run.json", f"'{wrong}' is not what a run writes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from inverse.posterior.display import BOX, CELL, QUIET
 from inverse.priors.card import prior_facts
 from inverse.recipes.recipe import Recipe
 from inverse.restoration.plan import Plan, item_name, split
-from inverse.restoration.result import COLUMNS, ItemResult
+from inverse.restoration.result import COLUMNS, FINISHED, ItemResult
 from inverse.restoration.truth import scale_factor
 from inverse.runs.ledger import Ledger
 from inverse.storage.files import csv_bytes, write_bytes, write_json
@@ -77,18 +77,20 @@ class Run:
     @property
     def _states(self) -> str:
         counts = {"done": 0} | Counter(str(row["status"]) for row in self.rows)
-        order = sorted(counts, key=("done", "failed", "pending").index)
+        order = sorted(counts, key=("done", "unusable", "empty", "failed", "pending").index)
         return ", ".join(f"{counts[state]} {state}" for state in order)
 
     @property
     def results(self) -> tuple[ItemResult, ...]:
-        """The items that are done."""
-        return tuple(ItemResult.from_row(row) for row in self.rows if row["status"] == "done")
+        """The items that are done, unusable results included."""
+        return tuple(ItemResult.from_row(row) for row in self.rows if row["status"] in FINISHED)
 
     @property
     def exit_code(self) -> int:
-        """0 all done, 1 some failed; where all failed for one cause, that cause's code."""
-        done = sum(row["status"] == "done" for row in self.rows)
+        """0 all done, 1 some failed or are unusable; where all failed for one cause, that cause's code."""
+        if any(row["status"] == "unusable" for row in self.rows):
+            return 1
+        done = sum(row["status"] in ("done", "empty") for row in self.rows)
         return exit_code(done + len(self.pending), self.failures)
 
     def as_dict(self) -> dict[str, Any]:
@@ -108,16 +110,36 @@ def collect(out: Path, plan: Plan, ledger: Ledger) -> Run:
         names = [item_name(item.item), *(unit.name for unit in split(item, plan.terms.samples))]
         marker = ledger.marker(names[0])
         failed = next((found for found in map(ledger.failure, names) if found is not None), None)
-        current = marker is not None and marker.get("input") == item.sha256
+        current = marker is not None and marker.get("input") == item.sha256 and "row" in marker
         if failed is not None:
             failures.append(failed)
             rows.append({"item": item.item, "status": "failed", "note": failed.reason})
         elif marker is not None and current:
-            rows.append({"item": item.item, "status": "done", **marker["row"]})
+            if left := marker.get("empty"):
+                rows.append({"item": item.item, "status": "empty", "note": f"left as it is: {left}"})
+                continue
+            state = "unusable" if marker["row"].get("unusable") else "done"
+            rows.append({"item": item.item, "status": state, **marker["row"]})
         else:
             pending.append(item.item)
             rows.append({"item": item.item, "status": "pending"})
     return Run(out, tuple(rows), tuple(failures), tuple(pending))
+
+
+def _calibration(run: Run, recorded: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What was said of the calibration; where no result is usable, nobody's intervals are recalibrated."""
+    if not recorded or not run.results or any(result.unusable is None for result in run.results):
+        return dict(recorded) if recorded else None
+    return {**recorded, "applied": False, "says": "no result is usable: there are no intervals to speak of"}
+
+
+def _counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many items are in which state; unusable and empty ones are named where there are such."""
+    counts = {state: sum(row["status"] == state for row in rows) for state in ("done", "failed", "pending")}
+    for state in ("unusable", "empty"):
+        if number := sum(row["status"] == state for row in rows):
+            counts[state] = number
+    return counts
 
 
 def write_summary(
@@ -129,7 +151,7 @@ def write_summary(
     write_bytes(run.out / "items.csv", csv_bytes(run.rows, columns))
     fields = list(Failure.__dataclass_fields__)
     write_bytes(run.out / "failures.csv", csv_bytes((asdict(failure) for failure in run.failures), fields))
-    done = [row for row in run.rows if row["status"] == "done"]
+    done = [row for row in run.rows if row["status"] in FINISHED]
     low, high = recipe.data.range
     light = ", of values as stored, restored in linear light" if recipe.data.transfer == "linear" else ""
     summed = ("forward", "vjp", "a", "at", "seconds")
@@ -140,16 +162,14 @@ def write_summary(
             "recipe": recipe.resolved(),
             "recipe_hash": plan.terms.recipe,
             "prior": prior_facts(card),
-            "calibration": dict(calibrated) if calibrated else None,
+            "calibration": _calibration(run, calibrated),
             "seed": recipe.run.seed,
             "samples": plan.terms.samples,
             "dtype": plan.terms.dtype,
             "device": plan.terms.device,
             "threads": plan.terms.threads,
             "versions": plan.terms.versions,
-            "counts": {
-                state: sum(row["status"] == state for row in run.rows) for state in ("done", "failed", "pending")
-            },
+            "counts": _counts(run.rows),
             "cost": {key: sum(row.get(key, 0) for row in done) for key in summed}
             | {"peak_bytes": max((row.get("peak_bytes", 0) for row in done), default=0)},
             "noise": {row["item"]: {"sigma": row["noise_sigma"], "estimated": row["noise_estimated"]} for row in done},

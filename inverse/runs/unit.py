@@ -21,16 +21,18 @@ from torch import Tensor
 
 from inverse.errors import Failure, InputError, InverseError, MemoryLimitError, WorkerError
 from inverse.io.read_write import read
+from inverse.io.sources import check_name
 from inverse.posterior.posterior import Posterior
+from inverse.posterior.words import unusable
 from inverse.priors.models.callable import computed
 from inverse.restoration.case import Case, open_case
-from inverse.restoration.frame import MINIMUM_SIDE, Content, Frame, frame
-from inverse.restoration.item import describe, pose, solve, statistics
+from inverse.restoration.frame import MINIMUM_SIDE, Content, Frame, frame, nothing_in
+from inverse.restoration.item import describe, pose, solve, spread, statistics
 from inverse.restoration.memory import halved
 from inverse.restoration.plan import Item, Job, Plan, Unit, item_name, split
 from inverse.restoration.result import ItemResult
 from inverse.restoration.truth import Truths
-from inverse.restoration.write_item import write_item
+from inverse.restoration.write_item import overshoot, write_item
 from inverse.runs.ledger import Ledger, renamed
 from inverse.runs.merge import merged, write_part
 from inverse.runs.progress import Progress
@@ -85,6 +87,7 @@ class Solver:
             return True
         self._hand.stage = "read"
         try:
+            check_name(item.item)
             with unsynced(), claim(self.job.out / ".inverse" / "claims" / unit.name):
                 self._unit(item, unit)
         except Exception as error:
@@ -129,12 +132,14 @@ class Solver:
     def _unit(self, item: Item, unit: Unit) -> None:
         if unit.merge:
             self._merge(item)
-        elif self.ledger.valid(item_name(item.item), item.sha256) or self.ledger.valid(unit.name, item.sha256):
+        elif self.ledger.finished(item_name(item.item), item.sha256) or self.ledger.valid(unit.name, item.sha256):
             return
         elif unit.part is not None:
             self._share(item, unit)
         elif item.tile:
             self._scene(item)
+        elif left := nothing_in(self._content(item), item.frame):
+            self._leave(item, unit, left)
         else:
             frame, case = self._open(item)
             post = self._solve(item, unit, case)
@@ -144,16 +149,28 @@ class Solver:
             else:
                 write_part(self.ledger, unit, item, post)
 
+    def _leave(self, item: Item, unit: Unit, why: str) -> None:
+        """Mark a slice that holds nothing: it is written as it is."""
+        self._say(item, f"left as it is: {why}")
+        self.progress.advance(item.item, unit.stop - unit.start)
+        self.ledger.mark(item_name(item.item), item.sha256, {}, row={}, empty=why)
+
+    def _content(self, item: Item) -> Content:
+        """What an item's file holds."""
+        hand = self._hand
+        if hand.content is None or hand.content[0] != item.source:
+            hand.stage = "read"
+            hand.content = item.source, read(self.paths[item.source])
+        return hand.content[1]
+
     def _open(self, item: Item) -> tuple[Frame, Case]:
         hand, job = self._hand, self.job
         if hand.opened is not None and hand.opened[0] == item.item:
             return hand.opened[1:]
-        hand.stage = "read"
-        if hand.content is None or hand.content[0] != item.source:
-            hand.content = item.source, read(self.paths[item.source])
+        content = self._content(item)
         hand.stage = "prepare"
         channels = job.prior.card.channels if job.prior.card else None
-        opened = frame(hand.content[1], item.frame, job.recipe.data, channels=channels, minimum=MINIMUM_SIDE)
+        opened = frame(content, item.frame, job.recipe.data, channels=channels, minimum=MINIMUM_SIDE)
         case = open_case(job.recipe, opened, device=job.terms.device)
         if case.estimated:
             self._say(item, f"noise level estimated from the measurement: {case.sigma:.4g}")
@@ -193,6 +210,11 @@ class Solver:
         job, calibration = self.job, self.job.calibration
         post = replace(post, crop=case.crop, calibration=None if calibration is None else calibration.map)
         arrays = statistics(post, case)
+        beyond_range = overshoot(arrays["mean"], frame=frame, case=case, recipe=job.recipe)
+        lost = unusable(float(arrays["misfit"].mean()), beyond_range)
+        if lost and calibration is not None:  # nobody checked intervals of results that explain nothing
+            calibration, post = None, replace(post, calibration=None)
+            arrays |= spread(post)
         truth, unscored = self._truth(item, frame, arrays["mean"].shape)
         beyond = calibration.outside(case.sigma) if calibration else ""
         if beyond:
@@ -200,6 +222,7 @@ class Solver:
         result = describe(
             post, case, arrays, recipe=job.recipe, card=job.prior.card, truth=truth, notes=(beyond, unscored)
         )
+        result = replace(result, unusable=lost or None)
         made = write_item(job, item, result, frame=frame, case=case, post=post, arrays=arrays, truth=truth)
         if made.clipped > 0.01:
             self._say(item, f"{100 * made.clipped:.1f} % of the values were clipped at the write")
@@ -228,7 +251,7 @@ class Solver:
     def _merge(self, item: Item) -> None:
         """Put the blocks of an item together, unless somebody did."""
         blocks = split(item, self.job.terms.samples)
-        if self.ledger.valid(item_name(item.item), item.sha256):
+        if self.ledger.finished(item_name(item.item), item.sha256):
             pass
         elif item.tile:
             self._scene(item)

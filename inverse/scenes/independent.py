@@ -171,7 +171,7 @@ def _solved(
     if valid is not None and not bool((valid > 0).any()):
         return np.zeros((*window.scaled(factor).size, 0), np.float32), {}
     recipe = _of_level(scene.recipe, scene.sigma)
-    case = make_case(recipe, Measurement(y, valid))
+    case = make_case(recipe, Measurement(y, valid), part=True)
     problem = pose(case, prior, recipe, terms.compute, items=[item])
     problem = replace(problem, origin=(factor * window.top, factor * window.left))
     post = replace(draw(problem, range(terms.samples), batch=1), crop=case.crop, calibration=calibration)

@@ -17,6 +17,7 @@ from inverse.calibration.recalibration import Map
 from inverse.io.transfer import encode
 from inverse.io.windows import open_windows
 from inverse.operators.measurement import Measurement
+from inverse.posterior.words import unusable
 from inverse.restoration.case import assumed_blur
 from inverse.restoration.figure import Panels, draw
 from inverse.restoration.item import arguments
@@ -166,7 +167,10 @@ class SceneJob:
         """Write its files: what is known of it, with the ``notes`` besides, and the sha256 of each file."""
         job, name = self.job, self.item.item
         recipe, terms, calibration = job.recipe, job.terms, job.calibration
-        used = calibration if terms.samples > 1 else None
+        lost = unusable(float(solved.misfit.mean()))
+        if lost and isinstance(solved, ScenePosterior):  # nobody checked intervals of results that explain nothing
+            solved = replace(solved, calibration=None)
+        used = calibration if terms.samples > 1 and not lost else None
         written = write_scene(
             job.out, name, scene, solved, keep=terms.keep, stamp=job.stamp,
             attributes={
@@ -184,6 +188,7 @@ class SceneJob:
             calibrated=used is not None, misfit=float(solved.misfit.mean()), data_share=written.share,
             card=self.prior.card, values=written.values, notes=(*doubts, *notes), tiles=solved.tiled, **solved.told(),
         ).written(written.made)  # fmt: skip
+        result = replace(result, unusable=lost or None)
         files = dict(written.made.files)
         if "figure" in terms.keep:
             path = f"items/{name}/figure.png"

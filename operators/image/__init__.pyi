@@ -4,6 +4,9 @@ from .channels import colorize as colorize
 from .channels import demosaick as demosaick
 from .channels import result as result
 from .haze import HazePhysics as HazePhysics
+from .holes import FROM_FILE as FROM_FILE
+from .holes import is_mask as is_mask
+from .holes import settled_mask as settled_mask
 from .jpeg import JpegPhysics as JpegPhysics
 from .jpeg import quantisation_sigma as quantisation_sigma
 from .jpeg import tables as tables
@@ -35,6 +38,7 @@ from .resample import weights as weights
 from .spec import SPECS as SPECS
 
 __all__ = [
+    "FROM_FILE",
     "SPECS",
     "SPECTRAL_LIMIT",
     "BlockMean",
@@ -58,6 +62,7 @@ __all__ = [
     "downsample",
     "file_mask",
     "gap_mask",
+    "is_mask",
     "low_light",
     "masked",
     "quantisation_sigma",
@@ -65,6 +70,7 @@ __all__ = [
     "restricted",
     "result",
     "saturation",
+    "settled_mask",
     "slc_off",
     "stroke_mask",
     "tables",

@@ -15,10 +15,12 @@ from .sensor import mtf_line as mtf_line
 from .sensor import nyquist_gains as nyquist_gains
 from .spec import SPECS as SPECS
 from .speckle import FLOOR as FLOOR
+from .speckle import Levelled as Levelled
 from .speckle import LogImage as LogImage
-from .speckle import lee as lee
+from .speckle import Speckled as Speckled
 from .speckle import log_moments as log_moments
 from .speckle import moments as moments
+from .speckle import pilot as pilot
 from .stripes import DestripePhysics as DestripePhysics
 from .stripes import GappyDestripe as GappyDestripe
 from .stripes import dead_lines as dead_lines
@@ -34,16 +36,17 @@ __all__ = [
     "BandMixPhysics",
     "DestripePhysics",
     "GappyDestripe",
+    "Levelled",
     "LogImage",
     "PansharpenPhysics",
     "SensorResponse",
+    "Speckled",
     "band_mix",
     "dead_lines",
     "destripe",
     "fit_weights",
     "fitted_dead_lines",
     "fitted_thin_cloud",
-    "lee",
     "locate_bands",
     "log_moments",
     "mixed_bands",
@@ -51,6 +54,7 @@ __all__ = [
     "mtf_line",
     "nyquist_gains",
     "offset_level",
+    "pilot",
     "result",
     "shift",
     "thin_cloud",

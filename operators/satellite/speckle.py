@@ -8,9 +8,23 @@ own units.
 
 .. math:: m = E\, s^q = \frac{\Gamma(L + q)}{\Gamma(L)\, L^q}, \qquad c^2 = E\, s^{2q} / m^2 - 1
 
-The variance is that of a pilot estimate of x (Lee 1980, IEEE TPAMI 2:165, 7 x 7), with which every row is divided to
-one noise level: diagonal, so for every linear method. Taken as Gaussian, and the pilot as known: at one look
+The variance is that of a pilot estimate p of x, with which every row is divided to one noise level: diagonal, so for
+every linear method. What p knows of the noise makes a bias. With weights :math:`p^{-2}` an estimate that averages by H
+(rows of sum 1) from a pilot that averages by K is off by
+
+.. math:: E\, \hat x / x - 1 = 2 c^2 \left( (H K H^T)_{ii} - K_{ii} \right)
+
+to first order: a pixel's own share in its pilot makes the image darker, its neighbours' share lighter (Lee's filter,
+with its large share of the pixel itself, 4 to 7 % darker). Both are equal where K does not change over the reach of H.
+So p is the mean of 15 x 15 pixels, and where that of the 7 x 7 without the pixel itself differs by more than two
+standard deviations of speckle, it is shrunk towards that one. Taken as Gaussian, and the pilot as known: at one look
 intensities are exponential (skewness 2), amplitudes Rayleigh (0.63), at four 1 and 0.25.
+
+What the weights and an approximate sampler still move is the level of all of the image, of which the measurement says
+more than any prior: its sum over N pixels is known to :math:`c / \sqrt N` (0.8 % of 128 x 128 pixels at one look),
+since :math:`E\, I^q / m = x`. Each sample is scaled to that sum (`Levelled`).
+
+A file whose values were stretched (``data.scale``) has its zero elsewhere: I is counted from there, x in data units.
 
 ``domain: log``: multiplicative noise is additive in the logarithm,
 
@@ -45,10 +59,17 @@ from inverse.operators.measurement import Fitted, Measurement
 from inverse.operators.satellite.radiometry import Attenuation
 from inverse.operators.satellite.spec import Speckle
 
-__all__ = ["FLOOR", "LogImage", "fitted", "lee", "log_moments", "moments", "speckle"]
+__all__ = ["FLOOR", "LogImage", "fitted", "log_moments", "moments", "pilot", "speckle"]
 
 FLOOR = 0.01
-_PILOT = 7
+_NEAR, _WIDE = 7, 15
+#: Standard deviations by which the near mean has to differ from the wide one.
+_SURE = 2.0
+#: Share of values below 0 from which they are no amplitudes or intensities; fewer are left by the removal of thermal
+#: noise, and unobserved.
+_NEGATIVE = 0.01
+#: How many times less than by speckle neighbours may differ: texture only adds to it.
+_CALM = 3.0
 _SHARE = {"intensity": 1.0, "amplitude": 0.5}
 
 
@@ -74,8 +95,38 @@ def moments(looks: float, quantity: str) -> tuple[float, float]:
     return mean, math.sqrt(raw(2 * share) / mean**2 - 1)
 
 
-def lee(y: Tensor, variation: float, seen: Tensor) -> Tensor:
-    """Lee's filter: local linear estimate of least mean square error under multiplicative noise.
+class Levelled:
+    """What speckle leaves as it is: the sum of the signal over all that was observed.
+
+    Args:
+        signal: The measurement over the mean of the speckle, counted from ``zero`` (1, C, H, W).
+        seen: 1 = observed, of the same shape.
+        zero: The data units that stand for no signal (1, C or 1, 1, 1).
+    """
+
+    def __init__(self, signal: Tensor, seen: Tensor, zero: Tensor) -> None:
+        self._seen, self._zero = seen, zero
+        self._total = (signal * seen).sum((-2, -1), keepdim=True)
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """Samples (K, 1, C, H, W), each scaled to the sum that was measured."""
+        signal = states - self._zero
+        total = (signal * self._seen).sum((-2, -1), keepdim=True)
+        return self._zero + torch.where(total > 0, self._total / total, 1.0) * signal
+
+
+class Speckled(Attenuation):
+    """Speckle's rows divided to one level; arguments as `Attenuation`, and what its samples are levelled by."""
+
+    knows_valid = True
+
+    def __init__(self, weights: Tensor, *, shape: tuple[int, ...], noise_model: Any, levelled: Levelled) -> None:
+        super().__init__(weights, shape=shape, noise_model=noise_model)
+        self.levelled = levelled
+
+
+def pilot(y: Tensor, variation: float, seen: Tensor) -> Tensor:
+    """The image without its speckle as far as weights need it: a wide mean, a near one where that differs for sure.
 
     Args:
         y: (B, C, H, W), noise of mean 1.
@@ -83,45 +134,50 @@ def lee(y: Tensor, variation: float, seen: Tensor) -> Tensor:
         seen: Of the shape of ``y``, 1 = observed.
 
     Returns:
-        (B, C, H, W).
+        (B, C, H, W); 0 where nothing near was observed.
     """
 
-    def average(values: Tensor) -> Tensor:
-        edge = _PILOT // 2
-        pooled: Tensor = avg_pool2d(pad(values, (edge,) * 4), _PILOT, stride=1)
-        return pooled
+    def total(values: Tensor, side: int) -> Tensor:
+        pooled: Tensor = avg_pool2d(pad(values, (side // 2,) * 4), side, stride=1)
+        return side**2 * pooled
 
-    share = average(seen).clamp_min(1 / _PILOT**2)
-    mean = average(y * seen) / share
-    variance = (average(y.square() * seen) / share - mean.square()).clamp_min(0)
-    signal = ((variance - (variation * mean).square()) / (1 + variation**2)).clamp_min(0)
-    weight = signal / variance.clamp_min(torch.finfo(y.dtype).tiny)
-    return mean + weight * (y - mean)
+    wide = total(y * seen, _WIDE) / total(seen, _WIDE).clamp_min(0.5)
+    others = total(seen, _NEAR) - seen
+    near = (total(y * seen, _NEAR) - y * seen) / others.clamp_min(0.5)
+    by_chance = (variation * wide).square() / others.clamp_min(1.0)
+    share = (1 - _SURE**2 * by_chance / (near - wide).square().clamp_min(torch.finfo(y.dtype).tiny)).clamp_min(0)
+    return torch.where(others > 0.5, wide + share * (near - wide), wide)
 
 
 class LogImage(Cloned, Physics):
-    """``A(x) = log x``, below ``floor`` the tangent there.
+    """``A(x) = log(x - zero)``, below ``floor`` above zero the tangent there.
 
     Args:
         floor: Above 0, in data units.
         mask: Broadcasts against x, 1 = observed; None: all of it.
+        zero: The data units that stand for no signal, broadcasts against x; None: 0.
 
     Attributes:
         mask: As given, or (1, 1, 1, 1).
     """
 
     mask: Tensor
+    zero: Tensor
     knows_valid = True
 
-    def __init__(self, floor: float, *, noise_model: Any, mask: Tensor | None = None) -> None:
+    def __init__(
+        self, floor: float, *, noise_model: Any, mask: Tensor | None = None, zero: Tensor | None = None
+    ) -> None:
         super().__init__(noise_model=noise_model)
         self.floor = floor
         self.register_buffer("mask", torch.ones(1, 1, 1, 1) if mask is None else mask)
+        self.register_buffer("zero", torch.zeros(1, 1, 1, 1) if zero is None else zero)
 
     def A(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Element by element, (B, C, H, W)."""
-        above = x.clamp_min(self.floor)
-        below = (x - self.floor).clamp_max(0.0) / self.floor
+        signal = x - self.zero.to(x.dtype)
+        above = signal.clamp_min(self.floor)
+        below = (signal - self.floor).clamp_max(0.0) / self.floor
         return (above.log() + below) * self.mask.to(x.dtype)
 
 
@@ -136,31 +192,69 @@ def fitted(params: Speckle, measurement: Measurement) -> Fitted:
     """The measurement with speckle of one level: its rows divided by the pilot's, or its logarithm without bias.
 
     Raises:
-        InputError: no pixel above 0.
+        InputError: no pixel above 0, or values that are no amplitudes or intensities.
     """
     y, shape = measurement.y, tuple(measurement.y.shape[1:])
-    seen = (y > 0).to(y) if measurement.valid is None else (y > 0).to(y) * measurement.valid
-    if not bool(seen.any()):
-        raise InputError("no pixel has a signal above 0", "decibels? Give amplitudes or intensities")
+    zero = torch.as_tensor(measurement.facts.get("zero", 0.0)).to(y).reshape(1, -1, 1, 1)
+    signal = y - zero
+    valid = torch.ones_like(y) if measurement.valid is None else measurement.valid.expand(y.shape)
+    seen = (signal > 0).to(y) * valid
+    _require_signals(params, signal, valid, seen)
     if params.domain == "log":
         mean, level = log_moments(params.looks, params.quantity)
-        logs = torch.where(seen > 0, y.clamp_min(torch.finfo(y.dtype).tiny).log() - mean, 0.0)
+        logs = torch.where(seen > 0, signal.clamp_min(torch.finfo(y.dtype).tiny).log() - mean, 0.0)
         said = (
             f"{params.looks:g} looks: speckle of standard deviation {level:.3g} in the logarithm, bias "
             f"{mean:.3g} removed"
         )
-        return Fitted(
-            logs, shape, lambda noise: LogImage(FLOOR, noise_model=noise, mask=seen), sigma=level, said=(said,)
-        )
+        levelled = Levelled(signal / moments(params.looks, params.quantity)[0], seen, zero)
+
+        def logarithm(noise_model: Any) -> LogImage:
+            physics = LogImage(FLOOR, noise_model=noise_model, mask=seen, zero=zero)
+            physics.levelled = levelled
+            return physics
+
+        return Fitted(logs, shape, logarithm, sigma=level, said=(said,))
     mean, variation = moments(params.looks, params.quantity)
-    image = y / mean
-    level_map = variation * lee(image, variation, seen)
+    image = signal / mean
+    level_map = variation * pilot(image, variation, seen)
     level_map = level_map.clamp_min(0.05 * float(level_map[seen > 0].median()))
     sigma = float(level_map[seen > 0].median())
     weights = seen * sigma / level_map
-    said = f"{params.looks:g} looks: speckle of {variation:.1%} of a Lee filter's image, mean {mean:.3g} removed"
+    said = f"{params.looks:g} looks: speckle of {variation:.1%} of the local mean, mean {mean:.3g} removed"
 
-    def build(noise_model: Any) -> Attenuation:
-        return Attenuation(weights, shape=shape, noise_model=noise_model)
+    def build(noise_model: Any) -> Speckled:
+        return Speckled(weights, shape=shape, noise_model=noise_model, levelled=Levelled(image, seen, zero))
 
-    return Fitted(weights * image, shape, build, sigma=sigma, said=(said,))
+    return Fitted(weights * (image + zero), shape, build, sigma=sigma, said=(said,))
+
+
+def _require_signals(params: Speckle, signal: Tensor, valid: Tensor, seen: Tensor) -> None:
+    """Refuse what cannot be speckle of so many looks: negative values, and values that hardly vary."""
+    linear = "give linear values: 10 ** (decibels / 10) of an intensity, 10 ** (decibels / 20) of an amplitude"
+    negative = float(((signal < 0) * valid).sum() / valid.sum().clamp_min(1))
+    if negative > _NEGATIVE:
+        raise InputError(
+            f"{100 * negative:.0f} % of the values are negative, which no {params.quantity} is: decibels?", linear
+        )
+    if not bool(seen.any()):
+        raise InputError("no pixel has a signal above 0", linear)
+    expected, found = moments(params.looks, params.quantity)[1], _variation(signal, seen)
+    if found is not None and found < expected / _CALM:
+        raise InputError(
+            f"neighbours differ by {found:.1%}, speckle of {params.looks:g} looks by {expected:.0%}: decibels, or "
+            "filtered before?",
+            f"{linear}; or say how many looks: -s operator.looks=...",
+        )
+
+
+def _variation(signal: Tensor, seen: Tensor) -> float | None:
+    """Median coefficient of variation within windows of 7 x 7 that were observed; None where there is none."""
+    if min(signal.shape[-2:]) < _NEAR:
+        return None
+    whole = avg_pool2d(seen, _NEAR, stride=_NEAR) > 1 - 1e-6
+    if not bool(whole.any()):
+        return None
+    mean = avg_pool2d(signal.double(), _NEAR, stride=_NEAR)
+    deviation = (avg_pool2d(signal.double().square(), _NEAR, stride=_NEAR) - mean.square()).clamp_min(0).sqrt()
+    return float((deviation / mean)[whole].median())

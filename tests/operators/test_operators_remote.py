@@ -7,6 +7,7 @@ import pytest
 import torch
 from deepinv.physics import DecomposablePhysics, GaussianNoise
 
+import inverse
 from inverse.errors import InputError, RecipeError
 from inverse.io.content import Picture
 from inverse.io.read_write import write
@@ -19,7 +20,7 @@ from inverse.operators.satellite.pansharpen import fitted as fitted_pan
 from inverse.operators.satellite.radiometry import fitted_thin_cloud
 from inverse.operators.satellite.sensor import MTF, mtf_line, nyquist_gains
 from inverse.operators.satellite.spec import SPECS, DeadLines, Destripe, Pansharpen, Speckle, ThinCloud
-from inverse.operators.satellite.speckle import FLOOR, log_moments
+from inverse.operators.satellite.speckle import FLOOR, log_moments, moments
 from inverse.operators.satellite.speckle import fitted as fitted_speckle
 from inverse.operators.satellite.stripes import GappyDestripe, fitted, fitted_dead_lines, offset_level
 from inverse.operators.selfcheck import example_shapes, written
@@ -280,6 +281,63 @@ def test_speckle_is_whitened(quantity):
     dark, light = x[..., 3:, 3:] < 0.5, x[..., 3:, 3:] > 0.9
     assert float(rest[dark].std() / rest[light].std()) == pytest.approx(1, rel=0.15)
     assert bool((physics.mask[..., :3, :3] == 0).all())
+
+
+@pytest.mark.parametrize("domain", ["linear", "log"])
+def test_speckle_is_counted_from_the_zero_of_the_file(domain):
+    """Stretched values (data.scale) give the same measurement, and the same unknown in other units."""
+    x, noisy = speckled(4.0, "amplitude")
+    low, high = 0.3, 1.4
+    params = Speckle(looks=4.0, quantity="amplitude", domain=domain)
+    plain = fitted_speckle(params, Measurement(noisy))
+    facts = {"zero": torch.tensor([-low / (high - low)], dtype=DOUBLE)}
+    moved = fitted_speckle(params, Measurement((noisy - low) / (high - low), None, facts))
+    one, other = plain.build(GaussianNoise(plain.sigma)), moved.build(GaussianNoise(moved.sigma))
+    rest = (plain.y - one.A(x)) / plain.sigma
+    torch.testing.assert_close((moved.y - other.A((x - low) / (high - low))) / moved.sigma, rest, atol=1e-2, rtol=1e-2)
+
+
+@pytest.mark.parametrize("looks", [1.0, 4.0])
+@pytest.mark.parametrize("quantity", ["amplitude", "intensity"])
+def test_weights_of_speckle_do_not_know_its_noise(looks, quantity):
+    """The weighted mean of a flat scene is its level: weights that are small where the noise is large make it dark."""
+    gamma = torch.from_numpy(np.random.default_rng(1).gamma(looks, 1 / looks, (1, 1, 200, 200)))
+    noisy = 0.3 * (gamma if quantity == "intensity" else gamma.sqrt())
+    found = fitted_speckle(Speckle(looks=looks, quantity=quantity), Measurement(noisy))
+    physics = found.build(GaussianNoise(found.sigma))
+    level = float((physics.mask * found.y).sum() / physics.mask.square().sum())
+    variation = moments(looks, quantity)[1]
+    assert level == pytest.approx(0.3, rel=0.006 + 2 * variation**2 / 15**2)  # by the formula of the module
+
+
+@pytest.mark.parametrize(("quantity", "power"), [("amplitude", 0.5), ("intensity", 1.0)])
+@pytest.mark.parametrize("scale", ["type", "auto"])
+def test_the_mean_intensity_stays(quantity, power, scale):
+    gamma = np.random.default_rng(2).gamma(1.0, 1.0, (48, 40))
+    noisy = (0.3 * gamma) ** power
+    recipe = {
+        "operator": {"kind": "speckle", "looks": 1, "quantity": quantity},
+        "prior": {"name": "gaussian"},
+        "method": {"kind": "diffpir", "steps": 3},
+        "data": {"scale": scale},
+        "run": {"samples": 2},
+    }
+    found = inverse.restore(recipe, noisy.astype("f4")).to_numpy("samples")
+    mean = {"amplitude": np.sqrt(np.pi) / 2, "intensity": 1.0}[quantity]  # of one look's speckle
+    assert found.mean((1, 2, 3, 4)) == pytest.approx([noisy.mean() / mean] * 2, rel=1e-3)
+
+
+def test_values_that_are_no_intensities_are_refused_before_work():
+    _, noisy = speckled(4.0, "intensity")
+    decibels = 10 * (noisy[..., 3:] / 5).log10()
+    with pytest.raises(InputError, match=r"% of the values are negative, which no intensity is: decibels\?") as error:
+        inverse.restore("despeckle-sar", decibels[0, 0].numpy(), overrides=["operator.quantity=intensity"])
+    assert "10 ** (decibels / 10)" in error.value.hint
+    with pytest.raises(InputError, match="speckle of 4 looks"):  # decibels of large numbers are positive
+        inverse.restore("despeckle-sar", decibels[0, 0].numpy() + 60)
+    few = noisy.clone()
+    few[..., 5, 5] = -1e-4  # thermal noise taken off leaves a few
+    assert bool((fitted_speckle(Speckle(looks=4.0), Measurement(few)).build(None).mask[..., 5, 5] == 0).all())
 
 
 def test_the_logarithm_goes_on_below_zero():
