@@ -6,6 +6,7 @@ An error has at most three lines (what was given, what is allowed, what to try) 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,30 @@ __all__ = [
     "WorkerError",
     "did_you_mean",
     "exit_code",
+    "printable",
 ]
+
+#: What changes a terminal or the order of what it shows: control characters (line breaks too), separators of lines and
+#: paragraphs, marks of direction, and bytes of a name that is no UTF-8.
+_CONTROL = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff\\ud800-\\udfff]"
+)
+_NAMES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """A text that a terminal shows as it is: control characters as escapes; with `lines` its line breaks stay."""
+
+    def escaped(match: re.Match[str]) -> str:
+        found = match.group()
+        if lines and found == "\n":
+            return found
+        code = ord(found)
+        if 0xDC80 <= code <= 0xDCFF:  # Python's stand-in for a byte
+            code -= 0xDC00
+        return _NAMES.get(found) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+    return _CONTROL.sub(escaped, text)
 
 
 class InverseError(Exception):
@@ -35,6 +59,8 @@ class InverseError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
+        # names of files and keys can hold anything, and errors end on terminals and in logs
+        message, hint = (printable(str(text), lines=True) for text in (message, hint))
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -109,8 +135,9 @@ class Failure:
     @property
     def line(self) -> str:
         """The failure in one line, the item named once."""
-        named = self.reason if self.reason.startswith(f"{self.item}:") else f"{self.item}: {self.reason}"
-        return f"failed: {named}" + (f" ({self.hint})" if self.hint else "")
+        item = printable(self.item)
+        named = self.reason if self.reason.startswith(f"{item}:") else f"{item}: {self.reason}"
+        return printable(f"failed: {named}" + (f" ({self.hint})" if self.hint else ""))
 
     @classmethod
     def of(cls, item: str, stage: str, error: BaseException) -> Failure:
@@ -130,4 +157,4 @@ def exit_code(others: int, failures: Sequence[Failure]) -> int:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

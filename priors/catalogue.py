@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from inverse.errors import PriorError, did_you_mean
+from inverse.errors import PriorError, did_you_mean, printable
 from inverse.priors.card import SHIPPED, Card, card_of_header, embedded, read_card, remote
 from inverse.priors.header import PICKLES, read_header, regular_file
 from inverse.priors.store import card_file, stored
@@ -51,7 +51,7 @@ def card_path(name: str) -> Path:
         return path
     if name in remote():
         return SHIPPED / "remote" / f"{name}.yaml"
-    raise PriorError(f"unknown prior '{name[:80]}'", did_you_mean(name[:80], {**remote(), **cards()}))
+    raise PriorError(f"unknown prior '{printable(name[:80])}'", did_you_mean(name[:80], {**remote(), **cards()}))
 
 
 def find(name: str) -> Found:
@@ -76,7 +76,8 @@ def find(name: str) -> Found:
         path = Path(name)
         return _beside(read_card(path), "file", path)
     if "/" in name:
-        raise PriorError(f"{name[:120]}: no kind of prior", "allowed: a name, a card (.yaml), a .safetensors file")
+        shown = printable(name[:120])
+        raise PriorError(f"{shown}: no kind of prior", "allowed: a name, a card (.yaml), a .safetensors file")
     path = card_path(name)
     if name in embedded():
         return _beside(embedded()[name], "embedded", path)

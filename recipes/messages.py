@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from inverse.errors import RecipeError, did_you_mean
+from inverse.errors import RecipeError, did_you_mean, printable
 from inverse.operators.noise.spec import NOISES
 from inverse.recipes.sections import method_models, operator_models
 from inverse.recipes.yaml_layers import Layer, Where
@@ -47,11 +47,11 @@ def explain(error: ValidationError, layer: Layer, keys_of: KeysOf) -> RecipeErro
     unknown = [where for where, details in problems.items() if details[0]["type"] == "extra_forbidden"]
     where = (unknown or list(problems))[0]
     details = problems[where]
-    message, hint = _describe(where, details, layer, keys_of)
+    message, hint = (printable(text) for text in _describe(where, details, layer, keys_of))
     more = len(problems) - 1
     if more:
         hint += f"\nand {more} more problem{'s' * (more > 1)}"
-    return RecipeError(f"{layer.at(where).label}: {message}", hint.lstrip("\n"))
+    return RecipeError(f"{printable(layer.at(where).label)}: {message}", hint.lstrip("\n"))
 
 
 def _where(detail: ErrorDetails, data: Any) -> Where:

@@ -29,7 +29,7 @@ from pydantic import (
     create_model,
 )
 
-from inverse.errors import RecipeError, did_you_mean
+from inverse.errors import RecipeError, did_you_mean, printable
 from inverse.metrics.registry import metric, metrics
 from inverse.operators.noise.spec import GaussianNoise, Noise
 from inverse.operators.spec import PATH
@@ -364,6 +364,7 @@ def recipe_text(recipe: str | os.PathLike[str], *, folder: Path | None = None) -
         RecipeError: There is no such recipe; the message suggests one.
     """
     given = os.fspath(recipe)
+    shown = printable(given)
     is_path = given.endswith((".yaml", ".yml", ".json")) or "/" in given or os.sep in given
     if not is_path and given in shipped():
         return shipped()[given], f"{given}.yaml", shipped_folder()
@@ -373,8 +374,8 @@ def recipe_text(recipe: str | os.PathLike[str], *, folder: Path | None = None) -
     except FileNotFoundError:
         names = did_you_mean(given, shipped())
         hint = names if not is_path else "no such file; inverse list recipes"
-        raise RecipeError(f"no recipe '{given}'", hint) from None
+        raise RecipeError(f"no recipe '{shown}'", hint) from None
     except UnicodeDecodeError:
-        raise RecipeError(f"{given}: not a recipe: the file is not UTF-8 text") from None
+        raise RecipeError(f"{shown}: not a recipe: the file is not UTF-8 text") from None
     except (OSError, ValueError) as error:
-        raise RecipeError(f"{given}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise RecipeError(f"{shown}: cannot be read: {getattr(error, 'strerror', None) or error}") from None

@@ -10,6 +10,7 @@ import click
 
 from inverse import benchmark as suites
 from inverse.cli import options
+from inverse.cli.echo import echo
 
 __all__ = ["benchmark"]
 
@@ -38,11 +39,11 @@ def benchmark(suite: str, output: Path | None, limit: int | None, dry_run: bool,
     out = output or Path(loaded.name)
     if dry_run:
         estimate = suites.estimate_suite(loaded, out, limit=limit)
-        click.echo(json.dumps(estimate.as_dict(), indent=1) if as_json else "\n".join(estimate.lines()))
+        echo(json.dumps(estimate.as_dict(), indent=1) if as_json else "\n".join(estimate.lines()))
         return 0
     table = suites.benchmark_suite(loaded, out, limit=limit)
     if as_json:
-        click.echo((out / "table.json").read_text("utf-8"), nl=False)
+        echo((out / "table.json").read_text("utf-8"), nl=False)
     for line in _report(table, out):
         LOGGER.info(line)
     return 1 if any(cell.defect for cell in table.cells) else 0

@@ -10,6 +10,7 @@ import click
 
 from inverse import evaluation, runs, storage
 from inverse.cli import options
+from inverse.cli.echo import echo
 from inverse.errors import OutputError
 
 __all__ = ["calibrate"]
@@ -61,15 +62,15 @@ def calibrate(run: Path, truth: Path, save: Path | None, guarantee: bool, overwr
     if fitted is not None and save is not None:
         storage.write_bytes(save, fitted.to_json().encode())
     if as_json:
-        click.echo(json.dumps(content, indent=1))
+        echo(json.dumps(content, indent=1))
     else:
         for line in findings.says():
-            click.echo(line)
-        click.echo(f"{'level':>6} {'covers':>7}   {'95 % interval over images'}")
+            echo(line)
+        echo(f"{'level':>6} {'covers':>7}   {'95 % interval over images'}")
         for level in SHOWN:
             held, *ends = findings.coverage.at(level)
             span = "" if len(findings.per_item) < 2 else f"   {100 * ends[0]:5.1f} to {100 * ends[1]:5.1f} %"
-            click.echo(f"{100 * level:4.0f} % {100 * held:6.1f} %{span}")
+            echo(f"{100 * level:4.0f} % {100 * held:6.1f} %{span}")
     if fitted is not None and fitted.after is not None and fitted.before is not None:
         LOGGER.info("%s (before %.1f %%)", fitted.says(), 100 * fitted.before.coverage90)
         LOGGER.info("calibration  %s   apply it with -s calibration=%s", save, save)

@@ -16,6 +16,7 @@ import click
 
 from inverse import benchmark, metrics, operators, recipes
 from inverse.cli import options
+from inverse.cli.echo import echo
 from inverse.errors import UsageError, did_you_mean
 from inverse.io import registry
 from inverse.sampling import auto
@@ -235,17 +236,17 @@ def list_(kind: str | None, check: bool, as_json: bool) -> int:
         return _measured(as_json)
     if kind is None:
         counts = {name: len(catalogue(name)) for name in KINDS}
-        click.echo(json.dumps(counts) if as_json else "\n".join(f"{count:4d} {name}" for name, count in counts.items()))
+        echo(json.dumps(counts) if as_json else "\n".join(f"{count:4d} {name}" for name, count in counts.items()))
         return 0
     entries = catalogue(kind)
     if as_json:
-        click.echo(json.dumps([{"name": name, **entry} for name, entry in entries.items()], indent=2))
+        echo(json.dumps([{"name": name, **entry} for name, entry in entries.items()], indent=2))
         return 0
     margin = max((len(name) for name in entries), default=0) + 2
     width = max(60, min(shutil.get_terminal_size((100, 24)).columns, 120))
     for name, entry in entries.items():
         lines = textwrap.wrap(str(entry["summary"]), width - margin) or [""]
-        click.echo(f"{name:{margin}}" + f"\n{'':{margin}}".join(lines))
+        echo(f"{name:{margin}}" + f"\n{'':{margin}}".join(lines))
     return 0
 
 
@@ -259,7 +260,7 @@ def _measured(as_json: bool) -> int:
     rows, failed = [], 0
     if not as_json:
         headings = "".join(f"{heading:>10}" for heading in CHECKS.values())
-        click.echo(f"{'operator':20} {'unknown':>10} {'built as':10}{headings}")
+        echo(f"{'operator':20} {'unknown':>10} {'built as':10}{headings}")
     for operator in operators.check_catalogue():
         failed += not operator.ok
         checks = {name: {"value": row.value, "limit": row.limit, "ok": row.ok} for name, row in operator.checks.items()}
@@ -279,11 +280,11 @@ def _measured(as_json: bool) -> int:
                 for cell in cells
             )
             unknown = "x".join(map(str, operator.shape))
-            click.echo(f"{operator.kind:20} {unknown:>10} {operator.sort:10}{shown}".rstrip())
+            echo(f"{operator.kind:20} {unknown:>10} {operator.sort:10}{shown}".rstrip())
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        echo(json.dumps(rows, indent=1))
     else:
-        click.echo(
+        echo(
             f"{len(rows) - failed} of {len(rows)} passed; relative errors in float32, batch of 3; ! is beyond its limit"
         )
     return 1 if failed else 0
@@ -302,13 +303,13 @@ def show(kind: str, name: str, as_json: bool) -> None:
     if name not in entries:
         raise UsageError(f"no {plural(kind).removesuffix('s')} '{name}'", did_you_mean(name, entries))
     if as_json:
-        click.echo(json.dumps({"name": name, **entries[name]}, indent=2))
+        echo(json.dumps({"name": name, **entries[name]}, indent=2))
     elif plural(kind) == "recipes":
-        click.echo(recipes.shipped()[name], nl=False)
+        echo(recipes.shipped()[name], nl=False)
     elif plural(kind) == "suites":
-        click.echo(benchmark.shipped_suites()[name], nl=False)
+        echo(benchmark.shipped_suites()[name], nl=False)
     else:
-        click.echo("\n".join(_lines(name, entries[name])))
+        echo("\n".join(_lines(name, entries[name])))
 
 
 def _lines(name: str, entry: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ import click
 
 from inverse import restoration, runs
 from inverse.cli import options
+from inverse.cli.echo import echo
 
 __all__ = ["check"]
 
@@ -23,9 +24,9 @@ def check(recipe: str, measurement: Path | None, overrides: tuple[str, ...], dev
     """Check RECIPE, and whether it fits INPUT: operator, prior, noise level, memory and time. Nothing is written."""
     rows = runs.check_recipe(recipe, measurement, overrides=overrides, options=restoration.Options(device=device))
     if as_json:
-        click.echo(json.dumps([row.as_dict() for row in rows], indent=1))
+        echo(json.dumps([row.as_dict() for row in rows], indent=1))
         return runs.exit_code(rows)
     wide = max(len(row.name) for row in rows)
     for row in rows:
-        click.echo(f"{row.verdict:5} {row.name:{wide}}  {row.value}" + (f": {row.note}" if row.note else ""))
+        echo(f"{row.verdict:5} {row.name:{wide}}  {row.value}" + (f": {row.note}" if row.note else ""))
     return runs.exit_code(rows)

@@ -11,6 +11,7 @@ import click
 
 from inverse import evaluation
 from inverse.cli import options
+from inverse.cli.echo import echo
 
 if TYPE_CHECKING:
     from inverse.evaluation.compare_runs import Comparison, Difference
@@ -41,7 +42,7 @@ def compare(
         comparison.to_csv(csv_path)
     for line in comparison.failures:
         LOGGER.warning("%s", line)
-    click.echo(json.dumps(comparison.as_dict(), indent=1) if as_json else "\n".join(_lines(comparison)))
+    echo(json.dumps(comparison.as_dict(), indent=1) if as_json else "\n".join(_lines(comparison)))
     return 1 if comparison.failures else 0
 
 

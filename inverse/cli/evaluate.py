@@ -15,7 +15,8 @@ import click
 import inverse
 from inverse import evaluation
 from inverse.cli import options
-from inverse.errors import UsageError
+from inverse.cli.echo import echo
+from inverse.errors import UsageError, printable
 
 __all__ = ["evaluate"]
 
@@ -87,15 +88,15 @@ def evaluate(
         more = f" and {len(table.unmatched_truths) - LISTED} more" if len(table.unmatched_truths) > LISTED else ""
         LOGGER.warning("%d truths without a prediction: %s%s", len(table.unmatched_truths), few, more)
     if as_json:
-        click.echo(json.dumps(table.as_dict(), indent=1))
+        echo(json.dumps(table.as_dict(), indent=1))
     else:
-        click.echo("\n".join(_lines(table)))
+        echo("\n".join(_lines(table)))
     return table.exit_code
 
 
 def _lines(table: evaluation.Table) -> list[str]:
     """The table, its summary, and what the numbers are."""
-    wide = max((len(row["item"]) for row in table.rows), default=0)
+    wide = max((len(printable(row["item"])) for row in table.rows), default=0)
     wide = max(wide, len("95 % high"))
     fitting = max(1, (shutil.get_terminal_size((120, 24)).columns - wide) // 11)
     lines = []
@@ -119,7 +120,7 @@ def _block(table: evaluation.Table, names: Sequence[str], wide: int) -> list[str
         return " ".join([f"{label:{wide}}", *(f"{cell:>10}" for cell in cells)])
 
     lines = [line("item", names)]
-    lines += [line(row["item"], (_cell(row.get(name)) for name in names)) for row in table.rows]
+    lines += [line(printable(row["item"]), (_cell(row.get(name)) for name in names)) for row in table.rows]
     if len(table.rows) > 1:
         summary = table.summary()
         lines.append("-" * len(lines[0]))

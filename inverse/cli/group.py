@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
+import os
 import signal
 import sys
 import threading
@@ -17,11 +19,13 @@ from typing import Any, NoReturn
 
 import click
 
-from inverse.errors import InverseError, MemoryLimitError, did_you_mean
+from inverse.errors import InputError, InverseError, MemoryLimitError, UsageError, did_you_mean, printable
 
 __all__ = ["Group", "LazyGroup", "MainGroup", "bare_help"]
 
 INTERRUPTED = 130
+BUG = "this is a bug: 'inverse -v ...' shows where it happened"
+_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EINVAL)
 
 
 class Group(click.Group):
@@ -103,9 +107,14 @@ class MainGroup(LazyGroup):
     def _rows(self) -> list[tuple[str, str]]:
         return super()._rows() + [(name, f"from {_package(entry)}") for name, entry in sorted(self._extra().items())]
 
+    def _run(self, args: Sequence[str] | None, *others: Any, **settings: Any) -> Any:
+        if any("\0" in text for text in args or ()):
+            raise UsageError("an argument holds a NUL character", "no path and no name has one")
+        return super().main(args, *others, **settings)
+
     def main(self, args: Sequence[str] | None = None, *others: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run, and exit with the documented code; a user's mistake never shows a traceback."""
-        run = partial(super().main, args, *others, standalone_mode=False, **extra)
+        run = partial(self._run, args, *others, standalone_mode=False, **extra)
         if not standalone_mode:
             return run()
         with _terminable():
@@ -126,16 +135,23 @@ def _exit(run: Callable[[], Any]) -> NoReturn:
         _fail(error, "interrupted; run the same command again to go on where it stopped", INTERRUPTED)
     except MemoryError as error:
         _fail(error, "out of memory\ntry a smaller --batch, or --tile", MemoryLimitError.exit_code)
+    except OSError as error:
+        # a path that no file can have, or one that may not be looked at: what writes has its own errors
+        if error.errno not in _PATHS or error.filename is None:
+            _fail(error, f"{type(error).__name__}: {error}\n{BUG}", 1)
+        shown = os.fsdecode(error.filename)
+        shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+        _fail(error, f"{shown}: cannot be read: {error.strerror}\ncheck the path", InputError.exit_code)
     except Exception as error:
         text = " ".join(str(error).split())[:300]
-        _fail(error, f"{type(error).__name__}: {text}\nthis is a bug: 'inverse -v ...' shows where it happened", 1)
+        _fail(error, f"{type(error).__name__}: {text}\n{BUG}", 1)
     sys.exit(code if isinstance(code, int) and not isinstance(code, bool) else 0)
 
 
 def _fail(error: BaseException, message: str, code: int) -> NoReturn:
     if logging.getLogger("inverse").isEnabledFor(logging.DEBUG):
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    lines = [line for line in message.splitlines() if line.strip()][:3]
+    lines = [line for line in printable(message, lines=True).split("\n") if line.strip()][:3]
     click.echo("error: " + "\n".join(lines), err=True)
     sys.exit(code)
 

@@ -13,6 +13,7 @@ import click
 
 from inverse import __version__
 from inverse.cli.group import MainGroup, bare_help
+from inverse.errors import printable
 
 __all__ = ["cli", "main"]
 
@@ -59,13 +60,21 @@ def cli(ctx: click.Context, verbose: int, quiet: int) -> None:
     bare_help(ctx)
 
 
+class _Plain(logging.Formatter):
+    """Lines whose control characters, as names of files may hold them, are escapes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        return printable(super().format(record), lines=True)
+
+
 def _log_to_stderr(level: int) -> None:
     logger = logging.getLogger("inverse")
     for handler in [handler for handler in logger.handlers if handler.get_name() == "inverse-cli"]:
         logger.removeHandler(handler)
     handler = logging.StreamHandler(sys.stderr)
     handler.set_name("inverse-cli")
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_Plain("%(message)s"))
     logger.addHandler(handler)
     logger.setLevel(min(max(level, logging.DEBUG), logging.CRITICAL))
 

@@ -11,6 +11,7 @@ import click
 from inverse import recipes, storage
 from inverse.cli import options
 from inverse.cli.catalogue import catalogue
+from inverse.cli.echo import echo
 from inverse.cli.group import Group, bare_help
 from inverse.errors import InverseError, RecipeError, did_you_mean
 
@@ -41,7 +42,7 @@ def new(file: Path, like: str | None, operator: str | None, overwrite: bool) -> 
             raise RecipeError(f"no shipped recipe '{name}'", did_you_mean(name, recipes.shipped()))
         text = recipes.recipe_text(name)[0]
     storage.atomic_bytes(file, text.encode(), overwrite=overwrite)
-    click.echo(f"{file}: change what you need, then: inverse recipe validate {file}", err=True)
+    echo(f"{file}: change what you need, then: inverse recipe validate {file}", err=True)
 
 
 def _template(kind: str) -> str:
@@ -81,13 +82,13 @@ def validate(names: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) 
                 raise
             rows.append({"recipe": name, "valid": False, "error": str(error)})
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        echo(json.dumps(rows, indent=2))
     else:
         for row in rows:
             if row["valid"]:
-                click.echo(f"{row['recipe']}: valid, hash {row['hash'][:16]}")
+                echo(f"{row['recipe']}: valid, hash {row['hash'][:16]}")
             else:
-                click.echo(f"error: {row['error']}", err=True)
+                echo(f"error: {row['error']}", err=True)
     return 0 if all(row["valid"] for row in rows) else RecipeError.exit_code
 
 
@@ -98,10 +99,10 @@ def validate(names: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) 
 def resolve(name: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print RECIPE with everything it extends, every override and every default filled in."""
     loaded = recipes.load(name, overrides)
-    click.echo(json.dumps(loaded.resolved(), indent=2) if as_json else loaded.to_yaml(), nl=as_json)
+    echo(json.dumps(loaded.resolved(), indent=2) if as_json else loaded.to_yaml(), nl=as_json)
 
 
 @recipe.command()
 def schema() -> None:
     """Print the JSON schema of recipes, for completion in an editor."""
-    click.echo(json.dumps(recipes.schema(), indent=2))
+    echo(json.dumps(recipes.schema(), indent=2))

@@ -8,6 +8,7 @@ import click
 
 from inverse import report as pages
 from inverse.cli import options
+from inverse.cli.echo import echo
 
 __all__ = ["report"]
 
@@ -40,7 +41,7 @@ def report(
     Pictures before and after, uncertainty, what came from the prior, residuals, samples, scores, and how it was made,
     worst item first.
     """
-    click.echo(pages.write_report(run, out=output, truth=truth, max_megabytes=max_mb, overwrite=overwrite))
+    echo(pages.write_report(run, out=output, truth=truth, max_megabytes=max_mb, overwrite=overwrite))
     if figures is not None:
         for path in pages.write_figures(run, kind=figures, truth=truth):
-            click.echo(path)
+            echo(path)

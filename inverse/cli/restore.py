@@ -11,6 +11,8 @@ import click
 
 from inverse import runs, storage
 from inverse.cli import options
+from inverse.cli.echo import echo
+from inverse.errors import printable
 from inverse.posterior import words
 
 if TYPE_CHECKING:
@@ -75,11 +77,11 @@ def restore(
     )
     if dry_run:
         estimate = runs.estimate(recipe, inputs, out=output, overrides=chosen, options=settings)
-        click.echo(json.dumps(estimate.as_dict(), indent=1) if as_json else "\n".join(estimate.lines()))
+        echo(json.dumps(estimate.as_dict(), indent=1) if as_json else "\n".join(estimate.lines()))
         return 0
     done = runs.restore(recipe, inputs, out=output, overrides=chosen, truth=truth, options=settings)
     if as_json:
-        click.echo(json.dumps(done.as_dict(), indent=1))
+        echo(json.dumps(done.as_dict(), indent=1))
     for line in _report(done):
         LOGGER.info(line)
     return done.exit_code
@@ -92,7 +94,7 @@ def _report(done: Run) -> list[str]:
     if len(finished) == 1:
         result = finished[0]
         first, *rest = result.evidence
-        lines += [f"{result.item}: {first}", *rest]
+        lines += [f"{printable(result.item)}: {first}", *rest]
         lines.append(f"restored     {done.out / result.restored}")
         if "psnr" in result.scores:
             psnr, ssim = result.scores["psnr"], result.scores.get("ssim", float("nan"))
@@ -102,9 +104,13 @@ def _report(done: Run) -> list[str]:
         lines += words.in_doubt(finished)
     if finished:
         lines += [intervals] if (intervals := _intervals(done)) else []
-        lines.append(f"uncertainty  {done.out / 'std'}")
+        if (done.out / "std").is_dir():  # one draw has no spread
+            lines.append(f"uncertainty  {done.out / 'std'}")
         lines.append(f"figures      {done.out / 'items'}")
         lines.append(f"next: inverse report {done.out}")
+    if left := [printable(row["item"]) for row in done.rows if row["status"] == "empty"]:
+        shown = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
+        lines.append(f"left         {len(left)} empty slices, as they were: {shown}")
     if done.failures:
         lines.append(f"failed       {len(done.failures)}, see {done.out / 'failures.csv'}")
     if done.pending:

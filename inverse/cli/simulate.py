@@ -10,6 +10,7 @@ import click
 
 from inverse import restoration
 from inverse.cli import options
+from inverse.cli.echo import echo
 
 __all__ = ["simulate"]
 
@@ -50,7 +51,7 @@ def simulate(
     for failure in made.failures:
         LOGGER.warning(failure.line)
     if as_json:
-        click.echo(json.dumps(made.as_dict(), indent=1))
+        echo(json.dumps(made.as_dict(), indent=1))
     if made.rows:
         LOGGER.info("measured     %s", output / "measured")
         LOGGER.info("truth        %s", output / "truth")

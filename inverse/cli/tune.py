@@ -11,6 +11,7 @@ import click
 
 from inverse import restoration, tuning
 from inverse.cli import options
+from inverse.cli.echo import echo
 
 __all__ = ["tune"]
 
@@ -70,9 +71,9 @@ def tune(
         recipe, truth, out=output, overrides=chosen, options=restoration.Options(device=device), **search
     )
     if as_json:
-        click.echo(json.dumps(tuned.as_dict(), indent=1))
+        echo(json.dumps(tuned.as_dict(), indent=1))
         return
     for line in tuned.says:
-        click.echo(line)
+        echo(line)
     LOGGER.info("recipe       %s", output / "recipe.yaml")
     LOGGER.info("next: inverse restore %s INPUT -o RUN", output / "recipe.yaml")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -11,7 +9,9 @@ from matplotlib.figure import Figure
 
 from inverse.calibration.ranks import Ranks
 from inverse.calibration.statistics import Curve
+from inverse.errors import printable
 from inverse.evaluation.calibration_findings import Findings, verdict
+from inverse.restoration.figure import saved
 
 __all__ = ["draw"]
 
@@ -22,7 +22,8 @@ def draw(findings: Findings, title: str) -> bytes:
     """Coverage, ranks, TARP and spread beside skill, as the bytes of a PNG."""
     figure = Figure(figsize=(9.6, 8.8), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"{title}\n{verdict(findings.coverage, findings.stretch)}", fontsize=11, color=INK)
+    said = f"{printable(title)}\n{verdict(findings.coverage, findings.stretch)}"
+    figure.suptitle(said, fontsize=11, color=INK, parse_math=False)
     axes = figure.subplots(2, 2)
     _levels(
         axes[0, 0],
@@ -37,9 +38,7 @@ def draw(findings: Findings, title: str) -> bytes:
     else:
         _levels(axes[1, 0], findings.tarp, "TARP, patches of 8 x 8", "credibility", "expected coverage")
     _skill(axes[1, 1], findings)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
-    return stream.getvalue()
+    return saved(figure)
 
 
 def _plain(axis: Axes, title: str, across: str, up: str) -> None:

@@ -7,7 +7,7 @@ import re
 import zlib
 from pathlib import Path
 
-from inverse.errors import InputError
+from inverse.errors import InputError, printable
 from inverse.io.registry import Format, formats, function, installed
 from inverse.storage.paths import is_store, locate
 from inverse.storage.regular import read_regular
@@ -36,7 +36,7 @@ def sniff(path: str | os.PathLike[str], *, name: str | None = None) -> str:
         InputError: The file is missing, empty, a folder, or of another kind.
     """
     place, inner = locate(path)
-    return judge(place, inner, name=os.fspath(path) if name is None else name)
+    return judge(place, inner, name=printable(os.fspath(path)) if name is None else name)
 
 
 def judge(place: Path, inner: str | None, *, name: str) -> str:

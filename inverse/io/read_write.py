@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from inverse.errors import InputError, OutputError
+from inverse.errors import InputError, OutputError, printable
 from inverse.io.content import Array, Picture, Scan, Volume, float_volume
 from inverse.io.detect import judge, load_bytes
 from inverse.io.limits import reason
@@ -51,7 +51,7 @@ def read(path: str | os.PathLike[str], *, name: str | None = None) -> Picture | 
         InputError: The file is missing, empty, broken, of another kind, has no pixels, or none with a value; or it
             needs an optional package that is not installed. Of raw k-space: samples that are not finite.
     """
-    source = os.fspath(path) if name is None else name
+    source = printable(os.fspath(path)) if name is None else name
     place, inner = locate(path)
     form = judge(place, inner, name=source)
     spec = formats()[form]

@@ -14,16 +14,18 @@ Two arguments that give the same id are an error, never an overwrite.
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from inverse.errors import InputError, UsageError
+from inverse.errors import InputError, UsageError, printable
 from inverse.io.registry import formats
+from inverse.storage.files import is_unicode
 from inverse.storage.paths import is_store, locate
 from inverse.storage.regular import read_small_text
 
-__all__ = ["Source", "find", "match"]
+__all__ = ["Source", "check_name", "find", "match"]
 
 
 @dataclass(frozen=True)
@@ -45,23 +47,48 @@ def find(arguments: Iterable[str | Path], *, exclude: Path | None = None) -> lis
     """
     items: dict[str, Source] = {}
     for argument in arguments:
-        sources = [source for source in _expand(str(argument)) if not _inside(source.path, exclude)]
+        if "\0" in str(argument):
+            raise InputError(f"{str(argument)!r}: holds a NUL character", "no path has one")
+        everything = list(_expand(str(argument)))
+        sources = [source for source in everything if not _inside(source.path, exclude)]
+        shown = printable(PurePosixPath(str(argument)).name or str(argument))
+        if everything and not sources:
+            raise InputError(
+                f"all that is in '{shown}' lies in the output folder",
+                "give another folder with -o: what a run writes is no input of it",
+            )
         if not sources:
-            shown, allowed = PurePosixPath(str(argument)).name or str(argument), ", ".join(sorted(set(_suffixes())))
+            shown, allowed = (
+                printable(PurePosixPath(str(argument)).name or str(argument)),
+                ", ".join(sorted(set(_suffixes()))),
+            )
             raise InputError(f"nothing to read in '{shown}'", f"allowed: files ending in {allowed}")
         for source in sources:
             other = items.get(source.item)
             if other is not None and other.path.resolve() != source.path.resolve():
                 raise UsageError(
-                    f"two inputs would be written to '{source.item}'",
+                    f"two inputs would be written to '{printable(source.item)}'",
                     "give the folder that holds both, or restore them into two folders",
                 )
             items.setdefault(source.item, source)
     for item in items:
         parent = next((str(above) for above in PurePosixPath(item).parents if str(above) in items), None)
         if parent is not None:
-            raise UsageError(f"'{item}' lies below '{parent}', which is a file", "restore them into two folders")
+            raise UsageError(
+                f"'{printable(item)}' lies below '{printable(parent)}', which is a file",
+                "restore them into two folders",
+            )
     return list(items.values())
+
+
+def check_name(item: str) -> None:
+    """Refuse an item whose name cannot be written down in a table, a page or a file's metadata.
+
+    Raises:
+        InputError: It is not UTF-8.
+    """
+    if not is_unicode(item):
+        raise InputError(f"{printable(item)}: its name is not UTF-8, so no table can hold it", "rename the file")
 
 
 def _suffixes(*, folders: bool = False) -> tuple[str, ...]:
@@ -76,16 +103,17 @@ def _inside(path: Path, folder: Path | None) -> bool:
 def _expand(argument: str) -> Iterator[Source]:
     path = Path(argument)
     outer, inner = locate(argument)
-    if argument.startswith("@") and not path.exists():
+    # os.path, because a name that is too long for the file system is a failure of that item, no error here
+    if argument.startswith("@") and not os.path.exists(path):
         yield from _listed(Path(argument[1:]))
-    elif inner is not None and glob.has_magic(str(outer)) and not outer.exists():
+    elif inner is not None and glob.has_magic(str(outer)) and not os.path.exists(outer):
         for source in _expand(str(outer)):
             yield Source(source.item, Path(f"{source.path}::{inner}"))
     elif inner is not None or is_store(path):
         yield Source(outer.name, path)
-    elif path.is_dir():
+    elif os.path.isdir(path):
         yield from _below(path, sorted(path.rglob("*")))
-    elif not path.exists() and glob.has_magic(argument):
+    elif not os.path.exists(path) and glob.has_magic(argument):
         parts = path.parts
         fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
         root = Path(*parts[:fixed]) if fixed else Path()
@@ -115,6 +143,8 @@ def _listed(path: Path) -> Iterator[Source]:
         name = line.split("#", 1)[0].strip()
         if not name:
             continue
+        if "\0" in name:
+            raise InputError(f"the list {path.name} holds a NUL character", "give one path a line, in UTF-8")
         listed, _ = locate(name)
         if listed.is_absolute():
             folder = path.parent.resolve()

@@ -7,7 +7,6 @@ lines are lines.
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from matplotlib.figure import Figure
 from inverse.errors import InputError
 from inverse.report.items import Subject
 from inverse.report.verdicts import cost_in_words
-from inverse.restoration.figure import INK, MUTED, Panels, draw
+from inverse.restoration.figure import INK, MUTED, Panels, draw, saved
 from inverse.runs.folder import RunFolder
 from inverse.storage.files import read_json, write_bytes
 
@@ -107,10 +106,7 @@ def draw_calibration(calibration: Mapping[str, Any], *, kind: str = "png") -> by
         axis.tick_params(labelsize=8, colors=MUTED)
         axis.spines[["top", "right"]].set_visible(False)
         _CHARTS[name](axis, calibration)
-    stream = io.BytesIO()
-    metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
-    figure.savefig(stream, format=kind, dpi=110, metadata=metadata)
-    return stream.getvalue()
+    return saved(figure, kind)
 
 
 def _shares(axis: Any, levels: Any, coverage: Any, title: str) -> None:

@@ -7,6 +7,7 @@ figures. Pixels that were not observed are painted in one flat colour, never as 
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inverse.errors import printable
 from inverse.posterior.words import misfit_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["Panels", "draw"]
+__all__ = ["Panels", "draw", "saved"]
 
 Image = NDArray[np.float32]
 
@@ -77,12 +80,20 @@ def draw(panels: Panels, *, kind: str = "png") -> bytes:
     _pictures(rows[0], panels)
     _maps(rows[1], panels)
     left = MARGIN / size[0]
-    figure.text(left, 1 - 0.16 / size[1], panels.title, fontsize=13, color=INK, fontweight="bold", va="top")
+    title: dict[str, Any] = {"fontsize": 13, "color": INK, "fontweight": "bold", "va": "top"}
+    figure.text(left, 1 - 0.16 / size[1], printable(panels.title), parse_math=False, **title)
     words = misfit_in_words(panels.misfit)
     figure.text(left, 1 - 0.44 / size[1], words[0].upper() + words[1:] + ".", fontsize=10, color=MUTED, va="top")
+    return saved(figure, kind)
+
+
+def saved(figure: Figure, kind: str = "png") -> bytes:
+    """A figure as a file's bytes; letters that the font lacks become boxes, and nothing is said of it."""
     stream = io.BytesIO()
     metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
-    figure.savefig(stream, format=kind, dpi=110, metadata=metadata)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", category=UserWarning)
+        figure.savefig(stream, format=kind, dpi=110, metadata=metadata)
     return stream.getvalue()
 
 

@@ -14,6 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from inverse.errors import RecipeError
 from inverse.recipes.calibration_file import CalibrationFile
 from inverse.recipes.recipe import Recipe
@@ -68,7 +70,8 @@ class Unit:
 def item_name(item: str) -> str:
     """A file name for an item: the end of its id, readable, and the hash that makes it unique."""
     tail = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in item.rsplit("/", 1)[-1])
-    return f"{tail[:40]}-{hashlib.blake2b(item.encode(), digest_size=8).hexdigest()}"
+    content = item.encode("utf-8", "surrogateescape")  # a name of other bytes fails later, by its name
+    return f"{tail[:40]}-{hashlib.blake2b(content, digest_size=8).hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -154,9 +157,12 @@ class Plan:
         content = read_json(folder / "plan.json")
         if content is None or content.get("schema") != SCHEMA:
             return None
-        terms: dict[str, Any] = {**content["terms"], "keep": tuple(content["terms"]["keep"])}
-        items = tuple(Item(**{**item, "shape": tuple(item["shape"])}) for item in content["items"])
-        return cls(Terms(**terms), items)
+        try:
+            terms = TypeAdapter(Terms).validate_python(content.get("terms"))
+            items = TypeAdapter(tuple[Item, ...]).validate_python(content.get("items"))
+        except ValidationError:  # damaged: the run is planned anew, and what is done is found by its markers
+            return None
+        return cls(terms, items)
 
     def item(self, name: str) -> Item | None:
         """The item of that id."""

@@ -24,7 +24,7 @@ from inverse.io.content import Picture, Span, widths
 from inverse.io.read_write import read, whole, write
 from inverse.io.sources import Source, check_name, find
 from inverse.io.transfer import encode, from_data
-from inverse.operators.build import build_operator, result_shape
+from inverse.operators.build import build_operator, result_shape, stated_operator
 from inverse.operators.noise.draw import draw_noise
 from inverse.operators.noise.spec import DEFAULTS
 from inverse.operators.observation import observed
@@ -135,7 +135,11 @@ def _one(
         raise InputError(f"{source.item}: not a single picture", "simulate from files of one image each")
     whole(picture)
     x = _whole(opened.measurement(recipe.data.transfer).y, recipe)
-    physics = build_operator(recipe.located()["operator"], shape=tuple(x.shape[1:]))
+    section, said = stated_operator(recipe.located()["operator"], picture.extra)
+    notes += [f"{source.item}: {sentence}" for sentence in said]
+    if said and form == "tiff":
+        notes.append(f"{source.item}: the measurement does not hold these numbers: give them to restore, too")
+    physics = build_operator(section, shape=tuple(x.shape[1:]))
     y = _measured(x, physics, recipe.noise, noise, seed=recipe.run.seed, item=source.item)
     shown = _frame(x, physics)
     operator = recipe.resolved()["operator"]

@@ -28,6 +28,7 @@ from inverse.runs.run import make_plan
 from inverse.sampling.method_spec import VJP_SECONDS
 from inverse.sampling.methods import method_spec
 from inverse.sampling.problem import peak_bytes
+from inverse.storage.paths import output_folder
 
 __all__ = ["Estimate", "estimate"]
 
@@ -97,7 +98,7 @@ def estimate(
     recipe = load(recipe, overrides)
     options.check(recipe)
     opened_executor(options)
-    sources = find([inputs] if isinstance(inputs, str | Path) else list(inputs), exclude=Path(out))
+    sources = find([inputs] if isinstance(inputs, str | Path) else list(inputs), exclude=output_folder(out))
     with no_downloads():
         prior = open_recipe_prior(recipe)
     plan, ledger = _resumed(recipe, sources, prior, options, Path(out))

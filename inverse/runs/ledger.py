@@ -15,11 +15,12 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from inverse.errors import Failure, InputError
 from inverse.restoration.plan import Plan, Terms, Unit, item_name, split
+from inverse.restoration.result import sound
 from inverse.storage.files import file_hash, read_json, write_json
 
 __all__ = ["Ledger", "Schedule", "renamed"]
@@ -32,6 +33,14 @@ def renamed(text: str, path: str, shown: str) -> str:
     """
     end = r"(?![\w-]|\.\w)" if os.sep in path else f"(?={re.escape(os.sep)})"
     return re.sub(rf"(?<![\w./-]){re.escape(path)}{end}", lambda _: shown, text)
+
+
+_FAILURE = tuple(Failure.__dataclass_fields__)
+
+
+def _inside(path: str) -> bool:
+    """Whether a marker's path is one below the run folder: what it names can be deleted."""
+    return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts and "\0" not in path
 
 
 class Ledger:
@@ -75,7 +84,15 @@ class Ledger:
     def marker(self, name: str) -> dict[str, Any] | None:
         """The marker of `name` as it is on disk, unchecked."""
         marker = read_json(self.done / f"{name}.json")
-        return marker if marker is not None and isinstance(marker.get("files"), dict) else None
+        files = None if marker is None else marker.get("files")
+        if not isinstance(files, dict) or not all(_inside(path) for path in files):
+            return None
+        return marker if "row" not in marker or sound(marker["row"]) else None
+
+    def finished(self, name: str, source: str) -> dict[str, Any] | None:
+        """The marker of an item that is done, if it holds."""
+        marker = self.valid(name, source)
+        return marker if marker is not None and "row" in marker else None
 
     def forget(self, name: str) -> None:
         """Remove a marker, and the files only it names."""
@@ -95,7 +112,9 @@ class Ledger:
     def failure(self, name: str) -> Failure | None:
         """The failure recorded for `name`."""
         content = read_json(self.failed / f"{name}.json")
-        return Failure(**content) if content else None
+        if content is None or set(content) != set(_FAILURE) or not isinstance(content["code"], int):
+            return None
+        return Failure(**{key: value if key == "code" else str(value) for key, value in content.items()})
 
 
 class Schedule:
@@ -113,7 +132,7 @@ class Schedule:
         self.done = {
             item.item
             for item in (plan.item(name) for name in dict.fromkeys(unit.item for unit in units))
-            if item is not None and ledger.valid(item_name(item.item), item.sha256)
+            if item is not None and ledger.finished(item_name(item.item), item.sha256)
         }
         todo = [unit for unit in units if unit.item not in self.done]
         self._begin_anew(todo)

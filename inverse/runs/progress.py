@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from inverse.errors import UsageError, did_you_mean
+from inverse.errors import UsageError, did_you_mean, printable
 from inverse.restoration.plan import Unit
 
 __all__ = ["MODES", "Progress", "Speeds", "Tell"]
@@ -50,6 +50,7 @@ class Progress:
 
     def say(self, line: str, *, level: int = logging.INFO) -> None:
         """One line of log, to the logger ``inverse``; above the bar where there is one."""
+        line = printable(line)
         if self.tell is not None:
             self.tell("say", (line, level))
         elif self.mode == "json":
@@ -68,7 +69,7 @@ class Progress:
             if now - self._said >= RELAYED:
                 self.flush(item)
         elif self._bar is not None:
-            self._bar.set_postfix_str(item[-40:], refresh=False)
+            self._bar.set_postfix_str(printable(item[-40:]), refresh=False)
             self._bar.update(count)
         elif self.mode == "json":
             self._json("step", item=item, done=round(self.done, 4), total=self.total)

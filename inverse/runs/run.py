@@ -23,7 +23,7 @@ from inverse.io.sources import Source, find
 from inverse.operators.build import result_shape
 from inverse.recipes.calibration_file import opened_calibration, recorded
 from inverse.recipes.recipe import Recipe, load
-from inverse.restoration.frame import count, frame_shape
+from inverse.restoration.frame import count, frame_shape, of_content
 from inverse.restoration.options import Options
 from inverse.restoration.plan import (
     BLOCK_PIXELS,
@@ -51,6 +51,7 @@ from inverse.sampling.methods import method_spec
 from inverse.scenes.job import sweep
 from inverse.scenes.tile_size import Tiles
 from inverse.storage.locks import hold, run_lock
+from inverse.storage.paths import output_folder
 
 __all__ = ["Options", "Run", "make_plan", "prepare_run", "restore"]
 
@@ -95,7 +96,7 @@ def restore(
     arguments = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     recipe = load(recipe, overrides)
     options.check(recipe)
-    shard, run_on, folder = parse_shard(options.shard), opened_executor(options), Path(out)
+    shard, run_on, folder = parse_shard(options.shard), opened_executor(options), output_folder(out)
     sources = find(arguments, exclude=folder)
     truths = Truths.find(truth, [source.item for source in sources])
     prior = open_recipe_prior(recipe)
@@ -124,7 +125,8 @@ def restore(
                 for unit in ended:
                     schedule.ended(unit)
             with hold(state / "merge.lock"):
-                assemble(job, plan, paths, ledger)
+                for sentence in assemble(job, plan, paths, ledger):
+                    progress.say(sentence)
                 run = collect(folder, plan, ledger)
                 write_summary(run, plan, recipe, prior.card, calibrated=recorded(recipe, calibration, unused))
     finally:
@@ -270,7 +272,7 @@ def _items(
     limit = CLOSED_FORM_PIXELS if method_spec(recipe.method_kind).closed_form else BLOCK_PIXELS
     try:
         content = read(source.path)
-        operator = recipe.located()["operator"]
+        operator = of_content(recipe.located()["operator"], content)
         shapes = [result_shape(operator, frame_shape(content, index)) for index in range(count(content))]
     except InverseError:
         return (Item(source.item, digest, (), samples),)

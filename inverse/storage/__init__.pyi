@@ -2,8 +2,10 @@ from .files import atomic_bytes as atomic_bytes
 from .files import csv_bytes as csv_bytes
 from .files import disk_is_full as disk_is_full
 from .files import file_hash as file_hash
+from .files import is_unicode as is_unicode
 from .files import part_path as part_path
 from .files import plain as plain
+from .files import read_csv as read_csv
 from .files import read_hdf5 as read_hdf5
 from .files import read_json as read_json
 from .files import unsynced as unsynced
@@ -15,6 +17,7 @@ from .locks import hold as hold
 from .locks import run_lock as run_lock
 from .paths import is_store as is_store
 from .paths import locate as locate
+from .paths import output_folder as output_folder
 from .regular import TEXT_LIMIT as TEXT_LIMIT
 from .regular import open_regular as open_regular
 from .regular import read_regular as read_regular
@@ -29,10 +32,13 @@ __all__ = [
     "file_hash",
     "hold",
     "is_store",
+    "is_unicode",
     "locate",
     "open_regular",
+    "output_folder",
     "part_path",
     "plain",
+    "read_csv",
     "read_hdf5",
     "read_json",
     "read_regular",

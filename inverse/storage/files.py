@@ -20,6 +20,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -37,8 +38,10 @@ __all__ = [
     "csv_bytes",
     "disk_is_full",
     "file_hash",
+    "is_unicode",
     "part_path",
     "plain",
+    "read_csv",
     "read_hdf5",
     "read_json",
     "unsynced",
@@ -50,6 +53,8 @@ __all__ = [
 MEMORY_LIMIT = 256 * 2**20
 FREE = "free some space, then run the same command again: it resumes"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+#: The start of a text that spreadsheets compute, or of one that was marked as none.
+_FORMULA = re.compile("'*[=+\\-@\\t\\r\uff1d\uff0b\uff0d\uff20]")
 _SYNCED = ContextVar("synced", default=True)
 _HINTS = {
     errno.ENOSPC: FREE,
@@ -120,16 +125,63 @@ def plain(value: Any) -> Any:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> str:
     """Write a mapping as JSON, atomically, and return the file's sha256."""
-    return write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    if not is_unicode(text):
+        text = json.dumps(content, indent=1)
+    return write_bytes(path, (text + "\n").encode())
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8, which a file's name of other bytes cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def csv_bytes(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
-    """Rows as CSV, as all tables of the package: numbers in their shortest exact form, what a row lacks empty."""
+    """Rows as CSV, as all tables of the package: numbers in their shortest exact form, what a row lacks empty.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front, which `read_csv` takes away; bytes
+    of a name that is no UTF-8 are written as escapes.
+    """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, lineterminator="\n", restval="", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue().encode()
+    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    return stream.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _cell(value: Any) -> Any:
+    """A value that no spreadsheet computes."""
+    if not isinstance(value, str) or not _FORMULA.match(value):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a table of `csv_bytes`; a row may be short or long where the file is damaged.
+
+    Raises:
+        InputError: It cannot be read, or is no table.
+    """
+    try:
+        text = read_regular(path).decode("utf-8")
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), restkey="", restval=""))
+    except (OSError, ValueError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or "it is no table"
+        raise InputError(
+            f"{path.name} cannot be read: {reason}", "was it damaged? run the same command again"
+        ) from error
+    return [
+        {key: text[1:] if _FORMULA.match(text[1:]) and text[0] == "'" else text for key, text in row.items() if key}
+        for row in rows
+    ]
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -15,9 +15,7 @@ whereas PSNR of the mean says nothing of the spread, and coverage alone is met b
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import logging
 import math
@@ -39,7 +37,8 @@ from inverse.recipes.yaml_layers import dump, parse_mapping
 from inverse.restoration.options import Options
 from inverse.restoration.simulate import simulate_files
 from inverse.restoration.truth import Truths
-from inverse.storage.files import csv_bytes, file_hash, read_json, write_bytes, write_json
+from inverse.storage.files import csv_bytes, file_hash, read_csv, read_json, write_bytes, write_json
+from inverse.storage.paths import output_folder
 from inverse.tuning.bench import TuningBench
 from inverse.tuning.search import SEARCHES, Axis, ScoredSetting, best_of, parse, propose, value_of
 
@@ -105,7 +104,7 @@ def tune(
         RecipeError: a parameter that the recipe does not have, or a folder that holds another search.
     """
     search = _search(search, trials if params else 0)
-    base, folder, scored = load(recipe, overrides), Path(out), _metric(metric)
+    base, folder, scored = load(recipe, overrides), output_folder(out), _metric(metric)
     if scored.kind == "samples" and base.run.samples < 2:
         raise UsageError(f"{metric} is a score of samples, the recipe draws one", "use --samples 4 or more")
     axes = _axes(params, base)
@@ -242,7 +241,7 @@ def _read(path: Path, keys: Sequence[str]) -> list[dict[str, str]]:
     """The rows of ``trials.csv``; a last one that is not whole is left out."""
     if not path.is_file():
         return []
-    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    rows = read_csv(path)
     return [row for row in rows if all(row.get(key) for key in (*keys, "score"))]
 
 

@@ -10,6 +10,8 @@ import click
 
 from inverse import io, storage
 from inverse.cli import options
+from inverse.cli.echo import echo
+from inverse.errors import printable
 
 __all__ = ["info"]
 
@@ -27,16 +29,16 @@ def info(file: Path, as_json: bool) -> None:
     facts = describe(io.read(file))
     facts["bytes"] = _size(storage.locate(file)[0])
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        echo(json.dumps(facts, indent=2))
         return
     margin = max(len(key) for key in facts) + 2
     for key, value in facts.items():
         if key == "recipes":
             continue
         if value not in (None, "", [], {}):
-            click.echo(f"{key.replace('_', ' '):{margin}}{_text(value)}")
+            echo(f"{key.replace('_', ' '):{margin}}{_text(value)}")
     fits = [f"{row['name']}: {row['why']}" for row in facts["recipes"]] or ["none of the shipped ones fits"]
-    click.echo(f"{'recipes':{margin}}" + f"\n{'':{margin}}".join(fits))
+    echo(f"{'recipes':{margin}}" + f"\n{'':{margin}}".join(fits))
 
 
 def _size(path: Path) -> int:
@@ -52,7 +54,7 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_text(part) for part in value)
     if isinstance(value, dict):
-        return "; ".join(f"{key}: {_text(part)}" for key, part in value.items())
+        return "; ".join(f"{printable(str(key))}: {_text(part)}" for key, part in value.items())
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.9g}"
-    return str(value)
+    return printable(str(value))

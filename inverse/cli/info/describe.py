@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -150,10 +151,24 @@ def _values(pictures: Any) -> dict[str, Any]:
 def _facts(content: Picture | Volume) -> dict[str, Any]:
     """What the format says beside the pixels."""
     spec = formats()[content.format]
+    first = content.slices[0] if isinstance(content, Volume) else content
+    optics = _optics(first.extra.get("optics") or {})
     if not spec.facts:
-        return {}
+        return optics
     facts: dict[str, Any] = function(spec.facts, title=spec.title, source=content.source)(content)
-    return facts
+    return facts | optics
+
+
+def _optics(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file says of a microscope, which a recipe of one uses."""
+    said = {}
+    if "pixel" in told:
+        said["pixel"] = "{1:.4g} x {0:.4g} nm".format(*told["pixel"])
+    if "wavelength" in told:
+        said["emission"] = ", ".join(f"{length:.4g} nm" for length in told["wavelength"])
+    if "numerical_aperture" in told:
+        said["numerical aperture"] = f"{told['numerical_aperture']:g}"
+    return {"microscope": said} if said else {}
 
 
 def _scale_note(picture: Picture) -> list[str]:

@@ -16,6 +16,8 @@ __all__ = ["suggest"]
 SMALLEST = 32
 #: Landsat 7's gaps are up to 14 lines wide.
 STRIPE = 16
+#: Nanometres of a pixel below which a picture is taken for a micrograph.
+MICROSCOPIC = 10_000.0
 
 Row = dict[str, str]
 
@@ -90,9 +92,13 @@ def _striped(gaps: NDArray[np.bool_]) -> bool:
 
 def _microscope(picture: Picture, volume: Volume | None) -> list[Row]:
     first = volume.extra.get("first") if volume is not None else picture
-    if first is None or not (first.extra.get("ome") or first.extra.get("imagej")):
+    extra = {} if first is None else first.extra
+    height, width = (picture.extra.get("optics") or {}).get("pixel", (0.0, 0.0))
+    if not (extra.get("ome") or extra.get("imagej") or 0 < width < MICROSCOPIC):
         return []
-    return [_row("deconvolve-microscopy", "an OME or ImageJ file: blurred by its microscope?")]
+    size = f", pixels of {width:.4g} nm" if height else ""
+    kind = "an OME or ImageJ file" if extra.get("ome") or extra.get("imagej") else "a micrograph"
+    return [_row("deconvolve-microscopy", f"{kind}{size}: blurred by its microscope?")]
 
 
 def _photo(picture: Picture, noise: float) -> list[Row]:

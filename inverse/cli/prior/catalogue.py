@@ -14,6 +14,7 @@ import click
 
 from inverse import priors, storage
 from inverse.cli import options
+from inverse.cli.echo import echo
 from inverse.errors import InverseError, UsageError
 
 __all__ = ["add", "export", "list_", "show", "verify"]
@@ -53,7 +54,7 @@ def list_(as_json: bool) -> None:
     for name, error in priors.broken().items():
         LOGGER.warning("store: %s.yaml is left out: %s", name, error.message)
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        echo(json.dumps(rows, indent=2))
         return
     table = [("name", "where", "kind", "channels", "size", "licence")] + [
         (row["name"], row["where"], row["kind"], str(row["channels"] or "any"), _size(row["bytes"]), row["licence"])
@@ -64,7 +65,7 @@ def list_(as_json: bool) -> None:
     room = max(30, min(shutil.get_terminal_size((120, 24)).columns, 160) - margin)
     for line in table:
         start = "".join(f"{text:{width}}" for text, width in zip(line, widths, strict=False))
-        click.echo(start + f"\n{'':{margin}}".join(textwrap.wrap(line[5], room) or [""]))
+        echo(start + f"\n{'':{margin}}".join(textwrap.wrap(line[5], room) or [""]))
 
 
 @click.command()
@@ -77,7 +78,7 @@ def show(name: str, as_json: bool) -> None:
     """
     prior = priors.find(name)
     if as_json:
-        click.echo(json.dumps({"where": prior.where, **prior.card.model_dump(mode="json")}, indent=2))
+        echo(json.dumps({"where": prior.where, **prior.card.model_dump(mode="json")}, indent=2))
         return
     places = {
         "embedded": "in the package",
@@ -85,8 +86,8 @@ def show(name: str, as_json: bool) -> None:
         "file": "a file",
         "remote": f"not on this machine; get it with: inverse prior add {name}",
     }
-    click.echo(f"# {places[prior.where]}")
-    click.echo(priors.card_text(prior.card), nl=False)
+    echo(f"# {places[prior.where]}")
+    echo(priors.card_text(prior.card), nl=False)
 
 
 @click.command()
@@ -109,15 +110,15 @@ def verify(names: tuple[str, ...], as_json: bool) -> int:
             worst = max(worst, error.exit_code)
             rows.append({"name": name, "ok": False, "error": str(error)})
             if not as_json:
-                click.echo(f"{name}: NOT in order: {error}", err=True)
+                echo(f"{name}: NOT in order: {error}", err=True)
             continue
         rows.append({**asdict(verdict), "ok": True})
         if not as_json:
             parts = f"{verdict.tensors} tensors, {verdict.numbers:,} numbers, " if verdict.tensors else "a formula, "
             digest = f"sha256 {verdict.sha256[:16]}..., " if verdict.sha256 else ""
-            click.echo(f"{name}: in order: {digest}{parts}denoises")
+            echo(f"{name}: in order: {digest}{parts}denoises")
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        echo(json.dumps(rows, indent=2))
     return worst
 
 

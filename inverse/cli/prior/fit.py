@@ -10,6 +10,7 @@ import click
 
 from inverse import priors
 from inverse.cli import options
+from inverse.cli.echo import echo
 from inverse.errors import UsageError
 from inverse.priors import training
 
@@ -46,7 +47,7 @@ def fit(data: tuple[str, ...], name: str, kind: str, settings: tuple[str, ...], 
     card, tensors = training.fit(images, name=name, kind=kind, settings=chosen)
     path = priors.save_prior(card, tensors, overwrite=overwrite)
     if as_json:
-        click.echo(json.dumps({"name": name, "path": str(path), "card": card.model_dump(mode="json")}, indent=1))
+        echo(json.dumps({"name": name, "path": str(path), "card": card.model_dump(mode="json")}, indent=1))
     scores = ", ".join(f"{value} dB at {level}" for level, value in card.psnr.items() if level != "on")
     LOGGER.info(f"fitted       {card.title}, in {card.training['seconds']} s")
     LOGGER.info(f"denoises     {scores}, its own images")

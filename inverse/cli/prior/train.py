@@ -10,6 +10,7 @@ import click
 
 from inverse import priors, restoration, storage
 from inverse.cli import options
+from inverse.cli.echo import echo
 from inverse.errors import PriorError
 from inverse.priors import training
 
@@ -73,7 +74,7 @@ def train(
     torch.set_num_threads(threads)
     folder = work or priors.home() / "training" / name
     place = restoration.Options(device=device).resolved_device()
-    click.echo(f"{corpus.described()}; checkpoints in {folder.name}/", err=True)
+    echo(f"{corpus.described()}; checkpoints in {folder.name}/", err=True)
     with storage.run_lock(folder):
         denoiser, held_out, record = training.train(corpus, folder, config, device=place, init=start)
     tested = held_out
@@ -82,7 +83,7 @@ def train(
         tested = training.read_corpus(test, image=layout)
     measured = tested.described() if test else f"{len(tested.images)} images held out of the training"
     fields = _fields(corpus, name, texts)
-    click.echo("measuring the card's tables", err=True)
+    echo("measuring the card's tables", err=True)
     machine = training.hardware(place, threads)
     card, tensors = finish(
         denoiser, corpus, tested, config, record, fields=fields, measured_on=measured, machine=machine
@@ -93,9 +94,9 @@ def train(
     sheet: bytes = training.contact_sheet(priors.open_prior(str(path)))
     storage.atomic_bytes(path.with_suffix(".png"), sheet, overwrite=True)
     table = ", ".join(f"{value} dB at noise {level}" for level, value in card.psnr.items() if level != "measured_on")
-    click.echo(f"{path}: denoising PSNR {table}")
+    echo(f"{path}: denoising PSNR {table}")
     chosen = name if output is None else path
-    click.echo(f"use it: inverse restore RECIPE INPUT -o DIR -s prior.name={chosen}", err=True)
+    echo(f"use it: inverse restore RECIPE INPUT -o DIR -s prior.name={chosen}", err=True)
 
 
 def _network(name: str) -> Any:
