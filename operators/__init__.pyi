@@ -10,6 +10,7 @@ from .build import is_fixed as is_fixed
 from .build import located as located
 from .build import operator_for as operator_for
 from .build import result_shape as result_shape
+from .build import stated_operator as stated_operator
 from .build import unmeasured as unmeasured
 from .catalogue import OPERATORS as OPERATORS
 from .catalogue import Chain as Chain
@@ -82,6 +83,7 @@ __all__ = [
     "part",
     "result",
     "result_shape",
+    "stated_operator",
     "unmeasured",
     "written",
 ]

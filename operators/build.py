@@ -16,7 +16,16 @@ from inverse.operators.measurement import Fitted, Measurement
 from inverse.operators.noise.models import noise_model
 from inverse.operators.spec import AUTO, OperatorSpec
 
-__all__ = ["build_operator", "fitted_operator", "is_fixed", "located", "operator_for", "result_shape", "unmeasured"]
+__all__ = [
+    "build_operator",
+    "fitted_operator",
+    "is_fixed",
+    "located",
+    "operator_for",
+    "result_shape",
+    "stated_operator",
+    "unmeasured",
+]
 
 
 def build_operator(
@@ -113,6 +122,7 @@ def fitted_operator(operator: Mapping[str, Any] | BaseModel, measurement: Measur
         RecipeError: as in `build_operator`.
         InputError: as in `build_operator`, or the measurement does not fit the kind.
     """
+    operator, read = stated_operator(operator, measurement.facts)
     spec, model = _validated(operator, {})
     if spec.measured is not None:
         fitted: Fitted = _resolve(spec.measured)(model, measurement)
@@ -121,7 +131,7 @@ def fitted_operator(operator: Mapping[str, Any] | BaseModel, measurement: Measur
         raise InputError(f"operator '{spec.kind}' is for images, this is raw k-space", "try -s operator.kind=mri")
     said: tuple[str, ...] = ()
     if spec.estimate is not None and AUTO in model.model_dump().values():
-        params, sentence = _resolve(spec.estimate)(model, measurement.y)
+        params, sentence = _resolve(spec.estimate)(model, measurement)
         model, said = spec.model.model_validate(params), (sentence,)
     params, shape = located(model, measurement.y.shape[1:])
     model, dtype = spec.model.model_validate(params), measurement.y.dtype
@@ -129,7 +139,28 @@ def fitted_operator(operator: Mapping[str, Any] | BaseModel, measurement: Measur
     def build(noise: Any) -> Physics:
         return _build(spec, model, shape, noise, measurement.y.device, dtype)
 
-    return Fitted(measurement.y, shape, build, said=said)
+    return Fitted(measurement.y, shape, build, said=(*read, *said))
+
+
+def stated_operator(
+    operator: Mapping[str, Any] | BaseModel, facts: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """An operator, or each of a chain, with what its measurement's file says of it, and sentences on that.
+
+    Raises:
+        RecipeError: as in `build_operator`.
+        InputError: what the file says does not fit the kind.
+    """
+    spec, model = _validated(operator, {})
+    params = model.model_dump()
+    if "operators" in params:
+        members = [stated_operator(member, facts) for member in params["operators"]]
+        said = tuple(sentence for _, sentences in members for sentence in sentences)
+        return {**params, "operators": [member for member, _ in members]}, said
+    if spec.stated is None:
+        return params, ()
+    model, said = _resolve(spec.stated)(model, facts)
+    return model.model_dump(), said
 
 
 def unmeasured(operator: Mapping[str, Any] | BaseModel) -> tuple[str, ...]:
@@ -158,6 +189,8 @@ def result_shape(operator: Mapping[str, Any] | BaseModel, measurement_shape: Seq
         shape: tuple[int, ...] = _resolve(spec.result)(model, tuple(measurement_shape))
         return shape
     factor = int(getattr(model, "factor", 1))
+    if len(measurement_shape) != 3:
+        raise RecipeError(f"operator '{spec.kind}' is of measurements (C, H, W), given {tuple(measurement_shape)}")
     channels, height, width = measurement_shape
     return channels, height * factor, width * factor
 

@@ -109,7 +109,7 @@ FORMATS: dict[str, Format] = {
         facts=f"{_AT}tiff:facts",
         windows=f"{_AT}geotiff_windows:open_tiff",
         bare=True,
-        map_keeps=("tags",),
+        float_map=f"{_AT}tiff:float_map",
     ),
     "geotiff": Format(
         title="GeoTIFF",

@@ -84,6 +84,8 @@ class SceneJob:
             device=self.job.terms.device,
             coupled=not self.item.independent,
         )
+        for sentence in scene.said if say else ():
+            self.say(f"{name}: {sentence}")
         if scene.estimated and say:
             self.say(f"{name}: noise level estimated from the measurement: {scene.sigma:.4g}")
         if scene.head is not None:

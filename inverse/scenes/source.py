@@ -22,7 +22,7 @@ from inverse.errors import InputError, RecipeError
 from inverse.io.content import STRETCH, Picture, Span, require
 from inverse.io.tiling import Tiling, Window
 from inverse.io.windows import Windows
-from inverse.operators.build import located, operator_for, result_shape
+from inverse.operators.build import located, operator_for, result_shape, stated_operator
 from inverse.operators.catalogue import operator_spec
 from inverse.operators.image.masks import masked, restricted
 from inverse.operators.local import Local, local, part
@@ -80,6 +80,7 @@ class FileScene:
     mask: NDArray[np.bool_] | None = None  # (H, W), False where the operator hides a pixel; None: nowhere
     head: Window | None = None  # the part of the unknown that decides the method
     device: str = "cpu"  # where windows are computed
+    said: tuple[str, ...] = ()  # what of the operator the file says
 
     @property
     def size(self) -> tuple[int, int]:
@@ -134,6 +135,9 @@ def open_scene(
     first = FileScene(opened, source, recipe, Local((1, height, width)), None, device=device)
     small = first.picture(Window(0, 0, STRIP, STRIP).clipped(height, width))
     require(small, channels=channels, minimum=MINIMUM_SIDE)
+    stated, said = stated_operator(recipe.operator, small.extra)
+    recipe = recipe.model_copy(update={"operator": type(recipe.operator).model_validate(stated)}) if said else recipe
+    first = replace(first, recipe=recipe, said=said)
     bands, operator = small.channels, recipe.located()["operator"]
     span, gaps, each = _surveyed(first, bands)
     mask: NDArray[np.bool_] | None = None

@@ -17,12 +17,16 @@ from .kernels import is_even as is_even
 from .kernels import line_kernel as line_kernel
 from .kernels import microscope_kernel as microscope_kernel
 from .kernels import tilted_gaussian_kernel as tilted_gaussian_kernel
+from .optics import numbers as numbers
+from .optics import stated as stated
+from .spec import MICROSCOPE as MICROSCOPE
 from .spec import SPECS as SPECS
 from .varying import VaryingBlurPhysics as VaryingBlurPhysics
 from .varying import varying_blur as varying_blur
 
 __all__ = [
     "AUTO",
+    "MICROSCOPE",
     "SPECS",
     "Blind",
     "CircularBlur",
@@ -42,6 +46,8 @@ __all__ = [
     "kernel_of",
     "line_kernel",
     "microscope_kernel",
+    "numbers",
+    "stated",
     "tilted_gaussian_kernel",
     "varying_blur",
 ]

@@ -45,6 +45,7 @@ from inverse.numerics.transforms import (
 from inverse.operators.base import Linear, Spectral
 from inverse.operators.blur import kernels as psf
 from inverse.operators.blur.kernels import Kernel, file_kernel, gaussian_kernel, is_even, line_kernel
+from inverse.operators.blur.optics import numbers
 from inverse.operators.blur.spec import (
     Airy,
     AnisotropicBlur,
@@ -316,27 +317,20 @@ def blur(
 
 
 def _microscope(params: Airy | BornWolf | GibsonLanni) -> Kernel:
-    nm = 1000.0
-    path = psf.born_wolf(numerical_aperture=params.numerical_aperture, index=1.0, defocus=0.0)
+    nm, optics = 1000.0, numbers(params)
+    aperture = optics["numerical_aperture"]
+    path = psf.born_wolf(numerical_aperture=aperture, index=1.0, defocus=0.0)
     if isinstance(params, BornWolf):
-        path = psf.born_wolf(
-            numerical_aperture=params.numerical_aperture, index=params.index, defocus=nm * params.defocus
-        )
+        path = psf.born_wolf(numerical_aperture=aperture, index=params.index, defocus=nm * params.defocus)
     elif isinstance(params, GibsonLanni):
         path = psf.gibson_lanni(
-            numerical_aperture=params.numerical_aperture,
+            numerical_aperture=aperture,
             immersion=params.immersion,
             specimen=params.specimen,
             depth=nm * params.depth,
             defocus=nm * params.defocus,
         )
-    return psf.microscope_kernel(
-        path,
-        wavelength=params.wavelength,
-        numerical_aperture=params.numerical_aperture,
-        pixel=params.pixel,
-        extent=params.extent,
-    )
+    return psf.microscope_kernel(path, **optics, extent=params.extent)
 
 
 _KERNELS: dict[type[BaseModel], Callable[[Any], Kernel]] = {

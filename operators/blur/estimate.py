@@ -14,6 +14,11 @@ pixel; :math:`a, \gamma, n` are found with :math:`\theta`, :math:`\gamma` under 
 0.55. Where :math:`|K|` has zeros (a line, a disc) they are filled by a small :math:`\varepsilon / (1 + (L f)^2)`:
 neither a window nor a hand is perfect.
 
+A JPEG file does not hold all frequencies: where its coefficients were rounded to zero there is nothing to be seen of a
+scene, and where they were not, rounding adds noise of known spectrum. Frequencies at which what was lost could be more
+than a half of what is left are not used, and the noise is added to :math:`M_f`
+(`inverse.operators.noise.jpeg.resolved`).
+
 The stated uncertainty is that of a model that is only roughly right (White 1982, Econometrica 50:1): slopes of the
 likelihood in rings and sectors of frequencies, and other maxima that are nearly as likely. ``benchmarks/blind.py``
 measures errors against it.
@@ -35,6 +40,9 @@ from scipy.special import j1
 from torch import Tensor
 
 from inverse.errors import InputError
+from inverse.operators.measurement import Measurement
+from inverse.operators.noise.jpeg import jpeg_file, resolved
+from inverse.operators.noise.jpeg_fit import slopes_of
 
 __all__ = ["AUTO", "Blind", "estimate_blur"]
 
@@ -49,6 +57,11 @@ WIDER = 2.0
 
 FILL, FILL_SPREAD = -3.5, 1.0
 SMALLEST = 64
+
+#: Of a JPEG file: rings a cycle a pixel in which power is averaged, how much of it may be lost, and cells at least.
+RINGS = 48
+DETERMINED = 0.5
+LEAST = 40
 
 
 @dataclass(frozen=True)
@@ -78,15 +91,37 @@ class _Spectrum:
     columns: Array
     power: Array
     weight: Array
+    floor: Array  # power of known noise
 
     @property
     def radius(self) -> Array:
         return np.hypot(self.rows, self.columns)
 
 
-def _spectrum(y: Tensor) -> _Spectrum:
-    """Cells of the upper half plane, of frequencies from 4 periods across the image to half a cycle a pixel."""
-    image = y.detach().double().mean(0).cpu().numpy()
+def _spectrum(measurement: Measurement) -> _Spectrum:
+    """Cells of the upper half plane, of frequencies from 4 periods across the image to half a cycle a pixel.
+
+    Of a JPEG file: of its luma, at the frequencies that it determines.
+    """
+    file = jpeg_file(measurement.facts, measurement.y)
+    y = measurement.y[0].detach().double()
+    image = (y.mean(0) if file is None else file.luma(y)).cpu().numpy()
+    at = _cells(image)
+    if file is None:
+        return at
+    rows, columns = file.stored_frequencies(at.rows, at.columns)
+    pixels = measurement.facts["pixels"].double()
+    unit = float(slopes_of(measurement.y, pixels).mean())
+    lost, made = (power / unit**2 for power in resolved(file, file.stored(pixels), rows, columns))
+    ring = np.round(at.radius * RINGS).astype(int)
+    mean = np.bincount(ring, at.power * at.weight) / np.maximum(np.bincount(ring, at.weight), 1e-30)
+    kept = lost < DETERMINED * mean[ring]
+    if kept.sum() < LEAST:
+        raise InputError("too coarse a JPEG file to estimate a blur from", "give it, for example -s operator.sigma=1.5")
+    return _Spectrum(at.rows[kept], at.columns[kept], at.power[kept], at.weight[kept], made[kept])
+
+
+def _cells(image: Array) -> _Spectrum:
     height, width = image.shape
     window = np.outer(np.hanning(height), np.hanning(width))
     window /= math.sqrt(float(np.mean(window**2)))
@@ -104,7 +139,7 @@ def _spectrum(y: Tensor) -> _Spectrum:
         return means
 
     weight = count[full].astype(float)
-    return _Spectrum(mean(rows), mean(columns), mean(power), weight)
+    return _Spectrum(mean(rows), mean(columns), mean(power), weight, np.zeros_like(weight))
 
 
 Transfer = Callable[[_Spectrum, Sequence[float], float], Array]
@@ -137,11 +172,11 @@ _KINDS: dict[str, tuple[Transfer, tuple[str, ...], list[Any]]] = {
 }
 
 
-def estimate_blur(y: Tensor, kind: str, known: Mapping[str, float] | None = None) -> Blind:
+def estimate_blur(measurement: Measurement | Tensor, kind: str, known: Mapping[str, float] | None = None) -> Blind:
     """The parameters of a blur.
 
     Args:
-        y: The blurred image (C, H, W), any range.
+        measurement: The blurred image as it was read, or (C, H, W), any range.
         kind: ``gaussian-blur``, ``defocus`` or ``motion-blur``.
         known: Parameters that are not to be estimated; the angle in degrees.
 
@@ -152,6 +187,9 @@ def estimate_blur(y: Tensor, kind: str, known: Mapping[str, float] | None = None
         InputError: an image that is too small or flat.
     """
     transfer, names, starts = _KINDS[kind]
+    if isinstance(measurement, Tensor):
+        measurement = Measurement(measurement[None])
+    y = measurement.y
     if min(y.shape[-2:]) < SMALLEST or float(y.std()) == 0:
         raise InputError(
             f"the blur of an image of {y.shape[-1]} x {y.shape[-2]} pixels cannot be estimated",
@@ -159,7 +197,7 @@ def estimate_blur(y: Tensor, kind: str, known: Mapping[str, float] | None = None
         )
     fixed = {name: math.radians(value) if name == "angle" else value for name, value in (known or {}).items()}
     free = [index for index, name in enumerate(names) if name not in fixed]
-    at = _spectrum(y)
+    at = _spectrum(measurement)
     log_radius = np.log(at.radius)
     level = float(np.log(np.median(at.power * at.radius**EXPONENT)))
     first = [level, EXPONENT, float(np.log(np.percentile(at.power, 5))), FILL]
@@ -173,7 +211,7 @@ def estimate_blur(y: Tensor, kind: str, known: Mapping[str, float] | None = None
         theta = theta_of(values[4:])
         with np.errstate(over="ignore", invalid="ignore"):
             scene = np.exp(scale - exponent * log_radius)
-            model: Array = transfer(at, theta, math.exp(min(fill, 0.0))) * scene + math.exp(min(noise, 50.0))
+            model: Array = transfer(at, theta, math.exp(min(fill, 0.0))) * scene + math.exp(min(noise, 50.0)) + at.floor
         return model
 
     def terms(values: Array) -> Array:
@@ -264,16 +302,24 @@ def _uncertainty(
     return robust, max(1.0, float(np.trace(robust[4:, 4:]) / np.trace(inverse[4:, 4:])))
 
 
-def fill_in(params: BaseModel, y: Tensor) -> tuple[dict[str, Any], str]:
+def fill_in(params: BaseModel, measurement: Measurement) -> tuple[dict[str, Any], str]:
     """The parameters of a blur with those that are ``auto`` estimated, and what was found, in words.
 
     Args:
         params: Of ``gaussian-blur``, ``defocus`` or ``motion-blur``.
-        y: The measurement (1, C, h, w).
+        measurement: What was read.
+
+    Raises:
+        InputError: No motion was found: a line shorter than a pixel is none.
     """
     values = params.model_dump()
     names = _KINDS[values["kind"]][1]
     known = {name: float(values[name]) for name in names if values[name] != AUTO}
     with torch.no_grad():
-        blur = estimate_blur(y[0], values["kind"], known)
+        blur = estimate_blur(measurement, values["kind"], known)
+    if "length" in blur.values and "length" not in known and blur.values["length"] - blur.errors["length"] < 1:
+        raise InputError(
+            f"no motion found: {blur}, which is less than a pixel within its uncertainty",
+            "the picture is not blurred by motion: restore denoise or deblur, or give -s operator.length=...",
+        )
     return {**values, **blur.values}, f"blur estimated from the image (marginal likelihood): {blur}"

@@ -8,7 +8,10 @@ from pydantic import Field
 
 from inverse.operators.spec import Boundary, File, Operator, OperatorSpec, number_or_auto
 
-__all__ = ["SPECS"]
+__all__ = ["MICROSCOPE", "SPECS"]
+
+#: The optics that are taken where neither the recipe nor the file says them: nanometres, and the aperture.
+MICROSCOPE = {"pixel": 65.0, "wavelength": 520.0, "numerical_aperture": 1.2}
 
 
 class GaussianBlur(Operator):
@@ -65,9 +68,15 @@ class Defocus(Operator):
 
 
 class _Microscope(Operator):
-    wavelength: float = Field(default=520.0, ge=1, le=100_000, description="of the emitted light in vacuum, nanometres")
-    numerical_aperture: float = Field(default=1.2, gt=0, le=1.7, description="of the objective")
-    pixel: float = Field(default=65.0, gt=0, le=100_000, description="side of a pixel in the specimen, nanometres")
+    wavelength: Annotated[float | Literal["auto"], number_or_auto(least=1, most=100_000)] = Field(
+        default="auto", description="of the emitted light in vacuum, nanometres; auto: the file's, else 520"
+    )
+    numerical_aperture: Annotated[float | Literal["auto"], number_or_auto(above=0, most=1.7)] = Field(
+        default="auto", description="of the objective; auto: the file's, else 1.2"
+    )
+    pixel: Annotated[float | Literal["auto"], number_or_auto(above=0, most=100_000)] = Field(
+        default="auto", description="side of a pixel in the specimen, nanometres; auto: the file's, else 65"
+    )
     extent: float = Field(
         default=4.0, ge=0.5, le=40, description="where the kernel ends, in Airy radii 0.61 wavelength / NA"
     )
@@ -161,6 +170,7 @@ SPECS: tuple[OperatorSpec, ...] = (
         "a microscope in focus: Airy pattern",
         _MICROSCOPE + "W = 0: (2 J1(v) / v)^2",
         example={"pixel": 100.0},
+        stated="inverse.operators.blur.optics:stated",
         source="Airy",
     ),
     _one_kernel(
@@ -168,6 +178,7 @@ SPECS: tuple[OperatorSpec, ...] = (
         "a microscope out of focus (Born & Wolf, paraxial), one plane",
         _MICROSCOPE + "W = -NA^2 defocus p^2 / (2 index)",
         example={"pixel": 100.0, "defocus": 0.4},
+        stated="inverse.operators.blur.optics:stated",
         source="Born & Wolf, 8.8",
     ),
     _one_kernel(
@@ -175,6 +186,7 @@ SPECS: tuple[OperatorSpec, ...] = (
         "a microscope looking into a specimen (Gibson & Lanni 1992), one plane",
         _MICROSCOPE + "W from specimen, immersion, depth and defocus",
         example={"pixel": 100.0, "depth": 2.0},
+        stated="inverse.operators.blur.optics:stated",
         source="Gibson & Lanni 1992, JOSA A 9:154",
     ),
     _one_kernel(

@@ -52,3 +52,25 @@ def test_nothing_to_see_is_refused(tmp_path):
     with pytest.raises(InputError, match="all of it is transparent") as caught:
         iio.read_picture(tmp_path / "a.png")
     assert caught.value.hint == "remove its alpha channel"
+
+
+def test_colours_that_were_stored_times_their_alpha_stay_so(tmp_path):
+    stored = np.rint(COLOURS * (ALPHA[..., None] / 255)).astype("u1")
+    pixels = np.dstack([stored, ALPHA])
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=["assocalpha"])
+    picture = iio.read_picture(tmp_path / "a.tif")
+    assert np.abs(picture.array[:, 6:].astype(int) - COLOURS[:, 6:]).max() <= 1
+    out = iio.write(tmp_path / "out.tif", picture)
+    assert (tifffile.imread(out) == pixels).all()
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_white_that_is_zero_stays_so(tmp_path, dtype):
+    values = (COLOURS[..., 0] / (255 if dtype == "f4" else 1)).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="miniswhite")
+    picture = iio.read_picture(tmp_path / "a.tif")
+    with tifffile.TiffFile(iio.write(tmp_path / "out.tif", picture)) as file:
+        assert file.pages.first.photometric == 0
+        assert (file.asarray() == values).all()
+    with tifffile.TiffFile(iio.save_float(tmp_path / "std.tif", np.ones((1, 20, 24)), like=picture)) as file:
+        assert file.pages.first.photometric == 1

@@ -22,11 +22,20 @@ import tifffile
 
 from inverse.errors import InputError, OutputError
 from inverse.io.content import SAID, Array, Picture, Volume, stack, stamped, turn
-from inverse.io.formats.tiff_axes import Axes, described, parsed
+from inverse.io.formats.tiff_axes import (
+    Axes,
+    calibrated,
+    calibration,
+    described,
+    imagej_tags,
+    of_floats,
+    optics,
+    parsed,
+)
 from inverse.io.limits import bounded, quiet, reason
 from inverse.io.sidecars import sidecars
 
-__all__ = ["decode", "encode", "facts", "is_geotiff", "unlike_gdal"]
+__all__ = ["decode", "encode", "facts", "float_map", "is_geotiff", "unlike_gdal"]
 
 _GEO_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
 _KEPT_TAGS = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
@@ -132,6 +141,7 @@ def _content(file: tifffile.TiffFile, length: int, source: str) -> Picture | Vol
     if photometric == 0 and array.dtype.kind == "u":
         array, notes = np.iinfo(array.dtype).max - array, (*notes, "white-is-zero, inverted")
     array, alpha, kind = _split_alpha(array, [int(value) for value in page.extrasamples])
+    array = array if kind != "assocalpha" or alpha is None else _divided(array, alpha)
     tag = page.tags.get(274)
     orientation = int(tag.value) if tag is not None else 1
     upright = orientation not in range(2, 9)
@@ -147,11 +157,15 @@ def _content(file: tifffile.TiffFile, length: int, source: str) -> Picture | Vol
     )
     if any(tag[0] == 34735 for tag in tags):
         notes += ("its CRS and nodata value are not interpreted: pip install 'inverse-imaging[geo]'",)
-    extra = {"layout": axes.layout, "compressed": int(page.compression) != 1, "alpha": kind, "tags": tags, "axes": axes}
+    extra: dict[str, Any] = {"layout": axes.layout, "compressed": int(page.compression) != 1, "alpha": kind}
+    extra |= {"tags": tags, "axes": axes} | ({"white": True} if photometric == 0 and array.ndim == 3 else {})
     description: str | None = page.description or None
     for name, own in (("ome", file.is_ome), ("imagej", file.is_imagej)):
         if own and description:
             extra[name], description = description, None
+    extra |= calibration(page, turned=orientation in (5, 6, 7, 8), imagej="imagej" in extra)
+    if told := optics(extra, extra.get("resolution")):
+        extra["optics"] = told
     if file.is_shaped and (description or "").startswith("{"):
         description = None
     software = page.tags.get(305)
@@ -161,7 +175,7 @@ def _content(file: tifffile.TiffFile, length: int, source: str) -> Picture | Vol
             alpha=None if alpha is None else np.ascontiguousarray(alpha[index]),
             format="tiff",
             icc=page.iccprofile or None,
-            dpi=_dpi(page),
+            dpi=None if "imagej" in extra else _dpi(page),
             description=description,
             text={} if software is None else {"Software": str(software.value)},
             extra=extra,
@@ -218,6 +232,20 @@ def _split_alpha(array: Array, extrasamples: list[int]) -> tuple[Array, Array | 
     return (colour[..., 0] if colour.shape[-1] == 1 else colour), array[..., -1], kind
 
 
+def _divided(array: Array, alpha: Array) -> Array:
+    """Colours that were stored times their alpha; what is written is multiplied again."""
+    top = float(np.iinfo(alpha.dtype).max) if alpha.dtype.kind == "u" else 1.0
+    part = (alpha / top if array.ndim == 3 else alpha[..., None] / top).astype(np.float64)
+    whole = np.divide(array, part, out=np.zeros(array.shape), where=part > 0)
+    return (np.minimum(np.rint(whole), top) if array.dtype.kind == "u" else whole).astype(array.dtype)
+
+
+def _multiplied(array: Array, alpha: Array) -> Array:
+    top = float(np.iinfo(alpha.dtype).max) if alpha.dtype.kind == "u" else 1.0
+    stored = array * (alpha / top if array.ndim == 3 else alpha[..., None] / top)
+    return (np.rint(stored) if array.dtype.kind == "u" else stored).astype(array.dtype)
+
+
 def _dpi(page: Any) -> tuple[float, float] | None:
     values = [page.tags.get(code) for code in (282, 283)]
     unit = page.tags.get(296)
@@ -250,7 +278,11 @@ def _encoded(array: Array, alpha: Array | None, like: Picture, provenance: Mappi
     channels = 1 if array.ndim == 3 else array.shape[-1]
     layout = extra.get("layout", "contig")
     options: dict[str, Any] = {"photometric": "rgb" if channels == 3 and layout != "pages" else "minisblack"}
+    if extra.get("white") and channels == 1:
+        options["photometric"] = "miniswhite"
+        array = np.iinfo(array.dtype).max - array if array.dtype.kind == "u" else array
     if alpha is not None:
+        array = _multiplied(array, alpha) if extra.get("alpha") == "assocalpha" else array
         array = np.concatenate([array[..., None] if array.ndim == 3 else array, alpha[..., None]], -1)
         options["extrasamples"] = [extra.get("alpha") or "unassalpha"]
     names = {"contig": "YXS", "planar": "SYX", "pages": "CYX"}[layout] if array.ndim == 4 else "YX"
@@ -276,15 +308,29 @@ def _encoded(array: Array, alpha: Array | None, like: Picture, provenance: Mappi
         description=description.encode() or None,
         software=software.encode() or False,
         iccprofile=like.icc,
-        resolution=like.dpi,
-        resolutionunit=2 if like.dpi else None,
+        **calibrated(extra, like.dpi, array.shape[1:3]),
         compression="zlib" if extra.get("compressed") else None,
         predictor=2 if extra.get("compressed") and values.dtype.kind in "ui" else None,
         bigtiff=values.nbytes > 2**32 - 2**25,
-        extratags=extra.get("tags", ()),
+        extratags=(*extra.get("tags", ()), *imagej_tags(extra, array.shape[1:3])),
         **options,
     )
     return buffer.getvalue()
+
+
+def float_map(values: Array, like: Picture) -> Picture:
+    """A map (H, W) or (H, W, C) of any size as a float32 picture of the kind of ``like``, a slice's or a picture's."""
+    pixels, same = np.ascontiguousarray(values, np.float32), like.size == values.shape[:2]
+    valid, dpi = (like.valid, like.dpi) if same else (None, None)
+    if "first" in like.extra:
+        first = like.extra["first"]
+        extra: dict[str, Any] = {"first": replace(first, extra=of_floats(first.extra))}
+        return Picture(array=pixels, format=like.format, valid=valid, extra=extra, source=like.source)
+    own = of_floats(like.extra)
+    keys = set(own) - {"compressed", "alpha"} if own.get("ome") or own.get("imagej") else {"resolution", "axes"}
+    keys = keys if "resolution" in own or len(keys) > 2 else set()
+    extra = {key: value for key, value in own.items() if key in (keys | {"tags"} if same else keys - {"tags"})}
+    return Picture(array=pixels, format="tiff", valid=valid, dpi=dpi, extra=extra, source=like.source)
 
 
 def facts(content: Picture | Volume) -> dict[str, Any]:

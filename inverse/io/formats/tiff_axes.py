@@ -8,18 +8,40 @@ SizeX, SizeY, the type, PhysicalSizeX and Y (scaled, the extent stays), one Tiff
 from __future__ import annotations
 
 import json
+import math
 import re
+import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
+import tifffile
 
 from inverse.errors import InputError
 from inverse.io.content import Array
 
-__all__ = ["Axes", "described", "edited", "parsed"]
+__all__ = [
+    "Axes",
+    "calibrated",
+    "calibration",
+    "described",
+    "edited",
+    "imagej_tags",
+    "nanometres",
+    "of_floats",
+    "optics",
+    "parsed",
+]
 
+#: Nanometres of a unit, by its symbol in lower case; those of screens and pages are none of a specimen.
+_NANOMETRES = {"pm": 1e-3, "å": 0.1, "nm": 1.0, "µm": 1e3, "um": 1e3, "μm": 1e3, "mm": 1e6, "cm": 1e7, "m": 1e9} | {
+    "ångström": 0.1, "angstrom": 0.1, "nanometer": 1.0, "nanometre": 1.0, "micron": 1e3, "microns": 1e3,
+    "micrometer": 1e3, "micrometre": 1e3, "millimeter": 1e6, "millimetre": 1e6, "centimeter": 1e7, "meter": 1e9,
+}  # fmt: skip
 _TYPES = {"u1": "uint8", "u2": "uint16", "u4": "uint32", "i1": "int8", "i2": "int16", "i4": "int32"}
 _FLOATS = {4: "float", 8: "double"}
 
@@ -123,3 +145,108 @@ def edited(xml: str, size: tuple[int, ...], old: tuple[int, int], dtype: np.dtyp
 
 def _attribute(tag: str, name: str, value: str) -> str:
     return re.sub(rf'\b{name}="[^"]*"', f'{name}="{value}"', tag, count=1)
+
+
+def nanometres(value: object, unit: object) -> float | None:
+    """A length in nanometres; None where it is no positive number, or its unit is none of lengths."""
+    try:
+        length = float(str(value)) * _NANOMETRES[str(unit).strip().lower()]
+    except (ValueError, KeyError):
+        return None
+    return length if 0 < length < math.inf else None
+
+
+def optics(extra: Mapping[str, Any], resolution: tuple[Any, ...] | None) -> dict[str, Any]:
+    """What OME-XML, or ImageJ with the resolution tags, says of the microscope: the fact ``optics`` of a measurement.
+
+    It is read by `inverse.operators.blur.optics`.
+    """
+    if extra.get("ome"):
+        return _ome_optics(str(extra["ome"]))
+    unit = re.search(r"^unit=(.*)$", str(extra.get("imagej", "")), re.MULTILINE)
+    if unit is None or resolution is None:
+        return {}
+    name = unit.group(1).replace("\\u00B5", "µ").replace("\\u00b5", "µ")
+    across, down = (nanometres(divisor / number if number else 0, name) for number, divisor in resolution)
+    return {"pixel": (down, across)} if across and down else {}
+
+
+def _ome_optics(xml: str) -> dict[str, Any]:
+    """Of the first image: its pixels, its channels' emission, and its objective."""
+    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
+        return {}
+    try:
+        root = ElementTree.fromstring(xml.encode())
+    except (ElementTree.ParseError, ValueError):
+        return {}
+    image = root.find("{*}Image")
+    pixels = None if image is None else image.find("{*}Pixels")
+    if image is None or pixels is None:
+        return {}
+    found: dict[str, Any] = {}
+    sides = [
+        nanometres(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "YX"
+    ]
+    if all(sides):
+        found["pixel"] = tuple(sides)
+    emitted = [
+        nanometres(channel.get("EmissionWavelength"), channel.get("EmissionWavelengthUnit", "nm"))
+        for channel in pixels.findall("{*}Channel")
+    ]
+    if emitted and all(emitted):
+        found["wavelength"] = tuple(emitted)
+    used = image.find("{*}ObjectiveSettings")
+    objectives = root.findall("{*}Instrument/{*}Objective")
+    chosen = [one for one in objectives if used is not None and one.get("ID") == used.get("ID")]
+    chosen = chosen or (objectives if len(objectives) == 1 else [])
+    try:
+        found["numerical_aperture"] = float(chosen[0].get("LensNA", ""))
+    except (IndexError, ValueError):
+        pass
+    return found
+
+
+def calibration(page: Any, *, turned: bool, imagej: bool) -> dict[str, Any]:
+    """Pixels per unit (across, down) where the unit is not of TIFF's own, which are of ImageJ or none; its labels."""
+    tags = [page.tags.get(code) for code in (282, 283, 296)]
+    unit = 2 if tags[2] is None else int(tags[2].value)
+    kept: dict[str, Any] = {}
+    if None not in tags[:2] and (imagej or unit == 1):
+        pair = [tuple(int(part) for part in tag.value) for tag in tags[:2]]
+        nothing = not imagej and pair == [(1, 1), (1, 1)]  # what writers put where nobody said anything
+        if not nothing and all(number > 0 and divisor > 0 for number, divisor in pair):
+            kept = {"resolution": tuple(pair[::-1] if turned else pair), "unit": unit}
+    labels = page.tags.get(50839) if imagej else None
+    return kept | ({"imagej_tags": dict(labels.value)} if labels is not None and isinstance(labels.value, dict) else {})
+
+
+def calibrated(extra: Mapping[str, Any], dpi: tuple[float, float] | None, size: tuple[int, ...]) -> dict[str, Any]:
+    """The options of tifffile's writer for the resolution of an image of a height and width: the extent stays."""
+    if "resolution" not in extra:
+        return {"resolution": dpi, "resolutionunit": 2 if dpi else None}
+    ratios = zip(extra["resolution"], size[::-1], extra["axes"].size[::-1], strict=True)
+    finer = [Fraction(number * new, divisor * old).limit_denominator(2**20) for (number, divisor), new, old in ratios]
+    pair = tuple((value.numerator, value.denominator) for value in finer)
+    usable = all(0 < number < 2**32 for number, _ in pair)
+    return {"resolution": pair if usable else None, "resolutionunit": extra["unit"] if usable else None}
+
+
+def imagej_tags(extra: Mapping[str, Any], size: tuple[int, ...]) -> tuple[Any, ...]:
+    """ImageJ's tags of an image of a height and width: labels of slices, colours, and what is drawn on pixels."""
+    kept = dict(extra.get("imagej_tags", {}))
+    if tuple(size) != tuple(extra["axes"].size if kept else ()):
+        kept = {key: value for key, value in kept.items() if key not in ("ROI", "Overlays")}
+    try:
+        return tuple(tifffile.imagej_metadata_tag(kept, "<" if sys.byteorder == "little" else ">")) if kept else ()
+    except (ValueError, TypeError, KeyError, struct.error):
+        return ()
+
+
+def of_floats(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file keeps of one of other values: no range of display, no white that is zero."""
+    kept = {key: value for key, value in extra.items() if key not in ("white", "optics")}
+    if kept.get("imagej"):
+        kept["imagej"] = re.sub(r"^(?:min|max)=.*\n?", "", str(kept["imagej"]), flags=re.MULTILINE)
+    if "imagej_tags" in kept:
+        kept["imagej_tags"] = {key: value for key, value in kept["imagej_tags"].items() if key != "Ranges"}
+    return kept
