@@ -5,14 +5,15 @@ In this order, each step said in the report:
 1. The pattern: the file's own, or where k-space is not zero; a ``pattern`` of the recipe leaves some of these samples
    out (retrospective undersampling).
 2. With a noise scan the coils are whitened, :math:`y' = L^{-1} y` with the noise covariance :math:`L L^H`. Without one
-   they are left as they are.
+   they are left as they are. The unknown stays in the units of the file: maps :math:`S'` of whitened coils are divided
+   by :math:`|L S'|`, so that ``|x|`` is the root sum of squares of the file's own noiseless coils.
 3. More coils than ``compress`` (12 unless given) become that many virtual ones by a singular value decomposition.
 4. Coil maps by ESPIRiT from the fully sampled centre alone (24 x 24 samples of it unless given), turned to the phase of
    the image of that centre: the unknown is nearly real. Where their eigenvalue tells that there is no signal (below
    0.9, holes filled, 2 pixels of margin), the image is held near zero.
 5. Scale: the 99 % quantile of the magnitude of the image of the centre becomes `BRIGHT`, so that the brightest pixels
    are near 1.
-6. Noise level (of each real component): 1/sqrt(2) after whitening, else from the outermost 5 % of the samples that were
+6. Noise level (of each real component): that of whitened coils, else from the outermost 5 % of the samples that were
    taken, where signal is weakest: :math:`\mathrm{median} |y|^2 = 2 \ln 2\, \sigma^2`, pooled over the coils.
 """
 
@@ -34,7 +35,7 @@ from inverse.operators.mri.coils import calibration_size, centre, compression, e
 from inverse.operators.mri.sampling import sampling
 from inverse.operators.mri.spec import Mri, ReceiveCoils
 
-__all__ = ["BRIGHT", "fit_cartesian", "hann", "whitened"]
+__all__ = ["BRIGHT", "fit_cartesian", "hann", "in_file_units", "mixed", "of_whitened", "whitened"]
 
 BRIGHT = 0.5
 VIRTUAL = 12
@@ -70,6 +71,51 @@ def whitened(y: Tensor, noise: NDArray[Any] | None) -> tuple[Tensor, Tensor | No
     return torch.einsum("ab,zb...->za...", matrix, y), torch.linalg.inv(matrix)
 
 
+def of_whitened(maps: Tensor, white: Tensor) -> Tensor:
+    """Maps (1, coils, H, W) of whitened coils from those of the file's."""
+    return torch.einsum("ab,zbhw->zahw", torch.linalg.inv(white).to(maps), maps)
+
+
+def mixed(white: Tensor | None, rows: Tensor | None) -> Tensor | None:
+    """The matrix that makes the file's coils of whitened and compressed ones; None where they are the file's."""
+    back = None if rows is None else rows.mH
+    return white if back is None else back if white is None else white @ back
+
+
+def in_file_units(
+    maps: Tensor | None, image: Tensor, mixing: Tensor, *, own: bool
+) -> tuple[Tensor | None, Tensor, float]:
+    """Maps and the image of the centre such that ``|x|`` is the root sum of squares of the file's own coils.
+
+    Args:
+        maps: (1, coils, H, W) of the coils that are solved with, or None for one.
+        image: (H, W) that they combine to.
+        mixing: The file's coils from these.
+        own: Whether the maps were estimated; a user's are of the file's coils, and the image's units the file's.
+
+    Returns:
+        Maps, image, and the number that k-space is to be multiplied by: the maps are of the size they had.
+    """
+    if maps is None:
+        level = float(mixing.abs()[0, 0])
+        return None, image * level, level
+    if not own:
+        level = float(torch.linalg.matrix_norm(mixing) / math.sqrt(len(mixing)))
+        return maps * level, image, level
+    gain = torch.linalg.vector_norm(torch.einsum("ab,zbhw->zahw", mixing, maps), dim=1, keepdim=True)
+    seen = gain > 0
+    level = float(gain[seen].square().mean().sqrt()) if bool(seen.any()) else 1.0
+    return maps * torch.where(seen, level / torch.where(seen, gain, 1.0), 0.0), image * gain[0, 0], level
+
+
+def _centred_hint(y: Tensor) -> str:
+    """What to ask where the centre of k-space is empty: where the largest sample is."""
+    power = y[0].abs().square().sum(0)
+    row, column = divmod(int(power.argmax()), power.shape[1])
+    middle = " and column ".join(str(n // 2) for n in power.shape)
+    return f"the largest sample is at row {row}, column {column}; DC belongs at row {middle}"
+
+
 def fit_cartesian(params: Mri, measurement: Measurement) -> Fitted:
     """The operator of one slice of k-space (1, coils, H, W).
 
@@ -80,15 +126,23 @@ def fit_cartesian(params: Mri, measurement: Measurement) -> Fitted:
     if y.ndim != 4 or not y.is_complex():
         raise InputError(
             f"operator 'mri' needs complex k-space (coils, H, W), given {tuple(y.shape[1:])} of {str(y.dtype)[6:]}",
-            "give a fastMRI or ISMRMRD file, a .cfl, or a complex array",
+            "give a fastMRI or ISMRMRD file, a .cfl, or a complex array"
+            if y.ndim != 3
+            else "samples off the grid are for the recipe mri-radial",
         )
     size = (int(y.shape[2]), int(y.shape[3]))
     pattern, said = _pattern(params, y, measurement.facts.get("mask"))
     y = y * torch.from_numpy(pattern).to(y.device)
     y, white = whitened(y, measurement.facts.get("noise"))
     y, rows = _compressed(params, y)
-    maps, outside, image, more = _coils(params, y, pattern, size)
+    mixing = mixed(white, rows)
+    maps, outside, image, more = _coils(params, y, pattern, size, white)
+    level = 1.0
+    if white is not None and mixing is not None:
+        maps, image, level = in_file_units(maps, image, mixing, own=params.maps is None)
+    y = y * level
     said = (
+        *measurement.facts.get("notes", ()),
         *said,
         *(["noise whitened with the file's noise scan"] if white is not None else []),
         *([f"{rows.shape[1]} coils compressed to {rows.shape[0]}"] if rows is not None else []),
@@ -96,16 +150,15 @@ def fit_cartesian(params: Mri, measurement: Measurement) -> Fitted:
     )
     bright = float(image.abs().flatten().quantile(0.99))
     if not bright > 0:
-        raise InputError("the centre of k-space is zero", "is the data centred, with DC at size // 2?")
+        raise InputError("the centre of k-space is zero", _centred_hint(y))
     scale = BRIGHT / bright
     if white is not None:
-        sigma = math.sqrt(0.5)
+        sigma = math.sqrt(0.5) * level
     else:
         sigma = _outer_noise(y, pattern)
         said = (*said, f"noise level from the outermost {_OUTER:.0%} of the samples of k-space")
     weights = torch.from_numpy(pattern).to(y.real.dtype).to(y.device)[None, None]
-    back = None if rows is None else rows.mH
-    mixing = white if back is None else back if white is None else white @ back
+    mixing = None if mixing is None else mixing / level
     physics = build(weights, maps, shape=(2, *size), noise_model=None, outside=outside, mixing=mixing)
     y = y if outside is None else torch.cat([y, torch.zeros_like(y[:, :1])], 1)
 
@@ -147,7 +200,7 @@ def _compressed(params: ReceiveCoils, y: Tensor) -> tuple[Tensor, Tensor | None]
 
 
 def _coils(
-    params: ReceiveCoils, y: Tensor, pattern: NDArray[np.bool_], size: tuple[int, int]
+    params: ReceiveCoils, y: Tensor, pattern: NDArray[np.bool_], size: tuple[int, int], white: Tensor | None
 ) -> tuple[Tensor | None, Tensor | None, Tensor, tuple[str, ...]]:
     """Coil maps, where there is no signal, the image of the centre (H, W), and what to say."""
     rows, columns = calibration_size(pattern)
@@ -158,6 +211,7 @@ def _coils(
     said: list[str] = []
     if coils is not None and coils.shape[1] != y.shape[1]:
         raise InputError(f"coil maps of {coils.shape[1]} coils for k-space of {y.shape[1]}", "give one map a coil")
+    coils = coils if coils is None or white is None else of_whitened(coils, white)
     block, outside = centre(y, (rows, columns))[0], None
     if coils is None and y.shape[1] > 1:
         if min(rows, columns) < params.kernel + 2:
@@ -178,6 +232,8 @@ def _coils(
     if coils is None:
         return None, None, images[0], tuple(said)
     image = (coils[0].conj() * images).sum(0)
+    if params.maps is not None and white is not None:
+        image = image / coils[0].abs().square().sum(0).clamp_min(1e-12)
     if params.maps is None:
         coils = coils * torch.exp(1j * torch.angle(image))
     return coils, outside, image, tuple(said)

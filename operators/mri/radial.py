@@ -33,11 +33,20 @@ from inverse.numerics.linalg import conjugate_gradients
 from inverse.operators.base import Linear
 from inverse.operators.measurement import Fitted, Measurement
 from inverse.operators.mri.cartesian import coil_maps, fourier, to_complex, to_pair
-from inverse.operators.mri.cartesian_fit import BRIGHT, CALIBRATION, VIRTUAL, hann, whitened
+from inverse.operators.mri.cartesian_fit import (
+    BRIGHT,
+    CALIBRATION,
+    VIRTUAL,
+    hann,
+    in_file_units,
+    mixed,
+    of_whitened,
+    whitened,
+)
 from inverse.operators.mri.coils import compression, espirit
 from inverse.operators.mri.spec import MriRadial
 
-__all__ = ["NonCartesian", "fit_radial", "locate", "radial", "trajectory"]
+__all__ = ["NonCartesian", "fit_radial", "locate", "radial", "result", "trajectory"]
 
 _GOLDEN = math.pi * (math.sqrt(5) - 1) / 2
 _ACCURACY = {torch.float32: 1e-6, torch.float64: 1e-12}
@@ -189,6 +198,15 @@ def locate(params: MriRadial, shape: tuple[int, ...]) -> tuple[MriRadial, tuple[
     return complete, (2, *params.image)
 
 
+def result(params: MriRadial, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(coils, H, W) of the image from samples (coils, n), or from Cartesian k-space that is resampled.
+
+    Raises:
+        RecipeError: no size is given.
+    """
+    return (shape[0], *locate(params, shape)[1][1:]) if len(shape) == 2 else shape
+
+
 _OUTER = 0.05
 _ITERATIONS = 20
 
@@ -201,15 +219,17 @@ def fit_radial(params: MriRadial, measurement: Measurement) -> Fitted:
     """
     y, points, size, said = _samples(params, measurement)
     y, white = whitened(y, measurement.facts.get("noise"))
-    kept = params.compress or VIRTUAL
+    kept, rows = params.compress or VIRTUAL, None
     if params.maps is None and y.shape[1] > kept:
         said.append(f"{y.shape[1]} coils compressed to {kept}")
-        y = torch.einsum("ab,zb...->za...", compression(y[0], kept), y)
+        rows = compression(y[0], kept)
+        y = torch.einsum("ab,zb...->za...", rows, y)
     side = CALIBRATION if params.calibration == "auto" else params.calibration
     block = _centre(y, points, size, side)
     maps = coil_maps(params, size, y.real.dtype) if params.maps is not None else None
     if maps is not None and maps.shape[1] != y.shape[1]:
         raise InputError(f"coil maps of {maps.shape[1]} coils for k-space of {y.shape[1]}", "give one map a coil")
+    maps = maps if maps is None or white is None else of_whitened(maps, white)
     if maps is None and y.shape[1] > 1:
         maps = espirit(block, size, kernel=params.kernel)[0][None].to(y)
         said.append(f"coil maps by ESPIRiT from the central {side} x {side} samples, solved for from the trajectory")
@@ -220,9 +240,15 @@ def fit_radial(params: MriRadial, measurement: Measurement) -> Fitted:
     image = images[0] if maps is None else (maps[0].conj() * images).sum(0)
     if maps is not None and params.maps is None:
         maps = maps * torch.exp(1j * torch.angle(image))
+    level, mixing = 1.0, mixed(white, rows)
+    if white is not None and mixing is not None:
+        if maps is not None and params.maps is not None:
+            image = image / maps[0].abs().square().sum(0).clamp_min(1e-12)
+        maps, image, level = in_file_units(maps, image, mixing, own=params.maps is None)
+        y = y * level
     scale = BRIGHT / float(image.abs().flatten().quantile(0.99))
     if white is not None:
-        sigma = math.sqrt(0.5)
+        sigma = math.sqrt(0.5) * level
         said.append("noise whitened with the file's noise scan")
     else:
         reach = np.hypot(points[:, 0], points[:, 1])
@@ -256,12 +282,13 @@ def _samples(params: MriRadial, measurement: Measurement) -> tuple[Tensor, NDArr
             points,
             size,
             [
+                *measurement.facts.get("notes", ()),
                 f"Cartesian k-space resampled along {params.spokes} {params.trajectory} arms ({nyquist:.0%} as many "
-                "samples)"
+                "samples)",
             ],
         )
     known = params.image or measurement.facts.get("shape")
-    if known is None or (stated is None and params.image is None):
+    if known is None or not min(known) or (stated is None and params.image is None):
         missing = "a trajectory" if stated is None else "an image size"
         raise InputError(f"samples without {missing}", "give the image's size: -s operator.image=[256,256]")
     size = (int(known[0]), int(known[1]))
@@ -271,7 +298,7 @@ def _samples(params: MriRadial, measurement: Measurement) -> tuple[Tensor, NDArr
             f"a trajectory of shape {points.shape} for {y.shape[2]} samples",
             "allowed: (n, 2), cycles per pixel within 0.5",
         )
-    return y, points, size, []
+    return y, points, size, list(measurement.facts.get("notes", ()))
 
 
 def _centre(y: Tensor, points: NDArray[Any], size: tuple[int, int], side: int) -> Tensor:

@@ -100,6 +100,7 @@ SPECS: tuple[OperatorSpec, ...] = (
         "linear",
         "inverse.operators.mri.radial:locate",
         "inverse.operators.mri.radial:fit_radial",
+        result="inverse.operators.mri.radial:result",
         example={"spokes": 31},
         channels=2,
     ),

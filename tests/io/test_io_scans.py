@@ -271,7 +271,7 @@ BROKEN = {
     "header": (lambda p: fastmri(p, ONE, text="<a><b></a>"), "not XML"),
     "bomb": (lambda p: fastmri(p, ONE, text='<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'), "document type"),
     "matrix": (lambda p: fastmri(p, ONE, text=header(-3, 6)), "encodedSpace has a matrix of -3 x 6 x 1"),
-    "huge": (lambda p: ismrmrd(p, LINES, header(90_000, 90_000)), "declares"),
+    "huge": (lambda p: ismrmrd(p, columns(np.ones((2, 64, 64), "c8"), slice=65_535), header(64, 64)), "declares"),
     "external": (_external, "link into another file"),
     "radial": (lambda p: ismrmrd(p, LINES, header(8, 6, kind="radial")), "a radial trajectory"),
     "3-D": (lambda p: ismrmrd(p, columns(ONE[0], kspace_encode_step_2=1), header(8, 6)), "3-D data"),
@@ -282,7 +282,8 @@ BROKEN = {
     "no dims": (_bad_cfl("3 4\n"), "no '# Dimensions'"),
     "negative": (_bad_cfl("# Dimensions\n-3 4\n"), "has dimensions '-3 4'"),
     "short": (_bad_cfl("# Dimensions\n300 400\n"), "its header says 300 x 400"),
-    "depth": (_bad_cfl("# Dimensions\n2 2 3\n"), "3 entries along dimension 2"),
+    "depth": (_bad_cfl("# Dimensions\n2 2 3\n"), "three-dimensional k-space, 2 x 2 x 3"),
+    "maps": (_bad_cfl("# Dimensions\n2 2 1 1 3\n"), "3 entries along dimension 4"),
 }
 
 

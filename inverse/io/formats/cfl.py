@@ -1,8 +1,11 @@
 """BART's pair of files: ``NAME.cfl``, complex64 in Fortran order, and ``NAME.hdr``, text with its 16 dimensions.
 
-k-space is read from dimensions 0 (rows, the readout), 1 (columns, the phase encoding), 3 (coils) and 13 (slices);
-BART's Fourier transform is centred, as ours is. Images are written with dimensions 0, 1 and 13
-(https://mrirecon.github.io/bart/, ``src/misc/mri.h``).
+k-space is read from two of the dimensions 0, 1 and 2 (rows and columns: a slice of a 3-D scan has one entry along one
+of them), 3 (coils) and 13 (slices); BART's Fourier transform is centred, as ours is. Images are written with the same
+dimensions, less the coils (https://mrirecon.github.io/bart/, ``src/misc/mri.h``).
+
+Samples (1, samples, spokes, coils) off the grid are read with BART's trajectory (3, samples, spokes), in cycles per
+field of view, from ``NAME_traj.cfl`` or ``traj.cfl`` beside the file.
 """
 
 from __future__ import annotations
@@ -18,13 +21,15 @@ import numpy.typing as npt
 
 from inverse.errors import InputError, OutputError
 from inverse.io.content import Scan, checked
+from inverse.io.kspace.grid import recentred
+from inverse.io.kspace.points import in_cycles, matrix_of, planar
 from inverse.storage.files import atomic_bytes
 
 __all__ = ["decode", "header_of", "looks_like", "read_array", "write_array", "write_scan"]
 
 _DIMENSIONS = 16
 _COILS, _SLICES = 3, 13
-_READ = {0, 1, _COILS, _SLICES}
+_READ = {0, 1, 2, _COILS, _SLICES}
 _LONGEST_HEADER = 65_536
 
 
@@ -76,23 +81,79 @@ def read_array(path: str | os.PathLike[str], *, source: str | None = None) -> np
 
 
 def decode(path: str | os.PathLike[str], *, source: str) -> Scan:
-    """k-space of a ``.cfl``, whose ``.hdr`` is beside it.
+    """k-space of a ``.cfl``, whose ``.hdr`` is beside it; with a trajectory beside it, of samples off the grid.
 
     Raises:
-        InputError: A pair that does not fit, or dimensions other than rows, columns, coils and slices.
+        InputError: A pair that does not fit, dimensions other than those of the module's first lines, or a trajectory.
     """
     array = read_array(path, source=source)
-    dimensions = (*array.shape, *[1] * (_DIMENSIONS - array.ndim))
-    other = [i for i, n in enumerate(dimensions) if n > 1 and i not in _READ]
+    array = array.reshape(*array.shape, *[1] * (_DIMENSIONS - array.ndim))
+    other = [i for i, n in enumerate(array.shape) if n > 1 and i not in _READ]
     if other:
         raise InputError(
-            f"{source}: {dimensions[other[0]]} entries along dimension {other[0]}",
-            "allowed: rows (0), columns (1), coils (3), slices (13); cut one out with bart slice",
+            f"{source}: {array.shape[other[0]]} entries along dimension {other[0]}",
+            "allowed: two of 0, 1, 2 (rows, columns), coils (3), slices (13); cut one out with bart slice",
         )
-    rows, columns = dimensions[:2]
-    kspace = array.reshape(rows, columns, dimensions[_COILS], dimensions[_SLICES], order="F").transpose(3, 2, 0, 1)
-    kspace = np.ascontiguousarray(kspace, dtype=np.complex64)
-    return checked(Scan(kspace=kspace, shape=(rows, columns), format="cfl", source=source))
+    if array.shape[0] == 3 and array.shape[_COILS] == array.shape[_SLICES] == 1 and not array.imag.any():
+        raise InputError(f"{source}: a trajectory, not k-space", "give the .cfl of the samples, this one beside it")
+    path_of = _beside(Path(path), array.shape, source)
+    if path_of is not None:
+        return _off_grid(array, *path_of, source)
+    wide = [i for i in (0, 1, 2) if array.shape[i] > 1]
+    if len(wide) == 3:
+        raise InputError(
+            f"{source}: three-dimensional k-space, {' x '.join(map(str, array.shape[:3]))}",
+            "make slices of it: bart fft -iu 1 (of the readout), then bart slice 0 N",
+        )
+    plane = (wide + [i for i in (0, 1, 2) if i not in wide])[:2]
+    plane = sorted(plane) if len(wide) == 2 else [0, 1]
+    rows, columns = (array.shape[i] for i in plane)
+    moved = np.moveaxis(array, (_SLICES, _COILS, *plane), (0, 1, 2, 3))
+    kspace, _, notes = recentred(np.ascontiguousarray(moved.reshape(moved.shape[:4]), np.complex64), None)
+    return checked(
+        Scan(
+            kspace=np.ascontiguousarray(kspace),
+            shape=(rows, columns),
+            format="cfl",
+            extra={"plane": tuple(plane)},
+            notes=notes,
+            source=source,
+        )
+    )
+
+
+def _beside(path: Path, shape: tuple[int, ...], source: str) -> tuple[npt.NDArray[np.complex64], str] | None:
+    """The trajectory that lies beside samples and fits them, and its name; None where there is none."""
+    if shape[0] != 1:
+        return None
+    for place in (path.with_name(f"{path.stem}_traj.cfl"), path.with_name("traj.cfl")):
+        if not place.is_file() or place == path or not header_of(place).is_file():
+            continue
+        dimensions = _dimensions(header_of(place), source)
+        if dimensions[:3] == (3, *shape[1:3]) and math.prod(dimensions[3:]) == 1:
+            return read_array(place, source=place.name), place.name
+        if place.name != "traj.cfl":
+            said = " x ".join(map(str, dimensions[:3]))
+            raise InputError(f"{source}: {place.name} is {said}, the samples are 1 x {shape[1]} x {shape[2]}")
+    return None
+
+
+def _off_grid(array: npt.NDArray[np.complex64], path: npt.NDArray[np.complex64], name: str, source: str) -> Scan:
+    raw = path.real.reshape(3, -1, order="F").T
+    points = planar(raw, source=source)
+    size = matrix_of(points)
+    cycles, unit = in_cycles(points, (size,) if size else (), source=source)
+    samples = array.reshape(-1, array.shape[_COILS], array.shape[_SLICES], order="F")
+    return checked(
+        Scan(
+            kspace=np.ascontiguousarray(samples.transpose(2, 1, 0)),
+            shape=size or (0, 0),
+            format="cfl",
+            trajectory=np.ascontiguousarray(cycles[None]),
+            notes=(f"trajectory of {name}, in {unit}",),
+            source=source,
+        )
+    )
 
 
 def write_array(
@@ -118,9 +179,17 @@ def write_array(
 
 
 def write_scan(
-    path: Path, images: npt.NDArray[np.complex64], *, provenance: Mapping[str, str], overwrite: bool, **unused: Any
+    path: Path,
+    images: npt.NDArray[np.complex64],
+    *,
+    like: Scan,
+    provenance: Mapping[str, str],
+    overwrite: bool,
+    **unused: Any,
 ) -> None:
-    """Write images (S, H, W) as `inverse.io.read_write.write_scan` says: rows, columns, and slices in dimension 13."""
-    slices, rows, columns = images.shape
-    array = images.transpose(1, 2, 0).reshape(rows, columns, *[1] * (_SLICES - 2), slices)
+    """Write images (S, H, W) as `inverse.io.read_write.write_scan` says: where k-space had its rows and columns."""
+    shape = [1] * (_SLICES + 1)
+    plane = like.extra.get("plane", (0, 1))
+    shape[plane[0]], shape[plane[1]], shape[_SLICES] = images.shape[1], images.shape[2], images.shape[0]
+    array = images.transpose(1, 2, 0).reshape(shape)
     write_array(path, array, provenance=provenance, overwrite=overwrite)

@@ -23,6 +23,7 @@ import numpy as np
 from inverse.errors import InputError
 from inverse.io.axes import arranged, flattened
 from inverse.io.content import Array, Picture, Scan, Volume, checked
+from inverse.io.kspace.grid import recentred
 from inverse.io.limits import bounded, reason
 from inverse.storage.files import atomic_bytes
 
@@ -44,7 +45,9 @@ def decode(data: bytes, *, source: str) -> Picture | Scan:
     if array.dtype.kind == "c" and array.ndim in (3, 4) and array.shape[-3] <= MOST_COILS:
         kspace = np.ascontiguousarray(array if array.ndim == 4 else array[None], np.complex64)
         note = "a complex array, taken as raw k-space: (coils, H, W)"
-        return checked(Scan(kspace=kspace, shape=kspace.shape[2:], format="npy", notes=(note,), source=source))
+        kspace, _, moved = recentred(kspace, None)
+        kspace = np.ascontiguousarray(kspace, np.complex64)
+        return checked(Scan(kspace=kspace, shape=kspace.shape[2:], format="npy", notes=(note, *moved), source=source))
     if array.ndim not in (2, 3):
         hint = "arrays are (H, W) or (H, W, C): save one image a file"
         raise InputError(f"{source}: the array has shape {array.shape}, not an image", hint)
