@@ -3,6 +3,7 @@
 * 2 axes: (H, W).
 * 3 or 4 axes whose last has at most 16 entries and fewer than each of the two before it: that one is channels,
   (H, W, C) or (S, H, W, C).
+* of more axes those of one entry are left out, and come back on writing;
 * else slices in front: (S, H, W), or (A, B, H, W) with the slices of B running fastest.
 """
 
@@ -23,8 +24,9 @@ MOST_CHANNELS = 16
 
 
 def fits(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-    """Whether an array could be an image or a stack of them: 2 to 4 axes of real numbers."""
-    return 2 <= len(shape) <= 4 and dtype.names is None and dtype.subdtype is None and dtype.kind in "uifb"
+    """Whether an array could be an image or a stack of them: 2 to 4 axes of real numbers, any others of one entry."""
+    count = len(shape) if len(shape) <= 4 else sum(size != 1 for size in shape)
+    return 2 <= count <= 4 and dtype.names is None and dtype.subdtype is None and dtype.kind in "uifb"
 
 
 def has_channels(shape: tuple[int, ...]) -> bool:
@@ -52,7 +54,7 @@ def arranged(
             f"{source}: the array is {array.dtype}, an image must be real",
             "save the magnitude; raw k-space is read from fastMRI, ISMRMRD and cfl files",
         )
-    if not fits(array.shape, array.dtype):
+    if not fits(array.shape[-4:] if channels is not None else array.shape, array.dtype):
         raise InputError(
             f"{source}: an array of {array.dtype} and shape {array.shape} is no image",
             "allowed: (H, W), (H, W, C), (S, H, W), (S, H, W, C) of numbers",
@@ -63,10 +65,13 @@ def arranged(
     if array.dtype == bool:
         array, notes = array.astype(np.uint8) * np.uint8(255), ("boolean, converted to 8 bit",)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    ones = tuple(axis for axis, size in enumerate(array.shape) if size == 1)
+    ones = ones if channels is None and array.ndim > 4 else ()
+    array = array.squeeze(ones) if ones else array
     shape = array.shape
     channels = has_channels(shape) if channels is None else channels
     front = len(shape) - 2 - channels
-    kept = {**extra, "front": shape[:front], "channel_axis": channels}
+    kept = {**extra, "front": shape[:front], "channel_axis": channels} | ({"ones": ones} if ones else {})
     if channels:
         notes = (*notes, f"the last of the axes {shape} taken as {shape[-1]} channels")
     if front == 0:
@@ -89,7 +94,13 @@ def flattened(content: Picture | Volume) -> Array:
     if content.extra["channel_axis"] and values.ndim == 3 - single:
         values = values[..., None]
     if single:
-        return values
+        return _with_ones(content, values)
     if math.prod(front) != len(values):
         front = (len(values),)
-    return values.reshape(*front, *values.shape[1:])
+    return _with_ones(content, values.reshape(*front, *values.shape[1:]))
+
+
+def _with_ones(content: Picture | Volume, values: Array) -> Array:
+    """With the axes of one entry that were left out."""
+    ones = content.extra.get("ones", ())
+    return np.expand_dims(values, ones) if ones else values

@@ -199,9 +199,10 @@ def whole(picture: Picture) -> Picture:
     """The picture itself, of a file whose pixels must all have a value: a kernel, a truth, an image to learn from.
 
     Raises:
-        InputError: some are NaN or infinite; of formats that mark missing pixels it is left to the caller.
+        InputError: some are NaN or infinite; of scenes and stores it is left to the caller.
     """
-    if picture.valid is None or picture.array.dtype.kind != "f" or formats()[picture.format].marks:
+    spec = formats()[picture.format]
+    if picture.valid is None or picture.array.dtype.kind != "f" or spec.subject == "scene" or spec.folder:
         return picture
     bad = int((~_mask(picture)).sum())
     raise InputError(f"{picture.source}: {bad} of {picture.array.size} values are NaN or infinite", "fill them in")

@@ -69,6 +69,8 @@ class Frame:
             valid = torch.from_numpy(np.ascontiguousarray(planes))[None].to(device, y.dtype)
             y = torch.where(valid > 0, y, torch.zeros_like(y))
         facts = {**picture.extra, **zero(self.span)}
+        if isinstance(self.content, Volume) and "optics" in self.content.extra:
+            facts["optics"] = self.content.extra["optics"]
         if "quantisation" in facts:  # of the file's own values
             planes = np.moveaxis(picture.array.reshape(*picture.size, -1), -1, 0)
             facts |= {"pixels": torch.from_numpy(planes.astype(np.float32))[None].to(device), "data": y}
@@ -160,9 +162,9 @@ def _flat(content: Content, index: int) -> str:
 
 def of_content(operator: Mapping[str, Any], content: Content) -> Mapping[str, Any]:
     """A recipe's operator with what the file alone can tell: the size of the image of samples off the grid."""
-    if isinstance(content, Scan) and content.trajectory is not None and min(content.shape) > 0:
-        if operator.get("kind") == "mri-radial" and operator.get("image") is None:
-            return {**operator, "image": content.shape}
+    off_grid = isinstance(content, Scan) and content.trajectory is not None and min(content.shape) > 0
+    if off_grid and operator.get("kind") == "mri-radial" and operator.get("image") is None:
+        return {**operator, "image": content.shape}
     return operator
 
 

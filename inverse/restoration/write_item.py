@@ -206,7 +206,8 @@ def result_valid(frame: Frame, recipe: Recipe, size: tuple[int, int]) -> NDArray
     if valid is None:
         return None
     operator, _ = settled_operator(recipe, frame.measurement(recipe.data.transfer))
-    if is_mask(operator) and "fill" not in operator and not formats()[picture.format].marks:
+    form = formats()[picture.format]
+    if is_mask(operator) and "fill" not in operator and form.subject != "scene" and not form.folder:
         physics, _ = operator_for(operator, (picture.channels, *picture.size))
         filled = physics.mask[0, 0].cpu().numpy() == 0
         valid = valid | (filled if valid.ndim == 2 else filled[..., None])

@@ -152,7 +152,7 @@ def _facts(content: Picture | Volume) -> dict[str, Any]:
     """What the format says beside the pixels."""
     spec = formats()[content.format]
     first = content.slices[0] if isinstance(content, Volume) else content
-    optics = _optics(first.extra.get("optics") or {})
+    optics = _optics(first.extra.get("optics") or content.extra.get("optics") or {})
     if not spec.facts:
         return optics
     facts: dict[str, Any] = function(spec.facts, title=spec.title, source=content.source)(content)

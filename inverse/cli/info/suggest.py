@@ -93,7 +93,8 @@ def _striped(gaps: NDArray[np.bool_]) -> bool:
 def _microscope(picture: Picture, volume: Volume | None) -> list[Row]:
     first = volume.extra.get("first") if volume is not None else picture
     extra = {} if first is None else first.extra
-    height, width = (picture.extra.get("optics") or {}).get("pixel", (0.0, 0.0))
+    told = picture.extra.get("optics") or (volume.extra.get("optics") if volume is not None else None) or {}
+    height, width = told.get("pixel", (0.0, 0.0))
     if not (extra.get("ome") or extra.get("imagej") or 0 < width < MICROSCOPIC):
         return []
     size = f", pixels of {width:.4g} nm" if height else ""

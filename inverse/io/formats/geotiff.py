@@ -185,6 +185,8 @@ def _geo(dataset: Any, bands: list[int], window: Any) -> Geo:
     compression = str(profile.get("compress", "none")).lower()
     if compression != "none":
         creation["compress"] = compression if compression in _LOSSLESS else "deflate"
+    if dataset.photometric == rasterio.enums.PhotometricInterp.white:
+        creation["photometric"] = "MINISWHITE"
     described = tuple(
         {
             "description": dataset.descriptions[band - 1],
@@ -333,16 +335,19 @@ def put_pixels(dataset: Any, picture: Picture, geo: Geo, window: Any) -> None:
 def float_map(values: Array, like: Picture) -> Picture:
     """A map (H, W) or (H, W, C) of any size over the extent of `like`, as a float32 picture there, nodata NaN.
 
-    ``like.valid`` is taken over where the sizes agree.
+    ``like.valid`` is taken over where the sizes agree. A deviation has the scale of the values, never their offset.
     """
     geo: Geo = like.extra["geo"]
     count = 1 if values.ndim == 2 else values.shape[-1]
-    plain = {"scale": 1.0, "offset": 0.0}
-    bands = tuple({**band, **plain} for band in geo.bands)
+    bands = tuple({**band, "offset": 0.0} for band in geo.bands)
     if count != len(bands):
         grey = rasterio.enums.ColorInterp.gray
-        bands = ({"description": None, "tags": {}, "unit": None, "colour": grey, **plain},) * count
-    extra = {"geo": replace(geo, nodata=float("nan"), masked=False, bands=bands)}
+        scales = {band["scale"] for band in geo.bands}
+        scale = scales.pop() if len(scales) == 1 else 1.0
+        plain = {"description": None, "tags": {}, "unit": None, "scale": scale, "offset": 0.0}
+        bands = ({**plain, "colour": grey},) * count
+    creation = {key: value for key, value in geo.creation.items() if key != "photometric"}
+    extra = {"geo": replace(geo, nodata=float("nan"), masked=False, bands=bands, creation=creation)}
     valid = like.valid if like.size == values.shape[:2] else None
     if valid is not None and valid.ndim == 3 and valid.shape[-1] != count:
         valid = np.asarray(valid.any(-1))

@@ -13,6 +13,7 @@ import re
 import struct
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -199,10 +200,8 @@ def _ome_optics(xml: str) -> dict[str, Any]:
     objectives = root.findall("{*}Instrument/{*}Objective")
     chosen = [one for one in objectives if used is not None and one.get("ID") == used.get("ID")]
     chosen = chosen or (objectives if len(objectives) == 1 else [])
-    try:
+    with suppress(IndexError, ValueError):
         found["numerical_aperture"] = float(chosen[0].get("LensNA", ""))
-    except (IndexError, ValueError):
-        pass
     return found
 
 

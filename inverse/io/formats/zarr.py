@@ -28,7 +28,7 @@ import zarr
 from inverse.errors import InputError, OutputError
 from inverse.io.axes import arranged, fits, flattened
 from inverse.io.content import Array, Picture, Volume
-from inverse.io.formats.zarr_coordinates import SideArray, attributes_of, side_arrays
+from inverse.io.formats.zarr_coordinates import SideArray, attributes_of, optics_of, side_arrays
 from inverse.io.formats.zarr_metadata import ArrayInfo, array_info, chosen, located, reading
 from inverse.io.nodata import held, marked, still_valid, unobserved
 from inverse.storage.files import part_path
@@ -36,8 +36,8 @@ from inverse.storage.paths import is_store
 
 __all__ = ["Reader", "decode", "float_map", "in_blocks", "open_windows", "open_writer", "store"]
 
-#: Attributes that say how values are stored, which those of a map are not.
-PACKED = ("_FillValue", "missing_value", "scale_factor", "add_offset", "valid_min", "valid_max", "valid_range")
+#: Attributes of stored values that those of a deviation do not have: it has their scale, but never their offset.
+PACKED = ("_FillValue", "missing_value", "add_offset", "valid_min", "valid_max", "valid_range")
 LARGEST_CHUNK = 2**29
 #: Of the chunks of a result that has other axes than what was read.
 SIDE = 512
@@ -59,7 +59,8 @@ class Reader:
             self.info = replace(info, fill=self._array.fill_value)
             self._side_arrays = side_arrays(path, self.info, source)
         shape = self.info.shape
-        if not whole and (not fits(shape, self.info.dtype) or len(shape) != 2 + self.info.channels):
+        images = tuple(shape[axis] for axis in self.info.order)
+        if not whole and (not fits(images, self.info.dtype) or len(images) != 2 + self.info.channels):
             raise InputError(f"{source}: an array of shape {shape} is not one image", "name one: STORE.zarr::/PATH")
         chunk = int(np.prod(self.info.chunks)) * self.info.dtype.itemsize
         if not whole and chunk > LARGEST_CHUNK:
@@ -83,7 +84,7 @@ class Reader:
     def picture(self, top: int, left: int, height: int, width: int, *, empty: bool = False) -> Picture:
         """A window, which may hold no value at all where ``empty`` says so."""
         axes = self.info.order
-        place: list[slice] = [slice(None)] * len(axes)
+        place: list[slice] = [slice(None)] * len(self.info.shape)
         place[axes[0]], place[axes[1]] = slice(top, top + height), slice(left, left + width)
         picture = self._arranged(tuple(place), empty=empty)
         assert isinstance(picture, Picture)
@@ -91,12 +92,12 @@ class Reader:
 
     def _arranged(self, place: tuple[Any, ...], *, empty: bool = False) -> Picture | Volume:
         with reading(self.source):
-            values = np.asarray(self._array[place])
+            values = np.asarray(self._array[place]).transpose(self.info.stored)
         content = arranged(
-            values.transpose(self.info.order),
+            values.reshape(values.shape[len(self.info.dropped) :]),
             format="zarr",
             source=self.source,
-            extra={"zarr": self.info, "beside": self._side_arrays},
+            extra={"zarr": self.info, "beside": self._side_arrays, **optics_of(self.info)},
             channels=self.info.channels,
         )
         return self._observed(content, empty=empty)
@@ -139,9 +140,10 @@ def float_map(values: Array, like: Picture) -> Picture:
     return Picture(array=np.ascontiguousarray(values, np.float32), format="zarr", valid=valid, extra=extra)
 
 
-def _unpacked(info: ArrayInfo) -> ArrayInfo:
-    """The array of a map: floats that are stored as they are."""
-    attributes = {key: value for key, value in info.attributes[info.path].items() if key not in PACKED}
+def _unpacked(info: ArrayInfo, *, offset: bool = False) -> ArrayInfo:
+    """The array of a map, floats that are stored as they are; with an ``offset`` they are values."""
+    own = info.attributes[info.path]
+    attributes = {key: value for key, value in own.items() if key not in PACKED or (offset and key == "add_offset")}
     fill = float("nan") if info.missing is not None else 0.0 if info.fill is None else float(info.fill)
     return replace(info, attributes={**info.attributes, info.path: attributes}, missing=None, fill=fill)
 
@@ -162,9 +164,8 @@ def store(
     """
     info: ArrayInfo = content.extra["zarr"]
     if _image(content).dtype.kind == "f" and info.dtype.kind != "f":
-        content = replace(content, extra={**content.extra, "zarr": _unpacked(info)})
-    values = flattened(_marked(content))
-    values = values.transpose(np.argsort(_order(content, values.ndim)))
+        content = replace(content, extra={**content.extra, "zarr": _unpacked(info, offset=True)})
+    values = _stored(content, flattened(_marked(content)))
     with _placed(path, overwrite=overwrite) as part:
         array = _made(part, content, values.shape, values.dtype, content.size, provenance)
         array[...] = values
@@ -197,15 +198,15 @@ def open_writer(
     with _placed(path, overwrite=overwrite) as part:
         planes = flattened(like)
         order = _order(like, planes.ndim)
-        whole = np.array([*size, *planes.shape[2:]])[np.argsort(order)]
-        array = _made(part, like, tuple(int(side) for side in whole), planes.dtype, size, provenance)
+        whole = _stored(like, np.broadcast_to(np.zeros((), planes.dtype), (*size, *planes.shape[2:]))).shape
+        array = _made(part, like, whole, planes.dtype, size, provenance)
 
         def put(top: int, left: int, picture: Picture) -> None:
             height, width = picture.size
-            place: list[slice] = [slice(None)] * len(order)
+            place: list[slice] = [slice(None)] * len(whole)
             place[order[0]], place[order[1]] = slice(top, top + height), slice(left, left + width)
             values = flattened(replace(_marked_picture(picture, picture.extra["zarr"].missing), extra=like.extra))
-            array[tuple(place)] = values.transpose(np.argsort(order))
+            array[tuple(place)] = _stored(like, values)
 
         yield put
 
@@ -218,6 +219,15 @@ def _order(content: Picture | Volume, axes: int) -> tuple[int, ...]:
     """The axes of what is written in the order in which they are read, where it has those that were read."""
     order: tuple[int, ...] = content.extra["zarr"].order
     return order if len(order) == axes else tuple(range(axes))
+
+
+def _stored(content: Picture | Volume, values: Array) -> Array:
+    """What is written, its axes in the file's order, with those of one entry that were left out."""
+    info: ArrayInfo = content.extra["zarr"]
+    if values.ndim != len(info.order):
+        return values
+    whole = values.reshape(*(1,) * len(info.dropped), *values.shape)
+    return whole.transpose(np.argsort(info.stored))
 
 
 def _marked(content: Picture | Volume) -> Picture | Volume:
@@ -287,7 +297,7 @@ def _made(
     names, attributes = info.names if same else _names(info, shape, channels), attributes_of(info, size, fits=same)
     for name, path in zip(("/".join(info.path.split("/")[:depth]) for depth in range(len(above))), above, strict=True):
         zarr.open_group(path, mode="a", zarr_format=info.version).attrs.update(attributes[name])
-    rows, last = len(shape) - 2 - channels, shape[len(shape) - channels :]
+    rows, last = (len(info.order) if same else len(shape)) - 2 - channels, shape[len(shape) - channels :]
     chunks = info.chunks if same else (*(1,) * rows, SIDE, SIDE, *last)
     image = info.order[rows : rows + 2]
     changed = {(name,) for axis, name in enumerate(names or ()) if same and shape[axis] != info.shape[axis]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +13,10 @@ import zarr
 
 from inverse.errors import InputError
 from inverse.io.content import Array
+from inverse.io.formats.tiff_axes import nanometres
 from inverse.io.formats.zarr_metadata import ArrayInfo, array_info, located, reading
 
-__all__ = ["SideArray", "attributes_of", "side_arrays"]
+__all__ = ["SideArray", "attributes_of", "optics_of", "side_arrays"]
 
 LONGEST = 2**20
 
@@ -126,6 +128,29 @@ def attributes_of(image: ArrayInfo, size: tuple[int, int], *, fits: bool = True)
             if isinstance(holder.get("multiscales"), list):
                 holder["multiscales"] = [_rescaled(scales, ratios) for scales in holder["multiscales"]]
     return attributes
+
+
+def optics_of(image: ArrayInfo) -> dict[str, Any]:
+    """The pixel size of an image of OME-Zarr as the fact ``optics`` of its measurement, where it has a unit."""
+    rows = len(image.order) - image.channels - 2
+    for level in image.attributes.values():
+        ome = level.get("ome", level)
+        try:
+            scales = ome["multiscales"][0]
+            moves = (
+                *scales["datasets"][0].get("coordinateTransformations", ()),
+                *scales.get("coordinateTransformations", ()),
+            )
+            steps = [move["scale"] for move in moves if move.get("type") == "scale"]
+            sides = [
+                nanometres(math.prod(float(step[axis]) for step in steps), scales["axes"][axis].get("unit"))
+                for axis in image.order[rows : rows + 2]
+            ]
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+            continue
+        if steps and all(sides):
+            return {"optics": {"pixel": tuple(sides)}}
+    return {}
 
 
 def _rescaled(scales: Any, ratios: Mapping[int, float]) -> Any:

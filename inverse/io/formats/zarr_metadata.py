@@ -33,6 +33,8 @@ _CODECS = (
 CODECS = frozenset(_CODECS.split())
 LARGEST = 2**20
 MOST = 1000
+#: Axes that an image and its slices have at most; of arrays of more, those of one entry are left out.
+MOST_AXES = 4
 #: Names of an axis of channels: of xarray, and of OME-Zarr.
 CHANNEL = ("band", "bands", "c", "channel", "channels")
 ROWS = ("y", "lat", "latitude", "row", "rows", "northing")
@@ -56,6 +58,16 @@ class ArrayInfo:
     channels: bool  # whether the last of these is channels
     fill: Any  # of chunks that are not stored; as JSON has it until the array is opened
     missing: float | None  # the value of pixels without one
+
+    @property
+    def dropped(self) -> tuple[int, ...]:
+        """The stored axes of one entry that are left out where there are more than an image and its slices need."""
+        return tuple(axis for axis in range(len(self.shape)) if axis not in self.order)
+
+    @property
+    def stored(self) -> tuple[int, ...]:
+        """All stored axes, the dropped ones first: what is read has the others."""
+        return (*self.dropped, *self.order)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -83,6 +95,8 @@ def reading(source: str) -> Iterator[None]:
 def _document(path: Path, source: str) -> dict[str, Any]:
     """A JSON document of a store; raises `InputError` where it is large, broken, or no mapping."""
     try:
+        if path.is_symlink():
+            raise InputError(f"{source}: {path.name} is a link to another file, which is never opened", AGAIN)
         if path.stat().st_size > LARGEST:
             raise InputError(f"{source}: {path.name} is larger than {LARGEST} bytes", AGAIN)
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -184,6 +198,11 @@ def array_info(root: Path, name: str, source: str, *, whole: bool = True) -> Arr
         if names is not None and len(names) != len(shape):
             names = None
         order, channels = _order(shape, names)
+        if len(shape) > MOST_AXES:
+            image = order[-3:] if channels else order[-2:]
+            order = tuple(axis for axis in order if shape[axis] != 1 or axis in image)
+            if channels and shape[order[-1]] == 1:
+                order, channels = order[:-1], False
         return ArrayInfo(
             path=name,
             version=version,
@@ -277,8 +296,7 @@ def _safe(
             raise InputError(f"{source}: the chunks need the codec '{codec}', which is not used here", AGAIN)
     shape: Any = metadata.get("shape")
     chunks = metadata.get("chunks", _inside(metadata.get("chunk_grid"), "chunk_shape"))
-    files = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)
-    stored = sum(os.path.getsize(path) for path in files)
+    stored = _bytes_in(folder, source)
     try:
         dtype = np.dtype(name)
     except TypeError as error:
@@ -292,6 +310,25 @@ def _safe(
     if len(inner) != len(shape) or not all(isinstance(size, int) and size > 0 for size in inner):
         raise ValueError(f"chunks {str(inner)[:60]}")
     return dtype, tuple(inner)
+
+
+def _bytes_in(folder: Path, source: str) -> int:
+    """Bytes of all files of an array.
+
+    Raises:
+        InputError: one of them is a link.
+    """
+    count = 0
+    for place, folders, files in os.walk(folder):
+        for part in (*folders, *files):
+            path = os.path.join(place, part)
+            if os.path.islink(path):
+                raise InputError(
+                    f"{source}: '{os.path.relpath(path, folder)}' is a link to another file, which is never opened",
+                    "copy the store with what its links lead to: cp -rL",
+                )
+        count += sum(os.path.getsize(os.path.join(place, part)) for part in files)
+    return count
 
 
 def _inside(part: Any, key: str) -> Any:
