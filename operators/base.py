@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from types import FunctionType
 from typing import Any, Self
 
 import torch
@@ -25,8 +26,9 @@ from torch import Tensor
 
 from inverse.numerics.linalg import conjugate_gradients, expand, largest_eigenvalue, least_squares, norm
 from inverse.numerics.rng import Rng
+from inverse.operators.inner import RealInner
 
-__all__ = ["Cloned", "Linear", "Spectral", "Tangent"]
+__all__ = ["Cloned", "Linear", "Spectral", "Tangent", "portable"]
 
 #: Iterations in which conjugate gradients converge for a condition of A of up to about 5.
 QUICK = 40
@@ -42,7 +44,7 @@ class Cloned:
         return super().clone()  # type: ignore[misc,no-any-return]
 
 
-class Spectral(Cloned, DecomposablePhysics):
+class Spectral(Cloned, RealInner, DecomposablePhysics):
     """A physics with a known singular basis; subclasses define ``V``, ``V_adjoint``, ``U``, ``U_adjoint``.
 
     Args:
@@ -84,7 +86,7 @@ class Spectral(Cloned, DecomposablePhysics):
         raise NotImplementedError
 
 
-class Linear(Cloned, LinearPhysics):
+class Linear(Cloned, RealInner, LinearPhysics):
     """A physics without a known singular basis; subclasses define ``A`` and ``A_adjoint``.
 
     Args:
@@ -148,3 +150,30 @@ class Tangent(LinearPhysics):
             state = self._x.expand(r.shape[0], *self._x.shape[1:]).detach().requires_grad_(True)
             (product,) = torch.autograd.grad(self._physics.A(state), state, r)
         return product
+
+
+def _unchanged(x: Any, **_: Any) -> Any:
+    return x
+
+
+def _is_identity(value: object) -> bool:
+    """Whether this is one of deepinv's lambdas that give their argument back."""
+    if not isinstance(value, FunctionType) or "<lambda>" not in value.__qualname__ or value.__closure__:
+        return False
+    mark = object()
+    try:
+        return value.__module__.startswith("deepinv.") and value(mark) is mark
+    except Exception:  # it is another function, which wants more than a mark
+        return False
+
+
+def portable(physics: Physics) -> Physics:
+    """A physics that can be pickled: deepinv's lambdas, which give their argument back, are a function with a name."""
+    if not any(_is_identity(value) for module in physics.modules() for value in vars(module).values()):
+        return physics
+    copied = physics.clone()
+    for module in copied.modules():
+        for name, value in list(vars(module).items()):
+            if _is_identity(value):
+                vars(module)[name] = _unchanged
+    return copied

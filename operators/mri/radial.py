@@ -122,14 +122,21 @@ class NonCartesian(Linear):
 
     solve_unknown = True
     maps: Tensor | None
+    _spread: Tensor | None
 
     def __init__(self, points: NDArray[Any], maps: Tensor | None, *, shape: tuple[int, ...], noise_model: Any) -> None:
         super().__init__(shape=shape, noise_model=noise_model)
         _finufft()
         self.points = np.asarray(points, np.float64)
         self.size = (shape[1], shape[2])
-        self._spread: Tensor | None = None
+        self.register_buffer("_spread", None, persistent=False)
         self.register_buffer("maps", maps)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        moved = super()._apply(fn, recurse)
+        if "_spread" in self._buffers:
+            self._spread = None  # made again where it is needed, in the precision it then has
+        return moved
 
     def A(self, x: Tensor, **kwargs: Any) -> Tensor:
         """(B, 2, H, W) to (B, coils, n), complex."""

@@ -61,6 +61,12 @@ class TomographyPhysics(Linear):
         self.margins = (left, self.side - width - left, top, self.side - height - top)
         self.radon = Radon(self.side, angles.to(dtype), circle=False, parallel_computation=False, dtype=dtype)
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        moved = super()._apply(fn, recurse)
+        if "radon" in self._modules:
+            self.dtype = self.radon.dtype = self.radon.all_grids.dtype  # deepinv's Radon keeps that of its beginning
+        return moved
+
     def A(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Project (B, C, H, W) to (B, C, detectors, angles)."""
         sinogram: Tensor = self.radon(pad(x, self.margins).to(self.dtype)) / self.side

@@ -256,11 +256,39 @@ def test_noise_scan_whitens():
         NOISE * gains * torch.randn(6, 5000, generator=torch.Generator().manual_seed(2), dtype=torch.complex64) * 2**0.5
     )
     found = fitted(y * gains[None, :, :, None], facts={"noise": noise.numpy()})
-    assert found.sigma / found.scale == pytest.approx(2**-0.5)
-    corner = (found.y / found.scale)[:, :6, :6, :6].abs().square().mean()
-    assert float(corner) == pytest.approx(1, rel=0.2)
+    corner = found.y[:, :6, :6, :6].abs().square().mean()
+    assert float(corner) == pytest.approx(2 * found.sigma**2, rel=0.2)
     with pytest.raises(InputError, match="noise scan of shape"):
         fitted(y, facts={"noise": noise[:3].numpy()})
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("coils", [1, 6])
+def test_whitened_results_are_in_the_units_of_the_file(coils, given, tmp_path):
+    """``|x|`` is the root sum of squares of the file's own coils, however noisy each of them is."""
+    y, maps, _ = scan(coils)
+    gains = 50 * torch.linspace(1, 4, coils)[:, None]
+    generator = torch.Generator().manual_seed(2)
+    noise = NOISE * gains * torch.randn(coils, 5000, generator=generator, dtype=torch.complex64) * 2**0.5
+    clean = gains[None, :, :, None] * scan(coils, noise=0.0)[0]
+    rss = fourier(clean, inverse=True).abs().square().sum(1).sqrt()[0]
+    given = given and coils > 1
+    if given:
+        np.save(tmp_path / "maps.npy", (gains[:, :, None] * maps).numpy())
+    params = {"maps": str(tmp_path / "maps.npy")} if given else {}
+    found = fitted(y * gains[None, :, :, None], facts={"noise": noise.numpy()}, **params)
+    physics = found.build(noise_model(found.sigma))
+    x = conjugate_gradients(
+        lambda v: physics.A_adjoint(physics.A(v)) + 1e-6 * v, physics.A_adjoint(found.y), tolerance=1e-5, iterations=80
+    )
+    image = to_complex(x)[0, 0].abs() / found.scale
+    inside = phantom().abs() > 0.5
+    expected = phantom().abs() if given else rss
+    assert float(image[inside].mean() / expected[inside].mean()) == pytest.approx(1, abs=0.02)
+    back = physics.mixing if coils > 1 else None
+    if back is not None:
+        file = torch.einsum("ab,zbhw->zahw", back, found.y[:, :coils]) / found.scale
+        torch.testing.assert_close(file, y * gains[None, :, :, None], rtol=1e-3, atol=1e-2)
 
 
 def test_coils_are_compressed_and_maps_of_a_file_are_used(tmp_path):
