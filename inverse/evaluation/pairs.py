@@ -4,6 +4,8 @@ Values are brought to common units by these rules, and every row says which appl
 
 * a data range is given: values are compared as stored;
 * a run folder says which values of the file are 0 and 1 (``data.scale``): both are mapped by that;
+* a prediction of floats of which more than a twentieth lie outside [-1, 2] is in other units than such a truth: metrics
+  that need a range are refused until one is given;
 * 8 and 16 bit unsigned integers are fractions of their full scale, range 1;
 * of fastMRI reconstructions the range is the largest value of the truth's volume, as their evaluation has it;
 * other floats are compared as stored, range 1, if the truth looks like it (within [-1, 2], largest value 0.1 or more);
@@ -31,6 +33,8 @@ __all__ = ["Comparand", "FilePairs", "Pair", "Pairing", "Scaled", "batch_of", "p
 FULL_SCALE = (np.dtype(np.uint8), np.dtype(np.uint16))
 PLAUSIBLE = (-1.0, 2.0)
 FAINT = 0.1
+#: Share of a prediction's values that may be outside `PLAUSIBLE`.
+STRAYS = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +147,13 @@ def scaled(pair: Pair, data_range: float | str | None) -> Scaled:
     kinds = {one.dtype, other.dtype}
     if all(kind in FULL_SCALE or kind.kind == "f" for kind in kinds):
         whole = " and ".join(sorted(f"{kind} / {np.iinfo(kind).max}" for kind in kinds if kind in FULL_SCALE))
-        if other.dtype in FULL_SCALE or pair.white is not None or _plausible(other, pair.valid()):
+        known = other.dtype in FULL_SCALE or _plausible(other, pair.valid())
+        if pair.white is None and known and _elsewhere(one, pair.valid()):
+            low_, high_ = float(one.min()), float(one.max())
+            kind = f"{other.dtype}" if other.dtype in FULL_SCALE else "of 0 to 1"
+            words = f"the prediction's values go from {low_:g} to {high_:g}, the truth is {kind}"
+            return Scaled(one, other, None, words, _same)
+        if known or pair.white is not None:
             white = 1.0 if pair.white is None else pair.white
             return Scaled(_unit(one), _unit(other), white, f"{white:g}{f' ({whole})' if whole else ''}", _unit)
         low_, high_ = float(other.min()), float(other.max())
@@ -167,6 +177,13 @@ def _plausible(values: NDArray[Any], valid: NDArray[np.bool_] | None) -> bool:
     inside = values if valid is None else values[np.broadcast_to(valid, values.shape)]
     low, high = PLAUSIBLE
     return inside.size == 0 or bool(inside.min() >= low and FAINT <= inside.max() <= high)
+
+
+def _elsewhere(values: NDArray[Any], valid: NDArray[np.bool_] | None) -> bool:
+    """Whether floats have other units than 0 for black and 1 for white: a few may be far outside, as noise is."""
+    inside = values if valid is None else values[np.broadcast_to(valid, values.shape)]
+    low, high = PLAUSIBLE
+    return values.dtype.kind == "f" and inside.size > 0 and float(((inside < low) | (inside > high)).mean()) > STRAYS
 
 
 def _words(white: float, span: Span) -> str:

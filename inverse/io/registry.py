@@ -74,7 +74,7 @@ FORMATS: dict[str, Format] = {
         title="PNG",
         suffixes=(".png",),
         pixels="8 and 16 bit, grey and RGB; palette and 1 bit are converted",
-        keeps="alpha, ICC profile, EXIF, DPI, text",
+        keeps="alpha, ICC profile, gAMA, cHRM, sRGB, EXIF, DPI, text",
         magic=rb"\x89PNG\r\n\x1a\n",
         decode=f"{_AT}raster:decode_png",
         encode=f"{_AT}raster:encode_png",
@@ -220,7 +220,7 @@ FORMATS: dict[str, Format] = {
     "fastmri": Format(
         title="fastMRI HDF5",
         suffixes=(".h5",),
-        pixels="raw k-space, (slices, coils, H, W) or (slices, H, W), complex, with or without a mask",
+        pixels="raw k-space, (slices, coils, H, W) or (slices, H, W), complex, with or without a mask or a trajectory",
         keeps="header, attributes; written as reconstruction (slices, h, w) float32, of several coils the RSS, and "
         "reconstruction_complex",
         magic=rb"(.{512}|.{1024}|.{2048})?\x89HDF\r\n\x1a\n",
@@ -231,8 +231,8 @@ FORMATS: dict[str, Format] = {
     "ismrmrd": Format(
         title="ISMRMRD (MRD)",
         suffixes=(".h5", ".mrd"),
-        pixels="raw k-space, Cartesian, with noise scans, averages and oversampling",
-        keeps="header; written as an image group",
+        pixels="raw k-space, Cartesian or with its trajectory, with noise scans, averages and oversampling",
+        keeps="header, field of view, position and directions; written as an image group on the reconstructed matrix",
         magic=rb"(.{512}|.{1024}|.{2048})?\x89HDF\r\n\x1a\n",
         looks=f"{_AT}ismrmrd:looks_like",
         decode=f"{_AT}ismrmrd:decode",
@@ -241,7 +241,7 @@ FORMATS: dict[str, Format] = {
     "cfl": Format(
         title="BART cfl",
         suffixes=(".cfl",),
-        pixels="raw k-space, complex64, with its .hdr beside it: rows, columns, coils, slices",
+        pixels="raw k-space, complex64, with its .hdr beside it: rows, columns, coils, slices; samples with traj.cfl",
         keeps="the dimensions of the images",
         looks=f"{_AT}cfl:looks_like",
         half="half of a pair: a .cfl needs its .hdr",

@@ -1,9 +1,15 @@
 from .arrays import measurements as measurements
 from .arrays import restore_array as restore_array
+from .arrays import restore_picture as restore_picture
+from .case import FOR_ARRAYS as FOR_ARRAYS
+from .case import FOR_FILES as FOR_FILES
 from .case import Case as Case
 from .case import assumed_blur as assumed_blur
+from .case import known_range as known_range
 from .case import make_case as make_case
 from .case import open_case as open_case
+from .case import require_range as require_range
+from .case import require_values as require_values
 from .case import settled_operator as settled_operator
 from .figure import Panels as Panels
 from .figure import draw as draw
@@ -73,6 +79,8 @@ __all__ = [
     "DATASETS",
     "FINISHED",
     "FORMATS",
+    "FOR_ARRAYS",
+    "FOR_FILES",
     "INTERVAL",
     "KEEP",
     "MINIMUM_SIDE",
@@ -107,6 +115,7 @@ __all__ = [
     "held",
     "is_out_of_memory",
     "item_name",
+    "known_range",
     "load_image",
     "make_case",
     "measurements",
@@ -115,8 +124,11 @@ __all__ = [
     "overshoot",
     "parse_keep",
     "pose",
+    "require_range",
+    "require_values",
     "resolve_dtype",
     "restore_array",
+    "restore_picture",
     "result_valid",
     "saved",
     "scale_factor",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from inverse.errors import InputError, UsageError
 from inverse.io.content import Picture, Span
+from inverse.io.read_write import read
 from inverse.io.transfer import decode
 from inverse.operators.build import is_fixed, operator_for
 from inverse.operators.image.masks import restricted
@@ -26,13 +28,13 @@ from inverse.posterior.posterior import Posterior
 from inverse.recipes.calibration_file import opened_calibration
 from inverse.recipes.recipe import Recipe
 from inverse.recipes.sections import Data
-from inverse.restoration.case import Case, make_case, settled_operator
-from inverse.restoration.frame import frame, zero
+from inverse.restoration.case import FOR_ARRAYS, Case, make_case, open_case, require_range, settled_operator
+from inverse.restoration.frame import MINIMUM_SIDE, count, frame, zero
 from inverse.restoration.item import solve
 from inverse.restoration.options import Options
 from inverse.restoration.prior import open_recipe_prior
 
-__all__ = ["measurements", "restore_array"]
+__all__ = ["measurements", "restore_array", "restore_picture"]
 
 ALLOWED = (
     "allowed: numpy (H, W), (H, W, C), (B, H, W, C), torch (B, C, H, W); "
@@ -48,9 +50,42 @@ def restore_array(
     device = None if options.device == "auto" else options.resolved_device()
     images, span = measurements(array, recipe.data, device=device)
     case = _together(recipe, images)
-    if case.complex and len(images) == 1:
+    return _solved(recipe, case, span, options, items=items, prior=prior, alone=len(images) == 1)
+
+
+def restore_picture(recipe: Recipe, path: Path, options: Options, *, item: str) -> Posterior:
+    """The posterior of a file of one image, as a run has it; ``item`` keys its noise."""
+    options.check(recipe)
+    prior = open_recipe_prior(recipe)
+    content = read(path)
+    if count(content) != 1:
+        raise UsageError(f"{path.name}: {count(content)} images need a folder for the results", "pass out='runs/a'")
+    channels = prior.card.channels if prior.card else None
+    opened = frame(content, 0, recipe.data, channels=channels, minimum=MINIMUM_SIDE)
+    case = open_case(recipe, opened, device=options.resolved_device())
+    for sentence in case.notes:
+        logging.getLogger("inverse").info("%s: %s", path.name, sentence)
+    span = opened.span
+    if span is None and opened.picture is not None and opened.picture.array.dtype.kind in "ui":
+        span = 0.0, float(np.iinfo(opened.picture.array.dtype).max)
+    return _solved(recipe, case, span, options, items=[item], prior=prior, alone=True)
+
+
+def _solved(
+    recipe: Recipe,
+    case: Case,
+    span: Span | None,
+    options: Options,
+    *,
+    items: Sequence[str] | None,
+    prior: Any,
+    alone: bool,
+) -> Posterior:
+    """The posterior of a case, with what brings it back to the measurement's units."""
+    if case.complex and alone:
         span = 0.0, 1.0 / case.scale
     prior = open_recipe_prior(recipe) if prior is None else prior
+    require_range(case, recipe, prior.card, hint=FOR_ARRAYS)
     calibration, unused = opened_calibration(recipe, prior.card)
     if unused:
         logging.getLogger("inverse").info(unused)
@@ -107,7 +142,10 @@ def measurements(array: Any, data: Data, *, device: str | None = None) -> tuple[
         InputError: another shape or type, an infinite value, no value at all.
         UsageError: an xarray object, whose order of axes only its names tell.
     """
-    planes, valid, span = _scaled(_planes(array), data)
+    values = _planes(array)
+    if 0 in values.shape:
+        raise InputError(f"an empty array of shape {tuple(np.shape(array))}", ALLOWED)
+    planes, valid, span = _scaled(values, data)
     if data.transfer == "linear":
         planes = decode(planes).astype(planes.dtype)
     here = array.device if isinstance(array, torch.Tensor) else torch.device("cpu")
@@ -127,7 +165,13 @@ def _planes(array: Any) -> Any:
     """(B, C, ...) of the array's own values."""
     if isinstance(array, torch.Tensor):
         if array.ndim != 4 and not (array.is_complex() and array.ndim == 3):
-            raise InputError(f"a tensor of shape {tuple(array.shape)}", ALLOWED)
+            hint = "add the batch axis: tensor[None]" if array.ndim == 3 else ALLOWED
+            raise InputError(f"a tensor of shape {tuple(array.shape)}: torch has (B, C, H, W)", hint)
+        if not array.is_complex() and min(array.shape[1:3]) > 4 >= array.shape[3]:
+            raise InputError(
+                f"a tensor of {array.shape[1]} channels and {array.shape[2]} x {array.shape[3]} pixels: channels last?",
+                "torch tensors have the channel first: tensor.permute(0, 3, 1, 2); numpy arrays last",
+            )
         host = array.detach().cpu()
         return (host.float() if host.dtype in (torch.float16, torch.bfloat16) else host).resolve_conj().numpy().copy()
     if type(array).__module__.partition(".")[0] == "xarray":
@@ -146,6 +190,11 @@ def _planes(array: Any) -> Any:
     values = values[None] if values.ndim == 3 else values
     if values.ndim != 4:
         raise InputError(f"an array of shape {np.shape(array)}", ALLOWED)
+    if min(values.shape[1:3]) <= 4 < values.shape[3]:
+        raise InputError(
+            f"an image of {values.shape[1]} x {values.shape[2]} pixels, {values.shape[3]} channels: channels first?",
+            "numpy arrays have the channel last: np.moveaxis(array, -3, -1); torch tensors (B, C, H, W)",
+        )
     return np.moveaxis(values, -1, 1)
 
 

@@ -6,23 +6,45 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+from deepinv.physics import DecomposablePhysics
 from torch import Tensor
 
 from inverse.errors import InputError, RecipeError
 from inverse.operators.blur.estimate import estimate_blur
 from inverse.operators.build import fitted_operator, unmeasured
+from inverse.operators.clipping import bounded, clipped, clipped_in_words, is_blur
 from inverse.operators.image.holes import is_mask, settled_mask
 from inverse.operators.image.masks import restricted
 from inverse.operators.measurement import Measurement
 from inverse.operators.mri.cartesian import MultiCoil, RowCoils
-from inverse.operators.noise.fit import fit_noise
+from inverse.operators.noise.fit import NoiseFit, fit_noise
 from inverse.operators.noise.models import noise_model
 from inverse.operators.observation import observed
+from inverse.priors.card import Card
 from inverse.recipes.recipe import Recipe
 from inverse.restoration.frame import Frame
 from inverse.sampling.methods import method_spec
 
-__all__ = ["Case", "assumed_blur", "make_case", "open_case", "settled_operator"]
+__all__ = [
+    "FOR_ARRAYS",
+    "FOR_FILES",
+    "Case",
+    "assumed_blur",
+    "known_range",
+    "make_case",
+    "open_case",
+    "require_range",
+    "require_values",
+    "settled_operator",
+]
+
+#: Share of the values that may be far outside, and how many ranges away that is.
+STRAYS, FAR = 0.05, 2.0
+FOR_FILES = "stretch them: -s data.scale=auto, or say which are black and white: -s data.scale=[0,{white:g}]"
+FOR_ARRAYS = (
+    "stretch them: overrides=['data.scale=auto'], or say which are black and white: ['data.scale=[0,{white:g}]']"
+)
 
 
 @dataclass(frozen=True)
@@ -143,6 +165,30 @@ def settled_operator(recipe: Recipe, measurement: Measurement) -> tuple[Mapping[
     return settled_mask(operator, measurement, asked=not recipe.assumes_operator)
 
 
+def _bounded(
+    recipe: Recipe,
+    operator: Mapping[str, Any],
+    physics: Any,
+    measurement: Measurement,
+    noise: NoiseFit,
+    shape: tuple[int, ...],
+) -> tuple[Any, Tensor | None, tuple[str, ...]]:
+    """A blur's physics with clipped values of its measurement as bounds, where those tell anything, and what is said.
+
+    Of the second 0 is nothing; None: everywhere.
+    """
+    y = measurement.y
+    if y.is_complex() or not is_blur(operator) or recipe.noise.kind.startswith("poisson"):
+        return physics, None, ()
+    bounds = clipped(y, measurement.valid)
+    if bounds is None:
+        return physics, None, ()
+    plain = noise.gains is None and noise.jpeg is None and not isinstance(physics, DecomposablePhysics)
+    used = plain and not method_spec(recipe.method_kind).closed_form
+    said = (clipped_in_words(bounds, used=used),)
+    return (*bounded(physics, bounds, shape), said) if used else (physics, None, said)
+
+
 def make_case(recipe: Recipe, measurement: Measurement | Tensor, *, part: bool = False) -> Case:
     """As `open_case`, for a measurement (1, C, h, w) in data units, or complex (1, coils, ...).
 
@@ -163,14 +209,69 @@ def make_case(recipe: Recipe, measurement: Measurement | Tensor, *, part: bool =
     noise = fit_noise(recipe.noise, fitted.y, observed=mask, sigma=fitted.sigma, facts=facts)
     seen = fitted.y if mask is None else fitted.y * mask
     y = noise.y if mask is None or noise.jpeg is not None else noise.y * mask
+    physics = noise.whitened(build(noise.sigma))
+    physics, known, clips = _bounded(recipe, operator, physics, measurement, noise, tuple(fitted.shape))
+    y, seen = (value if known is None else value * known for value in (y, seen))
     return Case(
         y=y,
-        physics=noise.whitened(build(noise.sigma)),
+        physics=physics,
         shape=tuple(fitted.shape),
         sigma=noise.sigma,
         estimated=noise.estimated,
-        said=(*said, *fitted.said, *noise.said),
+        said=(*said, *fitted.said, *noise.said, *clips),
         scale=fitted.scale,
         seen=seen,
         mask=mask if noise.jpeg is not None else None,
+    )
+
+
+def known_range(recipe: Recipe, card: Card | None) -> tuple[float, float]:
+    """The smallest and the largest value that the recipe or the prior takes for an image's."""
+    ranges = [recipe.data.range] + ([] if card is None else [card.data_range])
+    return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+
+def require_range(case: Case, recipe: Recipe, card: Card | None, *, hint: str = FOR_FILES) -> None:
+    """Raise `InputError` where values of a case are in other units than its prior's: 0 to 255 where [0, 1] is meant.
+
+    Noise and highlights may be far outside a range, and so may what an operator sums up: values are compared with what
+    it makes of an image that is black or white throughout, give or take twice the range, and a twentieth of them may be
+    anywhere.
+    """
+    y, physics = case.y, case.physics
+    if recipe.data.scale != "type" or not isinstance(y, Tensor) or case.complex or not hasattr(physics, "A_adjoint"):
+        return
+    low, high = known_range(recipe, card)
+    if not _far(case.measured, low, high):
+        return
+    with torch.no_grad():
+        white: Any = physics.A(torch.ones(1, *case.shape, dtype=y.dtype, device=y.device))
+    if not isinstance(white, Tensor) or white.shape[1:] != y.shape[1:] or bool((white < 0).any()):
+        return
+    width = high - low
+    below, above = (low - FAR * width) * white, (high + FAR * width) * white
+    seen = white > 0
+    if bool(seen.any()) and float((((y < below) | (y > above)) & seen).sum() / (seen.sum() * len(y))) > STRAYS:
+        raise _refused(case.measured, low, high, hint)
+
+
+def require_values(values: Tensor, recipe: Recipe, card: Card | None) -> None:
+    """As `require_range`, for a part of a scene whose operator keeps the values' units."""
+    low, high = known_range(recipe, card)
+    if recipe.data.scale == "type" and _far(values, low, high):
+        raise _refused(values, low, high, FOR_FILES)
+
+
+def _far(values: Tensor, low: float, high: float) -> bool:
+    width = high - low
+    outside = (values < low - FAR * width) | (values > high + FAR * width)
+    return values.numel() > 0 and float(outside.float().mean()) > STRAYS
+
+
+def _refused(values: Tensor, low: float, high: float, hint: str) -> InputError:
+    first, last = float(values.min()), float(values.max())
+    white = next((top for top in (255.0, 1023.0, 4095.0, 65535.0) if last <= top), last)
+    return InputError(
+        f"values from {first:.4g} to {last:.4g}, where the recipe and its prior mean {low:g} to {high:g}",
+        hint.format(white=white),
     )

@@ -23,8 +23,8 @@ from inverse.priors.download import no_downloads
 from inverse.priors.mismatch import SLACK, Surprise, foreign
 from inverse.recipes.calibration_file import opened_calibration
 from inverse.recipes.recipe import Recipe, load
-from inverse.restoration.case import Case, make_case, open_case
-from inverse.restoration.frame import MINIMUM_SIDE, frame
+from inverse.restoration.case import Case, make_case, open_case, require_range
+from inverse.restoration.frame import MINIMUM_SIDE, first_filled, frame
 from inverse.restoration.item import pose
 from inverse.restoration.options import Options
 from inverse.restoration.plan import Compute, block_size
@@ -81,8 +81,10 @@ def check_recipe(
         noise = torch.rand(1, card.channels or 3, SIDE, SIDE, generator=generator)
         case = _imagined(recipe, (low + (high - low) * noise).to(compute.device))
     else:
-        opened = frame(read(measurement), 0, recipe.data, channels=card.channels, minimum=MINIMUM_SIDE)
+        content = read(measurement)
+        opened = frame(content, first_filled(content), recipe.data, channels=card.channels, minimum=MINIMUM_SIDE)
         case = open_case(recipe, opened, device=compute.device)
+        require_range(case, recipe, card)
     rows = _operator(case)
     rows += _prior(card, case)
     if measurement is not None:
@@ -127,7 +129,7 @@ def _imagined(recipe: Recipe, x: Tensor) -> Case:
     physics = build_operator(recipe.located()["operator"], shape=tuple(x.shape[1:]), noise=sigma, device=x.device)
     y = physics.A(x)
     if spec.measured is None:
-        return make_case(recipe, y)
+        return make_case(recipe, y, part=True)
     return Case(y, physics, tuple(x.shape[1:]), sigma, False)
 
 

@@ -25,7 +25,7 @@ from inverse.io.sources import check_name
 from inverse.posterior.posterior import Posterior
 from inverse.posterior.words import unusable
 from inverse.priors.models.callable import computed
-from inverse.restoration.case import Case, open_case
+from inverse.restoration.case import Case, open_case, require_range
 from inverse.restoration.frame import MINIMUM_SIDE, Content, Frame, frame, nothing_in
 from inverse.restoration.item import describe, pose, solve, spread, statistics
 from inverse.restoration.memory import halved
@@ -172,6 +172,7 @@ class Solver:
         channels = job.prior.card.channels if job.prior.card else None
         opened = frame(content, item.frame, job.recipe.data, channels=channels, minimum=MINIMUM_SIDE)
         case = open_case(job.recipe, opened, device=job.terms.device)
+        require_range(case, job.recipe, job.prior.card)
         if case.estimated:
             self._say(item, f"noise level estimated from the measurement: {case.sigma:.4g}")
         for sentence in case.notes:

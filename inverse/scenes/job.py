@@ -18,7 +18,7 @@ from inverse.io.transfer import encode
 from inverse.io.windows import open_windows
 from inverse.operators.measurement import Measurement
 from inverse.posterior.words import unusable
-from inverse.restoration.case import assumed_blur
+from inverse.restoration.case import assumed_blur, require_values
 from inverse.restoration.figure import Panels, draw
 from inverse.restoration.item import arguments
 from inverse.restoration.memory import halved
@@ -90,6 +90,7 @@ class SceneJob:
             self.say(f"{name}: noise level estimated from the measurement: {scene.sigma:.4g}")
         if scene.head is not None:
             y, _ = scene.measured(scene.lies.measured(scene.head))
+            require_values(y, recipe, card)
             self.doubt = assumed_blur(recipe, Measurement(y))
         return scene
 

@@ -291,3 +291,21 @@ def test_arrays_are_checked(pair: Any) -> None:
         evaluate(np.zeros(4), np.zeros(4))
     with pytest.raises(UsageError, match="fastmry"):
         evaluate(*pair, protocol="fastmry")
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_floats_of_0_to_255_are_not_compared_with_what_has_another_range(pair: Any, kind: Any) -> None:
+    truth = pair[1].astype(np.uint8) if kind is np.uint8 else pair[1].astype(np.float32) / 255
+    given = pair[0].astype(np.float32)
+    with pytest.raises(InputError, match="the prediction's values go from") as caught:
+        evaluate(given, truth, metrics=["psnr"])
+    assert "--data-range" in caught.value.hint
+    exact = evaluate(given, pair[1].astype(np.uint8), metrics=["psnr"], data_range=255)
+    error = np.mean((given - pair[1].astype(np.float64)) ** 2)
+    assert exact.rows[0]["psnr"] == pytest.approx(10 * np.log10(255**2 / error), abs=1e-3)
+
+
+def test_a_prediction_with_a_few_values_far_outside_is_compared(pair: Any) -> None:
+    given, truth = pair[0].astype(np.float32) / 255, pair[1].astype(np.float32) / 255
+    given[0, 0] = 40
+    assert evaluate(given, truth, metrics=["psnr"]).rows

@@ -2,7 +2,7 @@
 
 EXIF orientation is applied on reading and removed from the block that is written back. JPEG is written at quality 95
 without chroma subsampling: 8-bit rounding of a restored picture is lossy enough. PNG (ISO/IEC 15948) is written by
-imagecodecs with the chunks that it does not know (iCCP, pHYs, eXIf, text) put between.
+imagecodecs with the chunks that it does not know (iCCP, pHYs, eXIf, text, those of colour) put between.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import imagecodecs
@@ -26,6 +26,8 @@ from inverse.io.limits import bounded, quiet, reason
 __all__ = ["decode16", "decode_jpeg", "decode_png", "encode_jpeg", "encode_png", "png_bytes"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+#: Chunks of a PNG that say what its numbers mean as light; they are written as they were read.
+COLOURS = (b"cICP", b"cHRM", b"gAMA", b"sRGB", b"mDCV", b"cLLI")
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
 _ORIENTATION = 0x0112
 
@@ -103,20 +105,44 @@ def _picture(image: Image.Image, data: bytes, form: str, source: str) -> Picture
         description=comment.decode("utf-8", "replace") if isinstance(comment, bytes) else None,
         exif=exif.tobytes() if len(exif) else None,
         text={str(key): str(value) for key, value in text.items()},
-        extra={} if orientation != 1 else _compression(image),
+        extra=_compression(image, orientation) if form == "jpeg" else _colours(data),
         notes=notes,
+        lost=_further(image, form),
         source=source,
     )
 
 
-def _compression(image: Image.Image) -> dict[str, Any]:
-    """What a JPEG file says of its rounding: quantisation tables by rows, luma then chroma; sampling of the colours."""
+def _colours(data: bytes) -> dict[str, Any]:
+    """The chunks of a PNG that say what its numbers mean as light: `COLOURS`."""
+    try:
+        found = tuple((name, body) for name, body in _chunks(data) if name in COLOURS)
+    except ValueError:
+        return {}
+    return {"chunks": found} if found else {}
+
+
+def _further(image: Image.Image, form: str) -> tuple[str, ...]:
+    """A sentence on the other pictures of the file, of which the first alone is read."""
+    frames = int(getattr(image, "n_frames", 1))
+    if frames < 2:
+        return ()
+    if form == "png":
+        return (f"animated: the first of {frames} frames is restored, the others are lost; save them as files",)
+    return (f"holds {frames} pictures (MPO): the first is restored, the others are lost; exiftool -b extracts them",)
+
+
+def _compression(image: Image.Image, orientation: int) -> dict[str, Any]:
+    """What a JPEG file says of its rounding.
+
+    Quantisation tables by rows, luma then chroma; sampling of the colours; how the picture was turned upright.
+    """
     tables = getattr(image, "quantization", None)
     if not tables or not 1 <= len(tables) <= 2 or any(len(table) != 64 for table in tables.values()):
         return {}
     sampling = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}.get(JpegImagePlugin.get_sampling(image))
     rows = tuple(tuple(int(step) for step in tables[key]) for key in sorted(tables))
-    return {"quantisation": rows} | ({"subsampling": sampling} if sampling else {})
+    turned = {"orientation": orientation} if orientation in range(2, 9) else {}
+    return {"quantisation": rows} | ({"subsampling": sampling} if sampling else {}) | turned
 
 
 def _pixels(image: Image.Image) -> tuple[Array, Array | None]:
@@ -140,7 +166,8 @@ def encode_png(picture: Picture, provenance: Mapping[str, str]) -> bytes:
         planes.append(picture.alpha[..., None])
     pixels = np.concatenate(planes, -1)
     text = {**picture.text, **provenance}
-    return png_bytes(pixels, icc=picture.icc, dpi=picture.dpi, exif=picture.exif, text=text)
+    chunks = picture.extra.get("chunks", ())
+    return png_bytes(pixels, icc=picture.icc, dpi=picture.dpi, exif=picture.exif, text=text, chunks=chunks)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -198,11 +225,12 @@ def png_bytes(
     dpi: tuple[float, float] | None = None,
     exif: bytes | None = None,
     text: Mapping[str, str] | None = None,
+    chunks: Iterable[tuple[bytes, bytes]] = (),
 ) -> bytes:
     """A PNG of (H, W, samples) pixels, uint8 or uint16; samples 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA.
 
     libpng chooses the filter of each row (none, sub, up or average); Python's zlib compresses, because imagecodecs may
-    be built with another one, whose bytes differ.
+    be built with another one, whose bytes differ. The ``chunks`` come first, by name and body.
     """
     filters = imagecodecs.PNG.FILTER
     plain = bytes(
@@ -212,9 +240,9 @@ def png_bytes(
             filter=filters.NONE | filters.SUB | filters.UP | filters.AVG,
         )
     )
-    chunks = list(_chunks(plain))
-    rows = zlib.decompress(b"".join(body for name, body in chunks if name == b"IDAT"))
-    parts = [SIGNATURE, _chunk(*chunks[0])]
+    own = list(_chunks(plain))
+    rows = zlib.decompress(b"".join(body for name, body in own if name == b"IDAT"))
+    parts = [SIGNATURE, _chunk(*own[0]), *(_chunk(*chunk) for chunk in chunks)]
     if icc:
         parts.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
     if dpi:
