@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from inverse import runs, storage
+from inverse import recipes, runs, storage
 from inverse.cli import options
 from inverse.cli.echo import echo
 from inverse.errors import printable
 from inverse.posterior import words
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inverse.restoration.result import ItemResult
     from inverse.runs.run import Run
 
 __all__ = ["restore"]
@@ -28,6 +32,10 @@ LOGGER = logging.getLogger("inverse")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @options.output
 @options.overrides
+@options.mask
+@options.sigma
+@options.noise
+@options.method
 @options.truth
 @options.samples
 @options.seed
@@ -68,6 +76,8 @@ def restore(
     on after an interruption; nothing that is done is done twice.
     """
     chosen = options.chosen(overrides, samples=samples, seed=seed)
+    given = {name: flags.pop(name) for name in ("mask", "sigma", "noise", "method")}
+    chosen = recipes.shortcuts(recipe, chosen, **given)
     automatic = {"quality": quality, "max_evaluations": max_evaluations}
     automatic = {name: value for name, value in automatic.items() if value is not None}
     if automatic or time_budget is not None:
@@ -102,6 +112,7 @@ def _report(done: Run) -> list[str]:
     elif finished:
         lines.append(f"restored     {len(finished)} of {len(done.rows)} items, in {done.out / 'restored'}")
         lines += words.in_doubt(finished)
+        lines += _scores(finished)
     if finished:
         lines += [intervals] if (intervals := _intervals(done)) else []
         if (done.out / "std").is_dir():  # one draw has no spread
@@ -117,6 +128,19 @@ def _report(done: Run) -> list[str]:
         shown = ", ".join(done.pending[:3]) + (", ..." if len(done.pending) > 3 else "")
         lines.append(f"missing      {len(done.pending)} items, the other shards': {shown}")
     return lines
+
+
+def _scores(results: Sequence[ItemResult]) -> list[str]:
+    """The mean and the ends of the scores over the items that have a truth."""
+    parts = []
+    for name, unit, digits in (("psnr", " dB", 2), ("ssim", "", 3)):
+        values = [result.scores[name] for result in results if math.isfinite(result.scores.get(name, math.nan))]
+        if values:
+            mean, low, high = (f"{value:.{digits}f}" for value in (sum(values) / len(values), min(values), max(values)))
+            parts.append(f"{name.upper()} {mean}{unit} ({low} to {high})")
+    held = [result.coverage90 for result in results if result.coverage90 is not None]
+    parts += [f"90 % intervals hold {100 * sum(held) / len(held):.0f} %"] if held else []
+    return [f"scores       mean {', '.join(parts)}"] if parts else []
 
 
 def _intervals(done: Run) -> str:

@@ -100,7 +100,7 @@ FORMATS: dict[str, Format] = {
         title="TIFF",
         suffixes=(".tif", ".tiff"),
         pixels="8 to 32 bit integers and float, any number of channels; pages of OME-TIFF, ImageJ and plain stacks are "
-        "slices",
+        "slices; one of several images of other sizes by FILE.tif::NUMBER",
         keeps="layout, axes, OME-XML (scaled with the grid), alpha, ICC profile, description, resolution, geo tags at "
         "equal size",
         magic=rb"II[*+]\0|MM\0[*+]",
@@ -108,6 +108,7 @@ FORMATS: dict[str, Format] = {
         encode=f"{_AT}tiff:encode",
         facts=f"{_AT}tiff:facts",
         windows=f"{_AT}geotiff_windows:open_tiff",
+        named=True,
         bare=True,
         float_map=f"{_AT}tiff:float_map",
     ),

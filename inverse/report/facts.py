@@ -102,7 +102,8 @@ def item_facts(folder: RunFolder, verdicts: Verdicts, row: Row, calibration: Map
     against = {fault.sentence for fault in faults}
     sentences = ItemResult.from_row(row).evidence if "method" in row and "data_share" in row else []
     source = str(row.get("restored", "")).removeprefix("restored/")
-    source = source if source and item.startswith(f"{source}/") else item
+    head, _, tail = item.rpartition("/")
+    source = head if head and tail.isdigit() and f"{source}.".startswith(f"{head}.") else item
     sigma, channels = row.get("noise_sigma"), row.get("channels")
     estimated = "estimated from the measurement" if row.get("noise_estimated") else "given"
     made = [

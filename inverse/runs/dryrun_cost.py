@@ -66,6 +66,8 @@ def trial(recipe: Recipe, prior: Any, terms: Terms, item: Item, path: Path) -> T
             solver(Unit(item.item, 0, count))
             whole = time.perf_counter() - began
             (marker,) = (read_json(done) for done in solver.ledger.done.glob("*.json"))
+        if "seconds" not in (marker or {})["row"]:  # an empty slice
+            return None
         drawn = float((marker or {})["row"]["seconds"])
         if first and whole > QUICK:
             return replace(made, sampling=drawn, rest=whole - drawn)

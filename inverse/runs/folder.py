@@ -38,8 +38,8 @@ _FACTS: dict[str, tuple[type, ...]] = {
     "recipe": (dict,),
 }
 _VALUES: dict[str, tuple[type, ...]] = {
-    **{key: (int, float) for key in ("counts", "cost")},
-    **{key: (str,) for key in ("versions", "tiles", "inputs", "metrics")},
+    **dict.fromkeys(("counts", "cost"), (int, float)),
+    **dict.fromkeys(("versions", "tiles", "inputs", "metrics"), (str,)),
     "noise": (dict,),
     "evidence": (list,),
 }
@@ -185,7 +185,9 @@ class RunFolder:
 def _source(row: Mapping[str, Any]) -> str:
     """Id of the input file of an item: itself, or of a slice the file it belongs to."""
     item, written = str(row["item"]), str(row.get("restored", "")).removeprefix("restored/")
-    return written if written and item.startswith(f"{written}/") else item
+    head, _, tail = item.rpartition("/")
+    # results of a format that is only read have a suffix more
+    return head if head and tail.isdigit() and f"{written}.".startswith(f"{head}.") else item
 
 
 def _damaged(name: str, why: str) -> InputError:

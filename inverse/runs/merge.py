@@ -119,9 +119,7 @@ def assemble(job: Job, plan: Plan, paths: Mapping[str, Path], ledger: Ledger) ->
         marker = ledger.valid(name, digest)
         if marker is not None and marker.get("left", []) == left:
             continue
-        parts = [
-            read_hdf5(job.out / slice_path(item)) if ok else None for item, ok in zip(frames, solved, strict=True)
-        ]
+        parts = [read_hdf5(job.out / slice_path(item)) if ok else None for item, ok in zip(frames, solved, strict=True)]
         written = _write(job, frames, read(path), parts)
         files = {file.relative_to(job.out).as_posix(): file_hash(file) for file in written}
         ledger.mark(name, digest, files, **({"left": left} if left else {}))

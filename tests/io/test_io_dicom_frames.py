@@ -1,0 +1,126 @@
+"""DICOM: functional groups of multi-frame files, padding values, stored bits."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+
+from inverse.io import read_write as iio
+
+pydicom = pytest.importorskip("pydicom")
+Dataset, Sequence = pydicom.dataset.Dataset, pydicom.sequence.Sequence
+
+VALUES = np.random.default_rng(0).integers(0, 4000, (2, 20, 18)).astype(np.uint16)
+
+
+def decode(data, *, source):
+    from inverse.io.formats import dicom  # needs the extra
+
+    return dicom.decode(data, source=source)
+
+
+def made(values, *, stored=12, **elements):
+    """The bytes of a file of one or several frames."""
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.4", "1.2.3"
+    file = pydicom.dataset.FileDataset("a.dcm", {}, file_meta=meta, preamble=b"\0" * 128)
+    file.SOPClassUID, file.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    file.Rows, file.Columns = values.shape[-2:]
+    file.BitsAllocated, file.BitsStored, file.HighBit = 16, stored, stored - 1
+    file.SamplesPerPixel, file.PhotometricInterpretation = 1, "MONOCHROME2"
+    file.PixelRepresentation = int(values.dtype.kind == "i")
+    if values.ndim == 3:
+        file.NumberOfFrames = len(values)
+    for name, value in elements.items():
+        setattr(file, name, value)
+    file.PixelData = values.tobytes()
+    buffer = io.BytesIO()
+    file.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def group(slope=None, inter=None, spacing=None):
+    part = Dataset()
+    if slope is not None:
+        scaling = Dataset()
+        scaling.RescaleSlope, scaling.RescaleIntercept, scaling.RescaleType = slope, inter, "US"
+        part.PixelValueTransformationSequence = Sequence([scaling])
+    if spacing is not None:
+        measures = Dataset()
+        measures.PixelSpacing = spacing
+        part.PixelMeasuresSequence = Sequence([measures])
+    return part
+
+
+def test_the_shared_group_scales_and_says_the_spacing(tmp_path):
+    data = made(VALUES, SharedFunctionalGroupsSequence=Sequence([group(2.5, -100, [0.7, 0.9])]))
+    volume = decode(data, source="a")
+    np.testing.assert_allclose(_stack(volume), 2.5 * VALUES - 100.0)
+    assert volume.slices[0].dpi == pytest.approx((25.4 / 0.9, 25.4 / 0.7))
+    assert "pixel spacing 0.7 x 0.9 mm" in volume.notes
+    with tifffile.TiffFile(iio.write_volume(tmp_path / "a.dcm", volume)) as file:
+        x, y = (file.pages[0].tags[name].value for name in ("XResolution", "YResolution"))
+    assert x[0] / x[1] == pytest.approx(25.4 / 0.9, rel=1e-4)
+    assert y[0] / y[1] == pytest.approx(25.4 / 0.7, rel=1e-4)
+
+
+def _stack(volume):
+    return np.stack([picture.array for picture in volume.slices])
+
+
+def test_each_frame_has_its_own_scale_before_the_shared_one():
+    frames = Sequence([group(1, 0), group(2, 7)])
+    shared = Sequence([group(9, 9)])
+    data = made(VALUES, PerFrameFunctionalGroupsSequence=frames, SharedFunctionalGroupsSequence=shared)
+    volume = decode(data, source="a")
+    np.testing.assert_allclose(_stack(volume), np.stack([VALUES[0], 2.0 * VALUES[1] + 7]))
+    assert "rescaled: each frame by its own" in volume.notes
+    half = decode(
+        made(
+            VALUES, PerFrameFunctionalGroupsSequence=Sequence([group(), group()]), SharedFunctionalGroupsSequence=shared
+        ),
+        source="a",
+    )
+    np.testing.assert_allclose(_stack(half), 9.0 * VALUES + 9)
+
+
+@pytest.mark.parametrize("limit", [None, -1990])
+def test_padding_is_unobserved_and_stays(limit, tmp_path):
+    values = VALUES[0].astype(np.int16)
+    values[:3] = -2000
+    values[3, :5] = -1995
+    more = {} if limit is None else {"PixelPaddingRangeLimit": limit}
+    scaled = {"RescaleSlope": 1, "RescaleIntercept": -1024, "PixelPaddingValue": -2000}
+    picture = decode(made(values, stored=16, **scaled, **more), source="a")
+    padded = values == -2000 if limit is None else values < -1990
+    np.testing.assert_array_equal(picture.valid, ~padded)
+    restored = replace(picture, array=np.full(values.shape, 5, np.float32))
+    written = tifffile.imread(iio.write(tmp_path / "r.dcm", restored))
+    assert (written[:3] == -3024).all()
+    assert (written[~padded] == 5).all()
+    std = tifffile.imread(iio.save_float(tmp_path / "s.dcm", np.ones((1, *values.shape)), like=restored))
+    assert np.isnan(std[padded]).all()
+    assert (std[~padded] == 1).all()
+
+
+def test_a_padding_value_of_the_other_sign_is_understood():
+    values = VALUES[0].astype(np.int16)
+    values[:3] = -2000
+    data = made(values, stored=16, PixelPaddingValue=-2000)
+    swapped = data.replace(b"\x28\x00\x20\x01SS", b"\x28\x00\x20\x01US")
+    assert swapped != data
+    assert not decode(swapped, source="a").valid[:3].any()
+
+
+@pytest.mark.parametrize("stored", [12, 16])
+def test_monochrome1_is_inverted_by_the_bits_that_are_stored(stored):
+    picture = decode(made(VALUES[0], stored=stored, PhotometricInterpretation="MONOCHROME1"), source="a")
+    np.testing.assert_array_equal(picture.array, 2**stored - 1 - VALUES[0].astype(int))
+    values = (VALUES[0] % 2000).astype(np.int16)
+    signed = decode(made(values, stored=stored, PhotometricInterpretation="MONOCHROME1"), source="a")
+    np.testing.assert_array_equal(signed.array, -1 - values.astype(int))
