@@ -170,3 +170,31 @@ def test_ome_pages_in_other_files_are_never_opened(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="in other files, which are never opened"):
         iio.read("bad.tif")
+
+
+SIZES = [np.full((20, 24), 7, "u1"), np.full((40, 48), 9, "u1"), np.full((10, 12), 5, "u1")]
+
+
+def several(path, kinds):
+    with tifffile.TiffWriter(path) as file:
+        for values, kind in zip(SIZES, kinds, strict=True):
+            file.write(values, subfiletype=kind, photometric="minisblack", metadata=None)
+
+
+def test_reduced_copies_and_masks_are_none_of_its_images(tmp_path):
+    several(tmp_path / "a.tif", (1, 0, 1))
+    picture = iio.read_picture(tmp_path / "a.tif")
+    assert (picture.array == SIZES[1]).all()
+    assert picture.lost == ("its other images (24 x 20, 12 x 10 pixels) are not in the result",)
+
+
+def test_of_images_of_several_sizes_one_is_named(tmp_path):
+    several(tmp_path / "a.tif", (0, 0, 0))
+    with pytest.raises(InputError, match="holds 3 images: 24 x 20, 48 x 40, 12 x 10") as caught:
+        iio.read(tmp_path / "a.tif")
+    assert "FILE.tif::1" in caught.value.hint
+    for index, values in enumerate(SIZES):
+        assert (iio.read_picture(f"{tmp_path / 'a.tif'}::{index}").array == values).all()
+    with pytest.raises(InputError, match="no image '3'"):
+        iio.read(f"{tmp_path / 'a.tif'}::3")
+    assert not iio.read_picture(iio.write(tmp_path / "out.tif", iio.read_picture(f"{tmp_path / 'a.tif'}::1"))).lost

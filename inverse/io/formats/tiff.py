@@ -50,6 +50,8 @@ def is_geotiff(path: Path, inner: str | None, *, source: str) -> bool:
     Of a file beside a TIFF that GDAL would read otherwise, such as a stack of pages, the reader of TIFF tells. The test
     needs no rasterio.
     """
+    if inner is not None:
+        return False
     try:
         with quiet("tifffile"), open(path, "rb") as file, tifffile.TiffFile(file, _multifile=False) as tiff:
             if any(code in tiff.pages.first.tags for code in _GEO_TAGS):
@@ -88,15 +90,17 @@ def unlike_gdal(path: Path, *, windows: bool = True) -> str:
         return "that is damaged"
 
 
-def decode(path: Path, *, source: str) -> Picture | Volume:
+def decode(path: Path, *, source: str, inner: str | None = None) -> Picture | Volume:
     """A TIFF as a `Picture`, or as a `Volume` where it has several pages that are no channels.
+
+    ``inner`` is the number of one of its images, from 0, where they have several sizes or types.
 
     Raises:
         InputError: The file is broken or truncated, holds several images, or pixels of an unsupported kind.
     """
     try:
         with quiet("tifffile"), path.open("rb") as data, tifffile.TiffFile(data, _multifile=False) as file:
-            return _content(file, path.stat().st_size, source)
+            return _content(file, path.stat().st_size, source, inner)
     except InputError:
         raise
     except Exception as error:  # tifffile raises a dozen types on damaged files
@@ -107,12 +111,10 @@ def decode(path: Path, *, source: str) -> Picture | Volume:
         raise InputError(f"{source}: broken TIFF: {cause}", "copy or export the file again") from error
 
 
-def _content(file: tifffile.TiffFile, length: int, source: str) -> Picture | Volume:
+def _content(file: tifffile.TiffFile, length: int, source: str, inner: str | None) -> Picture | Volume:
     if not len(file.pages) or not file.series:
         raise InputError(f"{source}: broken TIFF: there is no image in it", "copy or export the file again")
-    if len(file.series) != 1:
-        raise InputError(f"{source}: the TIFF holds {len(file.series)} images", "save each as a file of its own")
-    series = file.series[0]
+    series, lost_images = _chosen(file, source, inner)
     page = series.keyframe
     _complete(series, length, source)
     if file.is_ome and series.kind != "ome":
@@ -180,6 +182,7 @@ def _content(file: tifffile.TiffFile, length: int, source: str) -> Picture | Vol
             text={} if software is None else {"Software": str(software.value)},
             extra=extra,
             notes=notes if not axes.front else (),
+            lost=lost_images if not axes.front else (),
             source=source,
         )
         for index, part in enumerate(array)
@@ -193,8 +196,35 @@ def _content(file: tifffile.TiffFile, length: int, source: str) -> Picture | Vol
         format="tiff",
         extra=kept,
         notes=(*notes, f"{front}: {len(pictures)} slices", SAID),
+        lost=lost_images,
         source=source,
     )
+
+
+def _chosen(file: tifffile.TiffFile, source: str, inner: str | None) -> tuple[Any, tuple[str, ...]]:
+    """The image that is meant, and a sentence on those that are left out.
+
+    Reduced copies and masks of others, as their tags say, are none to choose from unless they are named.
+
+    Raises:
+        InputError: there are several, of several sizes or types, and none is named.
+    """
+    images = [level for part in file.series for level in part.levels]
+    images.sort(key=lambda part: part.keyframe.treeindex)
+    sizes = [f"{part.keyframe.imagewidth} x {part.keyframe.imagelength}" for part in images]
+    count, shown = len(sizes), ", ".join(sizes[:6])
+    if inner is not None:
+        if not inner.isdecimal() or int(inner) >= count:
+            raise InputError(f"{source}: no image '{inner}' in the TIFF", f"allowed: 0 to {count - 1} ({shown})")
+        index = int(inner)
+    else:
+        frames = [part.keyframe for part in images]
+        whole = [n for n, page in enumerate(frames) if not (page.is_subifd or int(page.subfiletype or 0) & 5)]
+        if count > 1 and len(whole) != 1:
+            raise InputError(f"{source}: the TIFF holds {count} images: {shown}", "name one: FILE.tif::0, FILE.tif::1")
+        index = whole[0] if count > 1 else 0
+    others = ", ".join(size for place, size in enumerate(sizes) if place != index)
+    return images[index], (f"its other images ({others} pixels) are not in the result",) if others else ()
 
 
 def _tags(file: tifffile.TiffFile, offset: int) -> int:
