@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from math import prod
+from operator import index
 from typing import Any
 
 import torch
 from deepinv.physics import Physics
 from pydantic import BaseModel, ValidationError
 
-from inverse.errors import InputError, RecipeError, did_you_mean
+from inverse.errors import InputError, MemoryLimitError, RecipeError, UsageError, did_you_mean
+from inverse.numerics.defaults import independent
+from inverse.operators.arrays import with_files
 from inverse.operators.catalogue import operator_spec
+from inverse.operators.functions import function_operator
 from inverse.operators.measurement import Fitted, Measurement
 from inverse.operators.noise.models import noise_model
 from inverse.operators.spec import AUTO, OperatorSpec
@@ -28,25 +34,30 @@ __all__ = [
 ]
 
 
+@independent
 def build_operator(
-    operator: str | Mapping[str, Any] | BaseModel,
+    operator: str | Mapping[str, Any] | BaseModel | Callable[..., Any],
     *,
     shape: Sequence[int],
     noise: Any = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
+    adjoint: Callable[..., Any] | None = None,
     **params: Any,
 ) -> Physics:
     """A deepinv physics.
 
     Args:
-        operator: A kind (``inverse list operators``), or a mapping with a ``kind``, as in a recipe.
+        operator: A kind (``inverse list operators``), or a mapping with a ``kind``, as in a recipe; or a linear
+            function of batches (B, C, H, W), torch or numpy.
         shape: Shape (C, H, W) of one unknown, or (d,) for a vector.
         noise: Standard deviation in data units (one number, or (B,) for each item its own), a mapping ``{kind:
             gaussian, sigma: 0.02}``, a deepinv noise model (copied), or None for 0.
         device: Where it computes.
         dtype: Precision of its kernels, masks and matrices: that of the measurement, or lower.
-        params: The operator's parameters, where ``operator`` is a kind.
+        adjoint: Of an operator that is a function: its adjoint; None: by autograd.
+        params: The operator's parameters, where ``operator`` is a kind. One that names a file (a mask, a kernel, a
+            matrix) takes an array as well, under its own name or as ``mask`` or ``kernel``.
 
     Returns:
         A ``LinearPhysics``; a ``DecomposablePhysics`` where the singular basis is known.
@@ -55,10 +66,18 @@ def build_operator(
         RecipeError: an unknown kind or parameter, a bad value, or a bad noise level.
         InputError: a kernel, mask or matrix file that cannot be read or does not fit the shape.
     """
+    if callable(operator) and not isinstance(operator, BaseModel):
+        if params:
+            raise RecipeError(f"a function has no parameter '{next(iter(params))}'", "allowed: adjoint, shape, noise")
+        model_of_noise = noise_model(noise, dtype=dtype)
+        return function_operator(operator, adjoint, shape=_shape(shape), noise_model=model_of_noise).to(device)
+    if adjoint is not None:
+        raise RecipeError("adjoint is of an operator that is a function", "leave it away")
     spec, model = _validated(operator, params)
     return _build(spec, model, _shape(shape), noise, device, dtype)
 
 
+@independent
 def operator_for(
     operator: str | Mapping[str, Any] | BaseModel,
     measurement_shape: Sequence[int],
@@ -108,6 +127,7 @@ def located(
     return model.model_dump(), shape
 
 
+@independent
 def fitted_operator(operator: Mapping[str, Any] | BaseModel, measurement: Measurement) -> Fitted:
     """The physics that made a measurement, fitted to it where its kind asks for that.
 
@@ -204,12 +224,19 @@ def _build(
     dtype: torch.dtype,
 ) -> Physics:
     _require_numbers(spec, model)
+    if dtype not in (torch.float32, torch.float64):
+        raise UsageError(f"dtype {dtype!r}", "allowed: torch.float32, torch.float64")
     if len(shape) != 3 and not spec.any_rank:
         raise RecipeError(
             f"operator '{spec.kind}' acts on images, the unknown's shape is {shape}", "allowed: (C, H, W)"
         )
     physics = _resolve(spec.factory)(model, shape=shape, noise_model=noise_model(noise, dtype=dtype), dtype=dtype)
-    return physics.to(device)
+    try:
+        return physics.to(torch.device(device))
+    except RuntimeError as error:
+        raise UsageError(
+            f"device {device!r}: {str(error).splitlines()[0][:100]}", "allowed: 'cpu', 'cuda', ..."
+        ) from error
 
 
 def _require_numbers(spec: OperatorSpec, model: BaseModel) -> None:
@@ -226,9 +253,18 @@ def _resolve(path: str) -> Any:
 
 
 def _shape(shape: Sequence[int]) -> tuple[int, ...]:
-    sides = tuple(int(side) for side in shape)
+    try:
+        sides = tuple(index(side) for side in shape)
+    except TypeError:
+        sides = ()
     if not sides or min(sides) < 1:
-        raise RecipeError(f"shape {tuple(shape)} of an image", "allowed: (C, H, W) or (d,), each at least 1")
+        raise RecipeError(f"shape {shape} of an image"[:100], "allowed: (C, H, W) or (d,), whole numbers, each at least 1")
+    needed = 4 * prod(sides)
+    if needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise MemoryLimitError(
+            f"an image of {' x '.join(map(str, sides))} values is {needed / 1e9:,.0f} GB, more than this machine has",
+            "solve a scene by tiles: inverse restore ... --tile auto",
+        )
     return sides
 
 
@@ -237,6 +273,8 @@ def _validated(
 ) -> tuple[OperatorSpec, BaseModel]:
     if isinstance(operator, BaseModel):
         operator = operator.model_dump()
+    if not isinstance(operator, str | Mapping):
+        raise RecipeError(f"an operator of type {type(operator).__name__}", "allowed: a kind, or a mapping with one")
     values: dict[str, Any] = {"kind": operator} if isinstance(operator, str) else dict(operator)
     values.update(params)
     if not isinstance(values.get("kind"), str):
@@ -244,6 +282,7 @@ def _validated(
             "the operator has no kind", "give one: {kind: gaussian-blur, sigma: 2.0}; see inverse list operators"
         )
     spec = operator_spec(values["kind"])
+    values = with_files(values, spec.model)
     try:
         return spec, spec.model.model_validate(values)
     except ValidationError as error:

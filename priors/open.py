@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from inverse.errors import PriorError
+from inverse.numerics.defaults import independent
 from inverse.priors.adapters import registry
 from inverse.priors.card import Card
 from inverse.priors.catalogue import Found, find
@@ -144,6 +145,7 @@ def open_tensors(card: Card, tensors: dict[str, Tensor], *, data_range: tuple[fl
     return fitted.open_weights(ranged(card.model_copy(update={"network": units}), data_range), tensors)
 
 
+@independent
 def open_prior(
     prior: str | Path | Denoiser, *, data_range: tuple[float, float] | None = None
 ) -> NetworkPrior | CallablePrior | GaussianPrior | Any:

@@ -208,6 +208,10 @@ def load(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, overrides:
     Raises:
         RecipeError: Anything is wrong with it.
     """
+    if not isinstance(recipe, str | os.PathLike | Mapping | Recipe):
+        raise RecipeError(f"a recipe of type {type(recipe).__name__}", "allowed: a name, a path, a mapping")
+    if not isinstance(overrides, Iterable):
+        raise RecipeError(f"overrides: {overrides!r}"[:100], "allowed: texts, such as 'method.steps=50'")
     name = recipe.name if isinstance(recipe, Recipe) else "recipe" if isinstance(recipe, Mapping) else Path(recipe).stem
     label = os.fspath(recipe) if isinstance(recipe, str | os.PathLike) else name
     layer = Layer(_DEFAULTS, Origin(label, Path()))
@@ -217,12 +221,25 @@ def load(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, overrides:
         }
         layer = merge(layer, Layer(recipe._given(), Origin(name, Path()), marks), keys_of)
     elif isinstance(recipe, Mapping):
-        text = dump(json.loads(json.dumps(dict(recipe), default=str)))
+        text = dump(_plain(recipe))
         layer = merge(layer, parse_mapping(text, label="recipe", folder=Path()), keys_of)
     else:
         layer = merge(layer, _with_base(*recipe_text(recipe)), keys_of)
     layer = merge(layer, parse_overrides(overrides), keys_of)
     return _validated(layer, name)
+
+
+def _plain(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping as plain data.
+
+    Raises:
+        RecipeError: It holds itself, or a key that is no text.
+    """
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(recipe), default=str))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RecipeError(f"the mapping is no recipe: {' '.join(str(error).split())[:120]}") from error
+    return plain
 
 
 def load_layer(layer: Layer, name: str) -> Recipe:

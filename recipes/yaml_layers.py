@@ -154,7 +154,7 @@ def parse_mapping(text: str, *, label: str, folder: Path, example: str = "recipe
     return Layer(spelled_out(data), Origin(label, folder), marks)
 
 
-def parse_overrides(overrides: Iterable[str]) -> Layer:
+def parse_overrides(overrides: Iterable[str] | str) -> Layer:
     """``key.path=value`` texts as one layer, later ones winning; values are YAML, files start at the current folder.
 
     Raises:
@@ -162,7 +162,9 @@ def parse_overrides(overrides: Iterable[str]) -> Layer:
     """
     data: dict[str, Any] = {}
     marks: dict[Where, Origin] = {}
-    for text in overrides:
+    for text in (overrides,) if isinstance(overrides, str) else overrides:
+        if not isinstance(text, str):
+            raise RecipeError(f"overrides: {text!r}"[:100], "allowed: texts, such as 'method.steps=50'")
         shown = " ".join(text.split())
         shown = shown if len(shown) <= 100 else f"{shown[:97]}..."
         origin = Origin(f"-s {shown}", Path())

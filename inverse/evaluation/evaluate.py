@@ -7,6 +7,8 @@ its reason, and the others are compared.
 
 from __future__ import annotations
 
+import html
+import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,6 +23,7 @@ from inverse.evaluation.protocols import Protocol, ProtocolSettings, Scores
 from inverse.evaluation.protocols import protocol as named
 from inverse.metrics.registry import metric
 from inverse.metrics.registry import metrics as all_metrics
+from inverse.numerics.defaults import independent
 from inverse.numerics.statistics import mean_interval
 from inverse.runs.folder import RunFolder
 from inverse.storage.files import csv_bytes, plain, write_bytes
@@ -30,6 +33,7 @@ __all__ = ["Table", "evaluate"]
 LEVEL = 0.95
 
 
+@independent
 def evaluate(
     prediction: Any,
     truth: Any,
@@ -276,6 +280,41 @@ class Table:
             }
         return statistics
 
+    def __str__(self) -> str:
+        """The rows as a table of text, the mean over the images last."""
+        lines = [("item", *self.metrics)]
+        lines += [(str(row["item"]), *(_shown(row.get(name)) for name in self.metrics)) for row in self.rows]
+        if len(self.rows) > 1:
+            means = {name: values["mean"] for name, values in self.summary().items()}
+            lines.append(("mean", *(_shown(means[name]) for name in self.metrics)))
+        widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+        text = []
+        for line in lines:
+            cells = [f"{cell:>{wide}}" for cell, wide in zip(line, widths, strict=True)]
+            text.append("  ".join([f"{line[0]:{widths[0]}}", *cells[1:]]).rstrip())
+        text += [f"not compared: {failure.line}" for failure in self.failures]
+        return "\n".join(text)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        cells = [["item", *self.metrics]]
+        cells += [[str(row["item"]), *(_shown(row.get(name)) for name in self.metrics)] for row in self.rows]
+        first, *others = ("".join(f"<td>{html.escape(cell)}</td>" for cell in line) for line in cells)
+        return f"<table><tr>{first}</tr>{''.join(f'<tr>{line}</tr>' for line in others)}</table>"
+
+    def to_pandas(self) -> Any:
+        """The rows as a pandas DataFrame, one an image, by ``item``.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        try:
+            pandas = importlib.import_module("pandas")
+        except ImportError:
+            raise UsageError("pandas is not installed", "pip install pandas, or use to_csv()") from None
+        columns = ["item", *self.metrics, *(["note"] if any("note" in row for row in self.rows) else [])]
+        return pandas.DataFrame([dict(row) for row in self.rows], columns=columns).set_index("item")
+
     def to_csv(self, path: str | Path | None = None) -> str:
         """The rows as CSV, each with the definitions of its metrics; written to `path` if one is given."""
         notes = ["note"] if any("note" in row for row in self.rows) else []
@@ -311,3 +350,8 @@ class Table:
             "exit_code": self.exit_code,
         }
         return {key: plain(value) for key, value in content.items()}
+
+
+def _shown(value: Any) -> str:
+    """A number with four significant digits; nothing for what has none."""
+    return f"{value:.4g}" if isinstance(value, int | float) and math.isfinite(value) else ""

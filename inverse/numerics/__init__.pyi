@@ -1,3 +1,5 @@
+from .defaults import independent as independent
+from .defaults import own_defaults as own_defaults
 from .linalg import Damped as Damped
 from .linalg import Vector as Vector
 from .linalg import conjugate_gradients as conjugate_gradients
@@ -14,6 +16,7 @@ from .linalg import square_root as square_root
 from .rng import BLOCK as BLOCK
 from .rng import VECTOR_BLOCK as VECTOR_BLOCK
 from .rng import Rng as Rng
+from .rng import require_seed as require_seed
 from .statistics import EMPIRICAL as EMPIRICAL
 from .statistics import interval_quantile as interval_quantile
 from .statistics import mean_interval as mean_interval
@@ -51,6 +54,7 @@ __all__ = [
     "hartley2",
     "hartley_squared",
     "idct2",
+    "independent",
     "inner",
     "interval_quantile",
     "lanczos_log",
@@ -59,7 +63,9 @@ __all__ = [
     "mean_interval",
     "mirror",
     "norm",
+    "own_defaults",
     "parts",
+    "require_seed",
     "scale",
     "square_root",
 ]

@@ -20,7 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["BLOCK", "VECTOR_BLOCK", "Rng"]
+from inverse.errors import UsageError
+
+__all__ = ["BLOCK", "VECTOR_BLOCK", "Rng", "require_seed"]
 
 BLOCK = 64
 VECTOR_BLOCK = 4096
@@ -77,6 +79,17 @@ def _normal(first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[ND
     radius = np.sqrt(np.float32(-2.0) * np.log(np.float32(1.0) - first))
     angle = np.float32(2.0 * np.pi) * second
     return radius * np.cos(angle), radius * np.sin(angle)
+
+
+def require_seed(seed: object) -> int:
+    """A seed as the number that it is.
+
+    Raises:
+        UsageError: It is no whole number from 0.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise UsageError(f"seed {seed!r}"[:80], "allowed: a whole number from 0")
+    return int(seed)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -32,12 +32,15 @@ from torch.nn import functional
 from inverse.calibration.recalibration import Map
 from inverse.errors import UsageError, did_you_mean
 from inverse.io.content import Span
+from inverse.numerics.defaults import independent
 from inverse.numerics.linalg import parts
 from inverse.numerics.rng import Rng
 from inverse.numerics.statistics import interval_quantile
+from inverse.operators.base import portable
 from inverse.operators.observation import Observation
 from inverse.posterior.chains import ess, r_hat
 from inverse.posterior.display import ITEMS, ItemView, posterior_html
+from inverse.posterior.views import Views
 
 __all__ = ["Cost", "Posterior", "Welford"]
 
@@ -87,6 +90,7 @@ class Welford:
         return self._mean
 
     @property
+    @independent
     def std(self) -> Tensor:
         """Standard deviation with ``count - 1`` in its denominator.
 
@@ -101,7 +105,7 @@ class Welford:
 
 
 @dataclass(frozen=True)
-class Posterior:
+class Posterior(Views):
     """Samples of the posterior of a batch of items.
 
     Attributes:
@@ -134,6 +138,11 @@ class Posterior:
     calibration: Map | None = None
     label: str = ""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For a pickle: its physics is one that can be."""
+        observation = replace(self.observation, physics=portable(self.observation.physics))
+        return {**self.__dict__, "observation": observation}
+
     def _frame(self, image: Tensor) -> Tensor:
         if self.crop is None:
             return image
@@ -146,6 +155,7 @@ class Posterior:
         return self._frame(self.states)
 
     @cached_property
+    @independent
     def _statistics(self) -> Welford:
         statistics = Welford()
         for sample in self.states:
@@ -193,6 +203,7 @@ class Posterior:
         widened = [self.calibration.std(*pair) for pair in zip(given, shares, strict=True)]
         return torch.from_numpy(np.stack(widened)).to(raw)
 
+    @independent
     def quantile(self, q: float) -> Tensor:
         """Quantile ``q`` of the posterior predictive of each value, (B, C, *S).
 
@@ -205,6 +216,8 @@ class Posterior:
         Raises:
             UsageError: ``q`` outside (0, 1), or one sample only.
         """
+        if isinstance(q, bool) or not isinstance(q, int | float | np.floating | np.integer):
+            raise UsageError(f"quantile {q!r}"[:80], "allowed: a number in (0, 1)")
         if self.calibration is not None and 0 < q < 1:
             return self.mean + math.copysign(self.calibration.factor(abs(2 * q - 1)), q - 0.5) * self.std
         if self._gaussian and 0 < q < 1:
@@ -287,6 +300,7 @@ class Posterior:
         return np.ascontiguousarray(np.moveaxis(planes, channel, -1))
 
     @cached_property
+    @independent
     def misfit(self) -> Tensor:
         """``chi^2 / m`` of each sample, (K, B); its expectation is about 1."""
         return torch.stack([self.observation.misfit(sample).to(self.states) for sample in self.states])
@@ -310,10 +324,12 @@ class Posterior:
         return self._frame(ess(self.diagnostics))
 
     @cached_property
+    @independent
     def _local(self) -> Observation:
         """The observation; where it is not linear, its tangent at the mean."""
         return self.observation.linearised(self.whole_mean)
 
+    @independent
     def determined(self, d: Tensor, *, tolerance: float = 1e-4) -> Tensor:
         """What the data determine of an image of the whole unknown (B, C, *S): ``R d``."""
         observation = self._local
@@ -331,6 +347,7 @@ class Posterior:
         return torch.where(power > 0, power / (power + noise).clamp_min(1e-30), 0.0)
 
     @cached_property
+    @independent
     def _share(self) -> tuple[Tensor, float]:
         observation, like = self.observation, self.observation.empty()
         squared = getattr(observation.physics, "basis_squared", None)
@@ -359,6 +376,7 @@ class Posterior:
         return self._share[1]
 
     @cached_property
+    @independent
     def invented(self) -> Tensor:
         """The part of the mean that the data do not determine, (B, C, *S), data units."""
         d = self.whole_mean - self.prior_mean

@@ -19,6 +19,7 @@ from deepinv.physics import GaussianNoise, StackedPhysics
 from torch import Tensor, nn
 
 from inverse.errors import UsageError, did_you_mean
+from inverse.numerics.defaults import independent
 from inverse.numerics.linalg import Vector, parts
 from inverse.posterior.posterior import Posterior
 from inverse.priors.open import open_prior
@@ -54,6 +55,7 @@ class Reconstructor(_Reconstructor):
         PriorError: a prior that is missing.
     """
 
+    @independent
     def __init__(
         self,
         prior: Any,
@@ -84,6 +86,7 @@ class Reconstructor(_Reconstructor):
             self.network.eval()
         return self
 
+    @independent
     def posterior(
         self,
         y: Vector,
@@ -116,6 +119,7 @@ class Reconstructor(_Reconstructor):
             given = {"method": self.method, "samples": count, "seed": self.seed, "items": names, **self.params}
             return sample(y, physics, self.prior, **given)
 
+    @independent
     def forward(
         self,
         y: Vector,

@@ -14,16 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from inverse.errors import PriorError
 from inverse.operators.observation import Counter
 from inverse.priors.card import Card
 from inverse.priors.mismatch import Surprise
 
-__all__ = ["VJP", "Denoise", "Denoised"]
+__all__ = ["VJP", "Denoise", "Denoised", "answered"]
+
+CONTRACT = "allowed: D(x, sigma) = E[x0 | x0 + sigma n = x], of x's own shape"
 
 
 class VJP(Protocol):
@@ -67,13 +71,13 @@ class Denoise:
         """The prior's answer in the orientation of each entry at this evaluation."""
         number, self._calls[0] = self._calls[0], self._calls[0] + 1
         if not self.turns or x.ndim != 4 or x.shape[0] % len(self.turns):
-            return self.prior(x, levels)
+            return answered(self.prior(x, levels), x)
         each = x.shape[0] // len(self.turns)  # particles of a sample turn together
         square = x.shape[-1] == x.shape[-2] if self.square is None else self.square
         size = 8 if square else 4
         elements = [(number + first) % size for first in self.turns for _ in range(each)]
         turned = torch.cat([_turn(part, g) for part, g in zip(torch.split(x, 1), elements, strict=True)])
-        answer = self.prior(turned, levels)
+        answer = answered(self.prior(turned, levels), turned)
         return torch.cat([_turn_back(part, g) for part, g in zip(torch.split(answer, 1), elements, strict=True)])
 
     def estimate(self, x: Tensor, sigma: float, *, grad: bool = False) -> Denoised:
@@ -90,7 +94,14 @@ class Denoise:
             return Denoised(mean, _no_gradient)
         with torch.enable_grad():
             state = x.detach().requires_grad_(True)
-            output = self._turned(state, levels).to(x.dtype).contiguous()
+            try:
+                output = self._turned(state, levels).to(x.dtype).contiguous()
+            except (RuntimeError, TypeError) as error:
+                if "grad" in str(error):  # numpy was asked for values of a tensor that autograd follows
+                    raise _constant() from error
+                raise
+        if not output.requires_grad:
+            raise _constant()
 
         def vjp(v: Tensor, *, keep: bool = False) -> Tensor:
             self.counter.vjp += batch * each
@@ -104,6 +115,29 @@ class Denoise:
     def _note(self, x: Tensor, mean: Tensor, sigma: float) -> None:
         if self.surprise is not None:
             self.surprise.note(x.detach(), mean, sigma)
+
+
+def answered(answer: Any, x: Tensor) -> Tensor:
+    """What a prior answers to the state ``x``, as a tensor of its shape; numpy arrays are taken.
+
+    Raises:
+        PriorError: It is no array of images, or one of other images.
+    """
+    if isinstance(answer, np.ndarray) and answer.dtype.kind == "f":
+        answer = torch.from_numpy(np.ascontiguousarray(answer)).to(x.device)
+    if not isinstance(answer, Tensor) or not answer.is_floating_point():
+        what = str(answer.dtype).replace("torch.", "") if isinstance(answer, Tensor) else type(answer).__name__
+        raise PriorError(f"the prior answers {what}, not images", CONTRACT)
+    if answer.shape != x.shape:
+        raise PriorError(f"the prior answers shape {tuple(answer.shape)} to {tuple(x.shape)}", CONTRACT)
+    return answer
+
+
+def _constant() -> PriorError:
+    return PriorError(
+        "the prior cannot be differentiated, and the method needs it",
+        "methods that do not: diffpir, ddrm, ddnm, dds, pnp-dm; or write the prior in torch",
+    )
 
 
 def _turn(x: Tensor, element: int) -> Tensor:

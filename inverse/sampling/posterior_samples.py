@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,16 +12,21 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from inverse.errors import RecipeError
+from inverse.errors import InputError, RecipeError
+from inverse.numerics.defaults import independent, own_defaults, stepwise
 from inverse.numerics.linalg import Vector, parts, scale
-from inverse.numerics.rng import Rng
+from inverse.numerics.rng import Rng, require_seed
 from inverse.operators.observation import observed
 from inverse.posterior.evidence import Changes
 from inverse.posterior.posterior import Cost, Posterior
+from inverse.sampling.arguments import checked_images, checked_names
 from inverse.sampling.loop import Step
 from inverse.sampling.problem import Problem, Request, peak_bytes, prepare
 
 __all__ = ["sample", "simulate", "steps"]
+
+#: Misfit from which samples explain nothing.
+MISFIT = 3.0
 
 
 def steps(
@@ -46,13 +52,15 @@ def steps(
         RecipeError: items that need different noise levels (their noise differs): step through them one by one.
     """
     request = Request(method, samples, steps, seed, shape, items, "auto", device, dtype, params)
-    problem, indices = prepare(y, physics, prior, request), request.indices
-    batches = list(problem.batches(indices, problem.observation.batch * len(indices)))
-    if len(batches) > 1:
-        raise RecipeError("the items have different noise levels", "step through them one by one, or set sigma_min")
-    return problem.steps(batches[0])
+    with own_defaults():
+        problem, indices = prepare(y, physics, prior, request), request.indices
+        batches = list(problem.batches(indices, problem.observation.batch * len(indices)))
+        if len(batches) > 1:
+            raise RecipeError("the items have different noise levels", "step through them one by one, or set sigma_min")
+        return stepwise(problem.steps(batches[0]))
 
 
+@independent
 def sample(  # noqa: PLR0913  a public call: its keywords are the interface
     y: Vector,
     physics: Any,
@@ -100,7 +108,23 @@ def sample(  # noqa: PLR0913  a public call: its keywords are the interface
     """
     request = Request(method, samples, steps, seed, shape, items, batch, device, dtype, params)
     indices = request.indices  # a wrong number is told before the prior is opened
-    return draw(prepare(y, physics, prior, request), indices, batch=request.batch, progress=progress)
+    problem = prepare(y, physics, prior, request)
+    post = draw(problem, indices, batch=request.batch, progress=progress)
+    if problem.card.kind == "callable":
+        _require_sense(post)
+    return post
+
+
+def _require_sense(post: Posterior) -> None:
+    """Name samples of a prior without a card that do not explain their measurement: it may be no denoiser."""
+    misfit = float(post.misfit.mean())
+    known = bool((post.observation.sigma > 0).all())
+    if known and not misfit < MISFIT:
+        logging.getLogger("inverse").warning(
+            "the samples do not explain the measurement: misfit %.3g, expected 1: is the prior a denoiser, D(x, sigma) "
+            "= E[x0 | x0 + sigma n = x], for these data?",
+            misfit,
+        )
 
 
 def draw(
@@ -159,6 +183,7 @@ def _reporting(progress: bool | Callable[[Step], object], total: int) -> Iterato
         yield lambda step: None
 
 
+@independent
 def simulate(x: Tensor, physics: Any, *, seed: int = 0, items: Sequence[str] | None = None) -> Vector:
     """A measurement ``A x + sigma n`` of known images, its noise keyed by (seed, item).
 
@@ -171,9 +196,15 @@ def simulate(x: Tensor, physics: Any, *, seed: int = 0, items: Sequence[str] | N
     Returns:
         ``y`` (B, ...), zero where the physics observes nothing.
     """
-    names = [str(i) for i in range(x.shape[0])] if items is None else list(items)
+    require_seed(seed)
+    x, physics = checked_images(x, physics)
+    names = checked_names(items, x.shape[0])
     rng = Rng(seed, names, [0] * len(names))
-    clean = physics.A(x)
+    try:
+        clean = physics.A(x)
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"images of shape {tuple(x.shape)} do not fit the physics: {reason}") from error
 
     def noisy(part: Tensor, model: Any, own: Any, draw: int) -> Tensor:
         sigma = torch.as_tensor(model.sigma, device=part.device).to(

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from inverse.errors import InputError, RecipeError, did_you_mean
-from inverse.numerics.rng import Rng
+from inverse.numerics.defaults import independent
+from inverse.numerics.rng import Rng, require_seed
 from inverse.operators.observation import Counter
 from inverse.sampling.denoiser import Denoise
 from inverse.sampling.kernels import KERNELS
@@ -26,6 +27,7 @@ from inverse.sampling.start import noise_levels
 __all__ = ["generate"]
 
 
+@independent
 def generate(
     prior: Any,
     *,
@@ -66,6 +68,7 @@ def generate(
     """
     if kernel not in KERNELS:
         raise RecipeError(f"unknown kernel '{kernel}'", did_you_mean(kernel, KERNELS))
+    require_seed(seed)
     if samples < 1 or batch < 1 or not shape or min(shape) < 1:
         raise InputError(f"{samples} samples of shape {tuple(shape)}, {batch} together", "allowed: numbers from 1")
     like = torch.zeros(1, *shape, device=device)

@@ -20,12 +20,13 @@ from torch import Tensor
 
 from inverse.errors import InputError, PriorError, RecipeError, UsageError
 from inverse.numerics.linalg import Vector
-from inverse.numerics.rng import Rng
+from inverse.numerics.rng import Rng, require_seed
 from inverse.operators.observation import Counter, Observation
 from inverse.priors.card import Card
 from inverse.priors.models.callable import computed, is_network
 from inverse.priors.models.closed_form import closed_form
 from inverse.priors.open import open_prior
+from inverse.sampling.arguments import checked, checked_names, fitting, named_device, require_memory
 from inverse.sampling.auto import Admits, choose, evaluations_in
 from inverse.sampling.denoiser import Denoise
 from inverse.sampling.infer_card import infer_card
@@ -244,18 +245,19 @@ def open_denoiser(
 
 def prepare(y: Vector, physics: Any, prior: Any, request: Request) -> Problem:
     """Check everything that can be checked before the first network evaluation; arguments as of `inverse.sample`."""
+    if not isinstance(request.method, str):
+        raise UsageError(f"method {request.method!r}", f"allowed: {', '.join(methods())}, auto")
     spec = method_spec(request.method)
     values = spec.validate({**request.params, **({} if request.steps is None else {"steps": request.steps})})
+    y, physics = checked(y, physics)
     if request.device != "auto":
-        y = y.to(request.device)
-        physics = physics.clone().to(request.device)
-    observation = Observation.create(y, physics, shape=request.shape)
+        device = named_device(request.device)
+        y, physics = y.to(device), physics.clone().to(device)
+    observation = fitting(y, physics, request.shape)
+    require_memory(len(request.indices), observation.batch, observation.shape)
+    require_seed(request.seed)
     _check_needs(spec, values, observation)
-    names = tuple(map(str, range(observation.batch)) if request.items is None else request.items)
-    if len(names) != observation.batch or len(set(names)) != len(names):
-        raise InputError(
-            f"{len(names)} item names for {observation.batch} measurements", "allowed: one name each, all different"
-        )
+    names = checked_names(request.items, observation.batch)
     like = observation.empty()
     opened, card, mean, precision = open_denoiser(prior, like, request.dtype, observation.counter)
     if spec is AUTO:
@@ -284,6 +286,6 @@ def prepare(y: Vector, physics: Any, prior: Any, request: Request) -> Problem:
         params=values,
         levels=levels,
         items=names,
-        seed=request.seed,
+        seed=int(request.seed),
         dtype=precision,
     )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from inverse.errors import InputError, RecipeError, UsageError, did_you_mean
 from inverse.io.nodata import filled_by, still_valid
 from inverse.io.tiling import Window
+from inverse.numerics.defaults import independent
 from inverse.operators.build import result_shape
 from inverse.operators.catalogue import operator_spec
 from inverse.recipes.recipe import Recipe, load
@@ -40,6 +41,7 @@ _PRIORS: dict[str, Any] = {}
 _LOCK = threading.Lock()
 
 
+@independent
 def restore_blocks(
     recipe: str | Path | Mapping[str, Any] | Recipe,
     array: Any,

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from inverse.errors import PriorError, RecipeError, UsageError
 from inverse.io.tiling import Tiling, Window
+from inverse.numerics.defaults import independent
 from inverse.operators.image.masks import Restricted
 from inverse.operators.local import Local, local
 from inverse.operators.observation import Observation
@@ -41,6 +42,7 @@ __all__ = ["lay_out", "require_tiles", "sample_scene", "scene_steps", "solve_sce
 TILE, TILE_GRADIENT = 512, 256
 
 
+@independent
 def sample_scene(  # noqa: PLR0913  a public call: its keywords are the interface
     y: Tensor,
     physics: Any,

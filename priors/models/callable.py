@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,7 +32,12 @@ class CallablePrior:
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Posterior mean in data units: ``decode(D(encode(x), scale * sigma))``."""
         level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device) * self.scale
-        return self.denoiser((x - self.offset) * self.scale, level) / self.scale + self.offset
+        answer = self.denoiser((x - self.offset) * self.scale, level)
+        if not isinstance(answer, Tensor):
+            if not isinstance(answer, np.ndarray) or answer.dtype.kind != "f":
+                return answer  # the caller says what is wrong with it
+            answer = torch.from_numpy(np.ascontiguousarray(answer)).to(x.device)
+        return answer / self.scale + self.offset
 
     def compute(self, *, dtype: torch.dtype, device: torch.device | str) -> CallablePrior:
         """The same prior with its network, where it is one, in another precision or on another device."""
