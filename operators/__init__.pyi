@@ -1,5 +1,8 @@
+from .arrays import as_file as as_file
+from .arrays import is_array as is_array
 from .arrays import load_array as load_array
 from .arrays import load_plane as load_plane
+from .arrays import with_files as with_files
 from .base import Cloned as Cloned
 from .base import Linear as Linear
 from .base import Spectral as Spectral
@@ -22,6 +25,12 @@ from .chain import locate as locate
 from .chain import result as result
 from .checks import OperatorCheck as OperatorCheck
 from .checks import check_operator as check_operator
+from .clipping import bounded as bounded
+from .clipping import clipped as clipped
+from .clipping import clipped_in_words as clipped_in_words
+from .clipping import is_blur as is_blur
+from .functions import FunctionPhysics as FunctionPhysics
+from .functions import function_operator as function_operator
 from .local import Local as Local
 from .local import part as part
 from .measurement import Fitted as Fitted
@@ -55,6 +64,7 @@ __all__ = [
     "Counter",
     "File",
     "Fitted",
+    "FunctionPhysics",
     "Linear",
     "Local",
     "Measurement",
@@ -65,11 +75,18 @@ __all__ = [
     "Side",
     "Spectral",
     "Tangent",
+    "as_file",
+    "bounded",
     "build_operator",
     "check_catalogue",
     "check_operator",
+    "clipped",
+    "clipped_in_words",
     "example_shapes",
     "fitted_operator",
+    "function_operator",
+    "is_array",
+    "is_blur",
     "is_fixed",
     "load_array",
     "load_plane",
@@ -85,5 +102,6 @@ __all__ = [
     "result_shape",
     "stated_operator",
     "unmeasured",
+    "with_files",
     "written",
 ]

@@ -2,20 +2,83 @@
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from inverse.errors import InputError
 from inverse.io.read_write import read_picture, whole
+from inverse.operators.spec import PATH
 
-__all__ = ["load_array", "load_plane"]
+__all__ = ["as_file", "is_array", "load_array", "load_plane", "with_files"]
+
+#: What an array may be called where an operator has one file.
+_NAMES = ("mask", "kernel", "array")
 
 _MAGIC = {b"\x93NUMPY": "npy", b"PK\x03\x04": "npz"}
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Where arrays of this process are kept as files, until it ends."""
+    return tempfile.TemporaryDirectory(prefix="inverse-arrays-")
+
+
+def as_file(array: Any) -> str:
+    """The path of a .npy file of an array, numpy or torch, for where a file is asked for; the same for the same values.
+
+    A single plane loses its axes of one entry.
+    """
+    values = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+    if values.ndim > 2:
+        values = values.squeeze()
+    values = np.ascontiguousarray(values)
+    if values.dtype.kind not in "biufc":
+        raise InputError(f"an array of type {values.dtype}, allowed: numbers", "give booleans, integers or floats")
+    stream = BytesIO()
+    np.save(stream, values, allow_pickle=False)
+    content = stream.getvalue()
+    path = Path(_folder().name) / f"array-{hashlib.sha256(content).hexdigest()[:16]}.npy"
+    if not path.is_file():
+        path.write_bytes(content)
+    return str(path)
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value is an array, numpy or torch."""
+    return isinstance(value, np.ndarray) or (hasattr(value, "detach") and hasattr(value, "ndim"))
+
+
+def with_files(values: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """The parameters of an operator, each array that stands for a file as one (`as_file`).
+
+    Args:
+        values: As given.
+        model: What checks them.
+    """
+    files = [
+        name
+        for name, field in model.model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get(PATH)
+    ]
+    made = {}
+    for name, value in values.items():
+        if not is_array(value):
+            made[name] = value
+            continue
+        alias = name in _NAMES and name not in model.model_fields
+        target = ("file" if "file" in files else files[0]) if alias and files else name
+        made[target] = as_file(value) if target in files else value
+    return made
 
 
 def _form(path: str) -> str | None:

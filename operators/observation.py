@@ -230,8 +230,9 @@ class Observation:
         return replace(self, physics=Tangent(self.physics, x.detach()), counter=Counter(), point=None)
 
     def residual(self, x: Tensor) -> Vector:
-        """``y - A x``."""
-        return self.y - self.A(x)
+        """``y - A x``; zero where a bound of the physics is kept (`inverse.operators.clipping`)."""
+        residual, bounds = self.y - self.A(x), getattr(self.physics, "bounds", None)
+        return residual if bounds is None else torch.where(bounds * residual < 0, 0.0, residual)
 
     def count(self) -> Tensor:
         """Number of observed real values of each item (B,); a complex value counts as two."""

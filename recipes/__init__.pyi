@@ -24,6 +24,7 @@ from .sections import keys_of as keys_of
 from .sections import method_models as method_models
 from .sections import operator_models as operator_models
 from .sections import union as union
+from .shortcuts import shortcuts as shortcuts
 from .yaml_layers import Layer as Layer
 from .yaml_layers import Origin as Origin
 from .yaml_layers import Where as Where
@@ -65,6 +66,7 @@ __all__ = [
     "schema",
     "shipped",
     "shipped_folder",
+    "shortcuts",
     "spelled_out",
     "unfit",
     "union",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from inverse import restoration, runs
+from inverse import recipes, restoration, runs
 from inverse.cli import options
 from inverse.cli.echo import echo
 
@@ -18,11 +19,18 @@ __all__ = ["check"]
 @click.argument("recipe")
 @click.argument("measurement", required=False, type=click.Path(path_type=Path), metavar="[INPUT]")
 @options.overrides
+@options.mask
+@options.sigma
+@options.noise
+@options.method
 @options.device
 @options.json
-def check(recipe: str, measurement: Path | None, overrides: tuple[str, ...], device: str, as_json: bool) -> int:
+def check(
+    recipe: str, measurement: Path | None, overrides: tuple[str, ...], device: str, as_json: bool, **given: Any
+) -> int:
     """Check RECIPE, and whether it fits INPUT: operator, prior, noise level, memory and time. Nothing is written."""
-    rows = runs.check_recipe(recipe, measurement, overrides=overrides, options=restoration.Options(device=device))
+    chosen = recipes.shortcuts(recipe, overrides, **given)
+    rows = runs.check_recipe(recipe, measurement, overrides=chosen, options=restoration.Options(device=device))
     if as_json:
         echo(json.dumps([row.as_dict() for row in rows], indent=1))
         return runs.exit_code(rows)

@@ -12,6 +12,7 @@ from contextlib import suppress
 import click
 
 from inverse import __version__
+from inverse.cli.echo import coloured, painted
 from inverse.cli.group import MainGroup, bare_help
 from inverse.errors import printable
 
@@ -44,7 +45,7 @@ VERBS = {
     epilog="Exit codes: 0 done, 1 some items failed, 2 usage, 3 recipe, 4 input, 5 prior, 6 memory, 7 output, "
     "130 interrupted (run again to resume).",
 )
-@click.version_option(__version__, prog_name="inverse", message="%(prog)s %(version)s")
+@click.version_option(__version__, "-V", "--version", prog_name="inverse", message="%(prog)s %(version)s")
 @click.option("-v", "--verbose", count=True, help="Log more; also show tracebacks.")
 @click.option("-q", "--quiet", count=True, help="Log warnings only; twice, errors only.")
 @click.pass_context
@@ -63,9 +64,14 @@ def cli(ctx: click.Context, verbose: int, quiet: int) -> None:
 class _Plain(logging.Formatter):
     """Lines whose control characters, as names of files may hold them, are escapes."""
 
+    def __init__(self, form: str, *, colours: bool = False) -> None:
+        super().__init__(form)
+        self.colours = colours
+
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
-        return printable(super().format(record), lines=True)
+        """The line of a record; on a terminal failures and doubts are red and yellow, and labels bold."""
+        line = printable(super().format(record), lines=True)
+        return painted(line, failed=record.levelno >= logging.WARNING) if self.colours else line
 
 
 def _log_to_stderr(level: int) -> None:
@@ -74,7 +80,7 @@ def _log_to_stderr(level: int) -> None:
         logger.removeHandler(handler)
     handler = logging.StreamHandler(sys.stderr)
     handler.set_name("inverse-cli")
-    handler.setFormatter(_Plain("%(message)s"))
+    handler.setFormatter(_Plain("%(message)s", colours=coloured(sys.stderr)))
     logger.addHandler(handler)
     logger.setLevel(min(max(level, logging.DEBUG), logging.CRITICAL))
 

@@ -13,7 +13,10 @@ json             --json                  benchmark, calibrate, check, compare, e
                                          prior list, prior show, prior verify, recipe resolve, recipe validate,
                                          restore, show, simulate, tune
 keep             --keep A,B              restore
+mask             --mask FILE             check, restore, simulate
 max_evaluations  --max-evaluations N     restore
+method           --method NAME           check, restore
+noise            --noise X|auto          check, restore, simulate
 output           -o, --output DIR        restore, simulate, tune
 overrides        -s, --set KEY=VALUE     check, recipe resolve, recipe validate, restore, simulate, tune
 overwrite        --overwrite             prior add, prior convert, prior export, prior fit, prior train,
@@ -23,6 +26,7 @@ quality          --quality LEVEL         restore
 samples          --samples K             restore, tune
 seed             --seed N                restore, simulate, tune
 shard            --shard I/N             restore
+sigma            --sigma X|auto          check, restore, simulate
 strict           --strict                restore
 threads          --threads N             restore
 tile             --tile auto|off|N|...   restore
@@ -43,9 +47,9 @@ import click
 from inverse.errors import did_you_mean
 
 __all__ = [
-    "batch", "chosen", "device", "dry_run", "executor", "json", "keep", "max_evaluations", "output", "overrides",
-    "overwrite", "progress", "quality", "samples", "seed", "shard", "strict", "threads", "tile", "time_budget", "truth",
-    "workers",
+    "batch", "chosen", "device", "dry_run", "executor", "json", "keep", "mask", "max_evaluations", "method", "noise",
+    "output", "overrides", "overwrite", "progress", "quality", "samples", "seed", "shard", "sigma", "strict", "threads",
+    "tile", "time_budget", "truth", "workers",
 ]  # fmt: skip
 
 #: What ``--keep`` takes: `inverse.restoration.write_item.KEEP`, whose module loads torch.
@@ -146,6 +150,15 @@ output = click.option(
 overrides = click.option(
     "-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe value: -s method.steps=50."
 )
+mask = click.option(
+    "--mask",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Which pixels were observed: white (.npy: not 0) observed, black not.",
+)
+sigma = click.option("--sigma", metavar="X|auto", help="Width of the blur in pixels, or estimated from the picture.")
+noise = click.option("--noise", metavar="X|auto", help="Noise level in data units (of 1 = white), or estimated.")
+method = click.option("--method", metavar="NAME", help="Posterior sampler (inverse list methods).")
 quality = click.option(
     "--quality",
     type=click.Choice(["draft", "normal", "best"]),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import click
 
-from inverse import restoration
+from inverse import recipes, restoration
 from inverse.cli import options
 from inverse.cli.echo import echo
 
@@ -22,6 +23,9 @@ LOGGER = logging.getLogger("inverse")
 @click.argument("truths", nargs=-1, required=True, metavar="TRUTH...")
 @options.output
 @options.overrides
+@options.mask
+@options.sigma
+@options.noise
 @options.seed
 @click.option(
     "--format",
@@ -42,9 +46,10 @@ def simulate(
     form: str,
     overwrite: bool,
     as_json: bool,
+    **given: Any,
 ) -> int:
     """Make measurements of known pictures: RECIPE's operator and noise applied to each TRUTH."""
-    chosen = options.chosen(overrides, seed=seed)
+    chosen = recipes.shortcuts(recipe, options.chosen(overrides, seed=seed), **given)
     made = restoration.simulate_files(recipe, truths, out=output, overrides=chosen, form=form, overwrite=overwrite)
     for line in made.notes:
         LOGGER.info(line)

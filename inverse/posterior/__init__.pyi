@@ -19,6 +19,7 @@ from .evidence import whiteness as whiteness
 from .posterior import Cost as Cost
 from .posterior import Posterior as Posterior
 from .posterior import Welford as Welford
+from .views import Views as Views
 from .words import Doubt as Doubt
 from .words import Judged as Judged
 from .words import doubts as doubts
@@ -39,6 +40,7 @@ __all__ = [
     "Judged",
     "Lags",
     "Posterior",
+    "Views",
     "Welford",
     "Whiteness",
     "averaged",

@@ -24,6 +24,8 @@ Tell = Callable[[str, Any], object]
 MODES = ("auto", "json", "off")
 #: Seconds between two lines of a log, of progress passed on, and on the speed of workers.
 PERIOD, RELAYED, SPEEDS = 10.0, 0.5, 30.0
+#: Seconds until the first line of a log.
+FIRST = 1.0
 LOGGER = logging.getLogger("inverse")
 
 
@@ -40,13 +42,20 @@ class Progress:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise UsageError(f"--progress {self.mode} is not valid", did_you_mean(self.mode, MODES))
-        self._started = self._said = time.monotonic()
+        self._started = time.monotonic()
+        self._said = self._started - PERIOD + FIRST  # the first line of a log comes early
+        if self.tell is not None:
+            self._said = self._started
         self._bar: Any = None
         self._untold = 0.0
         if self.tell is None and self.mode == "auto" and self.stream.isatty() and self.total:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=self.total, file=self.stream, unit="sample", leave=False, dynamic_ncols=True)
+            self._bar = tqdm(
+                total=self.total, file=self.stream, leave=False, dynamic_ncols=True,
+                bar_format="{percentage:3.0f} % |{bar}| {elapsed}, {remaining} left{postfix}",
+            )  # fmt: skip
+            self._bar.refresh()
 
     def say(self, line: str, *, level: int = logging.INFO) -> None:
         """One line of log, to the logger ``inverse``; above the bar where there is one."""

@@ -24,7 +24,10 @@ __all__ = ["FROM_FILE", "is_mask", "settled_mask"]
 #: The operator whose hole is what has no value in the file, all of which gets one.
 FROM_FILE: Mapping[str, Any] = {"kind": "gap-mask", "fill": "all"}
 _SIMULATED = ("random-mask", "stroke-mask", "text-mask")
-_GIVE = "give one, white = observed: --mask MASK.png; or leave those pixels without a value (alpha, nodata, NaN)"
+_GIVE = (
+    "give one, white = observed: --mask MASK.png, in Python mask=array; or leave those pixels without a value "
+    "(alpha, nodata, NaN)"
+)
 
 
 def is_mask(operator: Mapping[str, Any]) -> bool:

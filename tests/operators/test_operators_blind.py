@@ -108,3 +108,13 @@ def test_auto_needs_a_measurement(tmp_path: Path) -> None:
     for value in (0, -1, 101, "automatic", True):
         with pytest.raises(RecipeError):
             load({"operator": {"kind": "gaussian-blur", "sigma": value}})
+
+
+def test_a_picture_without_motion_is_refused_before_work() -> None:
+    recipe = load("deblur-motion", ["operator.length=auto", "operator.angle=auto"])
+    sharp = scene(1) + 0.005 * torch.from_numpy(np.random.default_rng(2).standard_normal((1, 1, SIDE, SIDE))).float()
+    with pytest.raises(InputError, match="no motion found: length") as error:
+        make_case(recipe, sharp)
+    assert "restore denoise" in error.value.hint
+    known = load("deblur-motion", ["operator.length=2", "operator.angle=auto"])
+    make_case(known, sharp)  # a length that somebody gave is taken
