@@ -50,7 +50,8 @@ def stated(params: Any, facts: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]
 
 def _of_file(optics: Mapping[str, Any], params: Any) -> tuple[dict[str, float], tuple[str, ...]]:
     """One number each, within what the operator takes."""
-    found, said = {}, ()
+    found: dict[str, float] = {}
+    said: tuple[str, ...] = ()
     if optics.get("pixel"):
         height, width = optics["pixel"]
         if abs(height - width) > ALIKE * width and params.pixel == AUTO:

@@ -14,7 +14,7 @@ import h5py
 import nibabel
 import numpy as np
 import zarr
-from corpus import ENTITIES, GREY, EMPTY, KSPACE, RGB, RNG, ZEROS, Builder, archive, bad, patched, put, saved
+from corpus import EMPTY, ENTITIES, GREY, KSPACE, RGB, RNG, ZEROS, Builder, archive, bad, patched, put, saved
 
 
 # HDF5

@@ -344,7 +344,7 @@ def float_map(values: Array, like: Picture) -> Picture:
         grey = rasterio.enums.ColorInterp.gray
         scales = {band["scale"] for band in geo.bands}
         scale = scales.pop() if len(scales) == 1 else 1.0
-        plain = {"description": None, "tags": {}, "unit": None, "scale": scale, "offset": 0.0}
+        plain: dict[str, Any] = {"description": None, "tags": {}, "unit": None, "scale": scale, "offset": 0.0}
         bands = ({**plain, "colour": grey},) * count
     creation = {key: value for key, value in geo.creation.items() if key != "photometric"}
     extra = {"geo": replace(geo, nodata=float("nan"), masked=False, bands=bands, creation=creation)}

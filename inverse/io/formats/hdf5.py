@@ -335,7 +335,8 @@ def encode(content: Picture | Volume, provenance: Mapping[str, str]) -> bytes:
 
 def _finer(content: Picture | Volume, shape: tuple[int, ...]) -> Mapping[str, Mapping[str, Any]]:
     """Attributes of a result of a shape: pixel sizes follow the grid, so that the extent stays."""
-    attributes, name = content.extra["attributes"], content.extra["path"]
+    attributes: Mapping[str, Mapping[str, Any]] = content.extra["attributes"]
+    name = content.extra["path"]
     sizes, old = attributes[name].get("element_size_um"), content.extra.get("shape", shape)
     ratios = [before / now for before, now in zip(old, shape, strict=False)] if len(old) == len(shape) else []
     image = [ratio for ratio in ratios if ratio != 1]
