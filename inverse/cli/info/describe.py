@@ -78,8 +78,8 @@ def _scan(scan: Scan) -> dict[str, Any]:
         "kind": "raw k-space",
         "slices": int(kspace.shape[0]),
         "coils": int(kspace.shape[1]),
-        "height": int(scan.shape[0]),
-        "width": int(scan.shape[1]),
+        "height": int(scan.shape[0]) or None,
+        "width": int(scan.shape[1]) or None,
         "dtype": str(kspace.dtype),
     }
     if scan.trajectory is None:

@@ -79,14 +79,15 @@ def recentred(kspace: Array, mask: Array | None) -> tuple[Array, Array | None, t
     leave it, the image is rolled by half. A largest sample elsewhere, far from the centre, is said.
     """
     notes: list[str] = []
-    place = _largest(kspace)
-    power = np.square(np.abs(kspace)).sum((0, 1))
+    power = _power(kspace)
+    place = _largest(power)
     corner = [axis for axis in (0, 1) if _at_corner(power, place, axis)]
     if corner:
         turned = tuple(axis - 2 for axis in corner)
         kspace = np.fft.fftshift(kspace, axes=turned)
         mask = None if mask is None else np.fft.fftshift(mask, axes=turned)
-        place = _largest(kspace)
+        power = np.fft.fftshift(power, axes=turned)
+        place = _largest(power)
         notes.append(f"DC at entry 0 of the {_NAMES[tuple(corner)]}: moved to the centre")
     rolled = [axis for axis in (0, 1) if _across(kspace, axis - 2)]
     for axis in rolled:
@@ -96,7 +97,7 @@ def recentred(kspace: Array, mask: Array | None) -> tuple[Array, Array | None, t
     if rolled:
         notes.append(f"the object lay across the edges of the {_NAMES[tuple(rolled)]}: rolled by half the image")
     size = kspace.shape[-2:]
-    if _far(np.square(np.abs(kspace)).sum((0, 1)), place):
+    if _far(power, place):
         notes.append(
             f"the largest sample is at row {place[0]}, column {place[1]}, DC is taken to be at row {size[0] // 2}, "
             f"column {size[1] // 2}: is it?"
@@ -112,8 +113,12 @@ def _far(power: Array, place: tuple[int, int]) -> bool:
     return bool(power[place] > _MORE * power[near[0], near[1]].max())
 
 
-def _largest(kspace: Array) -> tuple[int, int]:
-    power = np.square(np.abs(kspace)).sum((0, 1))
+def _power(kspace: Array) -> Array:
+    """(H, W) over slices and coils, a slice at a time."""
+    return np.asarray(sum(np.square(np.abs(part)).sum(0) for part in kspace))
+
+
+def _largest(power: Array) -> tuple[int, int]:
     row, column = np.unravel_index(int(power.argmax()), power.shape)
     return int(row), int(column)
 

@@ -65,7 +65,7 @@ def choose(records: Array, spaces: Sequence[Encoding], source: str) -> Chosen:
     reference = _flagged(flags, _REFERENCE) & ~_flagged(flags, _REFERENCE_AND_IMAGE)
     place = (
         head["encoding_space_ref"].astype(int)
-        if "encoding_space_ref" in head.dtype.names
+        if "encoding_space_ref" in (head.dtype.names or ())
         else np.zeros(len(flags), int)
     )
     separate = [space.calibration in ("separate", "external") for space in spaces]
@@ -201,9 +201,11 @@ def along_path(chosen: Chosen, source: str) -> tuple[npt.NDArray[np.complex64], 
         InputError: Readouts without a trajectory, or slices of different numbers of samples.
     """
     records, kind = chosen.image, chosen.encoding.trajectory
-    if "traj" not in (records.dtype.names or ()) or "trajectory_dimensions" not in records["head"].dtype.names:
+    named = {*(records.dtype.names or ()), *(records["head"].dtype.names or ())}
+    if not named >= {"traj", "trajectory_dimensions"}:
         raise InputError(f"{source}: a {kind} trajectory, and readouts without one", "export it with the trajectory")
-    coils, place = _coils(records, source), records["head"]["idx"]["slice"].astype(int)
+    _coils(records, source)
+    place = records["head"]["idx"]["slice"].astype(int)
     found: dict[int, tuple[Array, Array]] = {}
     for index in sorted(set(place.tolist())):
         lines, paths = [], []
@@ -219,14 +221,15 @@ def along_path(chosen: Chosen, source: str) -> tuple[npt.NDArray[np.complex64], 
             lines.append(line)
             paths.append(path.reshape(samples, axes)[before : before + line.shape[1]])
         found[index] = np.concatenate(lines, 1), np.concatenate(paths, 0)
-    counts = {samples.shape[1] for samples, _ in found.values()}
+    counts = {line.shape[1] for line, _ in found.values()}
     if len(counts) != 1:
         raise InputError(f"{source}: slices of {min(counts)} to {max(counts)} samples", "export it again")
-    slices, some = int(place.max()) + 1, next(iter(found.values()))
-    kspace = np.zeros((slices, coils, counts.pop()), np.complex64)
-    points = np.repeat(some[1][None], slices, 0)
-    for index, (samples, path) in found.items():
-        kspace[index], points[index] = samples, path
+    slices, (some, way) = int(place.max()) + 1, next(iter(found.values()))
+    bounded((slices, *some.shape), 8, sum(line.nbytes for line, _ in found.values()), source=source)
+    kspace = np.zeros((slices, *some.shape), np.complex64)
+    points = np.repeat(way[None], slices, 0)
+    for index, (line, way) in found.items():
+        kspace[index], points[index] = line, way
     return kspace, points
 
 
