@@ -72,7 +72,7 @@ def clipped_in_words(bounds: Tensor, *, used: bool) -> str:
         for sign, what in ((1.0, "highlights"), (-1.0, "shadows"))
         if bool((bounds == sign).any())
     ]
-    taken = "taken as bounds" if used else "taken as they are: only a blur with boundary free takes them as bounds"
+    taken = "taken as unobserved with the light around them, deep inside as bounds" if used else "taken as they are: only a blur with boundary free leaves them out"
     return f"{' and '.join(parts)}, {taken}"
 
 

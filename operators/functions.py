@@ -7,6 +7,7 @@ random vectors: a pair that does not is refused, because every method would go a
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -63,9 +64,14 @@ class FunctionPhysics(Linear):
 def _called(function: Callable[..., Any], values: Tensor, what: str) -> Tensor:
     """A function of tensors, or one of numpy arrays."""
     try:
-        made = function(values)
-    except (TypeError, AttributeError, RuntimeError, ValueError):
-        made = function(values.detach().cpu().numpy())
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # numpy's way to say that this is no array
+            made = function(values)
+    except Exception as error:
+        try:
+            made = function(values.detach().cpu().numpy())
+        except Exception:
+            raise error from None
     if isinstance(made, Tensor):
         return made
     if not isinstance(made, np.ndarray):

@@ -9,6 +9,9 @@ from .auto import rows as rows
 from .denoiser import VJP as VJP
 from .denoiser import Denoise as Denoise
 from .denoiser import Denoised as Denoised
+from .given import as_array as as_array
+from .given import from_array as from_array
+from .given import measured_shape as measured_shape
 from .kernels import KERNELS as KERNELS
 from .kernels import Kernel as Kernel
 from .kernels import Noise as Noise
@@ -83,6 +86,7 @@ __all__ = [
     "Request",
     "Sampler",
     "Step",
+    "as_array",
     "best",
     "bfloat16_is_fast",
     "budget",
@@ -94,6 +98,7 @@ __all__ = [
     "evaluations",
     "evaluations_in",
     "evaluations_of_step",
+    "from_array",
     "generate",
     "heun",
     "in_words",
@@ -101,6 +106,7 @@ __all__ = [
     "interpolated",
     "kernel",
     "kind_of",
+    "measured_shape",
     "noise_levels",
     "open_denoiser",
     "peak_bytes",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -20,6 +21,7 @@ from inverse.operators.observation import observed
 from inverse.posterior.evidence import Changes
 from inverse.posterior.posterior import Cost, Posterior
 from inverse.sampling.arguments import checked_images, checked_names
+from inverse.sampling.given import as_array, from_array, measured_shape
 from inverse.sampling.loop import Step
 from inverse.sampling.problem import Problem, Request, peak_bytes, prepare
 
@@ -51,6 +53,7 @@ def steps(
     Raises:
         RecipeError: items that need different noise levels (their noise differs): step through them one by one.
     """
+    y = _given(y, physics, shape)
     request = Request(method, samples, steps, seed, shape, items, "auto", device, dtype, params)
     with own_defaults():
         problem, indices = prepare(y, physics, prior, request), request.indices
@@ -81,7 +84,8 @@ def sample(  # noqa: PLR0913  a public call: its keywords are the interface
     """Draw samples of the posterior of ``x`` given ``y = A x + noise``.
 
     Args:
-        y: Measurements (B, ...), float32 or float64, real or complex, or a deepinv ``TensorList``; not changed.
+        y: Measurements (B, ...), float32 or float64, real or complex, or a deepinv ``TensorList``; or numpy, images
+            with the channel last; not changed.
         physics: The deepinv physics that made them, with Gaussian noise of a known level; not changed.
         prior: Name of a prior, or a denoiser ``D(x, sigma)`` in data units (:func:`inverse.open_prior`).
         method: ``inverse list methods``.
@@ -106,6 +110,7 @@ def sample(  # noqa: PLR0913  a public call: its keywords are the interface
         InputError: a measurement that is not finite or does not fit.
         PriorError: a prior that is missing or does not fit.
     """
+    y = _given(y, physics, shape)
     request = Request(method, samples, steps, seed, shape, items, batch, device, dtype, params)
     indices = request.indices  # a wrong number is told before the prior is opened
     problem = prepare(y, physics, prior, request)
@@ -113,6 +118,13 @@ def sample(  # noqa: PLR0913  a public call: its keywords are the interface
     if problem.card.kind == "callable":
         _require_sense(post)
     return post
+
+
+def _given(y: Any, physics: Any, shape: Sequence[int] | None) -> Any:
+    """The measurement, as tensors where it was numpy."""
+    if not isinstance(y, np.ndarray):
+        return y
+    return from_array(y, measured_shape(physics, tuple(shape) if shape is not None else None), "a measurement")
 
 
 def _require_sense(post: Posterior) -> None:
@@ -184,18 +196,21 @@ def _reporting(progress: bool | Callable[[Step], object], total: int) -> Iterato
 
 
 @independent
-def simulate(x: Tensor, physics: Any, *, seed: int = 0, items: Sequence[str] | None = None) -> Vector:
+def simulate(x: Any, physics: Any, *, seed: int = 0, items: Sequence[str] | None = None) -> Any:
     """A measurement ``A x + sigma n`` of known images, its noise keyed by (seed, item).
 
     Args:
-        x: Images (B, C, *S); not changed.
+        x: Images (B, C, *S), or numpy with the channel last; not changed.
         physics: A deepinv physics with Gaussian noise; not changed, and its own random draw not used.
         seed: Seed of the noise.
         items: Names of the items, which key their noise; default "0", "1", ...
 
     Returns:
-        ``y`` (B, ...), zero where the physics observes nothing.
+        ``y`` (B, ...), zero where the physics observes nothing; numpy for numpy, images with the channel last.
     """
+    if isinstance(x, np.ndarray):
+        known = getattr(physics, "img_size", None)
+        return as_array(simulate(from_array(x, known and tuple(known), "images"), physics, seed=seed, items=items))
     require_seed(seed)
     x, physics = checked_images(x, physics)
     names = checked_names(items, x.shape[0])
