@@ -159,7 +159,8 @@ FORMATS: dict[str, Format] = {
     "hdf5": Format(
         title="HDF5, netCDF-4",
         suffixes=(".h5", ".hdf5", ".hdf", ".nc", ".nc4"),
-        pixels="any data set by FILE.h5::/PATH, real, 2 to 4 axes; NaN and fill values are unobserved pixels; stacks are restored slice by slice",
+        pixels="any data set by FILE.h5::/PATH, real, 2 to 4 axes; "
+        "NaN and fill values are unobserved pixels; stacks are restored slice by slice",
         keeps="path of the data set, dtype, shape, attributes on the way to it, compression; other data sets are not "
         "copied",
         magic=rb"(.{512}|.{1024}|.{2048})?\x89HDF\r\n\x1a\n",
