@@ -162,10 +162,10 @@ def _flat(content: Content, index: int) -> str:
 
 def of_content(operator: Mapping[str, Any], content: Content) -> Mapping[str, Any]:
     """A recipe's operator with what the file alone can tell: the size of the image of samples off the grid."""
-    off_grid = isinstance(content, Scan) and content.trajectory is not None and min(content.shape) > 0
-    if off_grid and operator.get("kind") == "mri-radial" and operator.get("image") is None:
-        return {**operator, "image": content.shape}
-    return operator
+    if not isinstance(content, Scan) or content.trajectory is None or min(content.shape) < 1:
+        return operator
+    unknown = operator.get("kind") == "mri-radial" and operator.get("image") is None
+    return {**operator, "image": content.shape} if unknown else operator
 
 
 def frame_shape(content: Content, index: int) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from pydicom.pixels import apply_modality_lut
+from pydicom.pixels.processing import apply_modality_lut
 
 from inverse.errors import InputError
 from inverse.io.content import SAID, Array, Picture, Volume
@@ -65,9 +65,7 @@ def _content(file: Any, length: int, source: str) -> Picture | Volume:
         raise InputError(f"{source}: all pixels hold the padding value", "choose another file")
     pixels, more = _in_units(file, stored)
     notes += more
-    fill = None
-    if padding is not None and valid is not None and not valid.all():
-        fill = [frame[~held][0] if not held.all() else None for frame, held in zip(pixels, valid, strict=True)]
+    if valid is not None and not valid.all():
         notes += (f"{(~valid).mean():.1%} of the pixels are padding, unobserved",)
     if (spacing := _spacing(file, 0)) is not None:
         notes += (f"pixel spacing {spacing[0]:g} x {spacing[1]:g} mm",)
@@ -79,7 +77,7 @@ def _content(file: Any, length: int, source: str) -> Picture | Volume:
             format="dicom",
             valid=None if valid is None or valid[index].all() else valid[index],
             dpi=_dpi(file, index),
-            extra=extra if fill is None or fill[index] is None else {**extra, "padding": float(fill[index])},
+            extra=extra if valid is None or valid[index].all() else {**extra, "padding": part},
             notes=notes if len(pixels) == 1 else (),
             source=source,
         )
@@ -167,7 +165,11 @@ def _padded(picture: Picture) -> Picture:
     value = picture.extra.get("padding")
     if value is None or picture.valid is None:
         return picture
-    return replace(picture, array=np.where(picture.valid, picture.array, np.asarray(value).astype(picture.array.dtype)))
+    value = np.asarray(value).astype(picture.array.dtype)
+    if value.ndim and value.shape != picture.size:
+        rows, columns = (np.arange(new) * old // new for new, old in zip(picture.size, value.shape, strict=True))
+        value = value[rows[:, None], columns[None, :]]
+    return replace(picture, array=np.where(picture.valid, picture.array, value))
 
 
 def float_map(values: Array, like: Picture) -> Picture:
