@@ -10,6 +10,7 @@ refused (`unfit`).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -300,11 +301,18 @@ def opened_calibration(recipe: Recipe, card: Any) -> tuple[CalibrationFile | Non
     if not why:
         return calibration, ""
     if shipped_folder() in path.parents:
-        return None, f"intervals are not recalibrated: the recipe's calibration does not fit, {why}"
+        return None, f"intervals are not recalibrated: the recipe's calibration does not fit, {why}; {_way_out(why)}"
     raise RecipeError(
         f"calibration {recipe.calibration} does not fit this run: {why}",
         "fit one to such a run with 'inverse calibrate RUN TRUTH --save FILE', or give -s calibration=none",
     )
+
+
+def _way_out(why: str) -> str:
+    """What brings a calibration back: its own number of samples, or one of its own for such runs."""
+    fit = "a calibration for such runs: inverse calibrate RUN TRUTH --save FILE, then -s calibration=FILE"
+    own = re.match(r"it is of (\d+) samples", why)
+    return f"--samples {own[1]} has it, or {fit}" if own else fit
 
 
 def recorded(recipe: Recipe, used: CalibrationFile | None, unused: str) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ __all__ = ["check"]
 
 
 @click.command()
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=options.recipe_names)
 @click.argument("measurement", required=False, type=click.Path(path_type=Path), metavar="[INPUT]")
 @options.overrides
 @options.mask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from typing import Any
 
 import click
@@ -38,7 +39,7 @@ def painted(line: str, *, failed: bool = False) -> str:
 
 def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
     """Print lines, their control characters as escapes; text of our own with colours goes to `click.echo`."""
-    stream = click.get_text_stream("stderr" if err else "stdout")
+    stream = sys.stderr if err else sys.stdout
     shown = printable(str(text), lines=True)
     if coloured(stream):
         shown = "\n".join(painted(line) for line in shown.split("\n"))

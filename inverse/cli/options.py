@@ -43,12 +43,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from inverse.errors import did_you_mean
 
 __all__ = [
     "batch", "chosen", "device", "dry_run", "executor", "json", "keep", "mask", "max_evaluations", "method", "noise",
-    "output", "overrides", "overwrite", "progress", "quality", "samples", "seed", "shard", "sigma", "strict", "threads",
+    "output", "overrides", "overwrite", "progress", "quality", "recipe_names", "samples", "seed", "shard", "sigma",
+    "strict", "threads",
     "tile", "time_budget", "truth", "workers",
 ]  # fmt: skip
 
@@ -62,6 +64,14 @@ KEPT = (
 def chosen(overrides: tuple[str, ...], **values: int | None) -> list[str]:
     """Changes of a recipe: those of ``-s``, then ``run.NAME=VALUE`` for each shared flag that was given."""
     return [*overrides, *(f"run.{name}={value}" for name, value in values.items() if value is not None)]
+
+
+def recipe_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """What a shell completes a recipe by: the shipped ones, and files."""
+    from inverse import recipes
+
+    names = [name for name in recipes.shipped() if name.startswith(incomplete)]
+    return [*map(CompletionItem, names), *([] if names else [CompletionItem(incomplete, type="file")])]
 
 
 class AutoInt(click.ParamType):  # type: ignore[type-arg]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ LOGGER = logging.getLogger("inverse")
 
 
 @click.command()
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=options.recipe_names)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @options.output
 @options.overrides
@@ -75,6 +76,9 @@ def restore(
     INPUT is a file, a folder, a glob in quotes, or @list.txt with one path a line. Run the same command again to go
     on after an interruption; nothing that is done is done twice.
     """
+    if flags.get("progress") == "auto" and sys.stderr.isatty():  # libraries take seconds to load
+        shown = inputs[0] + (f" and {len(inputs) - 1} more" if len(inputs) > 1 else "")
+        LOGGER.info("%s: reading %s", recipe, shown)
     chosen = options.chosen(overrides, samples=samples, seed=seed)
     given = {name: flags.pop(name) for name in ("mask", "sigma", "noise", "method")}
     chosen = recipes.shortcuts(recipe, chosen, **given)

@@ -19,7 +19,7 @@ LOGGER = logging.getLogger("inverse")
 
 
 @click.command()
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=options.recipe_names)
 @click.argument("truths", nargs=-1, required=True, metavar="TRUTH...")
 @options.output
 @options.overrides
