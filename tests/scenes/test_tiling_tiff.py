@@ -147,23 +147,16 @@ def test_values_that_are_no_numbers(value, tmp_path):
     array = GREY.astype(np.float32)
     array[40, 50] = value
     saved(array)(tmp_path / "a.tif")
-    said = []
-    for opening in (
-        lambda: read(tmp_path / "a.tif"),
-        lambda: read_window(tmp_path / "a.tif", (0, 0, *SIZE)),
-    ):
-        with pytest.raises(InputError, match="NaN or infinite") as caught:
-            opening()
-        said.append(caught.value.hint)
-    assert said[0] == said[1]
+    for picture in (read(tmp_path / "a.tif"), read_window(tmp_path / "a.tif", (0, 0, *SIZE))):
+        assert np.argwhere(~picture.valid).tolist() == [[40, 50]]
     assert read_window(tmp_path / "a.tif", (0, 0, 40, 40)).valid is None
     array[:] = value
     saved(array)(tmp_path / "all.tif")
-    with pytest.raises(InputError, match="NaN or infinite"):
+    with pytest.raises(InputError, match="no pixel has a value"):
         read_window(tmp_path / "all.tif", (0, 0, 8, 8))
-    made = restore(DENOISE, tmp_path / "a.tif", out=tmp_path / "out", options=Options(progress="off", tile=64))
+    made = restore(DENOISE, tmp_path / "all.tif", out=tmp_path / "out", options=Options(progress="off", tile=64))
     assert made.exit_code == 4
-    assert "NaN or infinite" in made.failures[0].reason
+    assert "no pixel has a value" in made.failures[0].reason
     profile = {"driver": "GTiff", "dtype": "float32", "count": 1, "height": SIZE[0], "width": SIZE[1]}
     place = rasterio.Affine(30, 0, 5e5, 0, -30, 4e6)
     with rasterio.open(tmp_path / "geo.tif", "w", crs="EPSG:32633", transform=place, nodata=-1, **profile) as file:

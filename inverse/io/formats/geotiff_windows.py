@@ -59,10 +59,10 @@ def open_tiff(path: Path, *, source: str, inner: str | None, stack: ExitStack) -
 
 
 class _Raster:
-    """A dataset of GDAL's; ``plain``: a TIFF that lies nowhere, whose floats are all numbers."""
+    """A dataset of GDAL's; ``plain``: a TIFF that lies nowhere."""
 
     def __init__(self, path: Path, source: str, stack: ExitStack, *, plain: bool = False) -> None:
-        self.source, self._plain = source, plain
+        self.source = source
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE))
         with reading(source):
             self._dataset = stack.enter_context(rasterio.open(path, driver="GTiff", sharing=False))
@@ -82,14 +82,7 @@ class _Raster:
     def picture(self, top: int, left: int, height: int, width: int, *, empty: bool = False) -> Picture:
         with reading(self.source):
             place = rasterio.windows.Window(left, top, width, height)
-            picture = picture_of(self._dataset, place, self.source, empty=empty or self._plain)
-        if self._plain and picture.valid is not None:
-            bad, bands = int((~picture.valid).sum()), picture.array.size // picture.valid.size
-            raise InputError(
-                f"{self.source}: {bands * bad} of {picture.array.size} pixel values of a window are NaN or infinite",
-                "fill them in, or mark them as missing with a file-mask operator",
-            )
-        return picture
+            return picture_of(self._dataset, place, self.source, empty=empty)
 
 
 def in_blocks(like: Picture, *, size: tuple[int, int], side: int) -> Picture:
