@@ -19,7 +19,9 @@ from torch import Tensor
 
 __all__ = ["independent", "own_defaults", "plain_module", "plain_tensor", "stepwise"]
 
-P, R, T = ParamSpec("P"), TypeVar("R"), TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 class _Dtype:

@@ -87,6 +87,7 @@ class Ledger:
         files = None if marker is None else marker.get("files")
         if not isinstance(files, dict) or not all(_inside(path) for path in files):
             return None
+        assert marker is not None
         return marker if "row" not in marker or sound(marker["row"]) else None
 
     def finished(self, name: str, source: str) -> dict[str, Any] | None:
@@ -114,7 +115,8 @@ class Ledger:
         content = read_json(self.failed / f"{name}.json")
         if content is None or set(content) != set(_FAILURE) or not isinstance(content["code"], int):
             return None
-        return Failure(**{key: value if key == "code" else str(value) for key, value in content.items()})
+        said: dict[str, Any] = {key: value if key == "code" else str(value) for key, value in content.items()}
+        return Failure(**said)
 
 
 class Schedule:

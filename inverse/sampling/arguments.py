@@ -77,7 +77,7 @@ def checked_names(items: Any, count: int) -> tuple[str, ...]:
     """
     if items is None:
         return tuple(map(str, range(count)))
-    if isinstance(items, str) or not isinstance(items, Sequence) or not all(isinstance(name, str) for name in items):
+    if not isinstance(items, list | tuple | range) or not all(isinstance(name, str) for name in items):
         raise InputError(f"item names of type {type(items).__name__}", "allowed: a list of texts, one for each")
     if len(items) != count or len(set(items)) != count:
         raise InputError(f"{len(items)} item names for {count} measurements", "allowed: one name each, all different")
@@ -90,8 +90,9 @@ def fitting(y: Vector, physics: Any, shape: Sequence[int] | None) -> Observation
     Raises:
         InputError: It has another shape or type than what the physics makes.
     """
-    if shape is not None and (
-        isinstance(shape, str) or not all(isinstance(side, int) and side > 0 for side in shape) or len(shape) == 0
+    sides: Any = shape
+    if shape is not None and not (
+        isinstance(sides, list | tuple) and sides and all(isinstance(side, int) and side > 0 for side in sides)
     ):
         raise UsageError(f"shape {shape!r}", "allowed: (C, H, W) or (d,), whole numbers from 1")
     size, given = _size(physics), ", ".join(str(tuple(part.shape)) for part in parts(y))
@@ -168,7 +169,7 @@ def _require_values(part: Tensor, what: str) -> None:
 
 def _size(physics: Any) -> tuple[int, ...] | None:
     """The shape of an unknown that a physics of this package states."""
-    size = getattr(physics, "img_size", None)
+    size: Any = getattr(physics, "img_size", None)
     whole = isinstance(size, tuple | list) and size and all(isinstance(side, int) for side in size)
     return tuple(size) if whole else None
 

@@ -32,12 +32,13 @@ class CallablePrior:
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Posterior mean in data units: ``decode(D(encode(x), scale * sigma))``."""
         level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device) * self.scale
-        answer = self.denoiser((x - self.offset) * self.scale, level)
+        answer: Any = self.denoiser((x - self.offset) * self.scale, level)
         if not isinstance(answer, Tensor):
             if not isinstance(answer, np.ndarray) or answer.dtype.kind != "f":
-                return answer  # the caller says what is wrong with it
+                return answer  # type: ignore[no-any-return]  # the caller says what is wrong with it
             answer = torch.from_numpy(np.ascontiguousarray(answer)).to(x.device)
-        return answer / self.scale + self.offset
+        mean: Tensor = answer / self.scale + self.offset
+        return mean
 
     def compute(self, *, dtype: torch.dtype, device: torch.device | str) -> CallablePrior:
         """The same prior with its network, where it is one, in another precision or on another device."""
