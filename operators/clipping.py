@@ -72,7 +72,11 @@ def clipped_in_words(bounds: Tensor, *, used: bool) -> str:
         for sign, what in ((1.0, "highlights"), (-1.0, "shadows"))
         if bool((bounds == sign).any())
     ]
-    taken = "taken as unobserved with the light around them, deep inside as bounds" if used else "taken as they are: only a blur with boundary free leaves them out"
+    taken = (
+        "taken as unobserved with the light around them, deep inside as bounds"
+        if used
+        else "taken as they are: only a blur with boundary free leaves them out"
+    )
     return f"{' and '.join(parts)}, {taken}"
 
 
@@ -106,7 +110,8 @@ def reach_of(physics: Any, like: Tensor) -> int:
         return 1
     rows, columns = torch.meshgrid(*(torch.arange(size, device=like.device) for size in light.shape), indexing="ij")
     spread = (light * ((rows - row) ** 2 + (columns - column) ** 2)).sum() / light.sum().clamp_min(1e-12)
-    return max(1, min(round(2 * float(spread.sqrt())), min(light.shape) // 4))
+    reach: int = max(1, min(round(2 * float(spread.sqrt())), min(light.shape) // 4))
+    return reach
 
 
 def bounded(physics: Any, clips: Tensor, shape: tuple[int, ...]) -> tuple[Any, Tensor]:

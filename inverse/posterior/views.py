@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,11 +38,20 @@ class Views:
         items: Sequence[str]
         quantile: Callable[[float], Tensor]
         to_numpy: Callable[..., NDArray[Any]]
-        knows_spread: bool
         diagnostics: Mapping[str, Tensor]
-        misfit: Tensor
         label: str
-        complex: bool
+
+        @property
+        def knows_spread(self) -> bool:
+            """Whether one sample has a standard deviation too."""
+
+        @property
+        def complex(self) -> bool:
+            """Whether the unknown is a complex image."""
+
+        @cached_property
+        def misfit(self) -> Tensor:
+            """chi^2 / m of each sample."""
 
     def interval(self, level: float = 0.9) -> tuple[Tensor, Tensor]:
         """The ends of the central interval that holds a share ``level`` of the posterior, each (B, C, *S).
@@ -145,7 +155,7 @@ def _stored(mean: NDArray[Any], span: Span | None, *, whole: bool) -> NDArray[An
     """Pixels as a file of pictures holds them: integers where they were, or where the format knows nothing else."""
     if np.iscomplexobj(mean):
         return mean
-    top = float(span[1]) if span is not None and _plain(span) else math.nan  # type: ignore[arg-type]
+    top = float(np.asarray(span[1])) if span is not None and _plain(span) else math.nan
     if top in (255.0, 65535.0):
         return np.clip(np.rint(mean), 0, top).astype(np.uint8 if top == 255 else np.uint16)
     if not whole:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inverse.errors import InputError
-from inverse.operators.observation import Vector
+from inverse.numerics.linalg import Vector
 
 __all__ = ["as_array", "from_array", "measured_shape"]
 

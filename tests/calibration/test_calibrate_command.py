@@ -23,7 +23,7 @@ schema: 1
 operator: {kind: random-mask, missing: 0.4, seed: 5}
 noise: {sigma: 0.05}
 prior: {name: gaussian}
-method: {kind: ddrm, steps: 4}
+method: {kind: ddrm, steps: 8}
 run: {samples: 4, seed: 0}
 """
 
