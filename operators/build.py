@@ -258,7 +258,9 @@ def _shape(shape: Sequence[int]) -> tuple[int, ...]:
     except TypeError:
         sides = ()
     if not sides or min(sides) < 1:
-        raise RecipeError(f"shape {shape} of an image"[:100], "allowed: (C, H, W) or (d,), whole numbers, each at least 1")
+        raise RecipeError(
+            f"shape {shape} of an image"[:100], "allowed: (C, H, W) or (d,), whole numbers, each at least 1"
+        )
     needed = 4 * prod(sides)
     if needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
         raise MemoryLimitError(

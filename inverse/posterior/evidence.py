@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from inverse.operators.noise.jpeg_physics import JpegMeasured, JpegMeasuredNonlinear
 from inverse.operators.observation import Observation, observed
 from inverse.posterior.posterior import Posterior
 
@@ -172,8 +173,11 @@ def averaged(each: Sequence[Whiteness | None]) -> dict[str, float]:
 def residual_map(post: Posterior) -> Tensor | None:
     """Residual of the mean in units of the noise on the measurement's grid (C, h, w), of raw data (1, h, w).
 
-    Of raw data it is the root mean square over coils; None where there is no such picture.
+    Of raw data it is the root mean square over coils; None where there is no such picture, as of the coefficients of a
+    JPEG file.
     """
+    if isinstance(post.observation.physics, JpegMeasured | JpegMeasuredNonlinear):
+        return None
     pair = standardised(post.observation, post.whole_mean)
     if pair is None or not isinstance(post.observation.y, Tensor) or post.observation.y.ndim < 4:
         return None

@@ -2,6 +2,19 @@ from .draw import draw_noise as draw_noise
 from .fit import NoiseFit as NoiseFit
 from .fit import correlated_spectrum as correlated_spectrum
 from .fit import fit_noise as fit_noise
+from .jpeg import SIDE as SIDE
+from .jpeg import UNSEEN as UNSEEN
+from .jpeg import JpegFile as JpegFile
+from .jpeg import jpeg_file as jpeg_file
+from .jpeg import own_variance as own_variance
+from .jpeg import resolved as resolved
+from .jpeg import sensor_sigma as sensor_sigma
+from .jpeg_fit import JpegFit as JpegFit
+from .jpeg_fit import fit_jpeg as fit_jpeg
+from .jpeg_fit import slopes_of as slopes_of
+from .jpeg_fit import stated_quality as stated_quality
+from .jpeg_physics import JpegMeasured as JpegMeasured
+from .jpeg_physics import JpegMeasuredNonlinear as JpegMeasuredNonlinear
 from .models import background_rayleigh as background_rayleigh
 from .models import background_sigma as background_sigma
 from .models import estimate_sigma as estimate_sigma
@@ -14,6 +27,7 @@ from .spec import ESTIMATORS as ESTIMATORS
 from .spec import NOISES as NOISES
 from .spec import CorrelatedNoise as CorrelatedNoise
 from .spec import GaussianNoise as GaussianNoise
+from .spec import JpegNoise as JpegNoise
 from .spec import Noise as Noise
 from .spec import PoissonGaussianNoise as PoissonGaussianNoise
 from .spec import PoissonNoise as PoissonNoise
@@ -31,9 +45,16 @@ __all__ = [
     "DEFAULTS",
     "ESTIMATORS",
     "NOISES",
+    "SIDE",
+    "UNSEEN",
     "CorrelatedNoise",
     "Filtered",
     "GaussianNoise",
+    "JpegFile",
+    "JpegFit",
+    "JpegMeasured",
+    "JpegMeasuredNonlinear",
+    "JpegNoise",
     "Noise",
     "NoiseFit",
     "PoissonGaussianNoise",
@@ -49,11 +70,18 @@ __all__ = [
     "draw_noise",
     "estimate_sigma",
     "filtered",
+    "fit_jpeg",
     "fit_noise",
+    "jpeg_file",
     "mean_and_variance",
     "noise_keys",
     "noise_model",
+    "own_variance",
+    "resolved",
+    "sensor_sigma",
+    "slopes_of",
     "smallest_step",
+    "stated_quality",
     "wavelet_sigma",
     "whitened",
 ]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inverse.errors import InputError
+from inverse.errors import InputError, RecipeError
 from inverse.numerics.rng import Rng
 from inverse.numerics.transforms import dct2, idct2
 from inverse.operators.noise.fit import correlated_spectrum
@@ -21,6 +21,7 @@ from inverse.operators.noise.spec import (
     DEFAULTS,
     CorrelatedNoise,
     GaussianNoise,
+    JpegNoise,
     PoissonGaussianNoise,
     PoissonNoise,
     RicianNoise,
@@ -46,7 +47,12 @@ def draw_noise(section: Any, clean: Tensor, *, seed: int, item: str) -> Tensor:
 
     Raises:
         InputError: a level for each of another number of bands.
+        RecipeError: noise that only a file has.
     """
+    if isinstance(section, JpegNoise):
+        raise RecipeError(
+            "noise of kind jpeg is read from a file, not drawn", "simulate the compression: -s operator.kind=jpeg"
+        )
     rng = Rng(seed, [item], [0])
     normal = rng.normal(clean, step=0, stream=_STREAM)
     if isinstance(section, GaussianNoise):

@@ -10,6 +10,8 @@ r"""A recipe's noise fitted to a measurement: brought to white Gaussian noise of
 * rician: :math:`\sqrt{\max(y^2 - \sigma^2, 0)}`, whose mean is the magnitude to second order in :math:`\sigma / |z|`
   (Gudbjartsson & Patz 1995).
 * uniform: level :math:`q / \sqrt{12}`.
+* jpeg: the coefficients of the file, weighted (`inverse.operators.noise.jpeg_fit`). A level ``auto`` of Gaussian noise
+  and of counts has it too where the measurement is a JPEG file as it was saved.
 
 Weights are scaled so that their mean square is 1 over what was observed, and the level with them: the whitened
 measurement keeps its units on average. Weights taken from the measurement follow its noise; smoothing makes that small
@@ -20,6 +22,7 @@ the measurement: 0.74 to 1.03, median 0.99.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,10 +34,12 @@ from inverse.errors import InputError
 from inverse.numerics.transforms import dct2_filter, mirror
 from inverse.operators.blur.kernels import gaussian_kernel
 from inverse.operators.noise import models as noise_levels
+from inverse.operators.noise.jpeg_fit import JpegFit, fit_jpeg
 from inverse.operators.noise.models import estimate_sigma
 from inverse.operators.noise.spec import (
     CorrelatedNoise,
     GaussianNoise,
+    JpegNoise,
     PoissonGaussianNoise,
     PoissonNoise,
     RicianNoise,
@@ -58,13 +63,14 @@ class NoiseFit:
     """A measurement as white Gaussian noise of one level explains it.
 
     Attributes:
-        y: The measurement (1, C, h, w), corrected and whitened.
+        y: The measurement (1, C, h, w), corrected and whitened; the coefficients of a JPEG file.
         sigma: Its noise level.
         weights: What the measurement was multiplied by (1, C, h, w); None: nothing.
         gains: What its cosine transform was multiplied by (1, 1, h, w); None: nothing.
         estimated: Whether something of the noise was estimated from the measurement.
         said: What was found, in sentences.
         observed: As it was given.
+        jpeg: What the measurement is as the coefficients of its file; None: an image.
     """
 
     y: Tensor
@@ -74,16 +80,26 @@ class NoiseFit:
     estimated: bool = False
     said: tuple[str, ...] = ()
     observed: Tensor | None = None
+    jpeg: JpegFit | None = None
 
     def whitened(self, physics: Any) -> Any:
         """The physics of :attr:`y` from that of the measurement; its noise model is to be of level :attr:`sigma`."""
+        if self.jpeg is not None:
+            return self.jpeg.whitened(physics)
         if self.weights is not None:
             return whitened(physics, self.weights, observed=self.observed)
         return physics if self.gains is None else filtered(physics, self.gains)
 
 
 @torch.no_grad()
-def fit_noise(section: Any, y: Tensor, *, observed: Tensor | None = None, sigma: float | None = None) -> NoiseFit:
+def fit_noise(
+    section: Any,
+    y: Tensor,
+    *,
+    observed: Tensor | None = None,
+    sigma: float | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> NoiseFit:
     """Fit a noise section to a measurement.
 
     Args:
@@ -91,14 +107,19 @@ def fit_noise(section: Any, y: Tensor, *, observed: Tensor | None = None, sigma:
         y: Measurement (1, C, h, w) in data units; complex ones have gaussian noise alone.
         observed: 0 and 1, broadcasts against ``y``; None: all of it.
         sigma: Level found in the data by the operator's own means, for gaussian noise of level auto.
+        facts: What the measurement's file states of itself; a JPEG file's tables among it.
 
     Raises:
-        InputError: what is to be estimated cannot be, a level for each of another number of bands, or correlated noise
-            with unobserved pixels.
+        InputError: noise of kind jpeg of another file; what is to be estimated cannot be, a level for each of another
+            number of bands, or correlated noise with unobserved pixels.
     """
     if observed is not None and bool((observed == 1).all()):
         observed = None
     y = y if observed is None else y * observed
+    if isinstance(section, JpegNoise) or (facts and sigma is None and "auto" in section.model_dump().values()):
+        saved = _saved(section, y, observed, facts or {})
+        if saved is not None:
+            return saved
     if isinstance(section, GaussianNoise):
         return _gaussian(section, y, observed, sigma)
     if y.is_complex():
@@ -114,6 +135,25 @@ def fit_noise(section: Any, y: Tensor, *, observed: Tensor | None = None, sigma:
     step = _positive(noise_levels.smallest_step(y, _seen(y, observed)), "step") if auto else float(section.step)
     said = (f"values are multiples of {step:.4g}",) if auto else ()
     return NoiseFit(y, step / math.sqrt(12), estimated=auto, said=said, observed=observed)
+
+
+def _saved(section: Any, y: Tensor, observed: Tensor | None, facts: Mapping[str, Any]) -> NoiseFit | None:
+    """The noise of a JPEG file; None where it is none, or the section's kind says otherwise."""
+    sensor: float | Tensor | None = None
+    if isinstance(section, JpegNoise):
+        sensor = None if section.sigma == "auto" else float(section.sigma)
+    elif isinstance(section, PoissonNoise | PoissonGaussianNoise) and "quantisation" in facts and not y.is_complex():
+        counts = _counts(section, y, observed)
+        assert counts.weights is not None
+        sensor = counts.sigma / counts.weights
+    elif not isinstance(section, GaussianNoise):
+        return None
+    saved = fit_jpeg(y, facts, observed=observed, sensor=sensor)
+    if saved is None:
+        if isinstance(section, JpegNoise):
+            raise InputError("the measurement is not a JPEG file as it was saved", "-s noise.kind=gaussian")
+        return None
+    return NoiseFit(saved.y, saved.sigma, estimated=True, said=(saved.said,), observed=saved.observed, jpeg=saved)
 
 
 def _seen(y: Tensor, observed: Tensor | None) -> Tensor:

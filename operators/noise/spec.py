@@ -15,6 +15,7 @@ __all__ = [
     "NOISES",
     "CorrelatedNoise",
     "GaussianNoise",
+    "JpegNoise",
     "Noise",
     "PoissonGaussianNoise",
     "PoissonNoise",
@@ -137,10 +138,27 @@ class UniformNoise(_Kind):
     )
 
 
+class JpegNoise(_Kind):
+    """The rounding of a JPEG file, as its own tables state it, beside noise of the sensor."""
+
+    kind: Literal["jpeg"] = "jpeg"
+    sigma: Annotated[float | Literal["auto"], _auto_or(above=-1e-300)] = Field(
+        default="auto", description="standard deviation of the sensor in data units; auto estimates it from the file"
+    )
+
+
 #: Noise kind to the model that checks it.
 NOISES: dict[str, type[BaseModel]] = {
     str(model.model_fields["kind"].default): model
-    for model in (GaussianNoise, CorrelatedNoise, PoissonNoise, PoissonGaussianNoise, RicianNoise, UniformNoise)
+    for model in (
+        GaussianNoise,
+        CorrelatedNoise,
+        PoissonNoise,
+        PoissonGaussianNoise,
+        RicianNoise,
+        UniformNoise,
+        JpegNoise,
+    )
 }
 
 
@@ -155,7 +173,7 @@ class _AnyOf:
 
 #: What the measurement adds to the operator's output.
 Noise = Annotated[
-    GaussianNoise | CorrelatedNoise | PoissonNoise | PoissonGaussianNoise | RicianNoise | UniformNoise,
+    GaussianNoise | CorrelatedNoise | PoissonNoise | PoissonGaussianNoise | RicianNoise | UniformNoise | JpegNoise,
     Field(discriminator="kind"),
     _AnyOf(),
 ]
