@@ -66,10 +66,10 @@ class OperatorSpec:
         measured: Dotted path of ``(params, measurement) -> Fitted`` (:mod:`inverse.operators.measurement`), for an
             operator that is known only with its measurement: which samples were taken, coil maps, a blur's width. None
             if its parameters say it all.
-        stated: Dotted path of ``(params, facts) -> (params, sentences)``, which replaces parameters that are ``auto`` by
-            what the measurement's file says of them; None if files say nothing of it.
-        estimate: Dotted path of ``(params, y) -> (params, sentence)``, which replaces parameters that are ``auto``;
-            None if none can be.
+        stated: Dotted path of ``(params, facts) -> (params, sentences)``, which replaces parameters that are ``auto``
+            by what the measurement's file says of them; None if files say nothing of it.
+        estimate: Dotted path of ``(params, measurement) -> (params, sentence)``, which replaces parameters that are
+            ``auto``; None if none can be.
         result: Dotted path of ``(params, measurement_shape) -> (C, H, W)``, what is restored; None: that of the
             measurement times the parameter ``factor``, if there is one.
         example: Parameters it is checked with (``inverse list operators --check``). A value ``@name`` of a file

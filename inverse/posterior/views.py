@@ -134,7 +134,7 @@ class Views:
             shown = np.abs(values) if np.iscomplexobj(values) else values
             shown = shown[..., None] if shown.ndim == 2 else shown
             colour = title == "mean" and shown.shape[-1] == 3
-            low, high = (float(end) for end in (self.span if _plain(self.span) else (0.0, 1.0)))  # type: ignore[union-attr]
+            low, high = _ends(self.span)
             plane = np.clip((shown - low) / (high - low), 0, 1) if colour else shown.mean(-1)
             drawn = axes.imshow(plane, **({} if colour else {"cmap": "gray", **settings}))
             axes.set_title(title)
@@ -144,6 +144,14 @@ class Views:
         misfit = float(self.misfit[:, item].mean())
         figure.suptitle(f"{self.items[item]}: {self.label}, misfit {misfit:.2f} (expected 1)")
         return figure
+
+
+def _ends(span: Span | None) -> tuple[float, float]:
+    """Black and white, 0 and 1 where bands have their own."""
+    if span is None or not _plain(span):
+        return 0.0, 1.0
+    low, high = (float(np.asarray(end)) for end in span)
+    return low, high
 
 
 def _plain(span: Span | None) -> bool:
@@ -157,10 +165,12 @@ def _stored(mean: NDArray[Any], span: Span | None, *, whole: bool) -> NDArray[An
         return mean
     top = float(np.asarray(span[1])) if span is not None and _plain(span) else math.nan
     if top in (255.0, 65535.0):
-        return np.clip(np.rint(mean), 0, top).astype(np.uint8 if top == 255 else np.uint16)
+        whole_numbers: NDArray[Any] = np.clip(np.rint(mean), 0, top).astype(np.uint8 if top == 255 else np.uint16)
+        return whole_numbers
     if not whole:
         return mean.astype(np.float32)
     if span is not None:
         low, high = (np.asarray(end, np.float64) for end in span)
         mean = (mean - low) / (high - low)
-    return np.clip(np.rint(255 * mean), 0, 255).astype(np.uint8)
+    eight_bits: NDArray[Any] = np.clip(np.rint(255 * mean), 0, 255).astype(np.uint8)
+    return eight_bits

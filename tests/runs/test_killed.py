@@ -74,6 +74,7 @@ def left_by(out: Path) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.slow
 def test_killed_twenty_times_at_random_moments_and_resumed(tmp_path: Path) -> None:
     """A run is killed after random times, longer each time so that it ends on any machine.
 

@@ -25,7 +25,7 @@ def test_a_pipe_a_device_a_socket_and_a_folder_are_no_files(tmp_path, pipe, monk
     with socket.socket(socket.AF_UNIX) as made:
         made.bind("socket")
         for path in (pipe, "/dev/zero", "socket", tmp_path):
-            with pytest.raises(OSError, match="expected a file|Is a directory"):
+            with pytest.raises(OSError, match=r"expected a file|Is a directory"):
                 read_regular(path)
 
 
