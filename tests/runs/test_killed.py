@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import pytest
 import torch
 from test_executors import CONTEXT, FLAGS, RECIPE, picture
 
