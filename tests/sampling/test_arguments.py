@@ -51,7 +51,7 @@ def y(x: Tensor, physics: Any) -> Tensor:
         *({"samples": value} for value in (1.5, 0, "a", 10**9)),
         *({"device": "x"}, {"steps": "a"}, {"shape": "a"}, {"shape": (3, -1, 2)}, {"batch": 0}),
     ],
-    ids=repr,
+    ids=lambda wrong: repr(wrong).split(" at 0x")[0],
 )
 def test_sample_refuses(change: dict[str, Any], y: Tensor, physics: Any) -> None:
     arguments = {"y": y, "physics": physics, "prior": "gaussian", **FEW, **change}
