@@ -84,7 +84,7 @@ def evaluate(
     for failure in table.failures:
         LOGGER.warning("%s", failure.line)
     if table.unmatched_truths:
-        few = ", ".join(table.unmatched_truths[:LISTED])
+        few = ", ".join(map(printable, table.unmatched_truths[:LISTED]))
         more = f" and {len(table.unmatched_truths) - LISTED} more" if len(table.unmatched_truths) > LISTED else ""
         LOGGER.warning("%d truths without a prediction: %s%s", len(table.unmatched_truths), few, more)
     if as_json:
