@@ -199,7 +199,7 @@ def sound(row: object) -> bool:
     """Whether this is a row of an item that is done: values of the types of their columns, scores numbers."""
     if not isinstance(row, Mapping):
         return False
-    numbers, kinds = (int, float), {"str": str, "bool": bool, "int": int}
+    numbers, kinds = (int, float), {"str": str, "bool": bool}
     return all(isinstance(value, kinds.get(_TYPES.get(str(name), ""), numbers)) for name, value in row.items())
 
 

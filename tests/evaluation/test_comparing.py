@@ -44,7 +44,8 @@ def make_run(place: Path, noise: dict[str, float], *, scores: bool, **recipe: An
         facts = {"misfit": 1 + level / 100, "data_share": 0.5, "forward": 80.0, "seconds": 2.0}
         rows.append({"item": item, "status": "done", "restored": f"restored/{item}", **facts, **score, "note": ""})
     (place / "items.csv").write_bytes(csv_bytes(rows, list(rows[0])))
-    plain = {"operator": {"kind": "denoise"}, "prior": {"name": "photo"}, "data": {"range": [0.0, 1.0]}, **recipe}
+    plain = {"operator": {"kind": "denoise"}, "prior": {"name": "photo"}, "data": {"range": [0.0, 1.0]}}
+    plain |= {"noise": {"kind": "gaussian"}, "method": {"kind": "diffpir"}, **recipe}
     own = {"metrics": {"psnr": "PSNR as recorded"}} if scores else {}
     write_json(place / "run.json", {"recipe": plain, "prior": {"name": "photo"}, "versions": {}, "seed": 0, **own})
     return place

@@ -24,7 +24,7 @@ reveal_type(build_operator)
 """
 CONFIG = """[mypy]
 follow_imports = skip
-[mypy-inverse,inverse.operators,inverse.operators.build]
+[mypy-inverse,inverse.operators,inverse.operators.build,inverse.numerics.*]
 follow_imports = silent
 """
 

@@ -78,11 +78,13 @@ def test_the_wheel_holds_the_packages_and_their_data_and_nothing_else(site) -> N
 def test_it_restores_an_image_outside_the_checkout(site, tmp_path, prior) -> None:
     from skimage.io import imread, imsave
 
-    image = np.random.Generator(np.random.Philox(0)).integers(0, 256, (40, 36, 3)).astype(np.uint8)
+    smooth = 128 + 60 * np.sin(np.arange(40)[:, None, None] / 9) * np.cos(np.arange(36)[None, :, None] / 7)
+    noisy = smooth + np.random.Generator(np.random.Philox(0)).normal(0, 25.5, (40, 36, 3))
+    image = noisy.clip(0, 255).astype(np.uint8)
     imsave(tmp_path / "photo.png", image, check_contrast=False)
     done = _inverse(
         site, "restore", "denoise", "photo.png", "-o", "out", "-s", f"prior.name={prior}", "-s", "noise.sigma=0.1",
-        "-s", "method.steps=2", "--samples", "2", cwd=tmp_path,
+        "-s", "method.steps=6", "--samples", "2", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     restored = imread(tmp_path / "out" / "restored" / "photo.png")

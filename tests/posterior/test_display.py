@@ -113,7 +113,8 @@ def test_a_long_computation_is_not_started_by_showing(monkeypatch: pytest.Monkey
 
 def test_values_far_from_a_picture_say_their_range() -> None:
     values = torch.full((1, 1, 20, 20), 900.0)
-    post = inverse.restore({**RECIPE, "operator": {"kind": "denoise"}, "noise": {"sigma": 1e-3}}, values)
+    wide = {"operator": {"kind": "denoise"}, "noise": {"sigma": 1e-3}, "data": {"range": [0, 1023]}}
+    post = inverse.restore({**RECIPE, **wide}, values)
     assert re.search(r"mean, shown from [789]\d\d", post._repr_html_())
 
 
