@@ -79,7 +79,8 @@ class Spectral(Cloned, RealInner, DecomposablePhysics):
         s = self.mask
         largest = s.amax(tuple(range(1, s.ndim)), keepdim=True)
         kept = s > 100 * torch.finfo(s.dtype).eps * largest
-        return self.V(torch.where(kept, 1 / torch.where(kept, s, 1.0), 0.0) * self.U_adjoint(y))  # type: ignore[no-any-return]
+        inverted = torch.where(kept, 1 / torch.where(kept, s, 1.0), 0.0)
+        return self.V(inverted * self.U_adjoint(y))  # type: ignore[no-any-return]
 
     def basis_squared(self, spectrum: Tensor) -> Tensor:
         """Diagonal of ``V diag(spectrum) V^T``: from (B, ...) in coordinates to (B, C, *S) in pixels."""

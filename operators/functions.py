@@ -90,7 +90,7 @@ def function_operator(
     """
     physics = FunctionPhysics(forward, adjoint, shape=shape, noise_model=noise_model)
     rng = Rng(0, ("",) * 2, (0, 1))
-    x = rng.normal(torch.zeros(2, *shape), step=0, stream="probe")
+    x = rng.normal(torch.zeros(2, *shape, dtype=torch.float32), step=0, stream="probe")
     try:
         image = physics.A(x)
     except InputError:

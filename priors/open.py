@@ -40,7 +40,10 @@ class NetworkPrior:
     def compute(self, *, dtype: torch.dtype, device: torch.device | str) -> NetworkPrior:
         """The same prior with its network in another precision or on another device."""
         first = next(self.denoiser.parameters())
-        if (dtype, torch.empty(0, device=device).device) == (first.dtype, first.device):  # "cuda" is the current one
+        if (dtype, torch.empty(0, device=device, dtype=torch.float32).device) == (
+            first.dtype,
+            first.device,
+        ):  # "cuda" is the current one
             return self
         network = _blank(self.denoiser.network.config)
         network.load_state_dict(self.denoiser.network.state_dict())
@@ -50,7 +53,7 @@ class NetworkPrior:
 def _blank(config: UNetConfig) -> UNet:
     """A network whose weights are about to be loaded; making it leaves the global generator where it was."""
     with torch.random.fork_rng(devices=[]):
-        return UNet(config)
+        return UNet(config).float()
 
 
 def _denoiser(network: UNet, card: Card, *, dtype: torch.dtype, device: torch.device | str) -> EDMDenoiser:

@@ -68,8 +68,10 @@ def denoises(prior: Any, card: Card) -> tuple[float, float]:
     """
     size = -(-max(card.minimum_size, 32) // card.stride) * card.stride
     std = card.data_var**0.5
-    noise = torch.randn(1, card.channels or 1, size, size, generator=torch.Generator().manual_seed(0))
-    image = card.mean + std * torch.linspace(-1.0, 1.0, size).expand_as(noise)
+    noise = torch.randn(
+        1, card.channels or 1, size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float32
+    )
+    image = card.mean + std * torch.linspace(-1.0, 1.0, size, dtype=torch.float32).expand_as(noise)
 
     def rms(x: torch.Tensor) -> float:
         return float(x.square().mean().sqrt() / std)

@@ -232,7 +232,7 @@ class Bench:
         width = high - low
         sigma = float(recipe.noise.model_dump()["sigma"]) / width
         if (low, width) != (0.0, 1.0):
-            y = (y - low * physics.A(torch.ones(1, *shape))) / width
+            y = (y - low * physics.A(torch.ones(1, *shape, dtype=torch.float32))) / width
         theirs = build_operator(recipe.located()["operator"], shape=shape, noise=sigma)
         if peer.package == "deepinv" and peer.samples:
             from inverse.benchmark.peers.deepinv import own_physics  # its samplers come and go with deepinv's versions

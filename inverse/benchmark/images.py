@@ -97,8 +97,8 @@ def _combined(kspace: Any) -> Tensor:
 
 def _phased(x: Tensor, name: str) -> Tensor:
     rng = np.random.default_rng(int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big"))
-    v, u = (torch.linspace(0, 1, n) for n in x.shape[-2:])
-    phase = torch.full(x.shape[-2:], float(rng.uniform(0, 2 * math.pi)))
+    v, u = (torch.linspace(0, 1, n, dtype=torch.float32) for n in x.shape[-2:])
+    phase = torch.full(x.shape[-2:], float(rng.uniform(0, 2 * math.pi)), dtype=torch.float32)
     for k in [(0, 1), (1, 0), (1, 1), (0, 2), (2, 0)]:
         size = 1.5 / math.hypot(*k) * float(rng.standard_normal())
         phase = phase + size * torch.cos(math.pi * k[0] * v)[:, None] * torch.cos(math.pi * k[1] * u)

@@ -196,7 +196,9 @@ def problem(name: str) -> FieldProblem:
     prior = GaussianPrior(0.5, 0.0625, spectrum, name="field")
     physics = build_operator(kind, shape=shape, noise=NOISE, **params)
     exact = build_operator(kind, shape=shape, noise=NOISE, dtype=torch.float64, **params)
-    truth = prior.sample(Rng(1, ("truth",), (0,)).normal(torch.zeros(1, *shape), step=0, stream="truth"))
+    truth = prior.sample(
+        Rng(1, ("truth",), (0,)).normal(torch.zeros(1, *shape, dtype=torch.float32), step=0, stream="truth")
+    )
     y: Tensor = simulate(truth, physics, seed=1)
     centre = torch.full((1, *shape), float(prior.mean), dtype=torch.float64)
     right = exact.A_adjoint(y.double() - exact.A(centre)) / NOISE**2

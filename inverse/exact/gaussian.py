@@ -150,7 +150,7 @@ def flatten(y: Any) -> Tensor:
 def matrix(physics: Any, shape: tuple[int, ...]) -> Tensor:
     """The operator's matrix (m, n), float64: complex and stacked measurements as real vectors."""
     count = torch.Size(shape).numel()
-    columns = [flatten(physics.A(unit.reshape(1, *shape))) for unit in torch.eye(count)]
+    columns = [flatten(physics.A(unit.reshape(1, *shape))) for unit in torch.eye(count, dtype=torch.float32)]
     return torch.stack(columns, 1).double()
 
 
@@ -162,7 +162,9 @@ def _solve(prior: GaussianPrior, physics: Any, shape: tuple[int, ...]) -> Gaussi
     root = root.reshape(count, count)
     prior_covariance = root @ root.T
     gram = operator @ prior_covariance @ operator.T + NOISE**2 * torch.eye(len(operator), dtype=torch.float64)
-    truth = prior.sample(Rng(1, ("truth",), (0,)).normal(torch.zeros(1, *shape), step=0, stream="truth"))
+    truth = prior.sample(
+        Rng(1, ("truth",), (0,)).normal(torch.zeros(1, *shape, dtype=torch.float32), step=0, stream="truth")
+    )
     y = simulate(truth, physics, seed=1)
     gain = torch.linalg.solve(gram, operator @ prior_covariance).T
     centre = torch.as_tensor(prior.mean, dtype=torch.float64).expand(count)
@@ -177,7 +179,7 @@ def _solve(prior: GaussianPrior, physics: Any, shape: tuple[int, ...]) -> Gaussi
 
 def _operators() -> Mapping[str, tuple[Callable[[], Any], tuple[int, ...]]]:
     grey, two = (1, SIZE, SIZE), (2, SIZE, SIZE)
-    lines = torch.zeros(SIZE, SIZE)
+    lines = torch.zeros(SIZE, SIZE, dtype=torch.float32)
     lines[:, ::2] = 1
     lines[:, SIZE // 2 - 2 : SIZE // 2 + 2] = 1
 
@@ -193,7 +195,7 @@ def _operators() -> Mapping[str, tuple[Callable[[], Any], tuple[int, ...]]]:
             return build_operator(last, shape=grey, noise=NOISE, **params) * blur
 
     def coils() -> Any:
-        angle = torch.linspace(-1, 1, SIZE)
+        angle = torch.linspace(-1, 1, SIZE, dtype=torch.float32)
         maps = torch.stack(
             [torch.complex(torch.cos(angle + k), torch.sin(angle * k)).expand(SIZE, SIZE) for k in range(3)]
         )

@@ -161,16 +161,23 @@ def log_prior(prior: GaussianPrior | MixturePrior, x: Tensor) -> Tensor:
 
 
 def _priors() -> dict[str, GaussianPrior | MixturePrior]:
-    means = torch.tensor([[0.9, 0.2], [-0.8, 0.6], [0.1, -0.9]])
+    means = torch.tensor([[0.9, 0.2], [-0.8, 0.6], [0.1, -0.9]], dtype=torch.float32)
     return {
-        "gaussian": GaussianPrior(torch.tensor([0.3, 0.1]), 0.25),
-        "mixture": MixturePrior(means, torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.09, 0.06, 0.04])),
+        "gaussian": GaussianPrior(torch.tensor([0.3, 0.1], dtype=torch.float32), 0.25),
+        "mixture": MixturePrior(
+            means,
+            torch.tensor([0.5, 0.3, 0.2], dtype=torch.float32),
+            torch.tensor([0.09, 0.06, 0.04], dtype=torch.float32),
+        ),
     }
 
 
 def _operators() -> dict[str, tuple[Physics, float, Tensor]]:
-    forms = torch.tensor([[1.0, 0.4], [-0.3, 1.0]])
-    return {"squares": (Squares(forms, sigma=0.1), 0.1, forms), "norm": (Norm(sigma=0.05), 0.05, torch.eye(2))}
+    forms = torch.tensor([[1.0, 0.4], [-0.3, 1.0]], dtype=torch.float32)
+    return {
+        "squares": (Squares(forms, sigma=0.1), 0.1, forms),
+        "norm": (Norm(sigma=0.05), 0.05, torch.eye(2, dtype=torch.float32)),
+    }
 
 
 PROBLEMS = tuple(f"{prior}-{operator}" for prior in ("gaussian", "mixture") for operator in ("squares", "norm"))
@@ -181,7 +188,7 @@ def problem(name: str) -> NonlinearProblem:
     """One of `PROBLEMS`."""
     prior_name, operator = name.split("-")
     prior, (physics, sigma, forms) = _priors()[prior_name], _operators()[operator]
-    truth = torch.tensor([[0.7, 0.5]])
+    truth = torch.tensor([[0.7, 0.5]], dtype=torch.float32)
     y: Tensor = simulate(truth, physics, seed=1)
     axis = torch.linspace(-REACH, REACH, GRID, dtype=torch.float64)
     points = torch.cartesian_prod(axis, axis)

@@ -1,14 +1,13 @@
 """The caller's defaults of torch, and calls that do not depend on them.
 
-A result is a function of its arguments. What a caller has set for the rest of the program (a default dtype or device,
-inference mode, autocast) is set aside while a call of this package runs and is back when it returns. The default dtype
-is the process's, so calls in several threads share the change: the first sets it, the last puts it back.
+A result is a function of its arguments. What a caller has set for a thread (a default device, inference mode, autocast)
+is set aside while a call of this package runs there and is back when it returns. The default dtype is the process's and
+is never touched: whatever this package makes, it makes of a dtype that it names.
 """
 
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -24,37 +23,10 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-class _Dtype:
-    """The default dtype that calls in progress have set aside."""
-
-    def __init__(self) -> None:
-        self.lock, self.calls, self.before = threading.Lock(), 0, torch.float32
-
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        with self.lock:
-            if self.calls == 0:
-                self.before = torch.get_default_dtype()
-                if self.before != torch.float32:
-                    torch.set_default_dtype(torch.float32)
-            self.calls += 1
-        try:
-            yield
-        finally:
-            with self.lock:
-                self.calls -= 1
-                if self.calls == 0 and self.before != torch.float32:
-                    torch.set_default_dtype(self.before)
-
-
-_DTYPE = _Dtype()
-
-
 @contextmanager
 def own_defaults() -> Iterator[None]:
-    """Float32, the CPU, no inference mode and no autocast as defaults, whatever the caller's are."""
+    """The CPU, no inference mode and no autocast as defaults of this thread, whatever the caller's are."""
     with ExitStack() as stack:
-        stack.enter_context(_DTYPE.aside())
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
         if torch.get_default_device().type != "cpu":

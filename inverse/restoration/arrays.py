@@ -115,7 +115,7 @@ def _together(recipe: Recipe, images: Sequence[Measurement]) -> Case:
             f"{len(cases)} images, each with an operator or a noise of its own by this recipe",
             "restore them one by one",
         )
-    noise = GaussianNoise(torch.tensor([case.sigma for case in cases], device=device))
+    noise = GaussianNoise(torch.tensor([case.sigma for case in cases], device=device, dtype=torch.float32))
     physics, shape = operator_for(operator, tuple(images[0].y.shape[1:]), noise=noise, device=device)
     if any(image.valid is not None for image in images):
         valid = [

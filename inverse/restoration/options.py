@@ -62,7 +62,7 @@ class Options:
         if self.device == "auto":
             return "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            torch.empty(0, device=self.device)
+            torch.empty(0, device=self.device, dtype=torch.float32)
         except (RuntimeError, AssertionError) as error:
             raise UsageError(f"device '{self.device}' is not available", "allowed here: auto, cpu") from error
         return self.device

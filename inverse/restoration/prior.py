@@ -54,8 +54,8 @@ def fit_prior(prior: Any, channels: int, *, dtype: str, device: str) -> Any:
 def forward_seconds(prior: Any, shape: Sequence[int], compute: Compute) -> float:
     """Seconds of one forward pass for an unknown (C, H, W); the first call, which warms up, is not counted."""
     fitted, device = fit_prior(prior, shape[0], dtype=compute.dtype, device=compute.device), compute.device
-    x = torch.zeros(1, *shape, device=device)
-    level = torch.full((1,), 0.1, device=device)
+    x = torch.zeros(1, *shape, device=device, dtype=torch.float32)
+    level = torch.full((1,), 0.1, device=device, dtype=torch.float32)
     with torch.no_grad():
         fitted(x[..., :64, :64], level)
         began = time.perf_counter()

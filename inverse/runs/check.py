@@ -78,7 +78,7 @@ def check_recipe(
     low, high = recipe.data.range
     if measurement is None:
         generator = torch.Generator().manual_seed(0)
-        noise = torch.rand(1, card.channels or 3, SIDE, SIDE, generator=generator)
+        noise = torch.rand(1, card.channels or 3, SIDE, SIDE, generator=generator, dtype=torch.float32)
         case = _imagined(recipe, (low + (high - low) * noise).to(compute.device))
     else:
         content = read(measurement)

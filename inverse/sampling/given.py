@@ -26,7 +26,7 @@ def measured_shape(physics: Any, shape: tuple[int, ...] | None) -> tuple[int, ..
         return None
     with torch.no_grad():
         try:
-            made = physics.A(torch.zeros(1, *known))
+            made = physics.A(torch.zeros(1, *known, dtype=torch.float32))
         except (RuntimeError, TypeError, ValueError, IndexError):
             return None
     return tuple(made.shape[1:]) if isinstance(made, Tensor) else None

@@ -71,7 +71,7 @@ def generate(
     require_seed(seed)
     if samples < 1 or batch < 1 or not shape or min(shape) < 1:
         raise InputError(f"{samples} samples of shape {tuple(shape)}, {batch} together", "allowed: numbers from 1")
-    like = torch.zeros(1, *shape, device=device)
+    like = torch.zeros(1, *shape, device=device, dtype=torch.float32)
     opened, card, mean, _ = open_denoiser(prior, like, dtype, Counter())
     denoise = Denoise(opened, Counter())
     levels = noise_levels(

@@ -163,12 +163,14 @@ def assert_batch_invariant(
     """
     generator = torch.Generator().manual_seed(3)
     prior = MixturePrior(
-        torch.rand(4, *shape, generator=generator), torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.full((4,), 0.01)
+        torch.rand(4, *shape, generator=generator, dtype=torch.float32),
+        torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float32),
+        torch.full((4,), 0.01, dtype=torch.float32),
     )
     given = operator_params or ({"missing": 0.5} if operator == "random-mask" else {})
     physics = build_operator(operator, shape=shape, noise=0.05, **given)
     names = [f"item-{index}" for index in range(items)]
-    y = simulate(torch.rand(items, *shape, generator=generator), physics, items=names)
+    y = simulate(torch.rand(items, *shape, generator=generator, dtype=torch.float32), physics, items=names)
     chosen = params if method_spec(method).closed_form else {"steps": 6, **params}
 
     def drawn(order: Sequence[int], batch: int | str = "auto") -> Tensor:

@@ -37,9 +37,11 @@ def assert_metric(
     if spec.kind not in ("image", "samples"):
         raise TypeError(f"{label} is of kind {spec.kind}; image and samples are allowed")
     generator = torch.Generator().manual_seed(0)
-    truth = torch.rand(1, channels, side, side, generator=generator).expand(4, -1, -1, -1).clone()
-    noise = torch.randn(*((6,) if spec.kind == "samples" else ()), 4, channels, side, side, generator=generator)
-    prediction = truth + torch.tensor([0.01, 0.03, 0.1, 0.3]).reshape(4, 1, 1, 1) * noise
+    truth = torch.rand(1, channels, side, side, generator=generator, dtype=torch.float32).expand(4, -1, -1, -1).clone()
+    noise = torch.randn(
+        *((6,) if spec.kind == "samples" else ()), 4, channels, side, side, generator=generator, dtype=torch.float32
+    )
+    prediction = truth + torch.tensor([0.01, 0.03, 0.1, 0.3], dtype=torch.float32).reshape(4, 1, 1, 1) * noise
     kept = prediction.clone(), truth.clone()
     values = _values(spec, prediction, truth)
     _require(torch.equal(prediction, kept[0]) and torch.equal(truth, kept[1]), f"{label}: it changed its arguments")

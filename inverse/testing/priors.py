@@ -43,13 +43,13 @@ def assert_prior(
         side = 32 if card is None else -(-max(card.minimum_size, 32) // card.stride) * card.stride
         sides = ((card.channels if card is not None else None) or 1, side, side)
     if card is None:
-        card, _ = infer_card(opened, torch.zeros(1, *sides), Counter())
+        card, _ = infer_card(opened, torch.zeros(1, *sides, dtype=torch.float32), Counter())
     std = card.data_var**0.5
     generator = torch.Generator().manual_seed(0)
-    levels = torch.tensor([1.0, 0.3, 0.1]) * min(std, card.sigma_max)
+    levels = torch.tensor([1.0, 0.3, 0.1], dtype=torch.float32) * min(std, card.sigma_max)
     levels = levels.clamp_min(card.sigma_min)
-    x = card.mean + std * torch.randn(3, *sides, generator=generator)
-    x = x + levels.reshape(-1, *[1] * len(sides)) * torch.randn(x.shape, generator=generator)
+    x = card.mean + std * torch.randn(3, *sides, generator=generator, dtype=torch.float32)
+    x = x + levels.reshape(-1, *[1] * len(sides)) * torch.randn(x.shape, generator=generator, dtype=torch.float32)
     kept = x.clone()
     with torch.no_grad():
         together = opened(x, levels)

@@ -29,6 +29,7 @@ from inverse.numerics.transforms import dct_matrix
 from inverse.operators.base import Cloned
 from inverse.operators.image.spec import Jpeg
 from inverse.operators.measurement import Fitted, Measurement
+from inverse.operators.noise.jpeg import FACTORS, YCC, laplace_scale
 from inverse.operators.spec import AUTO
 
 __all__ = ["JpegPhysics", "fitted", "jpeg", "quantisation_sigma", "tables"]
@@ -43,9 +44,7 @@ _CHROMA = (
     17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26, 56, 99, 99, 99, 99, 99,
     47, 66, 99, 99, 99, 99, 99, 99, *(99,) * 32,
 )  # fmt: skip
-_YCC = ((0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411))
 _RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136286, -0.714136286), (1.0, 1.772, 0.0))
-_STEPS = {"4:4:4": (1, 1), "4:2:2": (1, 2), "4:2:0": (2, 2)}
 
 
 def tables(quality: int) -> tuple[Tensor, Tensor]:
@@ -100,7 +99,7 @@ class JpegPhysics(Cloned, Physics):
     ) -> None:
         super().__init__(noise_model=noise_model)
         self.img_size = shape
-        self.factors = _STEPS[subsampling]
+        self.factors = FACTORS[subsampling]
         self.register_buffer("steps", torch.stack(steps)[None].to(dtype))
         self.register_buffer("basis", dct_matrix(8, self.steps)[None, None])
 
@@ -118,7 +117,7 @@ class JpegPhysics(Cloned, Physics):
         if x.shape[1] == 1:
             return self._plane(pixels - 128, 0, rounded).add(128).clamp(0, 255) / 255
         rows, columns = self.factors
-        planes = rounded(self._mix(pixels, _YCC))
+        planes = rounded(self._mix(pixels, YCC))
         luma = self._plane(planes[:, :1] - 128, 0, rounded)
         padded = pad(planes[:, 1:], (0, -width % columns, 0, -height % rows), mode="replicate")
         chroma = avg_pool2d(padded, self.factors) if rows * columns > 1 else padded
@@ -183,21 +182,12 @@ def quantisation_sigma(y: Tensor, physics: JpegPhysics) -> float:
         physics: Its compression.
     """
     pixels = 255 * y
-    plane = pixels if y.shape[1] == 1 else physics._mix(pixels, _YCC)[:, :1]
+    plane = pixels if y.shape[1] == 1 else physics._mix(pixels, YCC)[:, :1]
     height, width = (side // 8 * 8 for side in y.shape[-2:])
-    basis, steps = physics.basis.to(y.dtype)[0, 0], physics.steps.to(y.dtype)[0, 0]
+    basis = physics.basis.to(y.dtype)[0, 0]
     blocks = (plane[..., :height, :width] - 128).unfold(2, 8, 8).unfold(3, 8, 8)
-    zero = ((basis @ blocks @ basis.T) / steps).round().eq(0).to(torch.float64).mean((0, 1, 2, 3)).clamp(1e-3, 1 - 1e-3)
-    steps = steps.to(torch.float64)
-    scale = steps / (-2 * torch.log1p(-zero))  # P(|c| < q / 2) = 1 - exp(-q / (2 scale))
-    order = torch.arange(8, dtype=torch.float64, device=y.device)
-    frequency = torch.hypot(order[:, None], order[None]).clamp_min(1).log()
-    usable = (zero < 0.98) & (zero > 0.02)
-    if int(usable.sum()) >= 3:
-        design = torch.stack([torch.ones_like(frequency), frequency], -1)[usable]
-        fit = torch.linalg.lstsq(design, scale[usable].log()[:, None]).solution[:, 0]
-        law = (fit[0] + fit[1].clamp_max(0) * frequency).exp()
-        scale = torch.where(zero >= 0.98, torch.minimum(scale, law), scale)
+    steps = physics.steps[0, 0].to(torch.float64).flatten()
+    scale = laplace_scale((basis @ blocks @ basis.T).reshape(-1, 64).double(), steps)
     rate = steps / scale
     decay = torch.exp(-rate / 2)
     inside = 2 / rate**2 - decay * (0.25 + 1 / rate + 2 / rate**2)

@@ -249,7 +249,7 @@ def _without_signal(eigenvalue: Tensor, like: Tensor) -> Tensor | None:
 
 def hann(rows: int, columns: int) -> Tensor:
     """Window (rows, columns) that is not zero at its edges."""
-    down, right = (torch.hann_window(n + 2, periodic=False)[1:-1] for n in (rows, columns))
+    down, right = (torch.hann_window(n + 2, periodic=False, dtype=torch.float32)[1:-1] for n in (rows, columns))
     return down[:, None] * right
 
 

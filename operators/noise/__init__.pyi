@@ -2,11 +2,13 @@ from .draw import draw_noise as draw_noise
 from .fit import NoiseFit as NoiseFit
 from .fit import correlated_spectrum as correlated_spectrum
 from .fit import fit_noise as fit_noise
+from .jpeg import FACTORS as FACTORS
 from .jpeg import SIDE as SIDE
 from .jpeg import UNSEEN as UNSEEN
+from .jpeg import YCC as YCC
 from .jpeg import JpegFile as JpegFile
 from .jpeg import jpeg_file as jpeg_file
-from .jpeg import own_variance as own_variance
+from .jpeg import laplace_scale as laplace_scale
 from .jpeg import resolved as resolved
 from .jpeg import sensor_sigma as sensor_sigma
 from .jpeg_fit import JpegFit as JpegFit
@@ -44,9 +46,11 @@ from .whiten import whitened as whitened
 __all__ = [
     "DEFAULTS",
     "ESTIMATORS",
+    "FACTORS",
     "NOISES",
     "SIDE",
     "UNSEEN",
+    "YCC",
     "CorrelatedNoise",
     "Filtered",
     "GaussianNoise",
@@ -73,10 +77,10 @@ __all__ = [
     "fit_jpeg",
     "fit_noise",
     "jpeg_file",
+    "laplace_scale",
     "mean_and_variance",
     "noise_keys",
     "noise_model",
-    "own_variance",
     "resolved",
     "sensor_sigma",
     "slopes_of",

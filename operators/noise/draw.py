@@ -58,7 +58,8 @@ def draw_noise(section: Any, clean: Tensor, *, seed: int, item: str) -> Tensor:
     if isinstance(section, GaussianNoise):
         return clean + _levels(section.sigma, clean) * normal
     if isinstance(section, CorrelatedNoise):
-        shaped = correlated_spectrum(tuple(clean.shape[-2:]), section.correlation).sqrt().to(clean)  # type: ignore[arg-type]
+        height, width = clean.shape[-2:]
+        shaped = correlated_spectrum((height, width), section.correlation).sqrt().to(clean)
         return clean + section.sigma * idct2(shaped * dct2(normal))
     if isinstance(section, PoissonNoise | PoissonGaussianNoise):
         counted = _counts(clean, _value(section, "gain"), seed, item)

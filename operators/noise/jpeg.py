@@ -32,10 +32,10 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from inverse.numerics.transforms import dct2_filter, dct2_solve, dct_matrix
 
-__all__ = ["SIDE", "UNSEEN", "JpegFile", "jpeg_file", "own_variance", "resolved", "sensor_sigma"]
+__all__ = ["FACTORS", "SIDE", "UNSEEN", "YCC", "JpegFile", "jpeg_file", "laplace_scale", "resolved", "sensor_sigma"]
 
-_YCC = ((0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411))
-_FACTORS = {"4:4:4": (1, 1), "4:2:2": (1, 2), "4:2:0": (2, 2)}
+YCC = ((0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411))
+FACTORS = {"4:4:4": (1, 1), "4:2:2": (1, 2), "4:2:0": (2, 2)}
 #: How a picture is brought to the stored grid, by its EXIF orientation: mirrored first, then quarter turns.
 _TURNS = {
     1: (False, 0),
@@ -94,7 +94,7 @@ class JpegFile:
         return dct_matrix(SIDE, like)
 
     def _matrix(self, like: Tensor) -> Tensor:
-        return torch.tensor(_YCC, dtype=like.dtype, device=like.device)
+        return torch.tensor(YCC, dtype=like.dtype, device=like.device)
 
     def _turned(self, x: Tensor) -> Tensor:
         mirrored, quarters = _TURNS[self.orientation]
@@ -210,7 +210,9 @@ class JpegFile:
         wide = [side * share for side, share in zip(sides, shared, strict=True)]
         power = interpolate(power, wide, mode="bilinear", align_corners=True)[..., : sides[0], : sides[1]]
         rows, columns = (
-            torch.cos(torch.pi / (2 * side) * torch.arange(side)).square() if share == 2 else torch.ones(side)
+            torch.cos(torch.pi / (2 * side) * torch.arange(side, dtype=torch.float32)).square()
+            if share == 2
+            else torch.ones(side, dtype=torch.float32)
             for side, share in zip(sides, shared, strict=True)
         )
         return power * (rows[:, None] * columns[None]).to(power)
@@ -250,7 +252,8 @@ class JpegFile:
         """Variance of the coefficients of each plane by frequency (64,), and how many blocks it has."""
         counts = [rows * columns for rows, columns in self.blocks]
         parts = torch.split((stored - self._level(stored))[0, 0], counts)
-        return [own_variance(part, self.steps[min(i, 1)].flatten().to(part)) for i, part in enumerate(parts)], counts
+        scales = [laplace_scale(part, self.steps[min(i, 1)].flatten().to(part)) for i, part in enumerate(parts)]
+        return [2 * scale.square() for scale in scales], counts
 
     def local(self, variance: Tensor) -> Tensor:
         """Mean of a variance at the pixels (1, C, H, W) over what each block sees, (1, 1, blocks, 64)."""
@@ -286,21 +289,21 @@ def jpeg_file(facts: Mapping[str, Any], y: Tensor) -> JpegFile | None:
         or y.shape[1] not in (1, 3)
     ):
         return None
-    if y.shape[1] == 3 and (len(stated) != 2 or facts.get("subsampling") not in _FACTORS):
+    if y.shape[1] == 3 and (len(stated) != 2 or facts.get("subsampling") not in FACTORS):
         return None
     steps = torch.tensor([stated[0], stated[-1]], dtype=torch.float64).reshape(2, SIDE, SIDE)
-    factors = _FACTORS.get(str(facts.get("subsampling")), (1, 1)) if y.shape[1] == 3 else (1, 1)
+    factors = FACTORS.get(str(facts.get("subsampling")), (1, 1)) if y.shape[1] == 3 else (1, 1)
     height, width = y.shape[-2:]
     return JpegFile(steps, factors, int(facts.get("orientation", 1)), y.shape[1], (height, width))
 
 
-def own_variance(coefficients: Tensor, steps: Tensor) -> Tensor:
-    """Variance (64,) of Laplace distributed coefficients (n, 64) that are known up to their steps, by frequency.
+def laplace_scale(coefficients: Tensor, steps: Tensor) -> Tensor:
+    """Scale (64,) of Laplace distributed coefficients (n, 64) that are known up to their steps, by frequency.
 
     The scale comes from how many are zero, :math:`P(|c| < q / 2) = 1 - e^{-q / 2 b}`; where nearly all are, from a
     power law of the frequency fitted to the others.
     """
-    zero = (coefficients.abs() < 0.5 * steps).double().mean(0).clamp(1e-3, 1 - 1e-3)
+    zero = (coefficients / steps).round().eq(0).double().mean(0).clamp(1e-3, 1 - 1e-3)
     scale = steps / (-2 * torch.log1p(-zero))
     order = torch.arange(SIDE, dtype=torch.float64, device=steps.device)
     frequency = torch.hypot(order[:, None], order[None]).clamp_min(1).log().flatten()
@@ -310,7 +313,7 @@ def own_variance(coefficients: Tensor, steps: Tensor) -> Tensor:
         fit = torch.linalg.lstsq(design, scale[usable].log()[:, None]).solution[:, 0]
         law = (fit[0] + fit[1].clamp_max(0) * frequency).exp()
         scale = torch.where(zero >= 0.98, torch.minimum(scale, law), scale)
-    return 2 * scale.square()
+    return scale
 
 
 def sensor_sigma(file: JpegFile, stored: Tensor) -> float:
@@ -331,7 +334,7 @@ def sensor_sigma(file: JpegFile, stored: Tensor) -> float:
         reach = np.quantile(k, 0.5)  # the multiple whose interval holds the median; 0 where most are zero
         within = min(float((k <= reach).mean()), 1 - 0.5 / len(k))
         levels.append((reach + 0.5) * step / float(ndtri(0.5 * (1 + within))))
-    length = 1.0 if file.channels == 1 else float(np.square(_YCC[0]).sum())
+    length = 1.0 if file.channels == 1 else float(np.square(YCC[0]).sum())
     found = math.sqrt(max(min(levels) ** 2 - _ROUNDING, 0.0) / length)
     return found if seen else min(found, UNSEEN)
 

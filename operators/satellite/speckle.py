@@ -170,8 +170,8 @@ class LogImage(Cloned, Physics):
     ) -> None:
         super().__init__(noise_model=noise_model)
         self.floor = floor
-        self.register_buffer("mask", torch.ones(1, 1, 1, 1) if mask is None else mask)
-        self.register_buffer("zero", torch.zeros(1, 1, 1, 1) if zero is None else zero)
+        self.register_buffer("mask", torch.ones(1, 1, 1, 1, dtype=torch.float32) if mask is None else mask)
+        self.register_buffer("zero", torch.zeros(1, 1, 1, 1, dtype=torch.float32) if zero is None else zero)
 
     def A(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Element by element, (B, C, H, W)."""

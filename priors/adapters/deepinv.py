@@ -176,13 +176,13 @@ def _build(kind: Any, file: Path | None) -> Any:
         if "pretrained" not in takes:
             if file is not None:
                 raise PriorError(f"deepinv's {kind.__name__} takes no weights", "leave =FILE out")
-            return kind()
+            return kind().float()
         assert file is not None
         tensors = read_tensors(file)
         trained = {"_was_trained_on_minus_one_one": True, "pixel_std": 0.5} if "pixel_std" in takes else {}
         none = False if isinstance(takes["pretrained"].default, bool) else None
         with torch.random.fork_rng(devices=[]):
-            model = kind(pretrained=none, **_shape(kind.__name__, tensors), **trained)
+            model = kind(pretrained=none, **_shape(kind.__name__, tensors), **trained).float()
         model.load_state_dict(tensors)
     except PriorError:
         raise

@@ -137,7 +137,8 @@ def _parametrisation(
     if prediction in PREDICTIONS and getattr(made, "betas", None) is not None:
         # from the betas: in single precision, 1 - alphas_cumprod has lost four digits at the first step
         levels = noise_levels(torch.cumprod(1 - made.betas.double(), dim=0))
-        return Discrete(levels, PREDICTIONS[prediction]), (float(levels[0]), float(levels[-1])), _call  # type: ignore[arg-type]
+        ends = float(levels[0]), float(levels[-1])
+        return Discrete(levels, PREDICTIONS[prediction]), ends, _call  # type: ignore[arg-type]
     raise PriorError(f"diffusers model '{name}': {kind} with prediction_type {prediction}", "see: docs/adapters.md")
 
 

@@ -125,7 +125,9 @@ def log_likelihood(flat: Tensor, covariances: Tensor) -> Tensor:
     """``log N(p; 0, Sigma_k)`` of patches (N, d) under each of (K, d, d), (N, K) float64."""
     factors = torch.linalg.cholesky(covariances)
     constant = 2 * factors.diagonal(dim1=1, dim2=2).log().sum(1) + flat.shape[1] * math.log(2 * math.pi)
-    inverse = torch.linalg.solve_triangular(factors, torch.eye(flat.shape[1]).to(factors), upper=False)
+    inverse = torch.linalg.solve_triangular(
+        factors, torch.eye(flat.shape[1], dtype=torch.float32).to(factors), upper=False
+    )
     # the products in single precision: a nat in a thousand moves no patch to another component
     distance = torch.stack([(flat.float() @ each.T.float()).square().sum(1) for each in inverse], 1)
     values: Tensor = -0.5 * (distance.double() + constant)

@@ -98,7 +98,9 @@ class UNet(nn.Module):
         self.config = config
         width, embedding = config.channels, config.embedding
         folded = config.channels_in * config.unshuffle**2
-        self.register_buffer("frequencies", torch.pi * 2.0 ** torch.linspace(-2, 4, 16), persistent=False)
+        self.register_buffer(
+            "frequencies", torch.pi * 2.0 ** torch.linspace(-2, 4, 16, dtype=torch.float32), persistent=False
+        )
         self.embed = nn.Sequential(nn.Linear(32, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
         self.head = nn.Conv2d(folded, width[0], 3, padding=1)
         self.down_blocks, self.up_blocks = nn.ModuleList(), nn.ModuleList()

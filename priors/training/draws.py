@@ -51,14 +51,14 @@ class Draws:
         crops = self._grained(crops, rng)
         clean = crops if self.corpus.complex else 2.0 * crops - 1.0
         sigma = self._levels(rng)
-        return clean, sigma, torch.randn(clean.shape, generator=rng)
+        return clean, sigma, torch.randn(clean.shape, generator=rng, dtype=torch.float32)
 
     def _crop(self, rng: torch.Generator) -> Tensor:
         config = self.config
         index, turn, flip = (int(torch.randint(n, (1,), generator=rng)) for n in (len(self.corpus.images), 4, 2))
         image = self.corpus.images[index]
         room = min(image.shape[-2:]) / config.crop
-        chance, factor = torch.rand(2, generator=rng).tolist()
+        chance, factor = torch.rand(2, generator=rng, dtype=torch.float32).tolist()
         size = config.crop
         if chance < config.scaled:
             size = round(config.crop * (1.0 + factor * (min(config.scale, room) - 1.0)))
@@ -71,22 +71,25 @@ class Draws:
         return value.flip(2) if flip else value
 
     def _greyed(self, crops: Tensor, rng: torch.Generator) -> Tensor:
-        grey = torch.rand(len(crops), generator=rng) < self.config.grey
+        grey = torch.rand(len(crops), generator=rng, dtype=torch.float32) < self.config.grey
         if crops.shape[1] == 3 and bool(grey.any()):
             crops[grey] = crops[grey].mean(1, keepdim=True).expand(-1, 3, -1, -1)
         return crops
 
     def _phased(self, crops: Tensor, rng: torch.Generator) -> Tensor:
         count, side = len(crops), crops.shape[-1]
-        ramp = torch.linspace(-1, 1, side)
+        ramp = torch.linspace(-1, 1, side, dtype=torch.float32)
         u, v = ramp[None, :, None], ramp[None, None, :]
-        offset, slopes = torch.rand(count, generator=rng) * 2 * math.pi, torch.rand(count, 2, generator=rng) * 2 - 1
+        offset, slopes = (
+            torch.rand(count, generator=rng, dtype=torch.float32) * 2 * math.pi,
+            torch.rand(count, 2, generator=rng, dtype=torch.float32) * 2 - 1,
+        )
         phase = offset[:, None, None] + math.pi * (slopes[:, :1, None] * u + slopes[:, 1:, None] * v)
         for k in [(0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0)]:
-            size = 0.6 / math.hypot(*k) * torch.randn(count, generator=rng)[:, None, None]
-            shift = torch.rand(count, generator=rng)[:, None, None] * 2 * math.pi
+            size = 0.6 / math.hypot(*k) * torch.randn(count, generator=rng, dtype=torch.float32)[:, None, None]
+            shift = torch.rand(count, generator=rng, dtype=torch.float32)[:, None, None] * 2 * math.pi
             phase = phase + size * torch.cos(math.pi * (k[0] * u + k[1] * v) + shift)
-        gain = self.config.gain ** (2 * torch.rand(count, generator=rng) - 1)
+        gain = self.config.gain ** (2 * torch.rand(count, generator=rng, dtype=torch.float32) - 1)
         value = torch.complex(crops[:, 0], crops[:, 1] if crops.shape[1] == 2 else torch.zeros_like(crops[:, 0]))
         turned = gain[:, None, None] * value * torch.polar(torch.ones_like(phase), phase)
         return torch.view_as_real(turned).permute(0, 3, 1, 2).contiguous()
@@ -94,16 +97,16 @@ class Draws:
     def _grained(self, crops: Tensor, rng: torch.Generator) -> Tensor:
         if not self.config.grain:
             return crops
-        which, size = torch.rand(2, len(crops), generator=rng)
+        which, size = torch.rand(2, len(crops), generator=rng, dtype=torch.float32)
         size = self.config.grain * size * (which < 0.5)
-        noise: Tensor = size[:, None, None, None] * torch.randn(crops.shape, generator=rng)
+        noise: Tensor = size[:, None, None, None] * torch.randn(crops.shape, generator=rng, dtype=torch.float32)
         return crops + noise
 
     def _levels(self, rng: torch.Generator) -> Tensor:
         config = self.config
         mean = math.log(self.sigma_data) - 0.7 if config.log_sigma_mean is None else config.log_sigma_mean
-        normal = mean + config.log_sigma_std * torch.randn(config.batch, generator=rng)
+        normal = mean + config.log_sigma_std * torch.randn(config.batch, generator=rng, dtype=torch.float32)
         low, high = math.log(config.sigma_min), math.log(config.sigma_max)
-        uniform = low + (high - low) * torch.rand(config.batch, generator=rng)
-        chosen = torch.rand(config.batch, generator=rng) < config.spread
+        uniform = low + (high - low) * torch.rand(config.batch, generator=rng, dtype=torch.float32)
+        chosen = torch.rand(config.batch, generator=rng, dtype=torch.float32) < config.spread
         return torch.where(chosen, uniform, normal.clamp(low, high)).exp()

@@ -129,7 +129,7 @@ def _field(images: Sequence[Tensor], mean: Tensor, values: Mapping[str, Any], co
     window = min(int(values["window"]), *(min(image.shape[1:]) for image in images))
     if components == 1:
         powers = torch.stack([periodogram(image, mean, window)[0] for image in images])
-        pixels = torch.tensor([float(image[0].numel()) for image in images]).double()
+        pixels = torch.tensor([float(image[0].numel()) for image in images], dtype=torch.float32).double()
         power = torch.einsum("u,uabhw->abhw", pixels / pixels.sum(), powers)
         weights, spectra = torch.ones(1, dtype=torch.float64), power[None]
     else:
@@ -161,7 +161,7 @@ def fit(
     """
     values, began = _validated(kind, settings or {}), time.perf_counter()
     mean, span = channel_means(images), _range(images)
-    sizes = torch.tensor([float(image[0].numel()) for image in images]).double()
+    sizes = torch.tensor([float(image[0].numel()) for image in images], dtype=torch.float32).double()
     each = torch.stack([(i.double() - mean[:, None, None]).square().mean() for i in images])
     variance = float((sizes * each).sum() / sizes.sum())
     if not variance > 1e-12 * max(1.0, abs(span[1])) ** 2:
@@ -174,7 +174,7 @@ def fit(
         tensors = _field(images, mean, values, int(values.get("components", 1)))
         lags = torch.einsum("k,kabhw->abhw", tensors["weights"], tensors["autocovariance"])
         exponent = round(max(0.0, _exponent(lags)), 2)
-        doubled = torch.full((lags.shape[-1],), 2.0)
+        doubled = torch.full((lags.shape[-1],), 2.0, dtype=torch.float32)
         doubled[0] = 1.0
         largest = float(torch.einsum("aahw,h,w->", lags, doubled, doubled))
     low, high = span

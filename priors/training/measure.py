@@ -46,7 +46,7 @@ def magnitude(value: Tensor) -> Tensor:
 
 
 def _noisy(image: Tensor, level: float, index: int) -> Tensor:
-    noise = torch.randn(image.shape, generator=generator(round(1e4 * level), index))
+    noise = torch.randn(image.shape, generator=generator(round(1e4 * level), index), dtype=torch.float32)
     return image + level * noise
 
 

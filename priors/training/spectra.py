@@ -105,7 +105,7 @@ def mixture(powers: Tensor, counts: Tensor, pixels: Tensor, components: int) -> 
         each[members, k] = 1
     flat = powers.permute(0, 3, 4, 1, 2).flatten(1, 2)
     floor = FLOOR * float(variance.mean()) * torch.eye(channels, dtype=torch.float64)
-    weights, spectra = each.mean(0), torch.empty(0)
+    weights, spectra = each.mean(0), torch.empty(0, dtype=torch.float32)
     for _ in range(ROUNDS):
         share = each * counts[:, None]
         spectra = torch.einsum("uk,ufab->kfab", (share / share.sum(0)).float(), flat).double() + floor

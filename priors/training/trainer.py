@@ -53,11 +53,17 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     return config.rate * 0.5 * (1.0 + float(np.cos(np.pi * progress)))
 
 
-def blank_denoiser(config: TrainConfig, channels: int, *, complex: bool, sigma_data: float) -> EDMDenoiser:  # noqa: A002
+def blank_denoiser(
+    config: TrainConfig,
+    channels: int,
+    *,
+    complex: bool,  # noqa: A002
+    sigma_data: float,
+) -> EDMDenoiser:
     """A denoiser with the initial weights of the settings' seed; complex images lie on [-1, 1], others on [0, 1]."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = UNet(config.network(channels))
+        network = UNet(config.network(channels)).float()
     return EDMDenoiser(network, sigma_data=sigma_data, data_range=(-1.0, 1.0) if complex else (0.0, 1.0))
 
 
