@@ -12,7 +12,8 @@ one of the rows of ``parametrisation.py``:
 * EDMEuler, EDMDPMSolverMultistep: EDM preconditioning, ``prediction_type: epsilon``.
 
 Deviations: ``clip_sample`` and thresholding are not applied (a clipped denoiser is no posterior mean). Weights come
-from safetensors only; no code of a repository is run. With INVERSE_OFFLINE or HF_HUB_OFFLINE set, an identifier is
+from safetensors only, in single precision, also where the folder has those of one variant alone (``variant="fp16"``);
+no code of a repository is run. With INVERSE_OFFLINE or HF_HUB_OFFLINE set, an identifier is
 looked up in the local cache only. Latent, text- and class-conditional models are refused. Cost: one F is one
 evaluation.
 """
@@ -22,7 +23,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Callable
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +51,10 @@ from inverse.storage.regular import read_small_text
 
 __all__ = ["adapt", "open_spec"]
 
+#: Files as diffusers names them: the variant, of a model in parts the part and their number.
+_WEIGHTS = re.compile(
+    r"diffusion_pytorch_model(-\d{5}-of-\d{5})?(\.(?!safetensors)(?P<variant>[^.]+?))?(-\d{5}-of-\d{5})?\.safetensors"
+)
 PREDICTIONS = {"epsilon": "eps", "v_prediction": "v", "sample": "sample"}
 
 
@@ -68,14 +76,17 @@ def open_spec(text: str) -> AdaptedPrior:
             "latent and conditional models are not priors of images",
         )
     _, scheduler = _read(folder, ("scheduler/scheduler_config.json", "scheduler_config.json"), text)
-    weights = sorted(unet[0].parent.glob("*.safetensors"))
-    if not weights:
-        raise PriorError(
-            f"diffusers:{text} has no safetensors file", "other formats can hold code; convert it with diffusers first"
-        )
+    variant, weights = _weights(unet[0].parent, text)
     try:
-        with torch.random.fork_rng(devices=[]):
-            model = package.UNet2DModel.from_pretrained(unet[0].parent, use_safetensors=True, local_files_only=True)
+        with torch.random.fork_rng(devices=[]), _silent():
+            model = package.UNet2DModel.from_pretrained(
+                unet[0].parent,
+                variant=variant,
+                torch_dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                low_cpu_mem_usage=False,
+            )
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         raise PriorError(f"diffusers:{text} cannot be loaded: {str(error).splitlines()[0][:150]}") from error
     if any(bool(~value.isfinite().all()) for value in model.state_dict().values()):
@@ -85,6 +96,55 @@ def open_spec(text: str) -> AdaptedPrior:
     sha256 = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
     name = text.strip("/").rsplit("/", 1)[-1]
     return adapt(model.eval().requires_grad_(False), scheduler, name=name, sha256=sha256)
+
+
+def _weights(folder: Path, text: str) -> tuple[str | None, list[Path]]:
+    """The variant that is read, None for the plain one, and its files, one or several parts.
+
+    Raises:
+        PriorError: There are none, of several variants, or of another name.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise PriorError(
+            f"diffusers:{text} has no safetensors file", "other formats can hold code; convert it with diffusers first"
+        )
+    variants: dict[str | None, list[Path]] = {}
+    for path in files:
+        found = _WEIGHTS.fullmatch(path.name)
+        if found is not None:
+            variants.setdefault(found["variant"], []).append(path)
+    if None in variants:
+        return None, variants[None]
+    if len(variants) == 1:
+        return next(iter(variants.items()))
+    named = ", ".join(path.name for path in files[:4])
+    hint = "keep the files of one variant" if variants else "expected diffusion_pytorch_model.safetensors"
+    raise PriorError(f"diffusers:{text} has {named}", hint)
+
+
+class _SilentNetwork(ModuleNetwork):
+    """A network of diffusers, which warns of every change of precision."""
+
+    def to(self, *, dtype: torch.dtype, device: torch.device | str) -> ModuleNetwork:
+        """A copy in another precision or on another device."""
+        with _silent():
+            return _SilentNetwork(super().to(dtype=dtype, device=device).module, self.call)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without what diffusers logs and shows: what a user can do is in our own errors."""
+    logger, said = logging.getLogger("diffusers"), _package().utils.logging
+    before, bars = logger.level, said.is_progress_bar_enabled()
+    logger.setLevel(logging.CRITICAL + 1)
+    said.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        if bars:
+            said.enable_progress_bar()
 
 
 def adapt(model: Any, scheduler: dict[str, Any], *, name: str = "diffusers", sha256: str | None = None) -> AdaptedPrior:
@@ -114,7 +174,7 @@ def adapt(model: Any, scheduler: dict[str, Any], *, name: str = "diffusers", sha
         sigma_start=min(START, span[1]) / 2,
         sha256=sha256,
     )
-    return AdaptedPrior(ModuleNetwork(model, call), parametrisation, card)
+    return AdaptedPrior(_SilentNetwork(model, call), parametrisation, card)
 
 
 def _parametrisation(

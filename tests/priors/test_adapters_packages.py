@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,6 +99,28 @@ def test_diffusers_is_the_schedulers_formula_at_its_steps(
     assert prior.card.name == tmp_path.name
     assert len(prior.card.sha256 or "") == 64
     assert str(tmp_path.parent) not in prior.card.model_dump_json()
+
+
+def test_diffusers_reads_the_only_variant_and_says_nothing(
+    tmp_path: Path, diffusers: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = _unet2d(tmp_path, diffusers.DDPMScheduler())
+    (tmp_path / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    model.half().save_pretrained(tmp_path / "unet", variant="fp16", max_shard_size="60KB")
+    assert len(list((tmp_path / "unet").glob("*.fp16*.safetensors"))) > 1
+    capfd.readouterr()
+    prior = registry.open_spec(f"diffusers:{tmp_path}").compute(dtype=torch.float32, device="cpu")
+    x, sigma = _images(1, 3, 16, 16), 0.3
+    answer = prior(x, sigma)
+    assert capfd.readouterr() == ("", "")
+    model.float().save_pretrained(tmp_path / "unet")  # which removes parts of the other
+    assert torch.allclose(answer, registry.open_spec(f"diffusers:{tmp_path}")(x, sigma), atol=1e-5)
+    plain = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
+    shutil.copy(plain, plain.with_name("diffusion_pytorch_model.fp16.safetensors"))
+    plain.rename(plain.with_name("diffusion_pytorch_model.non_ema.safetensors"))
+    with pytest.raises(PriorError, match=r"fp16.*safetensors.*non_ema") as caught:
+        registry.open_spec(f"diffusers:{tmp_path}")
+    assert caught.value.hint == "keep the files of one variant"
 
 
 def test_diffusers_velocities(tmp_path: Path, diffusers: Any) -> None:
