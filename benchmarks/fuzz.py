@@ -72,6 +72,19 @@ def _safetensors(path: Path) -> None:
     path.write_bytes((ROOT / "priors" / "weights" / "photo.safetensors").read_bytes())
 
 
+def _heif(path: Path) -> None:
+    import pillow_heif
+
+    height, width, _ = corpus.RGB.shape
+    pillow_heif.from_bytes(mode="RGB", size=(width, height), data=corpus.RGB.tobytes()).save(path)
+
+
+def _jpegxl(path: Path) -> None:
+    import pyjpegxl
+
+    path.write_bytes(pyjpegxl.encode_from_numpy(corpus.RGB, exif=b"II*\0\x08\0\0\0\0\0\0\0\0\0"))
+
+
 def _put(content: Callable[[], bytes]) -> Callable[[Path], None]:
     return lambda path: path.write_bytes(content()) and None
 
@@ -80,6 +93,15 @@ READ = ("info", "{file}")
 FORMATS: dict[str, tuple[str, Callable[[Path], object], tuple[str, ...]]] = {
     "png": ("a.png", _put(lambda: corpus.picture("PNG")), READ),
     "jpeg": ("a.jpg", _put(lambda: corpus.picture("JPEG")), READ),
+    "cmyk": ("a.jpg", _put(lambda: corpus.picture("JPEG", mode="CMYK")), READ),
+    "webp": ("a.webp", _put(lambda: corpus.picture("WEBP")), READ),
+    "avif": ("a.avif", _put(lambda: corpus.picture("AVIF")), READ),
+    "heif": ("a.heic", _heif, READ),
+    "jpegxl": ("a.jxl", _jpegxl, READ),
+    "jpeg2000": ("a.jp2", _put(lambda: corpus.picture("JPEG2000")), READ),
+    "gif": ("a.gif", _put(lambda: corpus.picture("GIF")), READ),
+    "bmp": ("a.bmp", _put(lambda: corpus.picture("BMP")), READ),
+    "pnm": ("a.ppm", _put(lambda: corpus.picture("PPM")), READ),
     "tiff": ("a.tif", _put(lambda: corpus.tiff(compression="zlib", predictor=True)), READ),
     "geotiff": ("g.tif", _put(lambda: corpus.scene(corpus.GREY)), READ),
     "npy": ("a.npy", lambda path: np.save(path, corpus.RGB), READ),

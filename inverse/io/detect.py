@@ -16,13 +16,10 @@ __all__ = ["judge", "load_bytes", "sniff"]
 
 HEAD = 4096
 _OTHERS: tuple[tuple[bytes, str], ...] = (
-    (b"GIF8", "a GIF"),
-    (b"BM", "a BMP"),
     (b"PK\x03\x04", "a zip archive"),
     (b"PK\x05\x06", "an empty zip archive"),
     (b"%PDF", "a PDF"),
     (b"\x1f\x8b", "a gzip file"),
-    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000"),
     (b"8BPS", "a Photoshop file"),
     (b"MATLAB", "a MATLAB file"),
     (b"SIMPLE", "a FITS file"),
@@ -90,7 +87,6 @@ def _unknown(head: bytes, name: str) -> InputError:
     if not head:
         return InputError(f"{name}: the file is empty", "copy or export it again")
     kind = next((title for magic, title in _OTHERS if head.startswith(magic)), None)
-    kind = "a WebP" if kind is None and head[8:12] == b"WEBP" else kind
     if kind is None:
         halves = (spec for spec in formats().values() if spec.half)
         kind = next((spec.half for spec in halves if name.lower().endswith(spec.suffixes)), None)

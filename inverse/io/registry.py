@@ -9,93 +9,31 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any
 
 from inverse.errors import InputError, InverseError
+from inverse.io.format import Format
+from inverse.io.photographs.entries import PHOTOGRAPHS
 
 __all__ = ["FORMATS", "OPTIONAL", "Format", "formats", "function", "installed"]
 
 #: Extra to the packages it brings; ``pip install 'inverse-imaging[EXTRA]'``.
 OPTIONAL = {
     "geo": ("rasterio",),
+    "heif": ("pillow_heif",),
+    "jxl": ("pyjpegxl",),
     "nufft": ("finufft",),
+    "raw": ("rawpy",),
     "medical": ("nibabel", "pydicom"),
     "zarr": ("zarr", "numcodecs"),
 }
 
-
-@dataclass(frozen=True, kw_only=True)
-class Format:
-    """A format that is read, and written where it has an ``encode`` or a ``store``.
-
-    A file is of the format whose ``magic`` its content matches, and whose ``looks`` says so where there is one. Formats
-    with a ``looks`` are asked first: they are special cases of others (a GeoTIFF is a TIFF).
-    """
-
-    title: str  # in prose
-    suffixes: tuple[str, ...]  # endings by which a folder is searched, lower case; files are judged by content
-    pixels: str  # what it may hold
-    keeps: str  # what survives the round trip
-    decode: str  # reader, ``(path: Path, *, source) -> Picture | Volume | Scan``
-    magic: bytes = b""  # regular expression of the first 4096 bytes; b"": its suffix decides, or that it is a folder
-    packed: bool = False  # they may be inside a gzip file
-    #: Closer test, ``(path: Path, inner: str | None, *, source) -> bool``; not asked where the extra is missing.
-    looks: str = ""
-    half: str = ""  # what a file of its suffix is that is none
-    whole: bool = False  # the reader is given the file's bytes instead of the path
-    named: bool = False  # it is given ``inner: str | None`` too: of several arrays in a file one, by ``FILE::NAME``
-    folder: bool = False  # an item is a folder
-    encode: str = ""  # writer, ``(content: Picture | Volume, provenance: Mapping[str, str]) -> bytes``
-    store: str = ""  # writer to a path, of what is no file: ``(path, content, provenance, *, overwrite)``
-    scan: str = ""  # writer of images of raw k-space, ``(path, images, *, like, magnitude, provenance, overwrite)``
-    result: str = ""  # the format that results are written in, where it is not this one
-    floats: bool = True  # it holds floats
-    marks: bool = False  # its writer marks pixels without a value; else floats among them are NaN
-    bare: bool = False  # it is written of pixels alone, with nothing read from such a file
-    float_map: str = ""  # what makes a map of floats a picture of this kind, ``(values, like) -> Picture``
-    #: Else the entries of `Picture.extra` that a map of equal size takes over; None: all, of any size.
-    map_keeps: tuple[str, ...] | None = None
-    windows: str = ""  # opens a scene to be read by windows, ``(path, *, source, inner, stack) -> Windows``
-    writer: str = ""  # writes one by windows, as `inverse.io.windows.open_writer`
-    blocks: str = ""  # what makes a picture one of blocks, ``(like, *, size, side) -> Picture``
-    facts: str = ""  # what `inverse info` says beside the pixels, ``(content) -> dict``
-    #: What its pictures are, where that says how to read their values and what may be done with them.
-    subject: Literal["", "photo", "scene", "medical"] = ""
-    extra: str = ""  # the extra of ``inverse-imaging`` it needs; "" for none
-
-
 _AT = "inverse.io.formats."
 FORMATS: dict[str, Format] = {
-    "png": Format(
-        title="PNG",
-        suffixes=(".png",),
-        pixels="8 and 16 bit, grey and RGB; palette and 1 bit are converted",
-        keeps="alpha, ICC profile, gAMA, cHRM, sRGB, EXIF, DPI, text",
-        magic=rb"\x89PNG\r\n\x1a\n",
-        decode=f"{_AT}raster:decode_png",
-        encode=f"{_AT}raster:encode_png",
-        whole=True,
-        floats=False,
-        bare=True,
-        subject="photo",
-    ),
-    "jpeg": Format(
-        title="JPEG",
-        suffixes=(".jpg", ".jpeg"),
-        pixels="8 bit, grey and RGB; written at quality 95, 4:4:4",
-        keeps="ICC profile, EXIF (turned upright), DPI, comment",
-        magic=rb"\xff\xd8\xff",
-        decode=f"{_AT}raster:decode_jpeg",
-        encode=f"{_AT}raster:encode_jpeg",
-        whole=True,
-        floats=False,
-        bare=True,
-        subject="photo",
-    ),
+    **PHOTOGRAPHS,
     "tiff": Format(
         title="TIFF",
         suffixes=(".tif", ".tiff"),
@@ -206,17 +144,17 @@ FORMATS: dict[str, Format] = {
     "dicom": Format(
         title="DICOM",
         suffixes=(".dcm", ".dicom"),
-        pixels="grey, one or several frames; read only, the result is a TIFF with .tif appended to the name",
-        keeps="rescaled units, pixel spacing, padding; nothing that identifies the patient",
+        pixels="grey, one or several frames",
+        keeps="rescaled units (16 bits with slope and intercept), spacing, position, padding, patient and study; a "
+        "derived instance of a series of its own",
         magic=rb".{128}DICM",
         decode=f"{_AT}dicom:decode",
         encode=f"{_AT}dicom:encode",
         float_map=f"{_AT}dicom:float_map",
         marks=True,
-        facts=f"{_AT}tiff:facts",
+        facts=f"{_AT}dicom:facts",
         extra="medical",
         whole=True,
-        result="tiff",
         subject="medical",
     ),
     "fastmri": Format(

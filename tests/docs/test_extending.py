@@ -123,4 +123,4 @@ def test_parts_are_listed_where_they_are_looked_for(results) -> None:
     assert "Bias(std_range=" in results["method"]["said"]
     assert "y = (1 - s) x + s shift(x)" in results["operator"]["said"]
     assert "edge-mae" in results["metric"]["said"]
-    assert re.search(r"format +ppm", results["format"]["said"])
+    assert re.search(r"format +farbfeld", results["format"]["said"])

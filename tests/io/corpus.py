@@ -94,9 +94,32 @@ bad("short16.png", "broken PNG", put(png(400, 400, bits=16, data=zlib.compress(b
 bad("no-end.png", "broken PNG", put(png(40, 48, data=b"")[:-12]))
 bad("depth.png", "broken PNG", put(png(40, 48, bits=3, data=ZEROS)))
 bad("truncated.jpg", "broken JPEG", put(picture("jpeg")[:600]))
-bad("cmyk.jpg", "CMYK", put(picture("jpeg", mode="CMYK")))
 bad("header-alone.jpg", "broken JPEG", put(picture("jpeg")[:30]))
+
+# other photographs
+JP2 = picture("jpeg2000")
+BMP = picture("bmp")
 bad("really.webp.png", "WebP", put(b"RIFF\0\0\0\0WEBPVP8 " + bytes(40)))
+bad("truncated.webp", "broken WebP", put(picture("webp")[:-300]))
+bad("canvas.webp", "declares", put(b"RIFF\x1e\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0" + b"\xff\x3f\0" * 2 + bytes(40)))
+bad("truncated.avif", "broken AVIF", put(picture("avif")[:-300]))
+bad(
+    "absurd.avif",
+    "declares",
+    put(picture("avif").replace(struct.pack(">II", 48, 40), struct.pack(">II", 60000, 60000))),
+)
+bad("no-image.heic", "HEI", put(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)))
+bad("header-alone.jxl", "JPEG XL", put(b"\xff\x0a" + bytes(40)))
+bad("truncated.jp2", "broken JPEG 2000", put(JP2[:-300]))
+bad("absurd.jp2", "declares", put(JP2.replace(struct.pack(">II", 48, 40), struct.pack(">II", 2**31 - 1, 2**31 - 1))))
+bad("no-stream.jp2", "codestream", put(JP2[: JP2.index(b"jp2c") - 4]))
+bad("truncated.bmp", "broken BMP", put(BMP[:-300]))
+bad("absurd.bmp", "", put(patched(BMP, 18, struct.pack("<ii", 2**31 - 1, 2**31 - 1))))
+bad("truncated.gif", "broken GIF", put(picture("gif")[:300]))
+bad("truncated.ppm", "truncated", put(picture("ppm")[:-300]))
+bad("absurd.pgm", "declares", put(b"P5 99999999 99999999 255\n" + bytes(40)))
+bad("beyond-white.pgm", "at most", put(b"P5 8 8 100\n" + b"\xff" * 64))
+bad("words.pgm", "broken Netpbm", put(b"P2 2 2 255\n1 2 three 4\n"))
 
 
 # TIFF
@@ -141,7 +164,7 @@ bad("bits.tif", "", put(entry(tiff(GREY), 258, 13)))
 bad("compression.tif", "TIFF", put(entry(tiff(GREY), 259, 60000)))
 bad("complex.tif", "complex", put(tiff(GREY.astype(np.complex64))))
 bad("wide-integers.tif", "int64", put(tiff(GREY.astype(np.int64))))
-bad("cmyk.tif", "colour is not supported", put(picture("tiff", mode="CMYK")))
+bad("lab.tif", "colour is not supported", put(picture("tiff", mode="LAB")))
 bad("two-sizes.tif", "holds 2 images", two_sizes)
 bad("nan.tif", "no pixel has a value", put(tiff(EMPTY)))
 bad("infinite.tif", "no pixel has a value", put(tiff(np.full(GREY.shape, np.inf, np.float32))))

@@ -133,10 +133,10 @@ def test_missing_folder_empty_text(tmp_path):
     (tmp_path / "empty.png").write_bytes(b"")
     refused(tmp_path / "empty.png", "the file is empty")
     (tmp_path / "text.png").write_text("hello\nworld\n")
-    refused(tmp_path / "text.png", "text, not an image", "supported: png, jpeg, tiff")
+    refused(tmp_path / "text.png", "text, not an image", "supported: png, jpeg, ")
     refused(tmp_path / "text.png" / "below.png", "cannot be read")
-    (tmp_path / "a.gif").write_bytes(b"GIF89a" + b"\0" * 40)
-    refused(tmp_path / "a.gif", "a GIF")
+    (tmp_path / "a.psd").write_bytes(b"8BPS" + b"\0" * 40)
+    refused(tmp_path / "a.psd", "a Photoshop file")
     with zipfile.ZipFile(tmp_path / "a.docx", "w") as archive:
         archive.writestr("word/document.xml", "<a/>")
     refused(tmp_path / "a.docx", "a zip archive")
@@ -184,15 +184,13 @@ def test_arrays_that_are_no_images(tmp_path):
     refused(tmp_path / "a.npy", "no image format")
 
 
-def test_unsupported_kinds_of_tiff_and_jpeg(tmp_path):
+def test_unsupported_kinds_of_tiff(tmp_path):
     with tifffile.TiffWriter(tmp_path / "two.tif") as writer:
         writer.write(np.zeros((8, 9), np.uint8), metadata=None)
         writer.write(np.zeros((4, 4), np.uint16), metadata=None)
     refused(tmp_path / "two.tif", "holds 2 images")
     tifffile.imwrite(tmp_path / "int.tif", np.zeros((8, 9), np.int64))
     refused(tmp_path / "int.tif", "int64")
-    Image.fromarray(PIXELS).convert("CMYK").save(tmp_path / "cmyk.jpg")
-    refused(tmp_path / "cmyk.jpg", "CMYK")
 
 
 def test_tiff_compression_without_imagecodecs(tmp_path):

@@ -115,7 +115,7 @@ def _photo(picture: Picture, noise: float) -> list[Row]:
         rows.append(_row("denoise", f"noise of about {noise:.3f} of the range"))
     if array.dtype.kind == "u" and 0 < float(array.mean()) < 0.12 * float(np.iinfo(array.dtype).max):
         rows.append(_row("low-light", "it is dark"))
-    if picture.format == "jpeg":
+    if picture.format == "jpeg" and "quantisation" in picture.extra:
         rows.append(_row("jpeg", "if it shows blocks"))
     rows.append(_row("deblur", "if it is soft or out of focus"))
     rows.append(_row("deblur-motion", "if the camera or the subject moved"))

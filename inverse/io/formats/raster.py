@@ -22,6 +22,7 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 from inverse.errors import InputError, OutputError
 from inverse.io.content import Array, Picture, stamped, turn
 from inverse.io.limits import bounded, quiet, reason
+from inverse.io.photographs.cmyk import to_rgb
 
 __all__ = ["decode16", "decode_jpeg", "decode_png", "encode_jpeg", "encode_png", "png_bytes"]
 
@@ -45,7 +46,7 @@ def decode_jpeg(data: bytes, *, source: str) -> Picture:
     """A JPEG as a `Picture`.
 
     Raises:
-        InputError: The file is broken, truncated, too large, or of a mode without a defined meaning here (CMYK).
+        InputError: The file is broken, truncated or too large.
     """
     return _decode(data, "jpeg", source)
 
@@ -68,12 +69,16 @@ def _decode(data: bytes, form: str, source: str) -> Picture:
 def _picture(image: Image.Image, data: bytes, form: str, source: str) -> Picture:
     sixteen = form == "png" and data[12:16] == b"IHDR" and data[24:25] == b"\x10"
     mode = image.mode
-    if mode not in ("1", "L", "LA", "P", "RGB", "RGBA") and not sixteen:
+    ink = mode == "CMYK" and form == "jpeg"
+    if mode not in ("1", "L", "LA", "P", "RGB", "RGBA") and not sixteen and not ink:
         raise InputError(f"{source}: colour mode {mode} is not supported", "convert it to RGB or grey first")
     notes: tuple[str, ...] = ()
     bounded((image.height, image.width, len(image.getbands())), 2 if sixteen else 1, len(data), source=source)
     if sixteen:
         array, alpha = decode16(data)
+    elif ink:
+        (array, said), alpha = to_rgb(image, image.info.get("icc_profile")), None
+        notes = (said,)
     else:
         if mode == "1":
             notes = ("1 bit, converted to 8-bit grey",)
@@ -100,14 +105,14 @@ def _picture(image: Image.Image, data: bytes, form: str, source: str) -> Picture
         array=np.ascontiguousarray(array),
         alpha=None if alpha is None else np.ascontiguousarray(alpha),
         format=form,
-        icc=image.info.get("icc_profile") or None,
+        icc=None if ink else image.info.get("icc_profile") or None,
         dpi=None if dpi is None or min(dpi) <= 0 else (float(dpi[0]), float(dpi[1])),
         description=comment.decode("utf-8", "replace") if isinstance(comment, bytes) else None,
         exif=exif.tobytes() if len(exif) else None,
         text={str(key): str(value) for key, value in text.items()},
-        extra=_compression(image, orientation) if form == "jpeg" else _colours(data),
+        extra=(_compression(image, orientation) if form == "jpeg" else _colours(data)) if not ink else {},
         notes=notes,
-        lost=_further(image, form),
+        lost=((*_further(image, form), "colours of ink (CMYK): the result is RGB") if ink else _further(image, form)),
         source=source,
     )
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import tifffile
+from PIL import Image
 
 from inverse.errors import InputError, OutputError
 from inverse.io.content import SAID, Array, Picture, Volume, stack, stamped, turn
@@ -33,6 +34,7 @@ from inverse.io.formats.tiff_axes import (
     parsed,
 )
 from inverse.io.limits import bounded, quiet, reason
+from inverse.io.photographs.cmyk import to_rgb
 from inverse.io.sidecars import sidecars
 
 __all__ = ["decode", "encode", "facts", "float_map", "is_geotiff", "unlike_gdal"]
@@ -125,7 +127,8 @@ def _content(file: tifffile.TiffFile, length: int, source: str, inner: str | Non
     lost = _tags(file, file.pages.first.offset) - len(file.pages.first.tags)
     notes: tuple[str, ...] = (f"damaged: {lost} of its tags cannot be read",) if lost > 0 else ()
     photometric = int(page.photometric)
-    if photometric not in (0, 1, 2, 3) and not (photometric == 6 and page.compression == 7):
+    ink = photometric == 5 and page.samplesperpixel == 4 and page.dtype == np.uint8
+    if photometric not in (0, 1, 2, 3) and not (photometric == 6 and page.compression == 7) and not ink:
         name = tifffile.PHOTOMETRIC(photometric).name
         raise InputError(f"{source}: {name} colour is not supported", "convert it to RGB or grey first")
     if page.dtype is not None and page.dtype.kind == "c":
@@ -140,6 +143,10 @@ def _content(file: tifffile.TiffFile, length: int, source: str, inner: str | Non
         colours = _colours(np.asarray(page.colormap, np.uint16))
         array = np.moveaxis(colours[:, array], 0, -1)
         notes += (f"palette, converted to {8 * colours.itemsize}-bit RGB",)
+    if ink:
+        made = [to_rgb(Image.fromarray(np.ascontiguousarray(part), "CMYK"), page.iccprofile) for part in array]
+        array, notes = np.stack([part for part, _ in made]), (*notes, made[0][1])
+        lost_images = (*lost_images, "colours of ink (CMYK): the result is RGB")
     if photometric == 0 and array.dtype.kind == "u":
         array, notes = np.iinfo(array.dtype).max - array, (*notes, "white-is-zero, inverted")
     array, alpha, kind = _split_alpha(array, [int(value) for value in page.extrasamples])
@@ -176,7 +183,7 @@ def _content(file: tifffile.TiffFile, length: int, source: str, inner: str | Non
             array=np.ascontiguousarray(part),
             alpha=None if alpha is None else np.ascontiguousarray(alpha[index]),
             format="tiff",
-            icc=page.iccprofile or None,
+            icc=None if ink else page.iccprofile or None,
             dpi=None if "imagej" in extra else _dpi(page),
             description=description,
             text={} if software is None else {"Software": str(software.value)},
