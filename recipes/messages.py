@@ -18,7 +18,10 @@ __all__ = ["explain"]
 KeysOf = Callable[[str, object], frozenset[str] | None]
 
 _TOP = frozenset(
-    {"schema", "title", "extends", "operator", "noise", "prior", "method", "data", "run", "metrics", "output"}
+    {
+        *("schema", "title", "extends", "operator", "noise", "prior", "method", "data", "run", "metrics"),
+        *("output", "format"),
+    }
 )
 _SECTIONS = ("operator", "noise", "prior", "method", "data", "run")
 _BOUNDS = {

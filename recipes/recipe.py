@@ -27,6 +27,7 @@ from pydantic import (
     SerializeAsAny,
     ValidationError,
     create_model,
+    model_validator,
 )
 
 from inverse.errors import RecipeError, did_you_mean, printable
@@ -37,8 +38,11 @@ from inverse.recipes.messages import explain
 from inverse.recipes.sections import (
     OPERATOR_DEFAULTS,
     Data,
+    FileFormat,
+    Output,
     Prior,
     RunSection,
+    format_of_output,
     keys_of,
     method_models,
     operator_models,
@@ -77,11 +81,8 @@ class Recipe(BaseModel):
     data: Data = Field(default_factory=Data)
     run: RunSection = Field(default_factory=RunSection)
     metrics: list[str] = Field(default=["psnr", "ssim"], description="computed where a truth is given")
-    output: Literal["mean", "sample", "rss"] = Field(
-        default="mean",
-        description="what restored/ holds: the posterior mean, one draw, or (of raw k-space of several coils) the root "
-        "sum of squares that full k-space would have shown, noise and all",
-    )
+    output: Output = "mean"
+    format: FileFormat = "own"
     calibration: Annotated[str | None, BeforeValidator(lambda given: None if given == "none" else given)] = Field(
         default=None,
         min_length=1,
@@ -89,6 +90,7 @@ class Recipe(BaseModel):
         "the samples' own",
     )
 
+    _format_as_output = model_validator(mode="before")(format_of_output)
     _name: str = PrivateAttr("recipe")
     _folders: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -160,6 +162,8 @@ class Recipe(BaseModel):
         if self.calibration is None:
             # so that recipes of before there were calibrations keep their hash
             del plain["calibration"]
+        if self.format == "own":
+            del plain["format"]
         return plain
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -21,9 +21,12 @@ from inverse.sampling.methods import methods
 __all__ = [
     "OPERATOR_DEFAULTS",
     "Data",
+    "FileFormat",
+    "Output",
     "Prior",
     "RunSection",
     "Section",
+    "format_of_output",
     "keys_of",
     "method_models",
     "operator_models",
@@ -72,6 +75,31 @@ def _scale(value: object) -> object:
         ) from None
 
 
+def _output(given: object) -> object:
+    if given in ("mean", "sample", "rss"):
+        return given
+    raise PydanticCustomError("not_allowed", "mean, sample, rss, nifti, dicom")
+
+
+def format_of_output(given: Any) -> Any:
+    """Values of a recipe, where ``output: nifti`` is the mean in the format ``nifti``, and ``dicom`` alike."""
+    if not isinstance(given, dict) or given.get("output") not in ("nifti", "dicom"):
+        return given
+    return {**given, "output": "mean", "format": given["output"]}
+
+
+Output = Annotated[
+    Literal["mean", "sample", "rss"],
+    BeforeValidator(_output),
+    Field(
+        description="what restored/ holds: the posterior mean, one draw, or (of raw k-space of several coils) the root "
+        "sum of squares that full k-space would have shown, noise and all; nifti, dicom: the mean, in that format"
+    ),
+]
+FileFormat = Annotated[
+    Literal["own", "nifti", "dicom"],
+    Field(description="what results of raw k-space are: own, of the input's kind; nifti; dicom, one file a slice"),
+]
 Interval = Annotated[tuple[float, float], BeforeValidator(_interval)]
 
 

@@ -11,6 +11,7 @@ from deepinv.physics import DecomposablePhysics
 from torch import Tensor
 
 from inverse.errors import InputError, RecipeError
+from inverse.io.patient.written import placeable
 from inverse.operators.blur.estimate import estimate_blur
 from inverse.operators.build import fitted_operator, unmeasured
 from inverse.operators.clipping import bounded, clipped, clipped_in_words, is_blur
@@ -126,9 +127,11 @@ def open_case(recipe: Recipe, frame: Frame, *, device: str = "cpu") -> Case:
         device: Where to compute.
 
     Raises:
-        InputError: If the frame does not fit the operator.
+        InputError: If the frame does not fit the operator, or its results cannot be placed in the format asked for.
         RecipeError: If the output asked for does not exist.
     """
+    if recipe.format != "own":
+        placeable(frame.content, recipe.format)
     measurement = frame.measurement(recipe.data.transfer, device=device)
     case = make_case(recipe, measurement)
     if recipe.output == "rss" and not case.coils:
@@ -205,7 +208,8 @@ def make_case(recipe: Recipe, measurement: Measurement | Tensor, *, part: bool =
         return physics if valid is None else restricted(physics, valid, fitted.shape)
 
     mask = observed(build(0.0), fitted.y)
-    facts = {} if "spectral" in method_spec(recipe.method_kind).needs else measurement.facts
+    white = method_spec(recipe.method_kind).needs & {"spectral", "identity"}
+    facts = {} if white else measurement.facts
     noise = fit_noise(recipe.noise, fitted.y, observed=mask, sigma=fitted.sigma, facts=facts)
     seen = fitted.y if mask is None else fitted.y * mask
     y = noise.y if mask is None or noise.jpeg is not None else noise.y * mask

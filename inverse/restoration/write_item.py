@@ -13,6 +13,7 @@ from torch import Tensor
 from inverse.errors import UsageError, did_you_mean
 from inverse.io.content import Picture, widths
 from inverse.io.nodata import filled_by, still_valid
+from inverse.io.patient.written import placed_path
 from inverse.io.read_write import result_path, save_float, write
 from inverse.io.registry import formats
 from inverse.io.transfer import encode, from_data
@@ -91,7 +92,9 @@ def write_item(
         files, clipped = _write_picture(job, item, frame, image, std)
         restored = next(iter(files))
     else:
-        restored, clipped = f"restored/{result_path(planned.source, frame.content.format).as_posix()}", 0.0
+        form, name = frame.content.format, planned.source
+        place = result_path(name, form) if recipe.format == "own" else placed_path(name, recipe.format)
+        restored, clipped = f"restored/{place.as_posix()}", 0.0
         path = slice_path(planned)
         beside = () if recipe.output == "sample" else ("rss", "rss_std")
         parts = {"restored": image, "std": std, **{name: arrays.get(name) for name in beside}}

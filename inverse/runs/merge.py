@@ -24,6 +24,7 @@ import torch
 from inverse.errors import OutputError
 from inverse.io.content import Picture, Scan, Volume, float_volume, widths
 from inverse.io.kspace.grid import combined
+from inverse.io.patient.written import write_placed
 from inverse.io.read_write import read, write_scan, write_volume
 from inverse.io.transfer import from_data
 from inverse.posterior.posterior import Cost, Posterior
@@ -163,6 +164,10 @@ def _write(
             images = _images([part[kind] for part in whole], pairs=kind == "restored")
             rss = [part[magnitude][0] for part in whole if magnitude in part]
             shown = np.stack(rss) if len(rss) == len(parts) else None
+            if (form := job.recipe.format) != "own":
+                placed = {"form": form, "deviation": kind == "std", "provenance": provenance}
+                written += write_placed(target, images, like=content, overwrite=True, **placed)
+                continue
             written.append(
                 write_scan(target, images, magnitude=shown, like=content, provenance=provenance, overwrite=True)
             )

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import tifffile
 
 import inverse.io as iio
 from inverse.errors import InputError, OutputError
+from inverse.io.content import from_unit
 from inverse.io.sources import find
 from inverse.storage.files import file_hash
 
@@ -264,22 +264,38 @@ def dicom(values, **elements):
     return buffer.getvalue()
 
 
-def test_dicom_is_read_and_written_as_tiff(tmp_path):
+def pixels(path):
+    """What a file holds, read by pydicom, in its own units."""
+    pydicom = pytest.importorskip("pydicom")
+    file = pydicom.dcmread(path)
+    return file, pydicom.pixels.processing.apply_rescale(file.pixel_array, file)
+
+
+def test_dicom_comes_back_as_an_instance_of_its_own(tmp_path):
     values = RNG.integers(0, 4000, (20, 30)).astype(np.uint16)
-    (tmp_path / "a.dcm").write_bytes(dicom(values))
+    (tmp_path / "a.dcm").write_bytes(dicom(values, SeriesInstanceUID="1.2.9", SeriesDescription="T1"))
     picture = iio.read(tmp_path / "a.dcm")
     assert picture.format == "dicom"
     np.testing.assert_array_equal(picture.array, values)
-    assert "written as TIFF" in picture.notes
     written = iio.write(tmp_path / "out" / "a.dcm", picture, provenance={"inverse:run": "recipe 1"})
-    assert written == tmp_path / "out" / "a.dcm.tif" == iio.result_path(tmp_path / "out" / "a.dcm", "dicom")
-    with tifffile.TiffFile(written) as file:
-        np.testing.assert_array_equal(file.asarray(), values)
-        assert file.pages[0].description == "inverse:run=recipe 1"
-    assert b"Nobody" not in written.read_bytes()
+    assert written == tmp_path / "out" / "a.dcm" == iio.result_path(tmp_path / "out" / "a.dcm", "dicom")
+    file, found = pixels(written)
+    np.testing.assert_array_equal(found, values)
+    assert (file.PatientName, file.ImageType, file.SeriesDescription) == (
+        "Nobody^Else",
+        ["DERIVED", "PRIMARY"],
+        "T1 restored",
+    )
+    assert file.SourceImageSequence[0].ReferencedSOPInstanceUID == "1.2.3"
+    assert len({file.SOPInstanceUID, file.SeriesInstanceUID, "1.2.3", "1.2.9"}) == 4
+    assert "recipe 1" in file.DerivationDescription
     assert iio.read(written).dpi == pytest.approx((101.6, 50.8), rel=1e-4)
-    std = iio.save_float(tmp_path / "std" / "a.dcm", np.ones((1, 20, 30)), like=picture)
-    assert std.name == "a.dcm.tif"
+    again = iio.write(tmp_path / "b.dcm", picture, provenance={"inverse:run": "recipe 1"})
+    assert again.read_bytes() == written.read_bytes()
+    std = iio.save_float(tmp_path / "std" / "a.dcm", np.full((1, 20, 30), 3.25), like=picture)
+    other, found = pixels(std)
+    np.testing.assert_allclose(found, 3.25, rtol=1e-4)
+    assert other.SeriesInstanceUID != file.SeriesInstanceUID
 
 
 def test_dicom_frames_and_rescaled_units(tmp_path):
@@ -287,12 +303,37 @@ def test_dicom_frames_and_rescaled_units(tmp_path):
     (tmp_path / "a.dcm").write_bytes(dicom(values, RescaleSlope="2", RescaleIntercept="-1024"))
     volume = iio.read(tmp_path / "a.dcm")
     np.testing.assert_allclose(iio.stack(volume), values * 2.0 - 1024)
-    written = iio.write_volume(tmp_path / "out.dcm", volume)
-    with tifffile.TiffFile(written) as file:
-        assert file.series[0].axes == "ZYX"
-        assert file.asarray().dtype == np.float32
-    (tmp_path / "b.dcm").write_bytes(dicom(values[0].astype(np.uint16), PhotometricInterpretation="MONOCHROME1"))
-    np.testing.assert_array_equal(iio.read(tmp_path / "b.dcm").array, 65535 - values[0].astype(np.uint16))
+    file, found = pixels(iio.write_volume(tmp_path / "out.dcm", volume))
+    np.testing.assert_array_equal(found, values * 2.0 - 1024)
+    assert file.RescaleSlope == 2 / 16  # a sixteenth of the file's steps fits into 16 bits
+    finer = np.stack([picture.array + np.float32(0.375) for picture in volume.slices])
+    made = replace(volume, slices=tuple(replace(p, array=a) for p, a in zip(volume.slices, finer, strict=True)))
+    np.testing.assert_array_equal(pixels(iio.write_volume(tmp_path / "finer.dcm", made))[1], finer)
+
+
+@pytest.mark.parametrize("beyond", [0, 7])
+def test_white_is_low_stays_so_as_far_as_it_can(tmp_path, beyond):
+    values = RNG.integers(0, 4000, (20, 30)).astype(np.uint16)
+    data = dicom(values, PhotometricInterpretation="MONOCHROME1", BitsStored=12, HighBit=11)
+    (tmp_path / "b.dcm").write_bytes(data)
+    picture = iio.read(tmp_path / "b.dcm")
+    np.testing.assert_array_equal(picture.array, 4095 - values)
+    bright = replace(picture, array=picture.array + np.uint16(beyond) * (values == 0))
+    written = iio.write(tmp_path / "o.dcm", bright)
+    np.testing.assert_array_equal(iio.read(written).array, bright.array)
+    wanted = "MONOCHROME2" if beyond and (values == 0).any() else "MONOCHROME1"
+    assert pixels(written)[0].PhotometricInterpretation == wanted
+
+
+def test_a_finer_grid_has_finer_spacing_at_the_same_place(tmp_path):
+    place = {"ImagePositionPatient": [10, 20, 30], "ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}
+    (tmp_path / "a.dcm").write_bytes(dicom(RNG.integers(0, 4000, (20, 30)).astype(np.uint16), **place))
+    picture = iio.read(tmp_path / "a.dcm")
+    fine, _ = from_unit(np.zeros((1, 80, 120), np.float32), like=picture)
+    file, _ = pixels(iio.write(tmp_path / "o.dcm", fine))
+    assert [float(value) for value in file.PixelSpacing] == [0.125, 0.0625]
+    # the corner of the first pixel stays: 20 - 0.25 / 2 + 0.0625 / 2 along y, 30 + 0.5 / 2 - 0.125 / 2 along z
+    np.testing.assert_allclose([float(value) for value in file.ImagePositionPatient], [10, 19.90625, 30.1875])
 
 
 def test_dicom_that_is_no_grey_image(tmp_path):

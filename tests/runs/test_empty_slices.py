@@ -122,5 +122,5 @@ def test_results_of_multi_frame_dicom_are_found(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     dicom(tmp_path / "in" / "a.dcm", values)
     run = inverse.restore("denoise", tmp_path / "in", out=tmp_path / "o", overrides=[*EXACT, "data.scale=auto"])
-    assert {row["restored"] for row in run.rows} == {"restored/a.dcm.tif"}
+    assert {row["restored"] for row in run.rows} == {"restored/a.dcm"}
     assert len(inverse.evaluate(tmp_path / "o", tmp_path / "in", metrics=["psnr"]).rows) == 2

@@ -1,12 +1,12 @@
-"""DICOM, read only, through pydicom, extra ``medical``: a grey image, or the frames of one file as slices.
+"""DICOM through pydicom, extra ``medical``: a grey image, or the frames of one file as slices.
 
-The result is a TIFF, or a multi-page TIFF, of the same name with ``.tif`` appended: float32 in rescaled units
-(Hounsfield units of a CT) where the file has a rescale slope or intercept or a table, else the type of the file.
-Rescaling and spacing of multi-frame files are read from the functional groups, a frame's own before the shared ones
-before the file's. Padding values are no measurement: those pixels are unobserved and are written as they were.
+Values are in rescaled units (Hounsfield units of a CT), float32, where the file has a rescale slope or intercept or a
+table, else of the type of the file. Rescaling and spacing of multi-frame files are read from the functional groups, a
+frame's own before the shared ones before the file's. Padding values are no measurement: those pixels are unobserved and
+are written as they were. A series of files is a folder: each file is an item.
 
-Nothing that identifies the patient is copied; the pixel spacing is, as resolution. A series of files is a folder: each
-file is an item. To write DICOM is a matter of regulation, and left to the systems that do it.
+The result is DICOM (`inverse.io.patient.dicom_file`): 16 bits with slope and intercept, an instance of its own with the
+patient and the place of the input. It is marked as derived, and is not for diagnosis.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ import numpy as np
 import pydicom
 from pydicom.pixels.processing import apply_modality_lut
 
-from inverse.errors import InputError
+from inverse.errors import InputError, OutputError
 from inverse.io.content import SAID, Array, Picture, Volume
-from inverse.io.formats import tiff
-from inverse.io.formats.tiff_axes import Axes
 from inverse.io.limits import bounded, reason
+from inverse.io.patient import dicom_file
 
-__all__ = ["decode", "encode", "float_map"]
+__all__ = ["decode", "encode", "facts", "float_map"]
 
 _AGAIN = "export it again"
+_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 
 
 def decode(data: bytes, *, source: str) -> Picture | Volume:
@@ -58,7 +58,7 @@ def _content(file: Any, length: int, source: str) -> Picture | Volume:
     shape = (int(file.get("NumberOfFrames", 1) or 1), int(file.Rows), int(file.Columns))
     bounded(shape, (int(file.BitsAllocated) + 7) // 8, length, source=source)
     stored = file.pixel_array.reshape(shape)
-    notes: tuple[str, ...] = ("written as TIFF",)
+    notes: tuple[str, ...] = ()
     padding = _padding(file, stored.dtype)
     valid = None if padding is None else (stored < padding[0]) | (stored > padding[1])
     if valid is not None and not valid.any():
@@ -69,8 +69,9 @@ def _content(file: Any, length: int, source: str) -> Picture | Volume:
         notes += (f"{(~valid).mean():.1%} of the pixels are padding, unobserved",)
     if (spacing := _spacing(file, 0)) is not None:
         notes += (f"pixel spacing {spacing[0]:g} x {spacing[1]:g} mm",)
-    axes = Axes("YX" if len(pixels) == 1 else "ZYX", () if len(pixels) == 1 else (len(pixels),), shape[1:])
-    extra: Mapping[str, Any] = {"layout": "contig", "axes": axes}
+    kept = pydicom.Dataset()
+    kept.update({tag: element for tag, element in file.items() if tag not in _PIXELS})
+    extra: Mapping[str, Any] = {"dataset": kept}
     pictures = tuple(
         Picture(
             array=np.ascontiguousarray(part),
@@ -85,9 +86,8 @@ def _content(file: Any, length: int, source: str) -> Picture | Volume:
     )
     if len(pictures) == 1:
         return pictures[0]
-    first = Picture(array=pictures[0].array[:0], format="dicom", dpi=pictures[0].dpi, extra=extra)
     said = (*notes, f"{len(pictures)} frames", SAID)
-    return Volume(slices=pictures, format="dicom", extra={"first": first}, notes=said, source=source)
+    return Volume(slices=pictures, format="dicom", extra=extra, notes=said, source=source)
 
 
 def _groups(file: Any, index: int) -> list[Any]:
@@ -117,8 +117,8 @@ def _in_units(file: Any, stored: Array) -> tuple[Array, tuple[str, ...]]:
         return (stored * slopes + inters).astype(np.float32), (f"rescaled: {said}", *more)
     if not low:
         return stored, ()
-    top = -1 if stored.dtype.kind == "i" else 2 ** int(file.get("BitsStored", 8 * stored.dtype.itemsize)) - 1
-    return (top - stored.astype(np.int64)).clip(*_ends(stored.dtype)).astype(stored.dtype), ("white is low, inverted",)
+    turned = (_white(file, stored.dtype) - stored.astype(np.int64)).clip(*_ends(stored.dtype))
+    return turned.astype(stored.dtype), ("white is low, inverted",)
 
 
 def _ends(dtype: Any) -> tuple[int, int]:
@@ -154,11 +154,60 @@ def _dpi(file: Any, index: int) -> tuple[float, float] | None:
     return None if spacing is None else (25.4 / spacing[1], 25.4 / spacing[0])
 
 
+def _white(file: Any, dtype: Any) -> int:
+    """What a value and its inverse sum up to where white is low."""
+    return -1 if dtype.kind == "i" else 2 ** int(file.get("BitsStored", 8 * dtype.itemsize)) - 1
+
+
 def encode(content: Picture | Volume, provenance: Mapping[str, str]) -> bytes:
-    """The bytes of a TIFF, its padding as it was."""
-    if isinstance(content, Volume):
-        return tiff.encode(replace(content, slices=tuple(map(_padded, content.slices))), provenance)
-    return tiff.encode(_padded(content), provenance)
+    """The bytes of a DICOM file, its padding as it was.
+
+    Raises:
+        OutputError: the result has colours, or an element of the input cannot be written again.
+    """
+    pictures = content.slices if isinstance(content, Volume) else (content,)
+    if pictures[0].channels != 1:
+        raise OutputError("a coloured result cannot be written as DICOM", "convert the input to PNG or TIFF first")
+    source, deviation = content.extra["dataset"], bool(content.extra.get("deviation"))
+    values = np.stack([_padded(picture).array.reshape(picture.size) for picture in pictures])
+    valid = np.stack([np.ones(p.size, bool) if p.valid is None else p.valid.reshape(p.size) for p in pictures])
+    made = dicom_file.derived(source, role="standard deviation" if deviation else "restored", provenance=provenance)
+    if deviation:
+        stored = dicom_file.spanned(values, np.isfinite(values) & valid, low=0.0)
+        made.PhotometricInterpretation = "MONOCHROME2"
+    elif values.dtype.kind in "iu":
+        stored = _own(source, made, values)
+    else:
+        stored = _rescaled(source, values, valid)
+    dicom_file.set_pixels(made, stored, windows=not deviation)
+    return dicom_file.file_bytes(made)
+
+
+def _own(source: Any, made: Any, values: Array) -> dicom_file.Stored:
+    """Integers of a file without rescaling."""
+    padding = _padding(source, values.dtype)
+    if str(source.get("PhotometricInterpretation")) == "MONOCHROME1":
+        turned = _white(source, values.dtype) - values.astype(np.int64)
+        low, high = _ends(values.dtype)
+        if turned.min() >= low and turned.max() <= high:
+            values = turned.astype(values.dtype)
+        else:  # brighter than the white of its bits: shown alike with white high
+            made.PhotometricInterpretation, padding = "MONOCHROME2", None
+            for name in ("WindowCenter", "WindowWidth"):
+                if name in made:
+                    delattr(made, name)
+    return dicom_file.Stored(values, None, 0.0, padding)
+
+
+def _rescaled(source: Any, values: Array, valid: Array) -> dicom_file.Stored:
+    """Values of a file with rescaling: in its own steps or finer ones where all frames have the same."""
+    scaled = [_macro(source, index, "PixelValueTransformationSequence") for index in range(len(values))]
+    pairs = {(float(part.get("RescaleSlope", 1) or 1), float(part.get("RescaleIntercept", 0) or 0)) for part in scaled}
+    stored = None
+    if len(pairs) == 1 and "ModalityLUTSequence" not in source:
+        padding = _padding(source, np.dtype(np.int16 if source.get("PixelRepresentation") else np.uint16))
+        stored = dicom_file.on_steps(values, *next(iter(pairs)), padding)
+    return dicom_file.spanned(values, valid) if stored is None else stored
 
 
 def _padded(picture: Picture) -> Picture:
@@ -180,4 +229,13 @@ def float_map(values: Array, like: Picture) -> Picture:
         dpi = (dpi[0] * values.shape[1] / like.size[1], dpi[1] * values.shape[0] / like.size[0])
     array = np.ascontiguousarray(values, np.float32)
     valid = like.valid if same else None
-    return replace(like, array=array, dpi=dpi, valid=valid, extra={**like.extra, "padding": float("nan")})
+    extra = {**like.extra, "padding": float("nan"), "deviation": True}
+    return replace(like, array=array, dpi=dpi, valid=valid, extra=extra)
+
+
+def facts(content: Picture | Volume) -> dict[str, Any]:
+    """Modality and sizes of pixels, for `inverse info`."""
+    file = content.extra["dataset"]
+    spacing = _spacing(file, 0)
+    stated = {"modality": str(file.get("Modality") or ""), "spacing_mm": spacing and list(spacing)}
+    return {name: value for name, value in stated.items() if value}

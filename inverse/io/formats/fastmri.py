@@ -116,11 +116,19 @@ def _on_grid(kspace: Array, mask: Array | None, encoding: Encoding | None, known
         shape=(kspace.shape[2], columns),
         format="fastmri",
         mask=mask,
-        extra={**known, "recon": wanted},
+        extra={**known, **_pixel(encoding, (rows, columns)), "recon": wanted},
         notes=notes,
         source=source,
     )
     return checked(scan)
+
+
+def _pixel(encoding: Encoding | None, size: tuple[int, int]) -> dict[str, Any]:
+    """Distance of rows and columns and thickness of a slice in mm, where the header says them of these data."""
+    if encoding is None or encoding.encoded_view is None or size != encoding.encoded:
+        return {}
+    pixel = encoding.encoded_view[0] / size[0], encoding.encoded_view[1] / size[1]
+    return {"pixel": pixel, "thickness": (encoding.recon_view or encoding.encoded_view)[2]}
 
 
 def _by_header(

@@ -14,7 +14,7 @@ import numpy as np
 
 from inverse.errors import InputError
 
-__all__ = ["Encoding", "encodings", "noise_bandwidth", "xml_text"]
+__all__ = ["Encoding", "encodings", "noise_bandwidth", "parsed", "xml_text"]
 
 _LARGEST = 100_000
 _LONGEST = 2**24
@@ -80,7 +80,7 @@ def encodings(header: str, *, source: str) -> tuple[Encoding, ...]:
     Raises:
         InputError: No XML; entities, which a header never declares; matrices that are missing or absurd.
     """
-    spaces = _parsed(header, source).findall("encoding")
+    spaces = parsed(header, source).findall("encoding")
     if not spaces:
         raise InputError(f"{source}: the ISMRMRD header has no encoding", "export it again")
     return tuple(_encoding(space, source) for space in spaces)
@@ -88,13 +88,17 @@ def encodings(header: str, *, source: str) -> tuple[Encoding, ...]:
 
 def noise_bandwidth(header: str, *, source: str) -> float:
     """The receiver's effective noise bandwidth over its nominal one; 1 where the header does not say."""
-    word = _parsed(header, source).findtext("acquisitionSystemInformation/relativeReceiverNoiseBandwidth", "")
+    word = parsed(header, source).findtext("acquisitionSystemInformation/relativeReceiverNoiseBandwidth", "")
     value = _number(word)
     return value if value is not None and 0 < value <= 1 else 1.0
 
 
-def _parsed(header: str, source: str) -> ElementTree.Element:
-    """The header without name spaces."""
+def parsed(header: str, source: str) -> ElementTree.Element:
+    """The elements of a header, without name spaces.
+
+    Raises:
+        InputError: No XML; entities, which a header never declares.
+    """
     if len(header) > _LONGEST or "<!DOCTYPE" in header or "<!ENTITY" in header:
         raise InputError(f"{source}: the ISMRMRD header declares a document type or is too long", "export it again")
     try:
