@@ -159,11 +159,9 @@ class Recipe(BaseModel):
 
     def _given(self) -> dict[str, Any]:
         plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
-        if self.calibration is None:
-            # so that recipes of before there were calibrations keep their hash
-            del plain["calibration"]
-        if self.format == "own":
-            del plain["format"]
+        for name, unset in (("calibration", None), ("format", "own")):
+            if plain[name] == unset:  # so that recipes of before there were such keys keep their hash
+                del plain[name]
         return plain
 
     def __reduce__(self) -> tuple[Any, ...]:

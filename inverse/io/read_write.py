@@ -294,8 +294,9 @@ def write_scan(
         raise OutputError(f"{path}: unknown scan format '{like.format}'", f"allowed: {allowed}")
     store = function(spec.scan, title=spec.title, source=str(path), error=OutputError)
     stamp = dict(provenance or {})
-    store(Path(path), images, like=like, magnitude=magnitude, provenance=stamp, overwrite=overwrite)
-    return Path(path)
+    target = result_path(path, like.format)
+    store(target, images, like=like, magnitude=magnitude, provenance=stamp, overwrite=overwrite)
+    return target
 
 
 def float_path(path: str | os.PathLike[str], *, like: Picture | Volume | None = None) -> Path:

@@ -29,6 +29,7 @@ OPTIONAL = {
     "raw": ("rawpy",),
     "medical": ("nibabel", "pydicom"),
     "zarr": ("zarr", "numcodecs"),
+    "twix": ("twixtools",),
 }
 
 _AT = "inverse.io.formats."
@@ -177,6 +178,19 @@ FORMATS: dict[str, Format] = {
         looks=f"{_AT}ismrmrd:looks_like",
         decode=f"{_AT}ismrmrd:decode",
         scan=f"{_AT}ismrmrd:write_scan",
+    ),
+    "twix": Format(
+        title="Siemens twix",
+        suffixes=(".dat",),
+        pixels="raw k-space of VB, VD and VE, Cartesian slices, with noise scans, averages and oversampling; read only, "
+        "the result is an ISMRMRD file with .h5 appended to the name",
+        keeps="field of view, position and directions, matrix, echo and repetition times",
+        # VD, VE: the number of measurements, the first of which begins at byte 10240; VB: a header that begins so
+        magic=rb".{2}\0\0[\x01-\x40]\0\0\0.{8}\0\x28\0\0\0\0\0\0|.{4}[\x01-\x20]\0\0\0Config\0",
+        decode="inverse.io.kspace.twix:decode",
+        scan=f"{_AT}ismrmrd:write_scan",
+        result="ismrmrd",
+        extra="twix",
     ),
     "cfl": Format(
         title="BART cfl",

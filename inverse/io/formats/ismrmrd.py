@@ -30,7 +30,7 @@ from inverse.io.kspace.points import in_cycles, planar
 from inverse.io.kspace.readouts import Chosen, along_path, choose, noise_of, on_grid, placement
 from inverse.storage.files import atomic_bytes
 
-__all__ = ["decode", "looks_like", "on_recon_grid", "write_scan"]
+__all__ = ["decode", "looks_like", "on_recon_grid", "scan_of", "write_scan"]
 
 Array = npt.NDArray[Any]
 _GROUP = "dataset"
@@ -102,10 +102,15 @@ def decode(path: Path, *, source: str) -> Scan:
         data = hdf5.checked(file, f"{name}/data", source)
         hdf5.check_lengths(data, {part: 4 for part in ("traj", "data") if part in data.dtype.names}, source)
         records = data[()]
-    return _scan(records, header, source)
+    return scan_of(records, header, form="ismrmrd", source=source)
 
 
-def _scan(records: npt.NDArray[Any], header: str, source: str) -> Scan:
+def scan_of(records: npt.NDArray[Any], header: str, *, form: str, source: str, notes: tuple[str, ...] = ()) -> Scan:
+    """k-space of records as ISMRMRD has them: ``head`` with its fields, and ``data``, real and imaginary parts in turn.
+
+    Raises:
+        InputError: As `decode`.
+    """
     chosen = choose(records, encodings(header, source=source), source)
     bandwidth = noise_bandwidth(header, source=source) if len(chosen.noise) else 1.0
     make = _grid if chosen.encoding.trajectory == "cartesian" else _path
@@ -115,12 +120,12 @@ def _scan(records: npt.NDArray[Any], header: str, source: str) -> Scan:
         Scan(
             kspace=scan.kspace,
             shape=scan.shape,
-            format="ismrmrd",
+            format=form,
             mask=scan.mask,
             trajectory=scan.trajectory,
             noise=noise,
             extra={"header": header, "encoding": encoding, "placement": placement(chosen, len(scan.kspace))},
-            notes=(*chosen.notes, *scan.notes, *([said] if said else [])),
+            notes=(*notes, *chosen.notes, *scan.notes, *([said] if said else [])),
             source=source,
         )
     )
