@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from deepinv.physics import MRI, DecomposablePhysics, GaussianNoise, Inpainting, LinearPhysics, Physics
+from deepinv.physics import MRI, DecomposablePhysics, Denoising, GaussianNoise, Inpainting, LinearPhysics, Physics
 from deepinv.physics.forward import ComposedPhysics
 from deepinv.physics.noise import NoiseModel
 from torch import Tensor
@@ -139,9 +139,8 @@ class Observation:
         for tensor in tensors:
             bad = int((~torch.isfinite(torch.view_as_real(tensor) if tensor.is_complex() else tensor)).sum())
             if bad:
-                raise InputError(
-                    f"the measurement has {bad} values that are not finite", "mask them (file-mask) or remove them"
-                )
+                why = f"the measurement has {bad} values that are not finite"
+                raise InputError(why, "mask them (file-mask) or remove them")
         model = physics.noise_model if isinstance(y, Tensor) else physics[0].noise_model
         sigma = getattr(model, "sigma", None)
         if sigma is None or (isinstance(model, NoiseModel) and not isinstance(model, GaussianNoise)):
@@ -152,16 +151,14 @@ class Observation:
         real = tensors[0].real.dtype if tensors[0].is_complex() else tensors[0].dtype
         sigma = torch.as_tensor(sigma, dtype=real, device=tensors[0].device).reshape(-1)
         if sigma.numel() not in (1, batch) or bool((~torch.isfinite(sigma)).any()) or bool((sigma < 0).any()):
-            raise InputError(
-                f"noise levels {sigma.tolist()}", f"allowed: one finite level from 0, or one for each of {batch} items"
-            )
+            hint = f"allowed: one finite level from 0, or one for each of {batch} items"
+            raise InputError(f"noise levels {sigma.tolist()}", hint)
         if not isinstance(y, Tensor):
             for i in range(1, len(y)):
                 other = torch.as_tensor(physics[i].noise_model.sigma, dtype=real, device=sigma.device).reshape(-1)
                 if not torch.equal(other.expand(batch), sigma.expand(batch)):
-                    raise InputError(
-                        "stacked measurements with different noise levels", "scale each to one noise level first"
-                    )
+                    why = "stacked measurements with different noise levels"
+                    raise InputError(why, "scale each to one noise level first")
         if shape is None:
             if not isinstance(physics, LinearPhysics):
                 raise InputError("the shape of the unknown is not known", "pass shape=(C, H, W)")
@@ -182,6 +179,12 @@ class Observation:
     def linear(self) -> bool:
         """Whether the operator is linear, so that it has an adjoint."""
         return isinstance(self.physics, LinearPhysics) or not isinstance(self.y, Tensor)
+
+    @property
+    def identity(self) -> bool:
+        """Whether the measurement is the unknown with white noise on every value."""
+        plain = getattr(self.physics, "identity", False) or isinstance(self.physics, Denoising)
+        return plain and isinstance(self.y, Tensor) and not self.y.is_complex() and bool((self.sigma > 0).all())
 
     def select(self, index: Tensor) -> Observation:
         """The observation of the items ``index`` (may repeat), sharing the counter."""

@@ -76,6 +76,7 @@ class Licence(_Part):
     prior_sha256: str
     samples: int = Field(ge=1)
     data: dict[str, Any]
+    sampler: str = ""  # the method that ran, where the recipe leaves it to ``auto``
 
 
 class IntervalCheck(_Part):
@@ -186,6 +187,13 @@ class CalibrationFile(_Part):
             "calibration_levels": self.intervals.levels,
             "calibration_factors": self.intervals.factors,
         }
+
+    def refused(self, sampler: object) -> str:
+        """Why intervals of what a method drew are not recalibrated, where ``auto`` chose another than in the fit."""
+        own = self.licence.sampler
+        if not own or own == sampler:
+            return ""
+        return f"intervals are not recalibrated: the calibration is of method {own}, here {sampler} was chosen"
 
     def outside(self, sigma: float) -> str:
         """What to say of a noise level that the fit did not meet; empty for others."""

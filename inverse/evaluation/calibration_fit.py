@@ -110,6 +110,12 @@ def _parts(predictions: Sequence[Prediction]) -> dict[str, Any]:
     return {name: float(np.mean(values)) for name, values in shares.items()}
 
 
+def _sampler(run: RunFolder) -> str:
+    """The method that ``auto`` chose for every item of a run; empty where the recipe names one."""
+    chosen = {str(row["method"]).partition(",")[0] for row in run.done}
+    return chosen.pop() if run.facts["recipe"]["method"]["kind"] == "auto" and len(chosen) == 1 else ""
+
+
 def make_file(
     run: RunFolder,  # of them, for the licence
     predictions: Sequence[Prediction],  # raw ones
@@ -139,7 +145,7 @@ def make_file(
     made: dict[str, Any] = {
         "inverse_calibration": 1,
         "title": recipe.get("title") or recipe["operator"]["kind"],
-        "licence": licence(recipe, run.facts.get("prior", {})),
+        "licence": {**licence(recipe, run.facts.get("prior", {})).model_dump(), "sampler": _sampler(run)},
         "noise": (min(levels), max(levels)) if levels else None,
         "truths": truths, "varied": varied, "images": len(predictions), "assumes": ASSUMES, "meaning": MEANING,
         "split": SPLIT.format(count=min(FOLDS, len(sources)), kept=kept),

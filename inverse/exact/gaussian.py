@@ -208,6 +208,7 @@ def _operators() -> Mapping[str, tuple[Callable[[], Any], tuple[int, ...]]]:
         )
 
     return {
+        "denoise": (lambda: build_operator("denoise", shape=grey, noise=NOISE), grey),
         "mask": (lambda: build_operator("random-mask", shape=grey, missing=0.5, seed=0, noise=NOISE), grey),
         "blur": (lambda: build_operator("gaussian-blur", shape=grey, sigma=1.0, boundary="reflect", noise=NOISE), grey),
         "downsample": (lambda: build_operator("downsample", shape=grey, factor=2, noise=NOISE), grey),

@@ -32,6 +32,7 @@ from .transforms import hartley2 as hartley2
 from .transforms import hartley_squared as hartley_squared
 from .transforms import idct2 as idct2
 from .transforms import mirror as mirror
+from .transforms import smoothed as smoothed
 
 __all__ = [
     "BLOCK",
@@ -67,5 +68,6 @@ __all__ = [
     "parts",
     "require_seed",
     "scale",
+    "smoothed",
     "square_root",
 ]

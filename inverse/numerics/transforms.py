@@ -1,4 +1,4 @@
-r"""Orthonormal real transforms of images: the DCT-II and the Hartley transform by real FFTs, and mirrored borders.
+r"""Orthonormal real transforms of images: the DCT-II and the Hartley transform by real FFTs; mirrored borders, means.
 
 The DCT-II diagonalises convolution with even-symmetric kernels on images mirrored at the half-sample (Martucci 1994,
 IEEE TSP 42:1038): :math:`X_k = \sqrt{(2 - \delta_{k0})/N} \sum_n x_n \cos(\pi k (2 n + 1) / (2 N))`, by one FFT of
@@ -20,7 +20,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import avg_pool2d, pad
 
 __all__ = [
     "dct2",
@@ -35,6 +35,7 @@ __all__ = [
     "hartley_squared",
     "idct2",
     "mirror",
+    "smoothed",
 ]
 
 
@@ -152,3 +153,14 @@ def fold(z: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
     x = core[..., left : left + width]
     x = x + pad(core[..., :left].flip(-1), (0, width - left))
     return x + pad(core[..., left + width :].flip(-1), (width - right, 0))
+
+
+def smoothed(value: Tensor) -> Tensor:
+    """Mean over 7 x 7 pixels, and over channels, of random probes (B, C, H, W); vectors stay as they are."""
+    if value.ndim != 4:
+        return value
+    size = min(7, value.shape[-2] // 2 * 2 - 1, value.shape[-1] // 2 * 2 - 1)
+    if size < 3:
+        return value
+    pooled = avg_pool2d(value, size, stride=1, padding=size // 2, count_include_pad=False)
+    return pooled.mean(1, keepdim=True).expand_as(value)

@@ -7,9 +7,9 @@ With ``c`` the prior's variance, :math:`R = c A^T (c A A^T + \sigma_y^2)^{-1} A`
   the mean. Closed form where the physics knows the squares of its basis (``basis_squared``), else from keyed
   Rademacher probes, smoothed, with their standard error.
 * ``invented`` is :math:`d - R d` with ``d = mean - prior mean``: the part of the result that the data do not determine.
-* A method that knows its posterior's mean and variance (`inverse.sampling.samplers.exact`) says them, ``exact_mean``
-  and ``exact_variance``: then they are the mean and the standard deviation (the variance averaged over the samples,
-  each of which may bring an unbiased estimate), and of one Gaussian the quantiles.
+* A method that knows its posterior's mean and variance (`inverse.sampling.samplers.exact` and `reverse`) says them,
+  ``exact_mean`` and ``exact_variance``: then they are the mean and the standard deviation, each averaged over the
+  samples, which may bring estimates of their own; and of one Gaussian the quantiles.
 * ``misfit`` is :math:`\chi^2 / m`, ``m`` the number of observed real values (a complex value counts as two); its
   expectation is about 1.
 """
@@ -27,7 +27,6 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
-from torch.nn import functional
 
 from inverse.calibration.recalibration import Map
 from inverse.errors import UsageError, did_you_mean
@@ -36,6 +35,7 @@ from inverse.numerics.defaults import independent
 from inverse.numerics.linalg import parts
 from inverse.numerics.rng import Rng
 from inverse.numerics.statistics import interval_quantile
+from inverse.numerics.transforms import smoothed
 from inverse.operators.base import portable
 from inverse.operators.observation import Observation
 from inverse.posterior.chains import ess, r_hat
@@ -177,7 +177,8 @@ class Posterior(Views):
     def whole_mean(self) -> Tensor:
         """:attr:`mean` of the whole unknown, also past the frame that is reported."""
         known = self.diagnostics.get("exact_mean")
-        return self._statistics.mean.to(self.states.dtype) if known is None else known[0].to(self.states.dtype)
+        mean = self._statistics.mean if known is None else known.double().mean(0)
+        return mean.to(self.states.dtype)
 
     @property
     def mean(self) -> Tensor:
@@ -359,7 +360,7 @@ class Posterior(Views):
         total, square = torch.zeros_like(like), torch.zeros_like(like)
         for draw in range(PROBES):
             z = rng.signs(like, step=0, stream="probe", draw=draw)
-            value = _smooth(z * self.determined(z, tolerance=1e-2))
+            value = smoothed(z * self.determined(z, tolerance=1e-2))
             total, square = total + value, square + value.square()
         mean = total / PROBES
         error = ((square / PROBES - mean.square()).clamp_min(0.0) / (PROBES - 1)).mean().sqrt()
@@ -385,14 +386,3 @@ class Posterior(Views):
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count > 1)}"
-
-
-def _smooth(value: Tensor) -> Tensor:
-    """Mean over 7 x 7 pixels, and over channels, of image-shaped probes; vectors stay as they are."""
-    if value.ndim != 4:
-        return value
-    size = min(7, value.shape[-2] // 2 * 2 - 1, value.shape[-1] // 2 * 2 - 1)
-    if size < 3:
-        return value
-    pooled = functional.avg_pool2d(value, size, stride=1, padding=size // 2, count_include_pad=False)
-    return pooled.mean(1, keepdim=True).expand_as(value)

@@ -209,6 +209,10 @@ class Solver:
     def _write(self, item: Item, frame: Frame, case: Case, post: Posterior) -> None:
         """Describe an item that was solved, write its files, and mark it as done."""
         job, calibration = self.job, self.job.calibration
+        other = calibration.refused(post.method["kind"]) if calibration else ""
+        if other:
+            calibration = None
+            self._say(item, other)
         post = replace(post, crop=case.crop, calibration=None if calibration is None else calibration.map)
         arrays = statistics(post, case)
         beyond_range = overshoot(arrays["mean"], frame=frame, case=case, recipe=job.recipe)
@@ -221,7 +225,7 @@ class Solver:
         if beyond:
             self._say(item, beyond)
         result = describe(
-            post, case, arrays, recipe=job.recipe, card=job.prior.card, truth=truth, notes=(beyond, unscored)
+            post, case, arrays, recipe=job.recipe, card=job.prior.card, truth=truth, notes=(other, beyond, unscored)
         )
         result = replace(result, unusable=lost or None)
         made = write_item(job, item, result, frame=frame, case=case, post=post, arrays=arrays, truth=truth)

@@ -20,6 +20,7 @@ from .kernels import ddim as ddim
 from .kernels import dpmpp as dpmpp
 from .kernels import heun as heun
 from .kernels import kernel as kernel
+from .kernels import stochastic as stochastic
 from .kernels import zeta_mix as zeta_mix
 from .loop import Context as Context
 from .loop import Guidance as Guidance
@@ -117,5 +118,6 @@ __all__ = [
     "sample",
     "simulate",
     "steps",
+    "stochastic",
     "zeta_mix",
 ]

@@ -57,7 +57,7 @@ class Step:
         x: State at the next level (B, C, *S); after the last step the samples.
         mean: The posterior denoiser's answer :math:`\hat x` at ``sigma``.
         cost: Evaluations so far, all entries together.
-        info: What the method says of itself, by name, each (B, ...); after the last step the diagnostics of the
+        info: What the method says of itself, by name, each (B, ...); what it said last are the diagnostics of the
             samples.
     """
 

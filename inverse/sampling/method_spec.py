@@ -88,7 +88,7 @@ class MethodSpec:
     summary: str  # one line
     factory: str  # dotted path of the function ``(**parameters) -> Method``
     parameters: Mapping[str, Parameter]  # its own, and the common ones
-    #: Capabilities it asks of the operator and prior: ``linear``, ``spectral``, ``grad``.
+    #: Capabilities it asks of the operator and prior: ``linear``, ``spectral``, ``identity``, ``grad``.
     needs: frozenset[str] = field(default_factory=frozenset)
     #: What a choice asks beside, by ``"parameter=value"``.
     needs_with: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -99,6 +99,7 @@ class MethodSpec:
     count: Callable[[Mapping[str, Any]], tuple[int, int]] | None = None
     particles: str | None = None  # the parameter that multiplies the states a sample holds; None: one state
     point_estimate: bool = False  # whether its samples are estimates and not draws of a posterior
+    knows: bool = False  # whether each sample brings, in its first step, the posterior's mean and variance
     closed_form: bool = False  # whether it is one step without noise levels, for priors with a closed form alone
     #: Whether a step on a window of a scene is the scene's step there (`inverse.scenes.coupled`): one state, and no
     #: inner product over the scene. Or a function of the parameters and of whether the operator is diagonal: why it is

@@ -301,6 +301,18 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             factory="inverse.sampling.samplers.reddiff:red_diff",
             point_estimate=True,
         ),
+        "reverse": _spec(
+            20,
+            {},
+            name="reverse",
+            title="The reverse process from the measurement on: the posterior of denoising (Robbins 1956; Efron 2011)",
+            summary="mean, variance and draws of denoising under white noise, by the prior alone; no guidance",
+            factory="inverse.sampling.samplers.reverse:reverse",
+            needs=frozenset({"linear", "identity"}),
+            count=lambda values: (int(values["steps"]) + 1, 0),
+            tiles=True,
+            knows=True,
+        ),
         "exact": MethodSpec(
             name="exact",
             title="The exact posterior of a Gaussian or mixture prior (Matheron; Papandreou & Yuille 2010)",

@@ -150,14 +150,15 @@ def draw(
     batches = list(problem.batches(indices, problem.batch_size(batch)))
     with _reporting(progress, sum(len(problem.levels[pairs[0][0]]) - 1 for pairs in batches)) as report:
         for pairs in batches:
-            changes = Changes(len(pairs))
+            changes, said = Changes(len(pairs)), dict[str, Tensor]()
             for step in problem.steps(pairs):
                 report(step)
                 changes.note(step.mean)
+                said |= step.info
             for row, (item, index) in enumerate(pairs):
                 place = indices.index(index), item
                 result[place] = step.x[row]
-                for name, value in {**step.info, **changes.said}.items():
+                for name, value in {**said, **changes.said}.items():
                     whole = value.new_zeros((*result.shape[:2], *value.shape[1:]))
                     diagnostics.setdefault(name, whole)[place] = value[row]
     share = 1.0 / observation.batch

@@ -160,8 +160,13 @@ class Problem:
 
 
 def _capabilities(observation: Observation) -> frozenset[str]:
-    linear, spectral = observation.linear, observation.spectral
-    return frozenset({"grad", *(["linear"] if linear else []), *(["spectral"] if spectral else [])})
+    has = {"linear": observation.linear, "spectral": observation.spectral, "identity": observation.identity}
+    return frozenset({"grad", *(name for name, known in has.items() if known)})
+
+
+def _kind(needs: Sequence[str]) -> str:
+    """Capabilities in words."""
+    return "an image with white noise and no other" if "identity" in needs else f"a {' and '.join(needs)}"
 
 
 def _check_needs(spec: MethodSpec, values: Mapping[str, Any], observation: Observation) -> None:
@@ -171,7 +176,7 @@ def _check_needs(spec: MethodSpec, values: Mapping[str, Any], observation: Obser
         fitting = [name for name, other in methods().items() if other.needs_for({}) <= has and not other.closed_form]
         chosen = "".join(f" with {key}" for key, need in spec.needs_with.items() if need - has and not spec.needs - has)
         raise RecipeError(
-            f"method '{spec.name}'{chosen} needs a {' and '.join(missing)} operator; "
+            f"method '{spec.name}'{chosen} needs {_kind(missing)} operator; "
             f"{type(observation.physics).__name__} is not",
             f"try: {', '.join(fitting) or 'none of the methods fits'}",
         )

@@ -171,9 +171,12 @@ class SceneJob:
         job, name = self.job, self.item.item
         recipe, terms, calibration = job.recipe, job.terms, job.calibration
         lost = unusable(float(solved.misfit.mean()))
-        if lost and isinstance(solved, ScenePosterior):  # nobody checked intervals of results that explain nothing
+        other = calibration.refused(solved.method["kind"]) if calibration else ""
+        if (lost or other) and isinstance(
+            solved, ScenePosterior
+        ):  # nobody checked intervals of results that explain nothing
             solved = replace(solved, calibration=None)
-        used = calibration if terms.samples > 1 and not lost else None
+        used = calibration if terms.samples > 1 and not lost and not other else None
         written = write_scene(
             job.out, name, scene, solved, keep=terms.keep, stamp=job.stamp,
             attributes={
@@ -182,7 +185,7 @@ class SceneJob:
                 **(used.attributes() if used is not None else {}),
             },
         )  # fmt: skip
-        beyond = calibration.outside(scene.sigma) if calibration else ""
+        beyond = calibration.outside(scene.sigma) if calibration and not other else other
         doubts = [sentence for sentence in (self.doubt, beyond, solved.approximate) if sentence]
         for sentence in doubts:
             self.say(f"{name}: {sentence}")

@@ -32,12 +32,14 @@ from inverse.sampling.start import COARSE, initial_mean, interpolated
 from inverse.scenes.source import MeasuredScene
 from inverse.scenes.state import State
 
-__all__ = ["BLOCK", "HALO", "Layout", "Pyramid", "Report", "SceneSteps", "holes", "weighted"]
+__all__ = ["BLOCK", "HALO", "KNOWN", "Layout", "Pyramid", "Report", "SceneSteps", "holes", "weighted"]
 
 #: Takes how many tiles of how many are done.
 Report = Callable[[int, int], object]
 Work = Callable[[int, Window], None]
 
+#: What a method may know of its posterior: mean and variance, each sample its own estimate.
+KNOWN = ("exact_mean", "exact_variance")
 LEVELS = 6
 BLOCK = 2**LEVELS
 HALO = 2 * BLOCK
@@ -239,6 +241,7 @@ class SceneSteps:
     def _step(self, sample: int, step: int, _: int, tile: Window) -> None:
         levels, method = self.problem.levels[0], self.problem.method
         excess, denoise, halo = None, self._denoise(sample, step), self.layout.halo
+        remembers = self.problem.spec.knows  # its last answer, from level to level
         if self.two_phase:
             total = self.state.numbers("totals", len(self.tiling), 2).get().sum(0)
             excess = torch.full_like(self.problem.observation.sigma, total[0] / total[1])
@@ -249,9 +252,14 @@ class SceneSteps:
         x = self._read(f"x{step % 2}", window)
         observation = self._observe(window, excess=excess)
         rng = self._rng(sample, window)
-        move = method.step(denoise, x, levels[step], levels[step + 1], observation, rng, step, None)
-        assert move.memory is None
+        memory = (self._read(f"before{step % 2}", window), levels[step - 1]) if remembers and step else None
+        move = method.step(denoise, x, levels[step], levels[step + 1], observation, rng, step, memory)
+        if move.memory is not None:
+            self._write(f"before{(step + 1) % 2}", tile, window, move.memory[0])
         self._write(f"x{(step + 1) % 2}", tile, window, move.x)
+        for name in KNOWN:
+            if name in move.info:
+                self._write(name, tile, window, move.info[name])
 
     def _end(self, sample: int, number: int, tile: Window) -> None:
         """Misfit of a sample, and the sample, or its part in mean and spread (Welford 1962), each in another file."""
@@ -260,10 +268,16 @@ class SceneSteps:
         chi2 = self.state.numbers("chi2", self.samples * len(self.tiling), 2)
         chi2.put(sample * len(self.tiling) + number, self._misfit(x, window, tile))
         own = x[0][(slice(None), *tile.inside(window))].cpu().numpy().astype(np.float64)
+        old, new = sample % 2, (sample + 1) % 2
+        for name in KNOWN if self.problem.spec.knows else ():
+            mean = self.state.raster(name).read(tile).astype(np.float64)
+            if sample:
+                before = self.state.raster(f"{name}{old}").read(tile)
+                mean = before + (mean - before) / (sample + 1)
+            self.state.raster(f"{name}{new}").write(tile, mean)
         if self.keep:
             self.state.raster(f"sample{sample}").write(tile, own)
             return
-        old, new = sample % 2, (sample + 1) % 2
         mean, square = own, np.zeros_like(own)
         if sample:
             before = self.state.raster(f"mean{old}").read(tile).astype(np.float64)

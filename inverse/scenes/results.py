@@ -22,7 +22,7 @@ from inverse.posterior.evidence import Lags, averaged, standardised
 from inverse.posterior.posterior import Cost, Posterior
 from inverse.restoration.case import Case
 from inverse.restoration.item import statistics
-from inverse.scenes.passes import Layout
+from inverse.scenes.passes import KNOWN, Layout
 from inverse.scenes.source import MeasuredScene
 from inverse.scenes.state import State
 
@@ -80,18 +80,27 @@ class ScenePosterior:
         """How, in words."""
         return f"coupled, {self.layout.tiling.side}"
 
+    @property
+    def _knows(self) -> bool:
+        """Whether the method knows mean and variance."""
+        return self.layout.problem.spec.knows
+
     def mean(self, window: Window | None = None) -> NDArray[np.float32]:
-        """Mean of the samples (C, h, w) in a window, or all of it."""
+        """Posterior mean (C, h, w) in a window, or all of it: the method's where it knows it, else the samples'."""
+        if self._knows:
+            return self._read(f"exact_mean{self.samples % 2}", window)
         if self.kept:
             return np.asarray(np.mean(self._samples(window), 0, dtype=np.float64), np.float32)
         return self._read(f"mean{self.samples % 2}", window)
 
     def std(self, window: Window | None = None) -> NDArray[np.float32]:
-        """Their standard deviation, ``K - 1`` in its denominator.
+        """Standard deviation: the method's where it knows it, else the samples', ``K - 1`` in its denominator.
 
         Raises:
-            UsageError: there is one sample only.
+            UsageError: there is one sample only, and the method does not know it.
         """
+        if self._knows:
+            return np.sqrt(self._read(f"exact_variance{self.samples % 2}", window))
         if self.samples < 2:
             raise UsageError("a standard deviation needs at least 2 samples, there is 1", "use samples=4 or more")
         if self.kept:
@@ -185,10 +194,14 @@ class ScenePosterior:
         shape = (self.source.lies.shape[0], *window.size)
         sigma = problem.observation.sigma
         states = torch.from_numpy(self._samples(window)[:, None]).to(sigma)
+        known = {
+            name: torch.from_numpy(self._read(f"{name}{self.samples % 2}", window)[None, None]).to(sigma)
+            for name in (KNOWN if self._knows else ())
+        }
         post = Posterior(
             states=states, observation=Observation(y, physics, sigma, shape), prior_mean=problem.prior_mean,
             data_var=problem.card.data_var, cost=self.cost, items=tuple(problem.items), method=self.method,
-            levels=problem.levels, calibration=calibration, label=problem.label,
+            levels=problem.levels, calibration=calibration, label=problem.label, diagnostics=known,
         )  # fmt: skip
         return post, Case(y, physics, shape, float(sigma[0]), estimated=False)
 

@@ -26,8 +26,9 @@ CASES = [
         for prior in ("white", "coloured")
         for name in SPECTRAL
         for method in METHODS
-        if method not in SLOW
+        if method not in (*SLOW, "reverse")
     ),
+    *((f"{prior}-denoise", method) for prior in ("white", "coloured") for method in ("reverse", "pigdm")),
     *((name, method) for name in ("white-mask", "coloured-blur") for method in SLOW),
     *(("coloured-stacked", method) for method in ("pigdm", "diffpir", "dps", "mpgd", "ddrm")),
     *(("white-multicoil-mri", method) for method in ("diffpir", "dds", "ddrm")),
@@ -107,6 +108,7 @@ def test_eigen_ratios_of_exact_samples_are_one_and_of_wrong_ones_are_not(name: s
 def test_every_method_has_a_record() -> None:
     for method, spec in METHODS.items():
         names = ("white-mask", "coloured-blur") if method in SLOW else QUICK
+        names = ("white-denoise", "coloured-denoise") if method == "reverse" else names
         missing = [name for name in names if method not in RECORD[name]]
         assert not missing, f"python benchmarks/exact.py --write --method {method} --problem {missing[0]}"
         assert spec.bias

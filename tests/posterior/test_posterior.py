@@ -11,7 +11,8 @@ import inverse
 from inverse.errors import UsageError
 from inverse.exact.gaussian import NOISE, problem
 from inverse.numerics.statistics import interval_quantile
-from inverse.posterior.posterior import Welford, _smooth
+from inverse.numerics.transforms import smoothed
+from inverse.posterior.posterior import Welford
 
 VAR = 0.0625
 
@@ -75,7 +76,7 @@ def test_data_share_is_one_minus_posterior_over_prior_variance(name) -> None:
     if post.data_share_error == 0:
         assert torch.allclose(share, exact, atol=1e-4)
     else:
-        smooth = _smooth(exact[None])[0]
+        smooth = smoothed(exact[None])[0]
         error = float((share - smooth).square().mean().sqrt())
         assert error < 2 * post.data_share_error + 0.01
         assert 0 < post.data_share_error < 0.1

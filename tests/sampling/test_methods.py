@@ -11,7 +11,7 @@ from inverse.sampling.problem import Request
 
 def test_methods_with_tiles_say_when() -> None:
     tiled = {name: spec.tiles for name, spec in METHODS.items() if spec.tiles}
-    assert set(tiled) == {"diffpir", "ddnm", "ddrm", "dds", "mpgd", "pigdm"}
+    assert set(tiled) == {"diffpir", "ddnm", "ddrm", "dds", "mpgd", "pigdm", "reverse"}
     assert {name for name, tiles in tiled.items() if callable(tiles)} == {"dds", "pigdm"}
     assert {name for name, spec in METHODS.items() if not spec.tiles_auto} == {"mpgd"}
     pigdm, dds = tiled["pigdm"], tiled["dds"]

@@ -1,6 +1,6 @@
 """PNG and JPEG through Pillow, and 16-bit PNG, of which Pillow makes 8 bit, through imagecodecs.
 
-EXIF orientation is applied on reading and removed from the block that is written back. JPEG is written at quality 95
+EXIF orientation is applied on reading and removed from the block that is written back. JPEG is written at quality 100
 without chroma subsampling: 8-bit rounding of a restored picture is lossy enough. PNG (ISO/IEC 15948) is written by
 imagecodecs with the chunks that it does not know (iCCP, pHYs, eXIf, text, those of colour) put between.
 """
@@ -278,7 +278,7 @@ def encode_jpeg(picture: Picture, provenance: Mapping[str, str]) -> bytes:
     buffer = io.BytesIO()
     pixels = array if array.ndim == 2 or array.shape[2] == 3 else array[..., 0]
     try:
-        Image.fromarray(pixels).save(buffer, "JPEG", quality=95, subsampling=0, **options)
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=100, subsampling=0, **options)
     except (OSError, ValueError) as error:
         raise OutputError(f"cannot be written as JPEG: {error}", "write a PNG or a TIFF instead") from error
     return buffer.getvalue()

@@ -25,7 +25,7 @@ PHOTOGRAPHS: dict[str, Format] = {
     "jpeg": Format(
         title="JPEG",
         suffixes=(".jpg", ".jpeg"),
-        pixels="8 bit, grey and RGB; written at quality 95, 4:4:4",
+        pixels="8 bit, grey and RGB; written at quality 100, 4:4:4",
         keeps="ICC profile, EXIF (turned upright), DPI, comment",
         magic=rb"\xff\xd8\xff",
         decode=f"{_AT}raster:decode_jpeg",
@@ -106,6 +106,24 @@ PHOTOGRAPHS: dict[str, Format] = {
         floats=False,
         bare=True,
         subject="photo",
+    ),
+    "raw": Format(
+        title="camera raw: DNG, CR2, CR3, NEF, ARW, ORF, RW2, PEF",
+        suffixes=(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".pef"),
+        pixels="the mosaic of a colour sensor, 2 x 2 pixels in red, green and blue, white balanced and encoded as "
+        "sRGB; a part by FILE.dng::TOP,LEFT,HEIGHT,WIDTH; read only, the result is a TIFF of 16 bit in sRGB with .tif "
+        "appended to the name",
+        keeps="maker, model; levels, pattern, white balance, colour matrix and noise profile are used",
+        magic=rb"II\*\0|MM\0\*|.{4}ftypcrx |II(RO|RS|U\0)",
+        looks=f"{_PHOTO}raw:looks_like",
+        decode=f"{_PHOTO}raw:decode",
+        encode=f"{_PHOTO}raw:encode",
+        float_map=f"{_PHOTO}raw:float_map",
+        facts=f"{_PHOTO}raw:facts",
+        named=True,
+        result="tiff",
+        subject="photo",
+        extra="raw",
     ),
     "gif": Format(
         title="GIF",

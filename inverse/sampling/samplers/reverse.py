@@ -1,0 +1,96 @@
+r"""The posterior of denoising: the reverse process started at the measurement, no guidance.
+
+:math:`y = x_0 + \sigma_y n` is a state of the diffusion at level :math:`\sigma_y`. So its posterior is what the prior
+itself says there, exactly:
+
+* mean :math:`D(y, \sigma_y)` (Tweedie's formula; Robbins 1956), one evaluation;
+* covariance :math:`\sigma_y^2 J`, ``J`` the denoiser's Jacobian at ``y`` (second order; Efron 2011). Its diagonal by a
+  keyed Rademacher probe a sample, :math:`z \odot (D(y + \epsilon z) - D(y)) / \epsilon` (Hutchinson 1990), averaged
+  over 7 x 7 pixels and the channels, since one probe a pixel is noise: one evaluation more;
+* draws: the reverse SDE from :math:`(y, \sigma_y)` down to 0, to second order (`inverse.sampling.kernels.stochastic`).
+
+Each sample brings the mean and the variance in an orientation of its own, so they are better by an ensemble of as many
+orientations. Mean and standard deviation are those, whatever the number of steps; samples are draws, with few steps
+narrow ones: of the Gaussian problems 4 steps have 0.89 to 0.96 of the spread, 20 have 1.00.
+
+Cost: ``steps`` + 1 F a sample. Deviations: none; the step :math:`\epsilon` is 0.05 :math:`\sigma_y`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inverse.numerics.rng import Rng
+from inverse.numerics.transforms import smoothed
+from inverse.operators.observation import Observation
+from inverse.sampling.denoiser import Denoise
+from inverse.sampling.kernels import stochastic
+from inverse.sampling.loop import Context, Move, Sampler
+
+__all__ = ["Reverse", "reverse"]
+
+#: Step of the difference quotient, in noise levels.
+STEP = 0.05
+#: Smallest posterior variance, as a share of the noise's: an average of few probes may be below 0.
+LOWEST = 1e-3
+
+
+@dataclass(frozen=True)
+class Reverse(Sampler):
+    """The reverse process from the measurement on."""
+
+    def schedule(self, levels: tuple[float, ...], *, resolved: float, linear: bool) -> tuple[float, ...]:
+        """As many levels, spaced alike, from the noise level of the measurement on."""
+        del linear
+        if len(levels) == 2:
+            return (resolved, 0.0)
+        high, low, last = levels[0], levels[-2], min(levels[-2], resolved)
+        shares = [math.log(level / low) / math.log(high / low) if high > low else 1.0 for level in levels[:-1]]
+        return (*(last * (resolved / last) ** share for share in shares), 0.0)
+
+    def step(
+        self,
+        denoise: Denoise,
+        x: Tensor,
+        sigma: float,
+        sigma_next: float,
+        observation: Observation,
+        rng: Rng,
+        index: int,
+        memory: Any,
+    ) -> Move:
+        """One step of the reverse SDE; the first begins at the measurement and knows mean and variance."""
+        known: dict[str, Tensor] = {}
+
+        def posterior(state: Tensor, level: float) -> Tensor:
+            if index:
+                return denoise.estimate(state, level).mean
+            known.update(_moments(denoise, state, level, rng))
+            return known["exact_mean"]
+
+        def noise(draw: int = 0) -> Tensor:
+            return rng.normal(x, step=index, stream="kernel", draw=draw)
+
+        state = x if index else observation.AT(observation.y)
+        moved, mean, memory = stochastic(posterior, state, sigma, sigma_next, noise, memory)
+        return Move(moved, mean, memory, known)
+
+
+def _moments(denoise: Denoise, y: Tensor, sigma: float, rng: Rng) -> dict[str, Tensor]:
+    """Posterior mean and variance (B, C, *S) of states of a level, one probe of each."""
+    probe = rng.signs(y, step=0, stream="probe")
+    pair = torch.stack([y, y + STEP * sigma * probe], 1).flatten(0, 1)  # of one sample, so in one orientation
+    mean, moved = denoise.estimate(pair, sigma).mean.unflatten(0, (-1, 2)).unbind(1)
+    jacobian = smoothed(probe * (moved - mean)) / (STEP * sigma)
+    return {"exact_mean": mean, "exact_variance": sigma**2 * jacobian.clamp_min(LOWEST)}
+
+
+def reverse(context: Context) -> Reverse:
+    """Compose it."""
+    del context
+    return Reverse()

@@ -1,0 +1,71 @@
+"""The posterior of denoising by the prior alone: exact mean and variance, draws of the reverse process."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import inverse
+from inverse.errors import RecipeError
+from inverse.exact.gaussian import problem
+from inverse.scenes.coupled import sample_scene
+
+
+@pytest.mark.parametrize("name", ["white-denoise", "coloured-denoise"])
+def test_mean_and_variance_are_exact_whatever_the_steps(name: str) -> None:
+    given = problem(name)
+    post = given.draw("reverse", samples=16, steps=1)
+    exact = given.covariance.diagonal().sqrt()
+    assert (post.mean.reshape(-1) - given.mean).abs().max() < 1e-3 * exact.mean()
+    # 16 probes of 49 pixels each; the variance of a stationary prior is the same everywhere
+    assert post.std.reshape(-1).double() == pytest.approx(exact, rel=0.15)
+    assert float(post.std.mean()) == pytest.approx(float(exact.mean()), rel=0.03)
+    low, high = post.quantile(0.05), post.quantile(0.95)
+    assert torch.allclose(high - low, 2 * 1.6449 * post.std, rtol=1e-3)
+
+
+def test_more_steps_bring_the_draws_to_the_exact_posterior() -> None:
+    given = problem("coloured-denoise")
+    few, many = (given.bias(given.draw("reverse", samples=100, steps=steps).samples) for steps in (3, 20))
+    assert few.std_range < 0.8
+    assert many.std_range == pytest.approx(0.99, abs=0.03)
+    assert many.chi2 == pytest.approx(0.98, abs=0.05)
+
+
+def test_one_sample_knows_its_spread() -> None:
+    given = problem("white-denoise")
+    post = given.draw("reverse", samples=1, steps=2)
+    assert post.knows_spread
+    assert post.cost.forward == 3
+    assert bool((post.std > 0).all())
+
+
+def test_what_is_no_denoising_is_refused_and_auto_knows_which_is() -> None:
+    given = problem("white-blur")
+    with pytest.raises(RecipeError, match="white noise and no other operator"):
+        given.draw("reverse", samples=1)
+    assert given.draw("auto", samples=1).method["kind"] != "reverse"
+    white = problem("white-denoise")
+    assert white.draw("auto", samples=1).method == {**white.draw("reverse", samples=1, steps=4).method}
+    assert white.draw("auto", samples=1, max_evaluations=8).method["steps"] == 7
+    silent = inverse.build_operator("denoise", shape=(1, 16, 16), noise=0.0)
+    assert inverse.sample(white.y, silent, white.prior, method="auto", samples=1).method["kind"] != "reverse"
+
+
+def test_a_scene_of_tiles_is_the_whole(tmp_path) -> None:
+    physics = inverse.build_operator("denoise", shape=(1, 192, 160), noise=0.1)
+    prior = inverse.open_prior("gaussian")
+    y = 0.5 + 0.25 * torch.randn(1, 1, 192, 160, generator=torch.Generator().manual_seed(0))
+    whole = inverse.sample(y, physics, prior, method="reverse", samples=3, steps=3, items=["scene"])
+    for keep in (False, True):
+        tiled = sample_scene(
+            y, physics, prior, folder=tmp_path / str(keep), tile=64, halo=8, method="reverse", samples=3, steps=3,
+            item="scene", keep_samples=keep,
+        )  # fmt: skip
+        assert np.abs(tiled.mean() - whole.mean[0].numpy()).max() < 1e-5
+        assert np.abs(tiled.std() - whole.std[0].numpy()).max() < 1e-5
+        if keep:
+            std = tiled.arrays(next(iter(tiled.tiles())))["std"]
+            assert np.abs(std - whole.std[0].numpy()[:, : std.shape[1], : std.shape[2]]).max() < 1e-5
+        tiled.close()
