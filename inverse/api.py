@@ -90,7 +90,8 @@ def restore(
             give names where many calls are compared or averaged. The name of a file gives what restoring that file
             gives.
         **settings: What is set most often, by name: ``method`` and ``steps`` of the sampler; ``mask`` (a file or an
-            array, not 0 = observed), ``sigma`` (the blur's width, or "auto"), ``noise`` (its level, or "auto");
+            array, not 0 = observed), ``sigma`` (the blur's width, or "auto"), ``noise`` (its level, or "auto"), ``gsd``
+            (side of a scene's pixels in the result, in metres);
             ``device`` and any other field of `Options`.
 
     Returns:
@@ -126,7 +127,7 @@ def restore(
     return restore_array(loaded, measurement, carried, items=items)
 
 
-_SHORT = ("mask", "sigma", "noise", "method")
+_SHORT = ("mask", "sigma", "gsd", "noise", "method")
 
 
 def _changes(recipe: Recipes, overrides: Overrides, settings: Mapping[str, Any]) -> list[str]:

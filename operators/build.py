@@ -28,6 +28,7 @@ __all__ = [
     "is_fixed",
     "located",
     "operator_for",
+    "own_level",
     "result_shape",
     "stated_operator",
     "unmeasured",
@@ -153,13 +154,34 @@ def fitted_operator(operator: Mapping[str, Any] | BaseModel, measurement: Measur
     if spec.estimate is not None and AUTO in model.model_dump().values():
         params, sentence = _resolve(spec.estimate)(model, measurement)
         model, said = spec.model.model_validate(params), (sentence,)
+    if "pattern" in measurement.facts and _last(spec, model).kind != "demosaick":
+        raise InputError(
+            f"a camera's raw file: each pixel has one colour, of which operator '{spec.kind}' knows nothing",
+            "inverse restore demosaic FILE first, or let the last operator of a list be demosaick",
+        )
     params, shape = located(model, measurement.y.shape[1:])
     model, dtype = spec.model.model_validate(params), measurement.y.dtype
 
     def build(noise: Any) -> Physics:
         return _build(spec, model, shape, noise, measurement.y.device, dtype)
 
-    return Fitted(measurement.y, shape, build, said=(*read, *said))
+    return Fitted(measurement.y, shape, build, sigma=own_level(operator, measurement), said=(*read, *said))
+
+
+def own_level(operator: Mapping[str, Any] | BaseModel, measurement: Measurement) -> float | None:
+    """The noise level of a measurement by a rule of its operator's, where those for images are wrong; else None.
+
+    Raises:
+        RecipeError: as in `build_operator`.
+    """
+    last = _last(*_validated(operator, {}))
+    return None if last.level is None else _resolve(last.level)(measurement)
+
+
+def _last(spec: OperatorSpec, model: BaseModel) -> OperatorSpec:
+    """The entry of the operator that a measurement is of: of a chain the last one."""
+    members = getattr(model, "operators", None)
+    return _validated(members[-1], {})[0] if members else spec
 
 
 def stated_operator(
@@ -208,11 +230,13 @@ def result_shape(operator: Mapping[str, Any] | BaseModel, measurement_shape: Seq
     if spec.result is not None:
         shape: tuple[int, ...] = _resolve(spec.result)(model, tuple(measurement_shape))
         return shape
-    factor = int(getattr(model, "factor", 1))
+    if getattr(model, "gsd", None) is not None:
+        raise RecipeError("operator.gsd is of a file that says how large its pixels are", "give operator.factor")
+    factor = getattr(model, "factor", 1)
     if len(measurement_shape) != 3:
         raise RecipeError(f"operator '{spec.kind}' is of measurements (C, H, W), given {tuple(measurement_shape)}")
     channels, height, width = measurement_shape
-    return channels, height * factor, width * factor
+    return channels, round(height * factor), round(width * factor)
 
 
 def _build(

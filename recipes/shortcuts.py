@@ -23,6 +23,7 @@ def shortcuts(
     *,
     mask: str | os.PathLike[str] | None = None,
     sigma: float | str | None = None,
+    gsd: float | None = None,
     noise: float | str | None = None,
     method: str | None = None,
 ) -> list[str]:
@@ -34,11 +35,12 @@ def shortcuts(
         mask: Of the pixels that were observed: of a mask operator the mask, of others what of their measurement is
             used.
         sigma: Width of the blur in pixels, or ``auto``.
+        gsd: Side of the result's pixels in metres, of a sensor's operator.
         noise: Noise level in data units, or ``auto``.
         method: Name of the method.
 
     Raises:
-        UsageError: the operator has no width, is raw k-space, or a number is none.
+        UsageError: the operator has no width or no pixels in metres, is raw k-space, or a number is none.
         InputError: no such mask.
     """
     chosen = [*overrides]
@@ -46,10 +48,15 @@ def shortcuts(
         chosen.append(f"method.kind={method}")
     if noise is not None:
         chosen.append(f"noise.sigma={_number(noise, '--noise')}")
-    if mask is None and sigma is None:
+    if mask is None and sigma is None and gsd is None:
         return chosen
     operator = load(recipe, overrides).located()["operator"]
     kind = operator["kind"]
+    if gsd is not None:
+        if "gsd" not in (keys_of("operator", kind) or ()):
+            hint = "the number of pixels is operator.factor" if "factor" in operator else "leave it away"
+            raise UsageError(f"--gsd is of the operator sensor (satellite-super-resolution), not of {kind}", hint)
+        chosen.append(f"operator.gsd={gsd!r}")
     if sigma is not None:
         keys = keys_of("operator", kind) or frozenset()
         if "sigma" not in keys:

@@ -21,6 +21,7 @@ __all__ = ["check"]
 @options.overrides
 @options.mask
 @options.sigma
+@options.gsd
 @options.noise
 @options.method
 @options.device

@@ -12,6 +12,7 @@ executor         --executor EXECUTOR     restore
 json             --json                  benchmark, calibrate, check, compare, evaluate, info, list, prior fit,
                                          prior list, prior show, prior verify, recipe resolve, recipe validate,
                                          restore, show, simulate, tune
+gsd              --gsd METRES            check, restore
 keep             --keep A,B              restore
 mask             --mask FILE             check, restore, simulate
 max_evaluations  --max-evaluations N     restore
@@ -48,9 +49,9 @@ from click.shell_completion import CompletionItem
 from inverse.errors import did_you_mean
 
 __all__ = [
-    "batch", "chosen", "device", "dry_run", "executor", "json", "keep", "mask", "max_evaluations", "method", "noise",
-    "output", "overrides", "overwrite", "progress", "quality", "recipe_names", "samples", "seed", "shard", "sigma",
-    "strict", "threads",
+    "batch", "chosen", "device", "dry_run", "executor", "gsd", "json", "keep", "mask", "max_evaluations", "method",
+    "noise", "output", "overrides", "overwrite", "progress", "quality", "recipe_names", "samples", "seed", "shard",
+    "sigma", "strict", "threads",
     "tile", "time_budget", "truth", "workers",
 ]  # fmt: skip
 
@@ -167,6 +168,9 @@ mask = click.option(
     help="Which pixels were observed: white (.npy: not 0) observed, black not.",
 )
 sigma = click.option("--sigma", metavar="X|auto", help="Width of the blur in pixels, or estimated from the picture.")
+gsd = click.option(
+    "--gsd", type=float, metavar="METRES", help="Side of the result's pixels, of a sensor whose file says its own."
+)
 noise = click.option("--noise", metavar="X|auto", help="Noise level in data units (of 1 = white), or estimated.")
 method = click.option("--method", metavar="NAME", help="Posterior sampler (inverse list methods).")
 quality = click.option(

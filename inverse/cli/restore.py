@@ -35,6 +35,7 @@ LOGGER = logging.getLogger("inverse")
 @options.overrides
 @options.mask
 @options.sigma
+@options.gsd
 @options.noise
 @options.method
 @options.truth
@@ -80,7 +81,7 @@ def restore(
         shown = inputs[0] + (f" and {len(inputs) - 1} more" if len(inputs) > 1 else "")
         LOGGER.info("%s: reading %s", recipe, shown)
     chosen = options.chosen(overrides, samples=samples, seed=seed)
-    given = {name: flags.pop(name) for name in ("mask", "sigma", "noise", "method")}
+    given = {name: flags.pop(name) for name in ("mask", "sigma", "gsd", "noise", "method")}
     chosen = recipes.shortcuts(recipe, chosen, **given)
     automatic = {"quality": quality, "max_evaluations": max_evaluations}
     automatic = {name: value for name, value in automatic.items() if value is not None}

@@ -203,10 +203,11 @@ def _measured(x: Tensor, physics: Any, section: Any, noise: Any, *, seed: int, i
 def _whole(x: Tensor, recipe: Recipe) -> Tensor:
     """The truth cropped to a whole number of the operator's pixels."""
     try:
-        factor = result_shape(recipe.operator, (1, 1, 1))[-1]
+        given = getattr(recipe.operator, "factor", None)
+        factor = given if isinstance(given, float) else result_shape(recipe.operator, (1, 1, 1))[-1]
     except InputError:  # what it measures is no image, and has no pixels to be a whole number of
         factor = 1
-    height, width = (size // factor * factor for size in x.shape[-2:])
+    height, width = (round(size // factor * factor) for size in x.shape[-2:])
     return x[..., :height, :width]
 
 

@@ -42,6 +42,7 @@ from torch.nn.functional import conv2d, conv_transpose2d
 from inverse.errors import InputError, RecipeError
 from inverse.numerics.transforms import dct2_solve, fold, mirror
 from inverse.operators.image.resample import Decimated
+from inverse.operators.satellite.resampled import ResampledResponse
 from inverse.operators.satellite.spec import SensorParams
 
 __all__ = ["MTF", "SensorResponse", "locate", "mtf_line", "nyquist_gains", "sensor"]
@@ -202,14 +203,35 @@ def _symbol(line: NDArray[np.float64], factor: int, size: int) -> NDArray[np.flo
     return np.asarray(np.maximum(full[0] + 2 * np.cos(angles) @ full[1:], 0.0))
 
 
-def sensor(params: SensorParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> SensorResponse:
-    """The response the parameters describe."""
+def sensor(
+    params: SensorParams, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype
+) -> SensorResponse | ResampledResponse:
+    """The response the parameters describe.
+
+    Raises:
+        RecipeError: a size of pixels in metres, without a file that says how large its own are.
+    """
+    _require_factor(params)
     gains = nyquist_gains(params.sensor, params.bands, shape[0])
     if params.mtf is not None:
         gains = (params.mtf,) * shape[0]
+    if not isinstance(params.factor, int):
+        return ResampledResponse(gains, params.factor, shape=shape, noise_model=noise_model, dtype=dtype)
     return SensorResponse(gains, params.factor, shape=shape, noise_model=noise_model, dtype=dtype)
 
 
+def _require_factor(params: SensorParams) -> None:
+    if params.gsd is not None:
+        raise RecipeError(
+            "operator.gsd is of a file that says how large its pixels are, and there is none", "give operator.factor"
+        )
+
+
 def locate(params: SensorParams, shape: tuple[int, ...]) -> tuple[SensorParams, tuple[int, ...]]:
-    """The unknown of a measurement: ``factor`` times its size."""
-    return params, (*shape[:-2], shape[-2] * params.factor, shape[-1] * params.factor)
+    """The unknown of a measurement: ``factor`` times its size, rounded.
+
+    Raises:
+        RecipeError: as `sensor`.
+    """
+    _require_factor(params)
+    return params, (*shape[:-2], round(shape[-2] * params.factor), round(shape[-1] * params.factor))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from inverse.operators.spec import File, Operator, OperatorSpec, OptionalFile
 
@@ -14,12 +14,27 @@ Sensor = Literal["generic", "sentinel-2", "landsat-8", "landsat-9", "worldview-2
 Axis = Literal["columns", "rows"]
 
 
+def _number(value: object) -> object:
+    """A whole number as such, however it is written."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class SensorParams(Operator):
     """A sensor's MTF and sampling."""
 
     kind: Literal["sensor"] = "sensor"
-    factor: int = Field(
-        default=2, ge=1, le=16, description="pixels of the unknown in one of the measurement, along each axis"
+    factor: Annotated[int | float, BeforeValidator(_number)] = Field(
+        default=2,
+        ge=1,
+        le=16,
+        allow_inf_nan=False,
+        description="pixels of the unknown in one of the measurement, along each axis; not whole: in memory only",
+    )
+    gsd: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e5,
+        description="side of the unknown's pixels in metres, instead of the factor; the file says its own",
     )
     sensor: Sensor = Field(default="generic", description="whose MTF; generic: 0.3 at Nyquist in every band")
     bands: tuple[str, ...] = Field(
@@ -125,6 +140,7 @@ SPECS: tuple[OperatorSpec, ...] = (
         "y_i = sum_j w_(j - f i) x_j + n, w Gaussian with the sensor's MTF at Nyquist, band by band",
         "linear",
         "inverse.operators.satellite.sensor:locate",
+        stated="inverse.operators.satellite.resampled:stated",
         example={"factor": 2},
         local=True,
         source="Aiazzi et al. 2006, PE&RS 72:591",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ import inverse
 from inverse.errors import InputError, RecipeError
 from inverse.io.content import Picture
 from inverse.io.read_write import write
-from inverse.operators.build import build_operator
+from inverse.operators.build import build_operator, operator_for, result_shape, stated_operator
 from inverse.operators.checks import check_operator
 from inverse.operators.image.masks import gap_mask, slc_off
 from inverse.operators.image.spec import GapMask
@@ -76,6 +78,47 @@ def test_sensor_samples_where_areas_coincide_and_its_solves_are_exact():
     r = normal(1, 2, 12, 16)
     solved = physics.precondition_gram(torch.tensor(0.01), torch.tensor(0.3))(r)
     torch.testing.assert_close(0.01 * solved + 0.3 * physics.A(physics.A_adjoint(solved)), r, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1.5, 5 / 3, 2.5])
+def test_a_sensor_with_pixels_of_no_whole_number(factor):
+    """Areas coincide, the MTF at Nyquist is the sensor's, solves are exact."""
+    measured = (2, 24, 30)
+    physics, shape = operator_for({"kind": "sensor", "factor": factor}, measured, dtype=DOUBLE)
+    assert shape == (2, round(24 * factor), round(30 * factor))
+    assert shape == result_shape({"kind": "sensor", "factor": factor}, measured)
+    assert all(row.ok for row in check_operator(physics, shape, dtype=DOUBLE))
+    ramp = torch.arange(shape[1], dtype=DOUBLE)[None, None, :, None].expand(1, *shape)
+    centres = (torch.arange(24, dtype=DOUBLE) + 0.5) * shape[1] / 24 - 0.5
+    torch.testing.assert_close(physics.A(ramp)[0, 0, 6:18, 3], centres[6:18], atol=0.02, rtol=0)
+    wave = torch.cos(torch.pi * (torch.arange(shape[1], dtype=DOUBLE) + 0.5) / factor - torch.pi / 2)
+    seen = physics.A(wave[None, None, :, None].expand(1, *shape))[0, 0, 6:18, 3]
+    assert float(seen.abs().mean()) == pytest.approx(0.30, abs=0.03)
+    y, one = normal(2, *measured), torch.ones((), dtype=DOUBLE)
+    solved = physics.precondition_gram(0.1 * one, one)(y)
+    torch.testing.assert_close(0.1 * solved + physics.A(physics.A_adjoint(solved)), y)
+
+
+def test_the_factor_follows_from_pixels_in_metres():
+    rasterio = pytest.importorskip("rasterio")
+
+    def facts(pixel, crs="EPSG:32633"):
+        place = rasterio.Affine(pixel[0], 0, 0, 0, -pixel[1], 0)
+        return {"geo": SimpleNamespace(crs=rasterio.crs.CRS.from_string(crs), transform=place)}
+
+    wanted = {"kind": "sensor", "gsd": 8.0}
+    made, said = stated_operator(wanted, facts((20, 20)))
+    assert (made["factor"], made["gsd"], said) == (2.5, None, ("pixels of 20 m in the file, 8 m wanted: factor 2.5",))
+    assert stated_operator({**wanted, "gsd": 10.0}, facts((20, 20)))[0]["factor"] == 2
+    feet = stated_operator({**wanted, "gsd": 0.3048}, facts((4, 4), "EPSG:2263"))[0]
+    assert feet["factor"] == 4
+    for place, words in (({}, "does not say"), (facts((20, 10)), "20 x 10 m"), (facts((1, 1), "EPSG:4326"), "degrees")):
+        with pytest.raises(InputError, match=words):
+            stated_operator(wanted, place)
+    with pytest.raises(RecipeError, match=r"20 m\nallowed: 1.25 to 20"):
+        stated_operator({**wanted, "gsd": 30.0}, facts((20, 20)))
+    with pytest.raises(RecipeError, match=r"operator\.factor"):
+        build_operator("sensor", shape=(3, 32, 32), gsd=8.0)
 
 
 def test_bands_of_a_sensor():
