@@ -12,6 +12,7 @@ from .build import fitted_operator as fitted_operator
 from .build import is_fixed as is_fixed
 from .build import located as located
 from .build import operator_for as operator_for
+from .build import own_level as own_level
 from .build import result_shape as result_shape
 from .build import stated_operator as stated_operator
 from .build import unmeasured as unmeasured
@@ -97,6 +98,7 @@ __all__ = [
     "operator_for",
     "operator_spec",
     "operators",
+    "own_level",
     "part",
     "result",
     "result_shape",

@@ -68,6 +68,8 @@ class OperatorSpec:
             if its parameters say it all.
         stated: Dotted path of ``(params, facts) -> (params, sentences)``, which replaces parameters that are ``auto``
             by what the measurement's file says of them; None if files say nothing of it.
+        level: Dotted path of ``measurement -> float | None``, the noise level where estimates that are for images are
+            wrong; None: they are right.
         estimate: Dotted path of ``(params, measurement) -> (params, sentence)``, which replaces parameters that are
             ``auto``; None if none can be.
         result: Dotted path of ``(params, measurement_shape) -> (C, H, W)``, what is restored; None: that of the
@@ -92,6 +94,7 @@ class OperatorSpec:
     locate: str | None = None
     measured: str | None = None
     stated: str | None = None
+    level: str | None = None
     estimate: str | None = None
     result: str | None = None
     example: Mapping[str, Any] = field(default_factory=dict)

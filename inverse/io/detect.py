@@ -49,6 +49,12 @@ def judge(place: Path, inner: str | None, *, name: str) -> str:
                 return form
     general = next((form for form, spec in possible.items() if not spec.looks), None)
     if general is None:
+        for spec in possible.values():
+            if not installed(spec.extra):
+                raise InputError(
+                    f"{name}: {spec.title} needs a package that is not installed",
+                    f"pip install 'inverse-imaging[{spec.extra}]'",
+                )
         raise _unknown(head, name)
     return general
 

@@ -69,6 +69,8 @@ class Frame:
             valid = torch.from_numpy(np.ascontiguousarray(planes))[None].to(device, y.dtype)
             y = torch.where(valid > 0, y, torch.zeros_like(y))
         facts = {**picture.extra, **zero(self.span)}
+        if transfer != "srgb" or self.span is not None:  # it is of the values as they are stored
+            facts.pop("deviation", None)
         if isinstance(self.content, Volume) and "optics" in self.content.extra:
             facts["optics"] = self.content.extra["optics"]
         if "quantisation" in facts:  # of the file's own values

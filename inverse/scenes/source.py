@@ -22,10 +22,11 @@ from inverse.errors import InputError, RecipeError
 from inverse.io.content import STRETCH, Picture, Span, require
 from inverse.io.tiling import Tiling, Window
 from inverse.io.windows import Windows
-from inverse.operators.build import located, operator_for, result_shape, stated_operator
+from inverse.operators.build import located, operator_for, own_level, result_shape, stated_operator
 from inverse.operators.catalogue import operator_spec
 from inverse.operators.image.masks import masked, restricted
 from inverse.operators.local import Local, local, part
+from inverse.operators.measurement import Measurement
 from inverse.operators.noise.fit import fit_noise
 from inverse.recipes.recipe import Recipe
 from inverse.restoration.frame import MINIMUM_SIDE, SAMPLED, Frame
@@ -267,7 +268,8 @@ def _level(scene: FileScene) -> float:
         y, valid = scene.measured(place)
         if len(places) == 1 or (min(y.shape[-2:]) >= STRIP and (valid is None or float(valid.mean()) > 0.5)):
             seen = None if valid is None else valid.expand(y.shape)
-            levels.append(fit_noise(scene.recipe.noise, y, observed=seen).sigma)
+            known = own_level(scene.recipe.located()["operator"], Measurement(y, valid))
+            levels.append(fit_noise(scene.recipe.noise, y, observed=seen, sigma=known).sigma)
     if not levels:
         raise InputError(
             f"{scene.source}: too few observed pixels to estimate the noise", "give it: -s noise.sigma=0.01"

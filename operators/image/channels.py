@@ -9,6 +9,7 @@ r"""Colours from one plane: Bayer patterns and grey values. Unknown (3, H, W), m
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,8 +19,16 @@ from inverse.errors import InputError
 from inverse.operators.base import Spectral
 from inverse.operators.image.pointwise import Diagonal
 from inverse.operators.image.spec import Colorize, Demosaick
+from inverse.operators.measurement import Measurement
+from inverse.operators.noise.models import estimate_sigma
+from inverse.operators.spec import AUTO
 
-__all__ = ["Luminance", "Mosaic", "colorize", "demosaick", "locate", "result"]
+__all__ = ["Luminance", "Mosaic", "colorize", "demosaick", "locate", "mosaic_level", "result", "stated"]
+
+#: The pattern where neither the recipe nor the file says one.
+USUAL = "RGGB"
+#: Side of a plane of one colour from which noise can be told.
+SMALLEST = 16
 
 
 class Mosaic(Diagonal):
@@ -103,9 +112,42 @@ def demosaick(params: Demosaick, *, shape: tuple[int, ...], noise_model: Any, dt
     """
     _colour(shape, params.kind)
     mask = torch.zeros(1, *shape, dtype=dtype)
-    for index, letter in enumerate(params.pattern):
+    for index, letter in enumerate(USUAL if params.pattern == AUTO else params.pattern):
         mask[:, "RGB".index(letter), index // 2 :: 2, index % 2 :: 2] = 1
     return Mosaic(mask, shape=shape, noise_model=noise_model)
+
+
+def stated(params: Demosaick, facts: Mapping[str, Any]) -> tuple[Demosaick, tuple[str, ...]]:
+    """The pattern of the file, where the recipe leaves it open, and where it is from."""
+    own = facts.get("pattern")
+    if params.pattern == AUTO:
+        said = f"pattern {own}, as the file says" if own else f"pattern {USUAL}: the file does not say one"
+        return params.model_copy(update={"pattern": own or USUAL}), (said,)
+    if own and own != params.pattern:
+        return params, (f"pattern {params.pattern} as given, the file says {own}",)
+    return params, ()
+
+
+def mosaic_level(measurement: Measurement) -> float | None:
+    """Noise level of a mosaic (1, 1, H, W) by its four planes of one colour: its pattern is no noise; None: not told.
+
+    Of the estimates of each plane and of all four together the smallest, because neighbours in a plane are two pixels
+    apart, and what is fine there passes for noise: measured on photographs at 0.005, 0.01, 0.02 and 0.05, the median
+    over the true level is 2.0, 1.4, 1.1 and 1.05.
+    """
+    planes, height, width = [], *(side // 2 * 2 for side in measurement.y.shape[-2:])
+    seen = None if measurement.valid is None else measurement.valid.expand(measurement.y.shape)
+    if measurement.y.shape[1] != 1 or min(height, width) < 2 * SMALLEST:
+        return None
+    shares = []
+    for row in range(2):
+        for column in range(2):
+            planes.append(measurement.y[..., row:height:2, column:width:2])
+            shares += [] if seen is None else [seen[..., row:height:2, column:width:2]]
+    mask = torch.cat(shares, 1).amin(1, keepdim=True) if shares else None
+    levels = [float(estimate_sigma(part, mask=mask)[0]) for part in (*planes, torch.cat(planes, 1))]
+    level = min(levels)
+    return level if 0 < level < math.inf else None
 
 
 def colorize(params: Colorize, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Luminance:

@@ -14,7 +14,6 @@ from inverse.operators.spec import AUTO, PATH, File, Operator, OperatorSpec, Opt
 
 __all__ = ["SPECS"]
 
-Pattern = Literal["RGGB", "BGGR", "GRBG", "GBRG"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -131,9 +130,20 @@ class Demosaick(Operator):
     """One colour of three at each pixel of a sensor."""
 
     kind: Literal["demosaick"] = "demosaick"
-    pattern: Pattern = Field(
-        default="RGGB", description="colours of the first two pixels of the first row, then of the second"
+    pattern: str = Field(
+        default=AUTO,
+        description="colours of the first two pixels of the first row, then of the second, such as RGGB; auto: as the "
+        "file of a camera says, else RGGB",
     )
+
+    @field_validator("pattern")
+    @classmethod
+    def _three_colours(cls, value: str) -> str:
+        if value != AUTO and (len(value) != 4 or set(value) != set("RGB")):
+            raise PydanticCustomError(
+                "not_allowed", "auto, or four letters with R, G and B among them: RGGB, BGGR, GRBG, GBRG"
+            )
+        return value
 
 
 class Colorize(Operator):
@@ -315,6 +325,8 @@ SPECS: tuple[OperatorSpec, ...] = (
         "y_p = x_(c(p), p) + n, c the colour of pixel p in the sensor's pattern",
         "linear, spectral",
         "inverse.operators.image.channels:locate",
+        stated="inverse.operators.image.channels:stated",
+        level="inverse.operators.image.channels:mosaic_level",
         result="inverse.operators.image.channels:result",
         channels=3,
         local=True,

@@ -121,7 +121,7 @@ def fit_noise(
         if saved is not None:
             return saved
     if isinstance(section, GaussianNoise):
-        return _gaussian(section, y, observed, sigma)
+        return _profiled(section, y, observed, facts or {}) or _gaussian(section, y, observed, sigma)
     if y.is_complex():
         raise InputError(f"noise of kind {section.kind} in complex data", "allowed: gaussian")
     if isinstance(section, CorrelatedNoise):
@@ -135,6 +135,16 @@ def fit_noise(
     step = _positive(noise_levels.smallest_step(y, _seen(y, observed)), "step") if auto else float(section.step)
     said = (f"values are multiples of {step:.4g}",) if auto else ()
     return NoiseFit(y, step / math.sqrt(12), estimated=auto, said=said, observed=observed)
+
+
+def _profiled(section: GaussianNoise, y: Tensor, observed: Tensor | None, facts: Mapping[str, Any]) -> NoiseFit | None:
+    """Noise of level auto, of which the measurement's file states the standard deviation of each value; else None."""
+    told = facts.get("deviation")
+    if section.sigma != "auto" or told is None or tuple(told.shape) != tuple(y.shape[-2:]) or y.shape[1] != 1:
+        return None
+    deviation = torch.as_tensor(told, dtype=torch.float64, device=y.device)[None, None]
+    said = f"noise level {float(deviation.min()):.4f} to {float(deviation.max()):.4f}, by the noise profile of the file"
+    return _weighted(y, deviation, observed, estimated=True, said=(said,))
 
 
 def _saved(section: Any, y: Tensor, observed: Tensor | None, facts: Mapping[str, Any]) -> NoiseFit | None:

@@ -26,7 +26,7 @@ SHIPPED = {
     "phase-retrieval": "phase-retrieval",
     "super-resolution": "downsample",
 }
-LEVEL_GIVEN = {"colorize", "demosaic", "phase-retrieval"}
+LEVEL_GIVEN = {"colorize", "phase-retrieval"}
 
 
 def written(folder, text, name="r.yaml"):

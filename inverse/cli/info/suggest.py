@@ -106,6 +106,8 @@ def _photo(picture: Picture, noise: float) -> list[Row]:
     height, width = picture.size
     array = picture.array.reshape(height, width, -1)
     missing = float((array == 0).all(-1).mean())
+    if "pattern" in picture.extra:
+        return [_row("demosaic", "the raw file of a camera; others want its result")]
     rows = []
     if picture.channels == 1 and _mosaic(array[..., 0]):
         rows.append(_row("demosaic", "neighbours differ more than pixels two apart: raw of a colour sensor?"))

@@ -130,7 +130,10 @@ def _content(file: tifffile.TiffFile, length: int, source: str, inner: str | Non
     ink = photometric == 5 and page.samplesperpixel == 4 and page.dtype == np.uint8
     if photometric not in (0, 1, 2, 3) and not (photometric == 6 and page.compression == 7) and not ink:
         name = tifffile.PHOTOMETRIC(photometric).name
-        raise InputError(f"{source}: {name} colour is not supported", "convert it to RGB or grey first")
+        hint = "convert it to RGB or grey first"
+        if name in ("CFA", "LINEAR_RAW"):
+            hint = "a camera's raw file? It needs pip install 'inverse-imaging[raw]'; of a mosaic save a grey TIFF"
+        raise InputError(f"{source}: {name} colour is not supported", hint)
     if page.dtype is not None and page.dtype.kind == "c":
         raise InputError(f"{source}: the pixels are {page.dtype}, an image must be real", "save the magnitude")
     axes = parsed(series.axes, tuple(series.shape), source)
