@@ -19,6 +19,7 @@ from inverse.errors import InputError, InverseError, OutputError
 from inverse.io.registry import formats, function
 
 __all__ = [
+    "LARGEST_PIXEL",
     "STRETCH",
     "Array",
     "Picture",
@@ -42,6 +43,8 @@ __all__ = [
 Array = npt.NDArray[Any]
 #: The values of a file that are 0 and 1 in data units: two numbers, or two for each band.
 Span = tuple[float, float] | tuple[tuple[float, ...], tuple[float, ...]]
+#: Nanometres: pixels that are larger are no microscope's, and say nothing of its optics.
+LARGEST_PIXEL = 1e5
 #: Percentiles of a scene's values that become 0 and 1 where their type's range says nothing of them (digital numbers).
 STRETCH = (0.05, 99.5)
 #: What notes say of the slices of a volume.

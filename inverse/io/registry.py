@@ -33,6 +33,20 @@ OPTIONAL = {
 }
 
 _AT = "inverse.io.formats."
+#: What folders of band files have in common: their results are GeoTIFF.
+_PRODUCT: dict[str, Any] = {
+    "encode": f"{_AT}geotiff:encode",
+    "float_map": "inverse.io.products.product:float_map",
+    "facts": "inverse.io.products.product:facts",
+    "writer": f"{_AT}geotiff_windows:open_writer",
+    "blocks": f"{_AT}geotiff_windows:in_blocks",
+    "result": "geotiff",
+    "marks": True,
+    "named": True,
+    "folder": True,
+    "extra": "geo",
+    "subject": "scene",
+}
 FORMATS: dict[str, Format] = {
     **PHOTOGRAPHS,
     "tiff": Format(
@@ -142,6 +156,28 @@ FORMATS: dict[str, Format] = {
         named=True,
         folder=True,
     ),
+    "sentinel2": Format(
+        title="Sentinel-2 product (SAFE)",
+        suffixes=(".safe",),
+        pixels="levels 1C and 2A: B4, B3, B2, B8 at 10 m; FOLDER.SAFE::20m, ::60m, ::B5,B6 are the others; read only, "
+        "the result is a GeoTIFF with .tif appended to the name",
+        keeps="CRS, transform (scaled with the grid), nodata, band names, scale and offset to reflectance",
+        looks="inverse.io.products.sentinel2:looks_like",
+        decode="inverse.io.products.sentinel2:decode",
+        windows="inverse.io.products.sentinel2:open_windows",
+        **_PRODUCT,
+    ),
+    "landsat": Format(
+        title="Landsat product (MTL)",
+        suffixes=(),
+        pixels="levels 1 and 2 of Landsat 4 to 9, a folder with its MTL.txt: the 30 m bands, red, green, blue first; "
+        "FOLDER::15m, ::thermal, ::B5,B6 are the others; read only, the result is a GeoTIFF with .tif appended",
+        keeps="CRS, transform (scaled with the grid), nodata, band names, scale and offset to reflectance or kelvin",
+        looks="inverse.io.products.landsat:looks_like",
+        decode="inverse.io.products.landsat:decode",
+        windows="inverse.io.products.landsat:open_windows",
+        **_PRODUCT,
+    ),
     "dicom": Format(
         title="DICOM",
         suffixes=(".dcm", ".dicom"),
@@ -182,7 +218,7 @@ FORMATS: dict[str, Format] = {
     "twix": Format(
         title="Siemens twix",
         suffixes=(".dat",),
-        pixels="raw k-space of VB, VD and VE, Cartesian slices, with noise scans, averages and oversampling; read only, "
+        pixels="raw k-space of VB, VD and VE, Cartesian slices, with noise scans, averages, oversampling; read only, "
         "the result is an ISMRMRD file with .h5 appended to the name",
         keeps="field of view, position and directions, matrix, echo and repetition times",
         # VD, VE: the number of measurements, the first of which begins at byte 10240; VB: a header that begins so

@@ -2,8 +2,8 @@
 
 An item's id is its POSIX path relative to its argument, suffix kept:
 
-* a file: its name (of ``FILE::INNER``, one array of a file, the file's; a folder that is one item, ``.zarr``, is a file
-  here);
+* a file: its name (of ``FILE::INNER``, one array of a file, the file's; a folder that is one item, a Zarr store or a
+  satellite product, is a file here);
 * a folder: the path below it (files of a known suffix, hidden ones left out);
 * a glob: the path below the folder in front of its first wildcard;
 * ``@list.txt``: the path below the list's own folder, else the name. One path a line, ``#`` starts a comment.
@@ -124,12 +124,17 @@ def _expand(argument: str) -> Iterator[Source]:
 
 def _below(root: Path, paths: Iterable[Path]) -> Iterator[Source]:
     suffixes, folders = _suffixes(), _suffixes(folders=True)
+    stores: set[Path] = set()  # a folder stands before what is in it
     for path in paths:
         relative = path.relative_to(root)
         hidden = any(part.startswith(".") for part in relative.parts)
         inside = any(part.lower().endswith(folders) for part in relative.parts[:-1])
-        fits = path.name.lower().endswith(suffixes)
-        if fits and not hidden and not inside and (path.is_file() or is_store(path)):
+        if hidden or inside or any(parent in stores for parent in path.parents):
+            continue
+        if is_store(path):
+            stores.add(path)
+            yield Source(relative.as_posix(), path)
+        elif path.name.lower().endswith(suffixes) and path.is_file():
             yield Source(relative.as_posix(), path)
 
 

@@ -19,7 +19,7 @@ from scipy import ndimage
 from inverse.io.content import Picture, widths
 from inverse.io.hdf5_windows import Put, open_chunked
 from inverse.io.nodata import REACH, closed, filled_by, still_valid
-from inverse.io.read_write import float_picture
+from inverse.io.read_write import float_picture, result_path
 from inverse.io.tiling import Tiling, Window
 from inverse.io.transfer import from_data
 from inverse.io.windows import in_blocks, open_writer
@@ -100,8 +100,6 @@ class _Writer:
     ) -> None:
         self.out, self.scene, self.solved, self.keep, self.stack = out, scene, solved, keep, stack
         self.tiles = list(solved.tiles())
-        self.restored, self.std, self.arrays = f"restored/{item}", f"std/{item}", f"items/{item}/posterior.h5"
-        self.files = [self.restored, self.arrays]
         self.factor = scene.lies.factor
         self.size = (self.factor * scene.size[0], self.factor * scene.size[1])
         self.shown: Arrays = {}
@@ -109,6 +107,9 @@ class _Writer:
         self.sums: defaultdict[str, float] = defaultdict(float)
         self._valid = _kept(scene)
         self._like = _tiled(scene, self.tiles[0])
+        name = result_path(item, self._like.format).as_posix()
+        self.restored, self.std, self.arrays = f"restored/{name}", f"std/{name}", f"items/{item}/posterior.h5"
+        self.files = [self.restored, self.arrays]
         self._provenance = {"inverse:run": stamp}
         self._put = self._opened(self.restored, self._like, {})
         self._put_std: _Put | None = None

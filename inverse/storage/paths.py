@@ -14,6 +14,7 @@ from inverse.errors import OutputError, UsageError
 __all__ = ["is_store", "locate", "output_folder"]
 
 _STORE = ("zarr.json", ".zarray", ".zgroup")
+_PRODUCTS = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")  # Sentinel-2's, in a folder .SAFE
 
 
 def locate(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
@@ -26,9 +27,20 @@ def locate(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
 
 
 def is_store(path: Path) -> bool:
-    """Whether a folder is one item: a Zarr array or group."""
+    """Whether a folder is one item: a Zarr array or group, or a satellite product with its metadata."""
     # os.path, because a name that is too long for the file system is no error there
-    return os.path.isdir(path) and any(os.path.isfile(path / name) for name in _STORE)
+    if not os.path.isdir(path):
+        return False
+    return any(os.path.isfile(path / name) for name in (*_STORE, *_PRODUCTS)) or _is_landsat(path)
+
+
+def _is_landsat(folder: Path) -> bool:
+    """Whether a folder has one ``*_MTL.txt``."""
+    try:
+        with os.scandir(folder) as entries:
+            return sum(entry.name.endswith("_MTL.txt") for entry in entries) == 1
+    except OSError:
+        return False
 
 
 def output_folder(path: str | os.PathLike[str]) -> Path:

@@ -111,3 +111,12 @@ def test_what_a_volume_cannot_write(tmp_path):
         iio.read(f"{tmp_path}/in.nii::data")
     with pytest.raises(InputError, match="holds 4 slices, expected one image"):
         iio.read_picture(tmp_path / "in.nii")
+
+
+@pytest.mark.parametrize(("unit", "size", "pixel"), [("micron", 0.13, 130), ("mm", 1.0, None), ("unknown", 0.1, None)])
+def test_voxels_of_a_microscope_say_its_pixel(unit, size, pixel, tmp_path):
+    image = nibabel.Nifti1Image(np.ones((20, 24, 2), np.float32), np.diag([size, 2 * size, 1, 1]))
+    image.header.set_xyzt_units(unit)
+    nibabel.save(image, tmp_path / "a.nii")
+    found = iio.read(tmp_path / "a.nii").extra.get("optics")
+    assert found == (None if pixel is None else {"pixel": pytest.approx((2 * pixel, pixel))})

@@ -22,7 +22,7 @@ import pydicom
 from pydicom.pixels.processing import apply_modality_lut
 
 from inverse.errors import InputError, OutputError
-from inverse.io.content import SAID, Array, Picture, Volume
+from inverse.io.content import LARGEST_PIXEL, SAID, Array, Picture, Volume
 from inverse.io.limits import bounded, reason
 from inverse.io.patient import dicom_file
 
@@ -67,11 +67,14 @@ def _content(file: Any, length: int, source: str) -> Picture | Volume:
     notes += more
     if valid is not None and not valid.all():
         notes += (f"{(~valid).mean():.1%} of the pixels are padding, unobserved",)
-    if (spacing := _spacing(file, 0)) is not None:
+    spacing = _spacing(file, 0)
+    if spacing is not None:
         notes += (f"pixel spacing {spacing[0]:g} x {spacing[1]:g} mm",)
     kept = pydicom.Dataset()
     kept.update({tag: element for tag, element in file.items() if tag not in _PIXELS})
-    extra: Mapping[str, Any] = {"dataset": kept}
+    small = spacing is not None and 1e6 * max(spacing) <= LARGEST_PIXEL
+    optics = {"optics": {"pixel": (1e6 * spacing[0], 1e6 * spacing[1])}} if small and spacing else {}
+    extra: Mapping[str, Any] = {"dataset": kept, **optics}
     pictures = tuple(
         Picture(
             array=np.ascontiguousarray(part),

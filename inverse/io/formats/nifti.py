@@ -23,7 +23,7 @@ import numpy as np
 from nibabel.orientations import aff2axcodes
 
 from inverse.errors import InputError, OutputError
-from inverse.io.content import SAID, Array, Volume, slices_of, stack
+from inverse.io.content import LARGEST_PIXEL, SAID, Array, Volume, slices_of, stack
 from inverse.io.limits import bounded, quiet, reason
 
 __all__ = ["decode", "encode", "facts"]
@@ -71,10 +71,19 @@ def _volume(file: BinaryIO, length: int, packed: bool, source: str) -> Volume:
     return Volume(
         slices=pictures,
         format="nifti",
-        extra={"header": header, "packed": packed, "shape": shape},
+        extra={"header": header, "packed": packed, "shape": shape, **_optics(header)},
         notes=(*notes, SAID),
         source=source,
     )
+
+
+def _optics(header: Any) -> dict[str, Any]:
+    """The pixel size, rows and columns apart, as the fact ``optics`` of a measurement, where it is a microscope's."""
+    unit = {"meter": 1e9, "mm": 1e6, "micron": 1e3}.get(header.get_xyzt_units()[0])
+    width, height = (float(size) for size in header["pixdim"][1:3])
+    if unit is None or min(width, height) <= 0 or max(width, height) * unit > LARGEST_PIXEL:
+        return {}
+    return {"optics": {"pixel": (height * unit, width * unit)}}
 
 
 def _header(file: BinaryIO, source: str) -> tuple[Any, tuple[int, ...]]:
