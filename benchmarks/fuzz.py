@@ -40,6 +40,7 @@ sys.path.insert(0, str(ROOT / "tests" / "io"))
 
 import corpus  # noqa: E402
 import corpus_containers  # noqa: E402
+import test_io_raw  # noqa: E402
 
 from inverse.cli.main import cli  # noqa: E402
 
@@ -85,6 +86,25 @@ def _jpegxl(path: Path) -> None:
     path.write_bytes(pyjpegxl.encode_from_numpy(corpus.RGB, exif=b"II*\0\x08\0\0\0\0\0\0\0\0\0"))
 
 
+def _twix(path: Path) -> None:
+    import test_io_twix
+
+    test_io_twix.written(path, [test_io_twix.blocks(test_io_twix.kspace(1)[0])])
+
+
+def _safe(path: Path) -> None:
+    import test_io_products
+
+    test_io_products.safe(path)
+
+
+def _landsat(path: Path) -> None:
+    import test_io_products
+
+    path.mkdir()
+    test_io_products.landsat(path)
+
+
 def _put(content: Callable[[], bytes]) -> Callable[[Path], None]:
     return lambda path: path.write_bytes(content()) and None
 
@@ -99,6 +119,7 @@ FORMATS: dict[str, tuple[str, Callable[[Path], object], tuple[str, ...]]] = {
     "heif": ("a.heic", _heif, READ),
     "jpegxl": ("a.jxl", _jpegxl, READ),
     "jpeg2000": ("a.jp2", _put(lambda: corpus.picture("JPEG2000")), READ),
+    "raw": ("a.dng", lambda path: test_io_raw.dng(path, test_io_raw.picture()), READ),
     "gif": ("a.gif", _put(lambda: corpus.picture("GIF")), READ),
     "bmp": ("a.bmp", _put(lambda: corpus.picture("BMP")), READ),
     "pnm": ("a.ppm", _put(lambda: corpus.picture("PPM")), READ),
@@ -114,6 +135,9 @@ FORMATS: dict[str, tuple[str, Callable[[Path], object], tuple[str, ...]]] = {
     "fastmri": ("k.h5", corpus_containers.fast(ismrmrd_header=corpus_containers.header()), READ),
     "ismrmrd": ("m.h5", corpus_containers.hdf5(corpus_containers.mrd(40, corpus_containers.header())), READ),
     "cfl": ("a.cfl", _cfl, READ),
+    "twix": ("meas.dat", _twix, READ),
+    "sentinel2": ("a.SAFE", _safe, READ),
+    "landsat": ("LC08", _landsat, READ),
     "recipe": ("r.yaml", _put(lambda: RECIPE), ("recipe", "validate", "{file}")),
     "card": (
         "c.yaml",

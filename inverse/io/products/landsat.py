@@ -17,7 +17,7 @@ from pathlib import Path
 
 from inverse.errors import InputError
 from inverse.io.content import Picture
-from inverse.io.products.product import Band, Bands, Product, read
+from inverse.io.products.product import BandFile, Bands, Product, read
 from inverse.storage.regular import read_small_text
 
 __all__ = ["decode", "looks_like", "open_windows"]
@@ -85,7 +85,7 @@ def _product(folder: Path, source: str) -> Product:
     thermal = groups.get("LEVEL2_SURFACE_TEMPERATURE_PARAMETERS", {}) if second else reflectance
     newer = everything.get("SPACECRAFT_ID", "").replace("LANDSAT_", "") in ("8", "9")
 
-    def bands(numbers: tuple[str, ...], values: dict[str, str], quantity: str, unit: str) -> tuple[Band, ...]:
+    def bands(numbers: tuple[str, ...], values: dict[str, str], quantity: str, unit: str) -> tuple[BandFile, ...]:
         made = []
         for number in numbers:
             name = contents.get(f"FILE_NAME_BAND_{number}")
@@ -97,7 +97,7 @@ def _product(folder: Path, source: str) -> Product:
             known = pair[0] is not None and pair[1] is not None
             scale, offset = (pair[0] or 1.0, pair[1] or 0.0) if known else (1.0, 0.0)
             short = "B" + number.removeprefix("ST_B")
-            made.append(Band(short, folder / name, scale, offset, unit if known else "number"))
+            made.append(BandFile(short, folder / name, scale, offset, unit if known else "number"))
         return tuple(made)
 
     grids = {

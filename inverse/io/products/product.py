@@ -5,7 +5,7 @@ Which bands: ``FOLDER`` is the finest colour grid (Sentinel-2's 10 m, Landsat's 
 scale and offset to reflectance or kelvin beside it; fill values are unobserved. Nothing is resampled: finer pixels of a
 coarse grid are an operator's business. The result is a GeoTIFF of the chosen bands, `inverse.io.formats.geotiff`'s.
 
-Band files are read where they lie inside the folder, by the driver of their kind alone.
+BandFile files are read where they lie inside the folder, by the driver of their kind alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from inverse.io.formats.geotiff import Geo
 from inverse.io.limits import bounded, reason
 from inverse.io.nodata import unobserved
 
-__all__ = ["Band", "Bands", "Product", "facts", "float_map", "read"]
+__all__ = ["BandFile", "Bands", "Product", "facts", "float_map", "read"]
 
 _CACHE = 64 * 2**20
 _TYPES = ("uint8", "uint16", "int16")
@@ -35,7 +35,7 @@ _DRIVERS = {".jp2": "JP2OpenJPEG", ".tif": "GTiff"}
 
 
 @dataclass(frozen=True)
-class Band:
+class BandFile:
     """One file of a product."""
 
     name: str  # as the sensor's tables call it: B4
@@ -50,7 +50,7 @@ class Product:
     """What a folder holds."""
 
     form: str  # its key of `inverse.io.registry.formats`
-    grids: Mapping[str, tuple[Band, ...]]  # by the name of the grid, that of the picture first
+    grids: Mapping[str, tuple[BandFile, ...]]  # by the name of the grid, that of the picture first
     tags: Mapping[str, str]  # what the product says of itself
     fill: int  # the number that says that there is none
 
@@ -147,7 +147,7 @@ def _listed(product: Product) -> list[str]:
     return [f"::{name} ({', '.join(band.name for band in bands)})" for name, bands in product.grids.items()]
 
 
-def _chosen(product: Product, inner: str | None, source: str) -> tuple[Band, ...]:
+def _chosen(product: Product, inner: str | None, source: str) -> tuple[BandFile, ...]:
     if inner is None:
         return next(iter(product.grids.values()))
     if inner in product.grids:
@@ -160,7 +160,7 @@ def _chosen(product: Product, inner: str | None, source: str) -> tuple[Band, ...
 
 
 @contextmanager
-def _opened(folder: Path, band: Band, source: str) -> Iterator[Any]:
+def _opened(folder: Path, band: BandFile, source: str) -> Iterator[Any]:
     """A band's file, inside the folder."""
     place, home = band.path.resolve(), folder.resolve()
     if not place.is_relative_to(home):

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 from inverse.errors import InputError
 from inverse.io.content import Picture
-from inverse.io.products.product import Band, Bands, Product, read
+from inverse.io.products.product import BandFile, Bands, Product, read
 from inverse.storage.regular import read_small_text
 
 __all__ = ["decode", "looks_like", "open_windows"]
@@ -82,7 +82,7 @@ def _product(folder: Path, source: str) -> Product:
             place = paths.get((name, grid.removesuffix("m"))) or paths.get((name, ""))
             if place is not None and divisor:
                 offset = offsets.get(str(_IDS.index(name)), 0.0) / divisor
-                made.append(Band(name, folder / f"{place}.jp2", 1 / divisor, offset, "reflectance"))
+                made.append(BandFile(name, folder / f"{place}.jp2", 1 / divisor, offset, "reflectance"))
         if made:
             grids[grid] = tuple(made)
     if not grids:
