@@ -81,7 +81,7 @@ def local(physics: Any) -> Local:
         raise RecipeError(
             f"{type(physics).__name__}: not an operator that measures each part of a scene by itself, so it has no "
             "coupled tiles",
-            "with tiles: denoise, masks and gaps, downsampling, sensors, blur with boundary: free; else restore the "
+            "with tiles: denoise, masks, gaps, mosaics, downsampling, sensors, blur with boundary: free; else the "
             "whole, or crop it",
         )
     lies: Local = physics.local()

@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from inverse.errors import InputError
+from inverse.io.tiling import Window
 from inverse.operators.base import Spectral
 from inverse.operators.image.pointwise import Diagonal
 from inverse.operators.image.spec import Colorize, Demosaick
+from inverse.operators.local import Local, part
 from inverse.operators.measurement import Measurement
 from inverse.operators.noise.models import estimate_sigma
 from inverse.operators.spec import AUTO
@@ -38,6 +40,15 @@ class Mosaic(Diagonal):
         mask: (1, C, H, W) of 0 and 1, at each pixel 1 in one channel.
         shape: Shape (C, H, W) of one unknown.
     """
+
+    def local(self) -> Local:
+        """Pixel by pixel."""
+        return Local(self.img_size)
+
+    def cut(self, window: Window) -> Mosaic:
+        """The mosaic of a window."""
+        shape = (self.img_size[0], *window.size)
+        return Mosaic(part(self.mask, window), shape=shape, noise_model=self.noise_model)
 
     def U(self, coordinates: Tensor) -> Tensor:
         """(B, 1, H, W), of each pixel the channel that is seen."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +150,17 @@ def test_other_recipes_and_other_sensors_are_refused(tmp_path: Path) -> None:
     Path(tmp_path, "cut.dng").write_bytes(Path(tmp_path, "a.dng").read_bytes()[:2000])
     with pytest.raises(InputError):
         read_picture(tmp_path / "cut.dng")
+
+
+def test_a_mosaic_is_read_and_its_result_written_by_windows(tmp_path: Path) -> None:
+    image = picture()
+    dng(tmp_path / "a.dng", image)
+    with ExitStack() as stack:
+        scene = io.open_windows(tmp_path / "a.dng", "a.dng", stack)
+        window = scene.picture(1, 0, 20, 24)
+    assert (window.extra["pattern"], window.size, scene.size) == ("GBRG", (20, 24), image.shape[:2])
+    whole, _ = io.from_unit(np.moveaxis(image.astype(np.float32), -1, 0), like=read_picture(tmp_path / "a.dng"))
+    with io.open_writer(tmp_path / "b", whole, size=whole.size) as put:
+        for left in (0, 24):
+            put(0, left, replace(whole, array=whole.array[:, left : left + 24]))
+    assert (tmp_path / "b").read_bytes() == write(tmp_path / "c", whole).read_bytes()

@@ -16,6 +16,7 @@ from PIL import Image
 
 from inverse.cli.main import cli
 from inverse.errors import InputError, RecipeError
+from inverse.io.tiling import Window
 from inverse.operators import checks
 from inverse.operators.build import build_operator, fitted_operator, operator_for, result_shape
 from inverse.operators.catalogue import operators
@@ -74,6 +75,28 @@ def test_a_mosaic_has_one_colour_at_each_pixel(pattern):
     assert (
         operator_for({"kind": "demosaick"}, (1, 7, 9))[1] == result_shape({"kind": "demosaick"}, (1, 7, 9)) == (3, 7, 9)
     )
+    window = Window(1, 2, 6, 9)
+    inside = physics.cut(window).A(torch.from_numpy(image)[None][(..., *window.slices)])[0, 0].numpy()
+    assert np.array_equal(inside, y[window.slices])
+
+
+def test_the_pattern_of_a_mosaic_is_no_noise():
+    """A coloured ramp: levels of four planes; as one plane neighbours differ by the colours."""
+    rows, columns = np.mgrid[:96, :96] / 96
+    image = np.stack([0.2 + 0.1 * rows, 0.5 + 0.2 * columns, 0.8 - 0.1 * rows])
+    physics = build_operator("demosaick", shape=(3, 96, 96))
+    y = (
+        physics.A(torch.from_numpy(image).float()[None])
+        + 0.01 * torch.from_numpy(RNG.normal(size=(1, 1, 96, 96))).float()
+    )
+    for operator in (
+        {"kind": "demosaick"},
+        {"operators": [{"kind": "gaussian-blur", "sigma": 1.0}, {"kind": "demosaick"}]},
+    ):
+        fitted = fitted_operator(operator if "kind" in operator else {"kind": "chain", **operator}, Measurement(y))
+        assert fitted.sigma == pytest.approx(0.01, rel=0.15)
+    with pytest.raises(RecipeError, match="R, G and B"):
+        build_operator("demosaick", shape=(3, 8, 8), pattern="RGGR")
 
 
 def test_a_grey_value_is_a_weighted_sum():
