@@ -51,7 +51,7 @@ def decode(data: bytes, *, source: str) -> Picture:
     notes = ("1 bit, converted to 8-bit grey",) if top == 1 else ()
     values = 1 - values if kind in (1, 4) else values  # 1 is black
     white = np.uint64(255 if top <= 255 else 65535)
-    pixels = (values.astype(np.uint64) * white + np.uint64(top // 2)) // np.uint64(top)
+    pixels: Array = (values.astype(np.uint64) * white + np.uint64(top // 2)) // np.uint64(top)
     pixels = pixels.astype(np.uint8 if top <= 255 else np.uint16).reshape(height, width, samples)
     colours = pixels[..., :-1] if alpha else pixels
     return Picture(

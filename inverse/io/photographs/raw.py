@@ -122,7 +122,10 @@ def _picture(file: Any, path: Path, source: str, inner: str | None) -> Picture:
     }
     if profile is not None:
         extra["deviation"] = _deviation(linear, colours, gain, profile)
-    notes = (f"pattern {extra['pattern']}", "white balance of the camera" if balanced else "white balance of daylight")
+    notes: tuple[str, ...] = (
+        f"pattern {extra['pattern']}",
+        "white balance of the camera" if balanced else "white balance of daylight",
+    )
     notes += (f"{clipped:.2g} of the values are at the sensor's end, taken as white",) if clipped else ()
     notes += ("turned upright as its orientation says",) if orientation != 1 else ()
     notes += ("the camera's colours are unknown, taken as those of sRGB",) if extra["matrix"] is None else ()
@@ -151,7 +154,7 @@ def _matrix(file: Any) -> Array | None:
 def _part(inner: str | None, size: tuple[int, ...], source: str) -> tuple[int, int, int, int]:
     """Top, left, height and width of the part that is meant."""
     if inner is None:
-        return 0, 0, *size
+        return 0, 0, size[0], size[1]
     words = inner.split(",")
     numbers = (
         [int(word) for word in words] if len(words) == 4 and all(word.strip().isdecimal() for word in words) else []
@@ -170,7 +173,8 @@ def _tags(path: Path) -> dict[str, Any]:
         with quiet("tifffile"), tifffile.TiffFile(path, _multifile=False) as file:
             page = file.pages.first
             own = {tag.code: tag.value for tag in page.tags}
-            inside = own.get(34665) if isinstance(own.get(34665), dict) else {}
+            block = own.get(34665)
+            inside: Mapping[str, Any] = block if isinstance(block, dict) else {}
             parts = [page, *(page.pages or ())]
             profiles = [part.tags[_NOISE].value for part in parts if _NOISE in part.tags]
     except Exception:  # LibRaw has read what matters
@@ -215,13 +219,15 @@ def _deviation(linear: Array, colours: Array, gain: Array, profile: Array) -> Ar
     slope, offset = (profile[:, part].astype(np.float32)[colours] for part in (0, 1))
     variance = slope * np.maximum(mean, 0) + offset
     spread = gain * _slope_of_encoding(gain * mean) * np.sqrt(variance)
-    return np.maximum(spread, np.float32(1e-4)).astype(np.float32)
+    floor: Array = np.maximum(spread, np.float32(1e-4)).astype(np.float32)
+    return floor
 
 
 def _slope_of_encoding(light: Array) -> Array:
     """Derivative of the curve at light of at most 1."""
     size = np.clip(np.abs(light), 0, 1)
-    return np.where(size <= 0.0031308, 12.92, 1.055 / 2.4 * np.maximum(size, 0.0031308) ** (1 / 2.4 - 1))
+    slope: Array = np.where(size <= 0.0031308, 12.92, 1.055 / 2.4 * np.maximum(size, 0.0031308) ** (1 / 2.4 - 1))
+    return slope
 
 
 def encode(picture: Picture, provenance: Mapping[str, str]) -> bytes:

@@ -70,8 +70,10 @@ def _picture(image: Image.Image, data: bytes, form: str, source: str, extra: Map
     bounded((image.height, image.width, len(image.getbands())), 1, len(data), source=source)
     mode, frames = image.mode, int(getattr(image, "n_frames", 1))
     converted = {"P": "palette, converted to RGB", "1": "1 bit, converted to 8-bit grey"}
-    notes = (converted[mode],) if mode in converted else ()
-    lost = (f"animated: the first of {frames} frames is restored, the others are lost",) if frames > 1 else ()
+    notes: tuple[str, ...] = (converted[mode],) if mode in converted else ()
+    lost: tuple[str, ...] = (
+        (f"animated: the first of {frames} frames is restored, the others are lost",) if frames > 1 else ()
+    )
     lost += ("a GIF holds 256 colours: the result is a PNG",) if form == "gif" else ()
     array, alpha = _pixels(image)
     return picture_of(
