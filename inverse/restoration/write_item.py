@@ -93,7 +93,8 @@ def write_item(
         restored = next(iter(files))
     else:
         form, name = frame.content.format, planned.source
-        place = result_path(name, form) if recipe.format == "own" else placed_path(name, recipe.format)
+        own = recipe.format in ("own", form)
+        place = result_path(name, form) if own else placed_path(name, recipe.format)
         restored, clipped = f"restored/{place.as_posix()}", 0.0
         path = slice_path(planned)
         beside = () if recipe.output == "sample" else ("rss", "rss_std")

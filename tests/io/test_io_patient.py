@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from inverse.errors import InputError, RecipeError
-from inverse.io.content import Scan
+from inverse.io.content import Picture, Scan
 from inverse.io.kspace.header import Encoding
 from inverse.io.patient.written import placeable, placed_path, write_placed
 from inverse.recipes.recipe import load
@@ -108,6 +108,12 @@ def test_what_cannot_be_placed_is_refused_before_any_work():
         placeable(crossed, "nifti")
     with pytest.raises(InputError, match="distances of the slices differ"):
         placeable(scan((0, 1, 4)), "nifti")
+
+
+def test_pictures_are_written_in_their_own_format():
+    placeable(Picture(array=np.zeros((4, 4), np.float32), format="dicom"), "dicom")
+    with pytest.raises(InputError, match="output: nifti is of raw k-space, this is PNG"):
+        placeable(Picture(array=np.zeros((4, 4), np.uint8), format="png", source="a"), "nifti")
 
 
 def test_a_format_is_an_output_too():

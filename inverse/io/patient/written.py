@@ -65,8 +65,10 @@ def placeable(content: Picture | Volume | Scan, form: str) -> None:
         InputError: It is no raw k-space, its slices are no volume, or it does not say where they lie.
     """
     if not isinstance(content, Scan):
-        title, own = formats()[content.format].title, content.format
-        hint = "leave output away: its results are in this format" if own == form else "leave output away, and convert"
+        if content.format == form:  # its results are
+            return
+        title = formats()[content.format].title
+        hint = "leave output away, and convert the result"
         raise InputError(f"{content.source}: output: {form} is of raw k-space, this is {title}", hint)
     refused = function(_UNPLACEABLE, title=formats()[form].title, source=content.source)(content, form)
     if refused is not None:
