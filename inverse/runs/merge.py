@@ -165,8 +165,15 @@ def _write(
             rss = [part[magnitude][0] for part in whole if magnitude in part]
             shown = np.stack(rss) if len(rss) == len(parts) else None
             if (form := job.recipe.format) != "own":
-                placed = {"form": form, "deviation": kind == "std", "provenance": provenance}
-                written += write_placed(target, images, like=content, overwrite=True, **placed)
+                written += write_placed(
+                    target,
+                    images,
+                    like=content,
+                    form=form,
+                    deviation=kind == "std",
+                    provenance=provenance,
+                    overwrite=True,
+                )
                 continue
             written.append(
                 write_scan(target, images, magnitude=shown, like=content, provenance=provenance, overwrite=True)

@@ -98,7 +98,8 @@ class ResampledResponse(Linear):
 
     def _solve(self, y: Tensor, *, scaling: Tensor) -> Tensor:
         down, across = (getattr(self, f"_{name}_vectors").to(y.dtype) for name in ("rows", "columns"))
-        return down @ ((down.mT @ y @ across) / scaling.to(y.dtype)) @ across.mT
+        solved: Tensor = down @ ((down.mT @ y @ across) / scaling.to(y.dtype)) @ across.mT
+        return solved
 
 
 def _weights(gain: float, count: int, side: int) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Mapping
+from typing import Any, cast
 
 import nibabel
 import numpy as np
@@ -33,7 +34,7 @@ def encode(images: Array, *, like: Scan, provenance: Mapping[str, str]) -> bytes
     values, ground = on_ground(images, like)
     order, onward = step(ground, len(values), source=like.source)
     voxels = values[order].transpose(2, 1, 0)[:, ::-1]
-    image = nibabel.Nifti1Image(np.asfortranarray(voxels), None)
+    image = cast(Any, nibabel.Nifti1Image)(np.asfortranarray(voxels), None)
     header = image.header
     spacing = ground.spacing or (1.0, 1.0)
     header.set_zooms((spacing[1], spacing[0], float(np.linalg.norm(onward))))
