@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from inverse.errors import InputError
-from inverse.io import read_picture, write
+from inverse.io import open_windows, read_picture, write
 
 RNG = np.random.default_rng(5)
 ICC = imagecodecs.cms_profile("adobergb")
@@ -231,3 +232,23 @@ def test_cut_and_swollen_photographs_are_refused(name: str, tmp_path: Path) -> N
         with pytest.raises(InputError) as caught:
             read_picture(tmp_path / "a")
         assert len(str(caught.value).splitlines()) <= 3
+
+
+def test_a_jp2_with_its_place_becomes_a_geotiff(tmp_path: Path) -> None:
+    rasterio = pytest.importorskip("rasterio", reason="needs inverse-imaging[geo]")
+    place = rasterio.Affine(10, 0, 5e5, 0, -10, 5e6)
+    values = RNG.integers(1, 4000, (1, *SIZE)).astype(np.uint16)
+    options = {"crs": "EPSG:32632", "transform": place, "QUALITY": 100, "REVERSIBLE": "YES"}
+    shape = {"height": SIZE[0], "width": SIZE[1], "count": 1, "dtype": "uint16"}
+    with rasterio.open(tmp_path / "a.jp2", "w", driver="JP2OpenJPEG", **shape, **options) as file:
+        file.write(values)
+    picture = read_picture(tmp_path / "a.jp2")
+    assert picture.format == "geojp2"
+    with ExitStack() as stack:
+        window = open_windows(tmp_path / "a.jp2", "a.jp2", stack).picture(2, 4, 8, 12)
+    assert np.array_equal(window.array, values[0, 2:10, 4:16])
+    made = write(tmp_path / "out.jp2", picture)
+    assert made.name == "out.jp2.tif"
+    with rasterio.open(made) as file:
+        assert (file.driver, file.crs, file.transform) == ("GTiff", rasterio.CRS.from_epsg(32632), place)
+        assert np.array_equal(file.read(), values)

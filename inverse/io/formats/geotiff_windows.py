@@ -32,7 +32,7 @@ from inverse.io.formats.tiff import unlike_gdal
 from inverse.io.limits import quiet
 from inverse.storage.files import FREE, part_path
 
-__all__ = ["in_blocks", "open_geotiff", "open_tiff", "open_writer"]
+__all__ = ["RasterWindows", "in_blocks", "open_geotiff", "open_tiff", "open_writer"]
 
 #: Bytes that GDAL may keep of a file.
 CACHE = 64 * 2**20
@@ -40,12 +40,12 @@ CACHE = 64 * 2**20
 FULL = 16 * 2**20
 
 
-def open_geotiff(path: Path, *, source: str, inner: str | None, stack: ExitStack) -> _Raster:
+def open_geotiff(path: Path, *, source: str, inner: str | None, stack: ExitStack) -> RasterWindows:
     """A GeoTIFF as `inverse.io.windows.open_windows` has it; ``inner`` is None."""
-    return _Raster(path, source, stack)
+    return RasterWindows(path, source, stack)
 
 
-def open_tiff(path: Path, *, source: str, inner: str | None, stack: ExitStack) -> _Raster:
+def open_tiff(path: Path, *, source: str, inner: str | None, stack: ExitStack) -> RasterWindows:
     """A TIFF that lies nowhere, as `open_geotiff`.
 
     Raises:
@@ -55,34 +55,46 @@ def open_tiff(path: Path, *, source: str, inner: str | None, stack: ExitStack) -
         raise InputError(
             f"{source}: a TIFF {unlike} is not read by windows", "convert it: gdal_translate IN OUT.tif; or --tile off"
         )
-    return _Raster(path, source, stack, plain=True)
+    return RasterWindows(path, source, stack, plain=True)
 
 
-class _Raster:
-    """A dataset of GDAL's; ``plain``: a TIFF that lies nowhere."""
+class RasterWindows:
+    """A dataset of GDAL's; ``plain``: a TIFF that lies nowhere; ``form``: of the pictures."""
 
-    def __init__(self, path: Path, source: str, stack: ExitStack, *, plain: bool = False) -> None:
-        self.source = source
+    def __init__(
+        self,
+        path: Path,
+        source: str,
+        stack: ExitStack,
+        *,
+        plain: bool = False,
+        driver: str = "GTiff",
+        form: str = "geotiff",
+    ) -> None:
+        self.source, self._form = source, form
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE))
         with reading(source):
-            self._dataset = stack.enter_context(rasterio.open(path, driver="GTiff", sharing=False))
+            self._dataset = stack.enter_context(rasterio.open(path, driver=driver, sharing=False))
             types(self._dataset, source)
-            if not plain:
+            if not plain and driver == "GTiff":
                 placed(self._dataset, path, source)
 
     @property
     def size(self) -> tuple[int, int]:
+        """Height and width."""
         return int(self._dataset.height), int(self._dataset.width)
 
     @property
     def channels(self) -> int:
+        """Number of bands, alpha not counted."""
         count = int(self._dataset.count)
         return count - (sum(interp.name == "alpha" for interp in self._dataset.colorinterp) if count > 1 else 0)
 
     def picture(self, top: int, left: int, height: int, width: int, *, empty: bool = False) -> Picture:
+        """A window, which may hold no value at all where ``empty`` says so."""
         with reading(self.source):
             place = rasterio.windows.Window(left, top, width, height)
-            return picture_of(self._dataset, place, self.source, empty=empty)
+            return replace(picture_of(self._dataset, place, self.source, empty=empty), format=self._form)
 
 
 def in_blocks(like: Picture, *, size: tuple[int, int], side: int) -> Picture:

@@ -12,6 +12,7 @@ import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
@@ -24,7 +25,7 @@ from inverse.io.limits import bounded, quiet, reason
 from inverse.io.photographs.boxes import box, boxes
 from inverse.io.photographs.metadata import exif_of, narrowed, picture_of, widened, xmp_of
 
-__all__ = ["decode", "encode", "facts"]
+__all__ = ["decode", "encode", "facts", "is_placed"]
 
 _AGAIN = "copy or export the file again"
 _SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
@@ -32,6 +33,8 @@ _EXIF, _XMP = b"JpgTiffExif->JP2", bytes.fromhex("be7acfcb97a942e89c71999491e3af
 _GEO = bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03")
 _SRGB, _GREY, _YCC = 16, 17, 18  # enumerated colours
 _METRES = 0.0254
+#: Bytes before the codestream in which a place is looked for.
+_HEAD = 2**18
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,14 @@ class _Stream:
     signed: bool
     even: bool  # whether all components have all pixels
     lossless: bool
+
+
+def is_placed(path: Path, inner: str | None, *, source: str) -> bool:
+    """Whether a JP2 says where it lies on the ground, in the boxes before its codestream."""
+    del inner, source
+    with open(path, "rb") as file:
+        head = file.read(_HEAD).partition(b"jp2c")[0]
+    return head.startswith(_SIGNATURE) and (_GEO in head or b"gml." in head)
 
 
 def decode(data: bytes, *, source: str) -> Picture:
