@@ -7,12 +7,15 @@ from .base import Cloned as Cloned
 from .base import Linear as Linear
 from .base import Spectral as Spectral
 from .base import Tangent as Tangent
+from .build import autos as autos
 from .build import build_operator as build_operator
 from .build import fitted_operator as fitted_operator
+from .build import fitted_to as fitted_to
 from .build import is_fixed as is_fixed
 from .build import located as located
 from .build import operator_for as operator_for
 from .build import own_level as own_level
+from .build import resolved as resolved
 from .build import result_shape as result_shape
 from .build import stated_operator as stated_operator
 from .build import unmeasured as unmeasured
@@ -34,6 +37,7 @@ from .functions import FunctionPhysics as FunctionPhysics
 from .functions import function_operator as function_operator
 from .local import Local as Local
 from .local import part as part
+from .measurement import Estimated as Estimated
 from .measurement import Fitted as Fitted
 from .measurement import Measurement as Measurement
 from .observation import Counter as Counter
@@ -63,6 +67,7 @@ __all__ = [
     "Checked",
     "Cloned",
     "Counter",
+    "Estimated",
     "File",
     "Fitted",
     "FunctionPhysics",
@@ -77,6 +82,7 @@ __all__ = [
     "Spectral",
     "Tangent",
     "as_file",
+    "autos",
     "bounded",
     "build_operator",
     "check_catalogue",
@@ -85,6 +91,7 @@ __all__ = [
     "clipped_in_words",
     "example_shapes",
     "fitted_operator",
+    "fitted_to",
     "function_operator",
     "is_array",
     "is_blur",
@@ -100,6 +107,7 @@ __all__ = [
     "operators",
     "own_level",
     "part",
+    "resolved",
     "result",
     "result_shape",
     "stated_operator",

@@ -18,17 +18,20 @@ from inverse.numerics.defaults import independent
 from inverse.operators.arrays import with_files
 from inverse.operators.catalogue import operator_spec
 from inverse.operators.functions import function_operator
-from inverse.operators.measurement import Fitted, Measurement
+from inverse.operators.measurement import Estimated, Fitted, Measurement
 from inverse.operators.noise.models import noise_model
 from inverse.operators.spec import AUTO, OperatorSpec
 
 __all__ = [
+    "autos",
     "build_operator",
     "fitted_operator",
+    "fitted_to",
     "is_fixed",
     "located",
     "operator_for",
     "own_level",
+    "resolved",
     "result_shape",
     "stated_operator",
     "unmeasured",
@@ -124,7 +127,7 @@ def located(
     _require_numbers(spec, model)
     shape = _shape(measurement_shape)
     if spec.locate is not None:
-        model, shape = _resolve(spec.locate)(model, shape)
+        model, shape = resolved(spec.locate)(model, shape)
     return model.model_dump(), shape
 
 
@@ -146,26 +149,56 @@ def fitted_operator(operator: Mapping[str, Any] | BaseModel, measurement: Measur
     operator, read = stated_operator(operator, measurement.facts)
     spec, model = _validated(operator, {})
     if spec.measured is not None:
-        fitted: Fitted = _resolve(spec.measured)(model, measurement)
+        fitted: Fitted = resolved(spec.measured)(model, measurement)
         return fitted
     if measurement.y.is_complex():
         raise InputError(f"operator '{spec.kind}' is for images, this is raw k-space", "try -s operator.kind=mri")
     said: tuple[str, ...] = ()
-    if spec.estimate is not None and AUTO in model.model_dump().values():
-        params, sentence = _resolve(spec.estimate)(model, measurement)
-        model, said = spec.model.model_validate(params), (sentence,)
+    errors: Mapping[str, float] = {}
+    if autos(model.model_dump()):
+        found: Estimated = resolved(spec.estimate)(model, measurement)
+        model, said, errors = spec.model.model_validate(found.params), (found.said,), found.errors
     if "pattern" in measurement.facts and _last(spec, model).kind != "demosaick":
         raise InputError(
             f"a camera's raw file: each pixel has one colour, of which operator '{spec.kind}' knows nothing",
             "inverse restore demosaic FILE first, or let the last operator of a list be demosaick",
         )
+    return fitted_to(model, measurement, errors=errors, said=(*read, *said))
+
+
+def fitted_to(
+    operator: Mapping[str, Any] | BaseModel,
+    measurement: Measurement,
+    *,
+    errors: Mapping[str, float],
+    said: tuple[str, ...] = (),
+) -> Fitted:
+    """As `fitted_operator`, of an operator whose parameters are all numbers, some of them with ``errors`` by name."""
+    spec, model = _validated(operator, {})
     params, shape = located(model, measurement.y.shape[1:])
     model, dtype = spec.model.model_validate(params), measurement.y.dtype
 
     def build(noise: Any) -> Physics:
         return _build(spec, model, shape, noise, measurement.y.device, dtype)
 
-    return Fitted(measurement.y, shape, build, sigma=own_level(operator, measurement), said=(*read, *said))
+    def drawn(normals: Sequence[float]) -> Callable[[Any], Physics]:
+        return lambda noise: resolved(spec.drawn)(
+            model, errors, normals, shape=shape, noise_model=noise_model(noise, dtype=dtype), dtype=dtype
+        ).to(measurement.y.device)
+
+    uncertain = bool(errors) and spec.drawn is not None
+    return Fitted(
+        measurement.y, shape, build, sigma=own_level(model, measurement), said=said,
+        drawn=drawn if uncertain else None, unknowns=len(errors) if uncertain else 0,
+    )  # fmt: skip
+
+
+def autos(params: Mapping[str, Any]) -> list[str]:
+    """The parameters of an operator, or of those in its list, that are ``auto`` and estimated from a measurement."""
+    if operator_spec(str(params["kind"])).estimate is None:
+        return []
+    own = [name for name, value in params.items() if isinstance(value, str) and value == AUTO]
+    return own + [f"{index}.{name}" for index, part in enumerate(params.get("operators", ())) for name in autos(part)]
 
 
 def own_level(operator: Mapping[str, Any] | BaseModel, measurement: Measurement) -> float | None:
@@ -175,7 +208,7 @@ def own_level(operator: Mapping[str, Any] | BaseModel, measurement: Measurement)
         RecipeError: as in `build_operator`.
     """
     last = _last(*_validated(operator, {}))
-    return None if last.level is None else _resolve(last.level)(measurement)
+    return None if last.level is None else resolved(last.level)(measurement)
 
 
 def _last(spec: OperatorSpec, model: BaseModel) -> OperatorSpec:
@@ -201,7 +234,7 @@ def stated_operator(
         return {**params, "operators": [member for member, _ in members]}, said
     if spec.stated is None:
         return params, ()
-    model, said = _resolve(spec.stated)(model, facts)
+    model, said = resolved(spec.stated)(model, facts)
     return model.model_dump(), said
 
 
@@ -217,7 +250,7 @@ def unmeasured(operator: Mapping[str, Any] | BaseModel) -> tuple[str, ...]:
 def is_fixed(operator: Mapping[str, Any] | BaseModel) -> bool:
     """Whether an operator's parameters say all of it, whatever was measured."""
     spec, model = _validated(operator, {})
-    return spec.measured is None and not (spec.estimate is not None and AUTO in model.model_dump().values())
+    return spec.measured is None and not autos(model.model_dump())
 
 
 def result_shape(operator: Mapping[str, Any] | BaseModel, measurement_shape: Sequence[int]) -> tuple[int, ...]:
@@ -228,7 +261,7 @@ def result_shape(operator: Mapping[str, Any] | BaseModel, measurement_shape: Seq
     """
     spec, model = _validated(operator, {})
     if spec.result is not None:
-        shape: tuple[int, ...] = _resolve(spec.result)(model, tuple(measurement_shape))
+        shape: tuple[int, ...] = resolved(spec.result)(model, tuple(measurement_shape))
         return shape
     if getattr(model, "gsd", None) is not None:
         raise RecipeError("operator.gsd is of a file that says how large its pixels are", "give operator.factor")
@@ -254,7 +287,7 @@ def _build(
         raise RecipeError(
             f"operator '{spec.kind}' acts on images, the unknown's shape is {shape}", "allowed: (C, H, W)"
         )
-    physics = _resolve(spec.factory)(model, shape=shape, noise_model=noise_model(noise, dtype=dtype), dtype=dtype)
+    physics = resolved(spec.factory)(model, shape=shape, noise_model=noise_model(noise, dtype=dtype), dtype=dtype)
     try:
         return physics.to(torch.device(device))
     except RuntimeError as error:
@@ -264,14 +297,16 @@ def _build(
 
 
 def _require_numbers(spec: OperatorSpec, model: BaseModel) -> None:
-    unknown = [name for name, value in model.model_dump().items() if value == AUTO] if spec.estimate else []
+    unknown = autos(model.model_dump()) if spec.estimate else []
     if unknown:
         raise RecipeError(
             f"operator.{unknown[0]} = auto is estimated from a measurement, and there is none", "give a number"
         )
 
 
-def _resolve(path: str) -> Any:
+def resolved(path: str | None) -> Any:
+    """What a dotted path ``module:name`` of an entry names."""
+    assert path is not None
     module, _, name = path.partition(":")
     return getattr(import_module(module), name)
 

@@ -37,7 +37,12 @@ class Chain(Operator):
     @field_validator("operators", mode="before")
     @classmethod
     def _known(cls, members: object) -> object:
-        return tuple(_member(member) for member in members) if isinstance(members, list | tuple) else members
+        if not isinstance(members, list | tuple):
+            return members
+        known = tuple(_member(member) for member in members)
+        if sum(operator_spec(member["kind"]).estimate is not None and AUTO in member.values() for member in known) > 1:
+            raise PydanticCustomError("not_allowed", "auto for one operator of a list, numbers for the others")
+        return known
 
 
 def _member(params: object) -> dict[str, Any]:
@@ -57,10 +62,6 @@ def _member(params: object) -> dict[str, Any]:
         first = error.errors()[0]
         text = f"{spec.kind}.{'.'.join(str(key) for key in first['loc'])}: {first['msg']}"
         raise PydanticCustomError("not_allowed", "{text}", {"text": text}) from None
-    if spec.estimate is not None and AUTO in values.values():
-        raise PydanticCustomError(
-            "not_allowed", "{kind} with numbers: auto is for one operator alone", {"kind": spec.kind}
-        )
     return values
 
 
@@ -72,6 +73,8 @@ CHAIN = OperatorSpec(
     "linear where all parts are",
     "inverse.operators.chain:locate",
     result="inverse.operators.chain:result",
+    estimate="inverse.operators.chain:estimate",
+    drawn="inverse.operators.chain:drawn",
     example={"operators": ({"kind": "gaussian-blur", "sigma": 1.0}, {"kind": "downsample", "factor": 2})},
 )
 

@@ -7,7 +7,8 @@ there is no scene beyond the frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any, cast
 
 import torch
@@ -16,11 +17,13 @@ from torch import Tensor
 
 from inverse.errors import RecipeError
 from inverse.operators.base import Cloned, Linear
-from inverse.operators.build import build_operator, located, result_shape
-from inverse.operators.catalogue import Chain
+from inverse.operators.blur.estimate import on_finer_grid
+from inverse.operators.build import autos, build_operator, located, resolved, result_shape
+from inverse.operators.catalogue import Chain, operator_spec
 from inverse.operators.image.masks import Mask, Restricted
+from inverse.operators.measurement import Estimated, Measurement
 
-__all__ = ["ChainPhysics", "NonlinearChain", "chain", "locate", "result"]
+__all__ = ["ChainPhysics", "NonlinearChain", "chain", "drawn", "estimate", "locate", "result"]
 
 
 class _Product:
@@ -91,6 +94,54 @@ def chain(
     kind: Any = ChainPhysics if all(isinstance(part, LinearPhysics) for part in parts) else NonlinearChain
     physics: ChainPhysics | NonlinearChain = kind(parts, shape=shape, noise_model=noise_model)
     return physics
+
+
+def estimate(params: Chain, measurement: Measurement) -> Estimated:
+    """The chain with the parameters of its one member that are ``auto`` estimated.
+
+    A blur is estimated as the measurement shows it, and brought to the grid that it acts on where what follows averages
+    pixels.
+
+    Raises:
+        InputError: as the member's own estimate.
+    """
+    index = next(i for i, member in enumerate(params.operators) if autos(member))
+    member, behind = params.operators[index], params.operators[index + 1 :]
+    spec = operator_spec(member["kind"])
+    found: Estimated = resolved(spec.estimate)(spec.model.model_validate(member), measurement)
+    factor = prod(float(other.get("factor", 1)) for other in behind)
+    found = on_finer_grid(spec.kind, found, factor)
+    members = (*params.operators[:index], dict(found.params), *behind)
+    return Estimated(
+        {"kind": "chain", "operators": members},
+        found.said,
+        {f"{index}.{name}": error for name, error in found.errors.items()},
+    )
+
+
+def drawn(
+    params: Chain,
+    errors: Mapping[str, float],
+    normals: Sequence[float],
+    *,
+    shape: tuple[int, ...],
+    noise_model: Any,
+    dtype: torch.dtype,
+) -> ChainPhysics | NonlinearChain:
+    """The chain with the parameters of one member drawn around an estimate; arguments as of `OperatorSpec.drawn`."""
+    whole = chain(params, shape=shape, noise_model=noise_model, dtype=dtype)
+    place = int(next(iter(errors)).partition(".")[0])
+    inner = shape
+    for part in list(whole.parts)[:place]:
+        inner = tuple(cast("Physics", part).A(torch.zeros(1, *inner, dtype=dtype)).shape[1:])
+    member = params.operators[place]
+    spec = operator_spec(member["kind"])
+    own = {name.partition(".")[2]: error for name, error in errors.items()}
+    part = resolved(spec.drawn)(
+        spec.model.model_validate(member), own, normals, shape=inner, noise_model=noise_model, dtype=dtype
+    )
+    parts = [*list(whole.parts)[:place], part, *list(whole.parts)[place + 1 :]]
+    return type(whole)(cast("Any", parts), shape=shape, noise_model=noise_model)
 
 
 def locate(params: Chain, shape: tuple[int, ...]) -> tuple[Chain, tuple[int, ...]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Fitted", "Measurement"]
+__all__ = ["Estimated", "Fitted", "Measurement"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ class Fitted:
             other.
         said: Sentences for the report: what was estimated, and from what.
         scale: The unknown in the file's units is ``x / scale``.
+        drawn: Where parameters were estimated with an error: from a standard normal number for each to a `build` with
+            parameters drawn from what is known of them; the unknown keeps its shape.
+        unknowns: How many such numbers.
     """
 
     y: Tensor
@@ -46,3 +49,20 @@ class Fitted:
     sigma: float | None = None
     said: tuple[str, ...] = ()
     scale: float = 1.0
+    drawn: Callable[[Sequence[float]], Callable[[Any], Any]] | None = None
+    unknowns: int = 0
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """Parameters of an operator, those that were ``auto`` found in its measurement.
+
+    Attributes:
+        params: All of them, for the operator's model.
+        said: What was found, a sentence.
+        errors: Standard deviations of those that are uncertain, by name.
+    """
+
+    params: Mapping[str, Any]
+    said: str
+    errors: Mapping[str, float] = field(default_factory=dict)

@@ -70,9 +70,7 @@ def observed(physics: Physics, y: Tensor) -> Tensor | None:
 
 
 def _physics_parts(physics: Physics, y: Vector) -> list[tuple[Physics, Tensor]]:
-    if isinstance(y, Tensor):
-        return [(physics, y)]
-    return [(physics[i], part) for i, part in enumerate(y)]
+    return [(physics, y)] if isinstance(y, Tensor) else [(physics[i], part) for i, part in enumerate(y)]
 
 
 def _per_item_parameters(physics: Physics, batch: int) -> list[tuple[torch.nn.Module, str, Tensor]]:
@@ -144,10 +142,9 @@ class Observation:
         model = physics.noise_model if isinstance(y, Tensor) else physics[0].noise_model
         sigma = getattr(model, "sigma", None)
         if sigma is None or (isinstance(model, NoiseModel) and not isinstance(model, GaussianNoise)):
-            raise InputError(
-                f"the physics' noise model is {type(model).__name__}; allowed: Gaussian noise with a sigma",
-                "pass noise=0.02 to build_operator, or set physics.noise_model = deepinv.physics.GaussianNoise(0.02)",
-            )
+            why = f"the physics' noise model is {type(model).__name__}; allowed: Gaussian noise with a sigma"
+            hint = "pass noise=0.02 to build_operator, or set physics.noise_model = deepinv.physics.GaussianNoise(0.02)"
+            raise InputError(why, hint)
         real = tensors[0].real.dtype if tensors[0].is_complex() else tensors[0].dtype
         sigma = torch.as_tensor(sigma, dtype=real, device=tensors[0].device).reshape(-1)
         if sigma.numel() not in (1, batch) or bool((~torch.isfinite(sigma)).any()) or bool((sigma < 0).any()):
@@ -155,7 +152,7 @@ class Observation:
             raise InputError(f"noise levels {sigma.tolist()}", hint)
         if not isinstance(y, Tensor):
             for i in range(1, len(y)):
-                other = torch.as_tensor(physics[i].noise_model.sigma, dtype=real, device=sigma.device).reshape(-1)
+                other = torch.as_tensor(physics[i].noise_model.sigma).to(sigma).reshape(-1)
                 if not torch.equal(other.expand(batch), sigma.expand(batch)):
                     why = "stacked measurements with different noise levels"
                     raise InputError(why, "scale each to one noise level first")
@@ -184,7 +181,7 @@ class Observation:
     def identity(self) -> bool:
         """Whether the measurement is the unknown with white noise on every value."""
         plain = getattr(self.physics, "identity", False) or isinstance(self.physics, Denoising)
-        return plain and isinstance(self.y, Tensor) and not self.y.is_complex() and bool((self.sigma > 0).all())
+        return bool(plain and isinstance(self.y, Tensor) and not self.y.is_complex() and (self.sigma > 0).all())
 
     def select(self, index: Tensor) -> Observation:
         """The observation of the items ``index`` (may repeat), sharing the counter."""

@@ -70,8 +70,10 @@ class OperatorSpec:
             by what the measurement's file says of them; None if files say nothing of it.
         level: Dotted path of ``measurement -> float | None``, the noise level where estimates that are for images are
             wrong; None: they are right.
-        estimate: Dotted path of ``(params, measurement) -> (params, sentence)``, which replaces parameters that are
-            ``auto``; None if none can be.
+        estimate: Dotted path of ``(params, measurement) -> Estimated`` (:mod:`inverse.operators.measurement`), which
+            replaces parameters that are ``auto``; None if none can be.
+        drawn: Dotted path of ``(params, errors, normals, *, shape, noise_model, dtype) -> Physics``: the factory with
+            parameters drawn around ``params``, for an unknown of the same shape; None: what was estimated is certain.
         result: Dotted path of ``(params, measurement_shape) -> (C, H, W)``, what is restored; None: that of the
             measurement times the parameter ``factor``, if there is one.
         example: Parameters it is checked with (``inverse list operators --check``). A value ``@name`` of a file
@@ -96,6 +98,7 @@ class OperatorSpec:
     stated: str | None = None
     level: str | None = None
     estimate: str | None = None
+    drawn: str | None = None
     result: str | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
     channels: int | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,6 +62,10 @@ class Case:
     scale: float = 1.0  # the unknown in the file's units is ``x / scale``
     seen: Tensor | None = None  # the measurement before its noise was whitened; None where that changes nothing
     mask: Tensor | None = None  # what of the measurement holds a value, 0 and 1; None: as its physics says
+    #: The physics with the parameters that were estimated drawn, by a standard normal number for each of `unknowns`;
+    #: None: they are known.
+    drawn: Callable[[Sequence[float]], Any] | None = None
+    unknowns: int = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -200,11 +204,11 @@ def make_case(recipe: Recipe, measurement: Measurement | Tensor, *, part: bool =
     if isinstance(measurement, Tensor):
         measurement = Measurement(measurement)
     operator, said = (recipe.located()["operator"], ()) if part else settled_operator(recipe, measurement)
-    fitted = fitted_operator(operator, measurement)
+    fitted, blind = fitted_operator(operator, measurement), operator["kind"] == "blind-blur"
     valid = measurement.valid
 
-    def build(sigma: float) -> Any:
-        physics = fitted.build(noise_model(sigma)).to(fitted.y.device)
+    def build(sigma: float, made: Callable[[Any], Any] = fitted.build) -> Any:
+        physics = made(noise_model(sigma)).to(fitted.y.device)
         return physics if valid is None else restricted(physics, valid, fitted.shape)
 
     mask = observed(build(0.0), fitted.y)
@@ -216,17 +220,33 @@ def make_case(recipe: Recipe, measurement: Measurement | Tensor, *, part: bool =
     physics = noise.whitened(build(noise.sigma))
     physics, known, clips = _bounded(recipe, operator, physics, measurement, noise, tuple(fitted.shape))
     y, seen = (value if known is None else value * known for value in (y, seen))
+
+    def drawn(normals: Sequence[float]) -> Any:
+        assert fitted.drawn is not None
+        another = noise.whitened(build(noise.sigma, fitted.drawn(normals)))
+        return _bounded(recipe, operator, another, measurement, noise, tuple(fitted.shape))[0]
+
     return Case(
         y=y,
         physics=physics,
         shape=tuple(fitted.shape),
         sigma=noise.sigma,
         estimated=noise.estimated,
-        said=(*said, *fitted.said, *noise.said, *clips),
+        said=_plan(fitted.said, noise, clips) if blind else (*said, *fitted.said, *noise.said, *clips),
         scale=fitted.scale,
         seen=seen,
         mask=mask if noise.jpeg is not None else None,
+        drawn=drawn if fitted.drawn is not None else None,
+        unknowns=fitted.unknowns,
     )
+
+
+def _plan(found: tuple[str, ...], noise: NoiseFit, clips: tuple[str, ...]) -> tuple[str, ...]:
+    """What was found in a photograph and what is done about it: one sentence, and what of it is clipped."""
+    level = "; ".join(noise.said) if noise.jpeg is not None else f"noise {noise.sigma:.3g}"
+    what = "denoise" if "no blur found" in found else "deblur"
+    how = "with JPEG noise" if noise.jpeg is not None else "with white noise"
+    return (f"plan: {level}, {', '.join(found)}: {what} {how}", *clips)
 
 
 def known_range(recipe: Recipe, card: Card | None) -> tuple[float, float]:

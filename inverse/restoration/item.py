@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inverse.numerics.rng import Rng
 from inverse.operators.mri.rss import predicted_rss
 from inverse.posterior.chains import in_numbers
 from inverse.posterior.evidence import invented_region, of_samples, residual_map
-from inverse.posterior.posterior import Posterior
+from inverse.posterior.posterior import Cost, Posterior
 from inverse.priors.card import Card
 from inverse.recipes.recipe import Recipe
 from inverse.restoration.case import Case
@@ -93,9 +94,33 @@ def solve(
         PriorError: The prior does not fit.
     """
     problem = pose(case, prior, recipe, compute, items=items)
-    post = draw(problem, range(recipe.run.samples) if samples is None else samples, batch=batch, progress=progress)
+    chosen = range(recipe.run.samples) if samples is None else samples
+    if case.drawn is None:
+        post = draw(problem, chosen, batch=batch, progress=progress)
+    else:
+        posts = []
+        for sample in chosen:
+            rng = Rng(recipe.run.seed, problem.items, [sample])
+            normals = rng.normal(torch.zeros(1, case.unknowns), step=0, stream="operator")[0].tolist()
+            own = pose(replace(case, physics=case.drawn(normals)), prior, recipe, compute, items=problem.items)
+            posts.append(draw(own, range(sample, sample + 1), batch=1, progress=progress))
+        post = _joined(posts, problem)
     levelled = getattr(case.physics, "levelled", None)
     return replace(post, crop=case.crop, states=post.states if levelled is None else levelled(post.states))
+
+
+def _joined(posts: Sequence[Posterior], problem: Problem) -> Posterior:
+    """Samples of an item that were drawn each with an operator of its own; their misfit is by that."""
+    said = [{**post.diagnostics, "own_misfit": post.misfit} for post in posts]
+    costs = [post.cost for post in posts]
+    total = {key: sum(cost.as_dict()[key] for cost in costs) for key in costs[0].as_dict()}
+    return replace(
+        posts[0],
+        states=torch.cat([post.states for post in posts]),
+        observation=problem.observation,
+        cost=Cost(**{**total, "peak_bytes": max(cost.peak_bytes for cost in costs)}),  # type: ignore[arg-type]
+        diagnostics={name: torch.cat([each[name] for each in said]) for name in said[0]},
+    )
 
 
 def statistics(post: Posterior, case: Case) -> dict[str, Tensor]:

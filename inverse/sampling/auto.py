@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # the table is read without torch
 __all__ = ["Admits", "MeasuredSetting", "best", "choose", "cost_of", "evaluations_in", "kind_of", "rows"]
 
 #: Steps of a draw of denoising by the quality asked for; its mean and variance are the same with all.
-DRAW_STEPS = {"draft": 1, "normal": 4, "best": 20}
+DRAW_STEPS = {"draft": 4, "normal": 4, "best": 20}
 #: Whether a method with all of its parameters may be chosen.
 Admits = Callable[[str, Mapping[str, Any]], bool]
 
@@ -125,8 +125,13 @@ def choose(
     Raises:
         RecipeError: their noise levels ask for different ones, or the budget pays for none.
     """
-    exact = {**method_spec("reverse").defaults, "steps": _draw_steps(params)}
-    if "identity" in has and cost_of("reverse", exact) <= budget(params) and (not admits or admits("reverse", exact)):
+    steps = {"steps": int(params["steps"])} if params.get("steps") else {}
+    exact = {**method_spec("reverse").defaults, "steps": _draw_steps(params), **steps}
+    if (
+        "identity" in has
+        and (steps or cost_of("reverse", exact) <= budget(params))
+        and (not admits or admits("reverse", exact))
+    ):
         return "reverse", exact  # no approximation, so nothing to compare by a table
     choices = [
         best(kind_of(observation), level / data_var**0.5, has, budget(params), admits=admits)
@@ -137,7 +142,8 @@ def choose(
         raise RecipeError(
             f"the items' noise levels ask for different methods: {names}", "restore them one by one, or name one"
         )
-    return choices[0]
+    name, values = choices[0]
+    return name, {**values, **steps}
 
 
 def _draw_steps(params: Mapping[str, Any]) -> int:

@@ -355,8 +355,11 @@ AUTO = MethodSpec(
         "quality": Parameter("normal", "what a sample may cost: F + 3 V of 20, 100, 1000", choices=tuple(BUDGETS)),
         "max_evaluations": Parameter(None, "the same as a number", low=1, high=1e9),
         "time_budget": Parameter(None, "the same in seconds a sample, by one timed evaluation", low=1e-9),
+        "steps": Parameter(
+            None, "noise levels of the method that is chosen; default: the table's", low=1, high=100_000
+        ),
     },
-    count=lambda values: (budget(values), 0),
+    count=lambda values: (int(values.get("steps") or budget(values)), 0),
 )
 
 

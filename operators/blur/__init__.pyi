@@ -1,12 +1,18 @@
+from .blind import blind as blind
+from .blind import fit as fit
+from .blind import suspected as suspected
 from .blur import CircularBlur as CircularBlur
 from .blur import FreeBlur as FreeBlur
 from .blur import MirrorBlur as MirrorBlur
 from .blur import ReflectBlur as ReflectBlur
 from .blur import convolution as convolution
 from .blur import kernel_of as kernel_of
+from .drawn import FARTHEST as FARTHEST
+from .drawn import drawn as drawn
 from .estimate import AUTO as AUTO
 from .estimate import Blind as Blind
 from .estimate import estimate_blur as estimate_blur
+from .estimate import on_finer_grid as on_finer_grid
 from .kernels import airy_radius as airy_radius
 from .kernels import born_wolf as born_wolf
 from .kernels import defocus_kernel as defocus_kernel
@@ -26,6 +32,7 @@ from .varying import varying_blur as varying_blur
 
 __all__ = [
     "AUTO",
+    "FARTHEST",
     "MICROSCOPE",
     "SPECS",
     "Blind",
@@ -35,11 +42,14 @@ __all__ = [
     "ReflectBlur",
     "VaryingBlurPhysics",
     "airy_radius",
+    "blind",
     "born_wolf",
     "convolution",
     "defocus_kernel",
+    "drawn",
     "estimate_blur",
     "file_kernel",
+    "fit",
     "gaussian_kernel",
     "gibson_lanni",
     "is_even",
@@ -47,7 +57,9 @@ __all__ = [
     "line_kernel",
     "microscope_kernel",
     "numbers",
+    "on_finer_grid",
     "stated",
+    "suspected",
     "tilted_gaussian_kernel",
     "varying_blur",
 ]

@@ -40,11 +40,11 @@ from scipy.special import j1
 from torch import Tensor
 
 from inverse.errors import InputError
-from inverse.operators.measurement import Measurement
+from inverse.operators.measurement import Estimated, Measurement
 from inverse.operators.noise.jpeg import jpeg_file, resolved
 from inverse.operators.noise.jpeg_fit import slopes_of
 
-__all__ = ["AUTO", "Blind", "estimate_blur"]
+__all__ = ["AUTO", "Blind", "estimate_blur", "on_finer_grid"]
 
 Array = NDArray[np.float64]
 
@@ -55,6 +55,8 @@ EXPONENT, SPREAD = 2.35, 0.55
 #: photographs.
 WIDER = 2.0
 
+#: Standard deviation of a Gaussian kernel, pixels, below which there is no blur.
+LEAST_WIDTH = 0.3
 FILL, FILL_SPREAD = -3.5, 1.0
 SMALLEST = 64
 
@@ -71,10 +73,12 @@ class Blind:
     Attributes:
         values: Parameters by name: ``sigma``; ``radius``; or ``length`` and ``angle``.
         errors: Their standard deviations.
+        loss: Negative logarithm of the likelihood, a frequency; kinds of blur compare by it.
     """
 
     values: Mapping[str, float]
     errors: Mapping[str, float]
+    loss: float = math.nan
 
     def __str__(self) -> str:
         """In words."""
@@ -253,7 +257,7 @@ def estimate_blur(measurement: Measurement | Tensor, kind: str, known: Mapping[s
         weight = np.exp(-rivals[:, 1] / dispersion)
         error = math.sqrt(errors[place] ** 2 + float((weight * rivals[:, 0] ** 2).sum() / weight.sum()))
         spread[names[index]] = math.degrees(error) if names[index] == "angle" else error
-    return Blind(values, spread)
+    return Blind(values, spread, float(best.fun) / float(at.weight.sum()))
 
 
 def _apart(one: float, other: float, name: str) -> float:
@@ -302,8 +306,8 @@ def _uncertainty(
     return robust, max(1.0, float(np.trace(robust[4:, 4:]) / np.trace(inverse[4:, 4:])))
 
 
-def fill_in(params: BaseModel, measurement: Measurement) -> tuple[dict[str, Any], str]:
-    """The parameters of a blur with those that are ``auto`` estimated, and what was found, in words.
+def fill_in(params: BaseModel, measurement: Measurement) -> Estimated:
+    """The parameters of a blur with those that are ``auto`` estimated.
 
     Args:
         params: Of ``gaussian-blur``, ``defocus`` or ``motion-blur``.
@@ -322,4 +326,24 @@ def fill_in(params: BaseModel, measurement: Measurement) -> tuple[dict[str, Any]
             f"no motion found: {blur}, which is less than a pixel within its uncertainty",
             "the picture is not blurred by motion: restore denoise or deblur, or give -s operator.length=...",
         )
-    return {**values, **blur.values}, f"blur estimated from the image (marginal likelihood): {blur}"
+    errors = {name: error for name, error in blur.errors.items() if name not in known}
+    return Estimated({**values, **blur.values}, f"blur estimated from the image (marginal likelihood): {blur}", errors)
+
+
+def on_finer_grid(kind: str, found: Estimated, factor: float) -> Estimated:
+    """A blur before pixels of ``factor`` x ``factor`` are averaged into one, from what was found in the averages.
+
+    A Gaussian and the averaging add in variance, of the latter :math:`(f^2 - 1) / 12`; other sizes are of the scene.
+    """
+    if factor == 1:
+        return found
+    values, errors = dict(found.params), dict(found.errors)
+    for name in (name for name in errors if name != "angle"):
+        size = factor * float(values[name])
+        wide = size
+        if kind == "gaussian-blur":
+            wide = math.sqrt(max(size**2 - (factor**2 - 1) / 12, LEAST_WIDTH**2))
+        errors[name] *= factor * size / wide
+        values[name] = wide
+    said = ", ".join(f"{name} {values[name]:.3g} +- {errors[name]:.2g}" for name in errors)
+    return Estimated(values, f"{found.said}; on the finer grid {said}", errors)

@@ -24,6 +24,13 @@ class GaussianBlur(Operator):
     boundary: Boundary = "reflect"
 
 
+class BlindBlur(Operator):
+    """Convolution with whatever the image shows: a Gaussian, a disc, a line, or nothing."""
+
+    kind: Literal["blind-blur"] = "blind-blur"
+    boundary: Boundary = "free"
+
+
 class MotionBlur(Operator):
     """Convolution with a straight line."""
 
@@ -134,12 +141,21 @@ def _one_kernel(
 
 
 SPECS: tuple[OperatorSpec, ...] = (
+    OperatorSpec(
+        BlindBlur,
+        "inverse.operators.blur.blind:blind",
+        "the blur that the image itself shows: a Gaussian, a disc, a line, or none",
+        "y = k * x + n, k of the kind and size that are most likely given y, or k = 1",
+        "linear",
+        measured="inverse.operators.blur.blind:fit",
+    ),
     _one_kernel(
         GaussianBlur,
         "out of focus or soft: convolution with a Gaussian",
         "y = k * x + n, k ~ exp(-r^2 / (2 sigma^2)), r <= 4 sigma along each axis, sum 1",
         example={"sigma": 1.3},
         estimate="inverse.operators.blur.estimate:fill_in",
+        drawn="inverse.operators.blur.drawn:drawn",
     ),
     _one_kernel(
         AnisotropicBlur,
@@ -156,6 +172,7 @@ SPECS: tuple[OperatorSpec, ...] = (
         _ANY,
         example={"length": 9.0, "angle": 30.0},
         estimate="inverse.operators.blur.estimate:fill_in",
+        drawn="inverse.operators.blur.drawn:drawn",
     ),
     _one_kernel(
         Defocus,
@@ -163,6 +180,7 @@ SPECS: tuple[OperatorSpec, ...] = (
         "y = k * x + n, k of a pixel ~ the area of a disc inside it, sum 1",
         example={"radius": 2.7},
         estimate="inverse.operators.blur.estimate:fill_in",
+        drawn="inverse.operators.blur.drawn:drawn",
         source="geometric optics",
     ),
     _one_kernel(

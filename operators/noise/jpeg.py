@@ -10,8 +10,7 @@ the pixels (:math:`s^2` times the squared length of T's row) and the roundings t
 * `JpegFile` is T: the coefficients of images, its adjoint, and `JpegFile.stored`, which takes the opened file back to
   what it holds: luma by the colour matrix; chroma by inverting libjpeg's interpolation (weights 3/4 and 1/4: gains
   :math:`3/4 + \cos(\pi k / n) / 4` in the DCT-II), both then to the next multiple of their step.
-* `sensor_sigma`: s from the luma coefficients of high frequency, by how far they spread (median) or by how many of them
-  are zero.
+* `sensor_sigma`: s from the luma coefficients of high frequency in the quietest blocks, by maximum likelihood.
 * `resolved`: at which frequencies a file determines a power spectrum: those where the coefficients that were rounded to
   zero (an error of :math:`q^2 / 12` at most each) have less power than what is left.
 """
@@ -26,7 +25,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.optimize import minimize_scalar
+from scipy.special import ndtr
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
@@ -53,8 +53,10 @@ _ROUNDING = 1 / 12
 _NEAR = 0.35
 #: Smallest sum of the frequencies (0 to 7 each) of the coefficients that tell the noise.
 _HIGH = 7
-#: Where more of them are zero at every frequency, the noise is not seen.
-_SEEN = 0.98
+#: Where fewer of them are not zero, the noise is not seen.
+_SEEN = 0.001
+#: Fewest blocks that tell it.
+_FEWEST = 16
 #: Level of noise of a photograph in good light, 8-bit values.
 UNSEEN = 1.3
 
@@ -319,24 +321,27 @@ def laplace_scale(coefficients: Tensor, steps: Tensor) -> Tensor:
 def sensor_sigma(file: JpegFile, stored: Tensor) -> float:
     """Level of white noise at the pixels, 8-bit values, from the luma coefficients of high frequency.
 
-    Of each frequency the median size of its coefficients, or how many are zero, tells a spread, in the half of the
-    blocks that has the least power at lower frequencies; texture makes it larger, so the smallest counts. Where all
-    are zero the noise is not seen: it is below what would show, and taken for `UNSEEN` at most.
+    The most likely level of a Gaussian whose coefficients were rounded as these were, in the twentieth of the blocks
+    that has the least power at lower frequencies: elsewhere texture passes for noise. Where nearly all of them are zero
+    the noise is not seen, and taken for `UNSEEN` at most.
     """
     order = np.add.outer(np.arange(SIDE), np.arange(SIDE)).ravel()
     multiples, steps = np.abs(file.multiples(stored).numpy()), file.steps[0].numpy().ravel()
-    low = (order >= 1) & (order < _HIGH)
+    low, high = (order >= 1) & (order < _HIGH), order >= _HIGH
     power = np.square(multiples[:, low] * steps[low]).sum(1)
-    quiet = multiples[np.argsort(power, kind="stable")[: max(1, len(power) // 2)]][:, order >= _HIGH]
-    levels, seen = [], False
-    for k, step in zip(quiet.T, steps[order >= _HIGH], strict=True):
-        seen |= float((k == 0).mean()) < _SEEN
-        reach = np.quantile(k, 0.5)  # the multiple whose interval holds the median; 0 where most are zero
-        within = min(float((k <= reach).mean()), 1 - 0.5 / len(k))
-        levels.append((reach + 0.5) * step / float(ndtri(0.5 * (1 + within))))
+    count = max(_FEWEST, len(power) // 20)
+    quiet, width = multiples[np.argsort(power, kind="stable")[:count]][:, high], steps[high]
+
+    def surprise(logarithm: float) -> float:
+        """Negative log likelihood of a level."""
+        edges = width / math.exp(logarithm)
+        outer, inner = ndtr(-(quiet - 0.5) * edges), ndtr(-(quiet + 0.5) * edges)
+        return -float(np.log(np.maximum(outer - inner, 1e-12)).sum())
+
+    level = math.exp(minimize_scalar(surprise, bounds=(math.log(0.2), math.log(100.0)), method="bounded").x)
     length = 1.0 if file.channels == 1 else float(np.square(YCC[0]).sum())
-    found = math.sqrt(max(min(levels) ** 2 - _ROUNDING, 0.0) / length)
-    return found if seen else min(found, UNSEEN)
+    found = math.sqrt(max(level**2 - _ROUNDING, 0.0) / length)
+    return found if float((quiet > 0).mean()) > _SEEN else min(found, UNSEEN)
 
 
 def resolved(file: JpegFile, stored: Tensor, rows: NDArray[Any], columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:

@@ -86,7 +86,7 @@ def test_a_list_in_a_recipe() -> None:
         (["nope"], "unknown operator 'nope'"),
         ([{"kind": "downsample", "factor": 0}], "downsample.factor"),
         ([{"kind": "chain", "operators": ["denoise"]}], "without lists in it"),
-        ([{"kind": "gaussian-blur", "sigma": "auto"}], "auto is for one operator alone"),
+        ([{"kind": "gaussian-blur", "sigma": "auto"}, {"kind": "defocus", "radius": "auto"}], "auto for one operator"),
         ([], "at least 1"),
     ],
 )

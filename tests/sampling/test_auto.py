@@ -103,7 +103,8 @@ def test_the_shipped_table_is_whole() -> None:
         assert costs == sorted(costs)
 
 
-def test_steps_belong_to_a_method_not_to_auto() -> None:
+def test_steps_are_those_of_the_method_that_auto_chooses() -> None:
     given = problem("white-mask")
-    with pytest.raises(RecipeError, match="no parameter 'steps'"):
-        inverse.sample(given.y, given.physics, given.prior, method="auto", steps=5)
+    free = inverse.sample(given.y, given.physics, given.prior, method="auto", samples=1).method
+    post = inverse.sample(given.y, given.physics, given.prior, method="auto", steps=3, samples=1)
+    assert post.method == {**free, "steps": 3}
