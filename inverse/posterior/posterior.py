@@ -303,7 +303,7 @@ class Posterior(Views):
     @cached_property
     @independent
     def misfit(self) -> Tensor:
-        """``chi^2 / m`` of each sample, (K, B), by its own operator where that was drawn; its expectation is about 1."""
+        """``chi^2 / m`` of each sample, (K, B), by its own operator where that was drawn; about 1 is expected."""
         if "own_misfit" in self.diagnostics:
             return self.diagnostics["own_misfit"]
         return torch.stack([self.observation.misfit(sample).to(self.states) for sample in self.states])

@@ -52,4 +52,5 @@ def _framed(kernel: Kernel, size: tuple[int, ...]) -> Kernel:
         after = wanted - own - before
         kernel = kernel.take(range(max(0, -before), own - max(0, -after)), axis)
         kernel = np.pad(kernel, [(max(0, before), max(0, after)) if each == axis else (0, 0) for each in (0, 1)])
-    return kernel / kernel.sum()
+    whole: Kernel = kernel / kernel.sum()
+    return whole

@@ -10,7 +10,7 @@ the pixels (:math:`s^2` times the squared length of T's row) and the roundings t
 * `JpegFile` is T: the coefficients of images, its adjoint, and `JpegFile.stored`, which takes the opened file back to
   what it holds: luma by the colour matrix; chroma by inverting libjpeg's interpolation (weights 3/4 and 1/4: gains
   :math:`3/4 + \cos(\pi k / n) / 4` in the DCT-II), both then to the next multiple of their step.
-* `sensor_sigma`: s from the luma coefficients of high frequency in the quietest blocks, by maximum likelihood.
+* `sensor_sigma`: s from the coefficients of high frequency in the quietest blocks, by maximum likelihood.
 * `resolved`: at which frequencies a file determines a power spectrum: those where the coefficients that were rounded to
   zero (an error of :math:`q^2 / 12` at most each) have less power than what is left.
 """
@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import ndtr
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
@@ -55,8 +54,8 @@ _NEAR = 0.35
 _HIGH = 7
 #: Where fewer of them are not zero, the noise is not seen.
 _SEEN = 0.001
-#: Fewest blocks that tell it.
-_FEWEST = 16
+#: Fewest blocks that tell it, the same sum for chroma, and the levels that are compared, at the coefficients.
+_FEWEST, _HIGH_CHROMA, _LEVELS = 16, 3, np.geomspace(0.1, 100.0, 277)
 #: Level of noise of a photograph in good light, 8-bit values.
 UNSEEN = 1.3
 
@@ -235,9 +234,8 @@ class JpegFile:
         return level
 
     def multiples(self, stored: Tensor) -> Tensor:
-        """Luma of stored coefficients in steps, (blocks, 64) whole numbers."""
-        count = self.blocks[0][0] * self.blocks[0][1]
-        return ((stored - self._level(stored)) / self.table(stored)).round()[0, 0, :count]
+        """Stored coefficients in steps, (blocks, 64) whole numbers, luma first."""
+        return ((stored - self._level(stored)) / self.table(stored)).round()[0, 0]
 
     def variance(self, stored: Tensor, sensor: Tensor | float) -> Tensor:
         """Variance of each stored coefficient's error (1, 1, blocks, 64), with the sensor's at a pixel, 8-bit values.
@@ -319,29 +317,39 @@ def laplace_scale(coefficients: Tensor, steps: Tensor) -> Tensor:
 
 
 def sensor_sigma(file: JpegFile, stored: Tensor) -> float:
-    """Level of white noise at the pixels, 8-bit values, from the luma coefficients of high frequency.
+    """Level of white noise at the pixels, 8-bit values, from the coefficients of high frequency.
 
-    The most likely level of a Gaussian whose coefficients were rounded as these were, in the twentieth of the blocks
-    that has the least power at lower frequencies: elsewhere texture passes for noise. Where nearly all of them are zero
-    the noise is not seen, and taken for `UNSEEN` at most.
+    Of each plane, the most likely level of a Gaussian whose coefficients were rounded as these were, in the twentieth
+    of the blocks that has the least power at lower frequencies. Texture passes for noise even there, but seldom in all
+    planes, so the smallest counts. A plane whose coefficients are all zero says at most how large it may be: half of
+    that counts. Where the luma does not see the noise, it is taken for `UNSEEN` at most.
     """
+    planes = [_plane_sigma(file, stored, plane) for plane in range(file.channels)]
+    found = min(level for level, _ in planes)
+    return found if planes[0][1] else min(found, UNSEEN)
+
+
+def _plane_sigma(file: JpegFile, stored: Tensor, plane: int) -> tuple[float, bool]:
+    """What a plane says of `sensor_sigma`, and whether it sees the noise."""
     order = np.add.outer(np.arange(SIDE), np.arange(SIDE)).ravel()
-    multiples, steps = np.abs(file.multiples(stored).numpy()), file.steps[0].numpy().ravel()
-    low, high = (order >= 1) & (order < _HIGH), order >= _HIGH
+    multiples = torch.split(file.multiples(stored).abs(), file.counts)[plane].numpy()
+    steps, first = file.steps[min(plane, 1)].numpy().ravel(), _HIGH if plane == 0 else _HIGH_CHROMA
+    low, high = (order >= 1) & (order < first), order >= first
     power = np.square(multiples[:, low] * steps[low]).sum(1)
-    count = max(_FEWEST, len(power) // 20)
-    quiet, width = multiples[np.argsort(power, kind="stable")[:count]][:, high], steps[high]
-
-    def surprise(logarithm: float) -> float:
-        """Negative log likelihood of a level."""
-        edges = width / math.exp(logarithm)
-        outer, inner = ndtr(-(quiet - 0.5) * edges), ndtr(-(quiet + 0.5) * edges)
-        return -float(np.log(np.maximum(outer - inner, 1e-12)).sum())
-
-    level = math.exp(minimize_scalar(surprise, bounds=(math.log(0.2), math.log(100.0)), method="bounded").x)
-    length = 1.0 if file.channels == 1 else float(np.square(YCC[0]).sum())
-    found = math.sqrt(max(level**2 - _ROUNDING, 0.0) / length)
-    return found if float((quiet > 0).mean()) > _SEEN else min(found, UNSEEN)
+    count = max(_FEWEST if plane == 0 else _FEWEST // 2, len(power) // 20)
+    quiet = multiples[np.argsort(power, kind="stable")[:count]][:, high]
+    edges = steps[high] / _LEVELS[:, None]
+    # blocks with the same multiple at a frequency say the same
+    surprise = np.zeros(len(_LEVELS))
+    for column, edge in zip(quiet.T, edges.T, strict=True):
+        values, times = np.unique(column, return_counts=True)
+        outer, inner = (ndtr(-(values + side) * edge[:, None]) for side in (-0.5, 0.5))
+        surprise -= np.log(np.maximum(outer - inner, 1e-12)) @ times
+    seen = float((quiet > 0).mean()) > _SEEN
+    best = _LEVELS[surprise.argmin()] if seen else 0.5 * _LEVELS[surprise <= surprise.min() + 2].max()
+    shared = 1 if plane == 0 else file.factors[0] * file.factors[1]
+    length = 1.0 if file.channels == 1 else float(np.square(YCC[plane]).sum()) / shared
+    return math.sqrt(max(float(best) ** 2 - _ROUNDING, 0.0) / length), seen
 
 
 def resolved(file: JpegFile, stored: Tensor, rows: NDArray[Any], columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:
@@ -356,7 +364,7 @@ def resolved(file: JpegFile, stored: Tensor, rows: NDArray[Any], columns: NDArra
         wave: NDArray[Any] = np.abs(np.exp(-2j * np.pi * frequency[:, None] * place) @ basis.T) ** 2 / SIDE
         return wave
 
-    zero = file.multiples(stored).eq(0).double().mean(0).reshape(SIDE, SIDE).numpy()
+    zero = file.multiples(stored)[: file.counts[0]].eq(0).double().mean(0).reshape(SIDE, SIDE).numpy()
     noise = file.steps[0].numpy() ** 2 / 12
     down, across = response(rows), response(columns)
     lost: NDArray[Any] = np.einsum("fi,ij,fj->f", down, zero * noise, across)

@@ -85,7 +85,7 @@ def _moments(denoise: Denoise, y: Tensor, sigma: float, rng: Rng) -> dict[str, T
     """Posterior mean and variance (B, C, *S) of states of a level, one probe of each."""
     probe = rng.signs(y, step=0, stream="probe")
     pair = torch.stack([y, y + STEP * sigma * probe], 1).flatten(0, 1)  # of one sample, so in one orientation
-    mean, moved = denoise.estimate(pair, sigma).mean.unflatten(0, (-1, 2)).unbind(1)
+    mean, moved = denoise.estimate(pair, sigma).mean.reshape(-1, 2, *y.shape[1:]).unbind(1)
     jacobian = smoothed(probe * (moved - mean)) / (STEP * sigma)
     return {"exact_mean": mean, "exact_variance": sigma**2 * jacobian.clamp_min(LOWEST)}
 
