@@ -321,8 +321,8 @@ def sensor_sigma(file: JpegFile, stored: Tensor) -> float:
 
     Of each plane, the most likely level of a Gaussian whose coefficients were rounded as these were, in the twentieth
     of the blocks that has the least power at lower frequencies. Texture passes for noise even there, but seldom in all
-    planes, so the smallest counts. A plane whose coefficients are all zero says at most how large it may be: half of
-    that counts. Where the luma does not see the noise, it is taken for `UNSEEN` at most.
+    planes, so the smallest counts. A plane whose coefficients are all zero says at most how large it may be: three
+    quarters of that count. Where the luma does not see the noise, it is taken for `UNSEEN` at most.
     """
     planes = [_plane_sigma(file, stored, plane) for plane in range(file.channels)]
     found = min(level for level, _ in planes)
@@ -346,7 +346,7 @@ def _plane_sigma(file: JpegFile, stored: Tensor, plane: int) -> tuple[float, boo
         outer, inner = (ndtr(-(values + side) * edge[:, None]) for side in (-0.5, 0.5))
         surprise -= np.log(np.maximum(outer - inner, 1e-12)) @ times
     seen = float((quiet > 0).mean()) > _SEEN
-    best = _LEVELS[surprise.argmin()] if seen else 0.5 * _LEVELS[surprise <= surprise.min() + 2].max()
+    best = _LEVELS[surprise.argmin()] if seen else 0.75 * _LEVELS[surprise <= surprise.min() + 2].max()
     shared = 1 if plane == 0 else file.factors[0] * file.factors[1]
     length = 1.0 if file.channels == 1 else float(np.square(YCC[plane]).sum()) / shared
     return math.sqrt(max(float(best) ** 2 - _ROUNDING, 0.0) / length), seen
