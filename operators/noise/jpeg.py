@@ -319,10 +319,10 @@ def laplace_scale(coefficients: Tensor, steps: Tensor) -> Tensor:
 def sensor_sigma(file: JpegFile, stored: Tensor) -> float:
     """Level of white noise at the pixels, 8-bit values, from the coefficients of high frequency.
 
-    Of each plane, the most likely level of a Gaussian whose coefficients were rounded as these were, in the twentieth
-    of the blocks that has the least power at lower frequencies. Texture passes for noise even there, but seldom in all
-    planes, so the smallest counts. A plane whose coefficients are all zero says at most how large it may be: three
-    quarters of that count. Where the luma does not see the noise, it is taken for `UNSEEN` at most.
+    Of the luma, the most likely level of a Gaussian whose coefficients were rounded as these were, in the twentieth of
+    the blocks that has the least power at lower frequencies. Texture passes for noise even there, but seldom in all
+    planes: the level is no more than the largest that is likely by either chroma plane, or three quarters of that where
+    a plane's coefficients are all zero. Where the luma does not see the noise, it is taken for `UNSEEN` at most.
     """
     planes = [_plane_sigma(file, stored, plane) for plane in range(file.channels)]
     found = min(level for level, _ in planes)
@@ -346,10 +346,11 @@ def _plane_sigma(file: JpegFile, stored: Tensor, plane: int) -> tuple[float, boo
         outer, inner = (ndtr(-(values + side) * edge[:, None]) for side in (-0.5, 0.5))
         surprise -= np.log(np.maximum(outer - inner, 1e-12)) @ times
     seen = float((quiet > 0).mean()) > _SEEN
-    best = _LEVELS[surprise.argmin()] if seen else 0.75 * _LEVELS[surprise <= surprise.min() + 2].max()
+    most = float(_LEVELS[surprise <= surprise.min() + 2].max())
+    best = (float(_LEVELS[surprise.argmin()]) if plane == 0 else most) if seen else 0.75 * most
     shared = 1 if plane == 0 else file.factors[0] * file.factors[1]
     length = 1.0 if file.channels == 1 else float(np.square(YCC[plane]).sum()) / shared
-    return math.sqrt(max(float(best) ** 2 - _ROUNDING, 0.0) / length), seen
+    return math.sqrt(max(best**2 - _ROUNDING, 0.0) / length), seen
 
 
 def resolved(file: JpegFile, stored: Tensor, rows: NDArray[Any], columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:
