@@ -65,7 +65,8 @@ def _called(function: Callable[..., Any], values: Tensor, what: str) -> Tensor:
     """A function of tensors, or one of numpy arrays."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # numpy's way to say that this is no array
+            # numpy's way to say that this is no array; what a function warns of itself stays a warning
+            warnings.filterwarnings("error", message=".*__array(_wrap)?__", category=DeprecationWarning)
             made = function(values)
     except Exception as error:
         try:

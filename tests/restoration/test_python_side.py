@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,17 @@ def test_a_table_prints_as_one(pixels: Any) -> None:
     assert isinstance(frame, pandas.DataFrame)
     assert [*frame.index] == ["one", "two"]
     assert frame["psnr"].tolist() == table.values("psnr")
+
+
+@pytest.mark.filterwarnings("ignore:darker")
+def test_a_function_that_warns_is_called_with_tensors() -> None:
+    seen: list[str] = []
+
+    def darker(x: Any) -> Any:
+        seen.append(type(x).__name__)
+        warnings.warn("darker than it was", DeprecationWarning, stacklevel=1)
+        return 0.5 * x
+
+    image = inverse.build_operator(darker, shape=(1, 8, 8)).A(rand(1, 1, 8, 8))
+    assert set(seen) == {"Tensor"}
+    assert torch.allclose(image, 0.5 * rand(1, 1, 8, 8))
