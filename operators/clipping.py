@@ -65,7 +65,7 @@ def clipped(y: Tensor, valid: Tensor | None = None) -> Tensor | None:
     return bounds if bool((bounds != 0).any()) else None
 
 
-def clipped_in_words(bounds: Tensor, *, used: bool) -> str:
+def clipped_in_words(bounds: Tensor, *, used: bool, blurred: bool = True) -> str:
     """What is to be said of clipped values, and whether they are taken as bounds."""
     parts = [
         f"{100 * float((bounds == sign).float().mean()):.2g} % of the values are clipped {what}"
@@ -77,7 +77,7 @@ def clipped_in_words(bounds: Tensor, *, used: bool) -> str:
         if used
         else "taken as they are: only a blur with boundary free leaves them out"
     )
-    return f"{' and '.join(parts)}, {taken}"
+    return f"{' and '.join(parts)}, {taken if blurred else 'taken as bounds'}"
 
 
 def one_sided(bounds: Tensor, reach: int) -> Tensor:

@@ -286,6 +286,7 @@ def _validated(layer: Layer, name: str) -> Recipe:
         json.dumps(recipe._given(), ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise RecipeError(f"{layer.origin.label}: a text in it is not valid Unicode", "write it plainly") from None
+    _require_level(recipe, layer)
     recipe._name = name
     recipe._folders = {key: str(layer.at(tuple(_steps(key))).folder) for key in _file_keys(recipe)}
     for key, path in recipe.files.items():
@@ -295,6 +296,17 @@ def _validated(layer: Layer, name: str) -> Recipe:
             start = "the current folder" if origin.label.startswith("-s") else "the recipe's folder"
             raise RecipeError(f"{origin.label}: {key}: no file '{given}'", f"the path starts at {start}")
     return recipe
+
+
+def _require_level(recipe: Recipe, layer: Layer) -> None:
+    """Refuse a noise level that is larger than all of the range: one in units of 255, not of the recipe's."""
+    sigma, (low, high) = getattr(recipe.noise, "sigma", None), recipe.data.range
+    if isinstance(sigma, int | float) and recipe.data.scale == "type" and sigma > high - low:
+        where = layer.at(("noise", "sigma")).label
+        raise RecipeError(
+            f"{where}: a noise level of {sigma:g} is more than all of the values' range, {low:g} to {high:g}",
+            f"levels are in these units: {sigma:g} of 255 is {sigma / 255 * (high - low):.3g}",
+        )
 
 
 def _with_defaults(operator: dict[str, Any]) -> dict[str, Any]:

@@ -83,6 +83,8 @@ def _masked(operator: Mapping[str, Any], mask: Path) -> list[str]:
     if operator_spec(kind).mask:
         return ["operator.kind=file-mask", f"operator.file={file}"]
     links = list(operator["operators"]) if kind == "chain" else [dict(operator)]
+    if kind == "blind-blur":  # of a scratched picture the kind of blur is not looked for
+        links = [{"kind": "gaussian-blur", "sigma": "auto", "boundary": operator["boundary"]}]
     links.append({"kind": "file-mask", "file": str(mask)})
     return [f"operator={json.dumps({'kind': 'chain', 'operators': links})}"]
 

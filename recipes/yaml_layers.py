@@ -179,6 +179,8 @@ def parse_overrides(overrides: Iterable[str] | str) -> Layer:
             raise RecipeError(
                 f"-s {shown}: the value is not valid YAML: {problem}", "quote it: -s \"key='value'\""
             ) from None
+        if where == ("operator",) and isinstance(parsed, list):
+            parsed = {"kind": "chain", "operators": parsed}
         if len(where) == 1 and where[0] in _SHORT and not isinstance(parsed, dict) and parsed is not None:
             where = (where[0], _SHORT[str(where[0])])
         _put(data, where, parsed, shown)

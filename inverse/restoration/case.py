@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +21,7 @@ from inverse.operators.image.masks import restricted
 from inverse.operators.measurement import Measurement
 from inverse.operators.mri.cartesian import MultiCoil, RowCoils
 from inverse.operators.noise.fit import NoiseFit, fit_noise
-from inverse.operators.noise.models import noise_model
+from inverse.operators.noise.models import estimate_sigma, noise_model
 from inverse.operators.observation import observed
 from inverse.priors.card import Card
 from inverse.recipes.recipe import Recipe
@@ -211,14 +212,22 @@ def make_case(recipe: Recipe, measurement: Measurement | Tensor, *, part: bool =
         physics = made(noise_model(sigma)).to(fitted.y.device)
         return physics if valid is None else restricted(physics, valid, fitted.shape)
 
-    mask = observed(build(0.0), fitted.y)
+    mask, ends = observed(build(0.0), fitted.y), _ends(recipe, build(0.0), fitted.y, measurement, part=part)
     white = method_spec(recipe.method_kind).needs & {"spectral", "identity"}
     facts = {} if white else measurement.facts
-    noise = fit_noise(recipe.noise, fitted.y, observed=mask, sigma=fitted.sigma, facts=facts)
+    level = fitted.sigma
+    if ends is not None and recipe.noise.model_dump()["sigma"] == "auto" and level is None:
+        level = float(estimate_sigma(fitted.y, mask=(ends == 0).to(fitted.y))[0]) or None  # clipped noise is less
+        level = None if level is not None and math.isnan(level) else level
+    noise = fit_noise(recipe.noise, fitted.y, observed=mask, sigma=level, facts=facts)
     seen = fitted.y if mask is None else fitted.y * mask
     y = noise.y if mask is None or noise.jpeg is not None else noise.y * mask
     physics = noise.whitened(build(noise.sigma))
     physics, known, clips = _bounded(recipe, operator, physics, measurement, noise, tuple(fitted.shape))
+    if ends is not None:
+        physics.register_buffer("bounds", ends)
+        physics.register_buffer("measured_mask", (ends == 0).to(fitted.y))
+        clips = (clipped_in_words(ends, used=True, blurred=False),)
     y, seen = (value if known is None else value * known for value in (y, seen))
 
     def drawn(normals: Sequence[float]) -> Any:
@@ -247,6 +256,14 @@ def _plan(found: tuple[str, ...], noise: NoiseFit, clips: tuple[str, ...]) -> tu
     what = "denoise" if "no blur found" in found else "deblur"
     how = "with JPEG noise" if noise.jpeg is not None else "with white noise"
     return (f"plan: {level}, {', '.join(found)}: {what} {how}", *clips)
+
+
+def _ends(recipe: Recipe, physics: Any, y: Tensor, measurement: Measurement, *, part: bool) -> Tensor | None:
+    """Where a picture with white noise alone was clipped, for a method that takes that as bounds; else None."""
+    plain = getattr(physics, "identity", False) and not y.is_complex() and "quantisation" not in measurement.facts
+    fits = recipe.noise.kind == "gaussian" and recipe.method_kind in ("auto", "reverse") and not part
+    single = fits and not isinstance(recipe.noise.model_dump()["sigma"], list | tuple)
+    return clipped(y, measurement.valid) if plain and single else None
 
 
 def known_range(recipe: Recipe, card: Card | None) -> tuple[float, float]:

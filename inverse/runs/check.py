@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -119,11 +120,12 @@ def _imagined(recipe: Recipe, x: Tensor) -> Case:
     """
     operator = recipe.located()["operator"]
     spec = operator_spec(operator["kind"])
-    unknown = {
-        name for name, value in operator.items() if value == AUTO or (spec.measured is not None and value is None)
-    }
-    example = {name: value for name, value in spec.example.items() if not str(value).startswith("@")}
-    recipe = load(recipe, [f"operator.{name}={value}" for name, value in example.items() if name in unknown])
+    members = operator.get("operators")
+    if members is None:
+        changes = [f"operator.{name}={value}" for name, value in _examples(operator).items()]
+    else:
+        changes = [f"operator.operators={json.dumps([{**member, **_examples(member)} for member in members])}"]
+    recipe = load(recipe, changes)
     noise = getattr(recipe.noise, "sigma", None)
     sigma = float(noise) if isinstance(noise, float) else 0.01
     physics = build_operator(recipe.located()["operator"], shape=tuple(x.shape[1:]), noise=sigma, device=x.device)
@@ -131,6 +133,13 @@ def _imagined(recipe: Recipe, x: Tensor) -> Case:
     if spec.measured is None:
         return make_case(recipe, y, part=True)
     return Case(y, physics, tuple(x.shape[1:]), sigma, False)
+
+
+def _examples(operator: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of the parameters of one operator that only a measurement can tell, from its entry's example."""
+    spec = operator_spec(str(operator["kind"]))
+    unknown = {name for name, value in operator.items() if value == AUTO or (spec.measured and value is None)}
+    return {name: value for name, value in spec.example.items() if name in unknown and not str(value).startswith("@")}
 
 
 def _operator(case: Case) -> list[RecipeCheck]:

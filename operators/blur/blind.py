@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from deepinv.physics import Physics
 
-from inverse.errors import InputError, RecipeError
+from inverse.errors import InputError
 from inverse.operators.blur.estimate import SMALLEST, Blind, estimate_blur
 from inverse.operators.blur.spec import BlindBlur
-from inverse.operators.build import fitted_operator, fitted_to
+from inverse.operators.build import build_operator, fitted_operator, fitted_to
 from inverse.operators.measurement import Fitted, Measurement
 
 __all__ = ["blind", "fit", "suspected"]
@@ -62,10 +63,7 @@ def fit(params: BlindBlur, measurement: Measurement) -> Fitted:
     return fitted_to(operator, measurement, errors=blur.errors, said=(f"blurred by {_NAMES[kind]} {blur}",))
 
 
-def blind(params: BlindBlur, **_: Any) -> Any:
-    """No physics without a measurement.
-
-    Raises:
-        RecipeError: always.
-    """
-    raise RecipeError(f"operator '{params.kind}' is known with its measurement alone", "name the blur: gaussian-blur")
+def blind(params: BlindBlur, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Physics:
+    """Of no measurement: no blur."""
+    del params
+    return build_operator("denoise", shape=shape, noise=noise_model, dtype=dtype)

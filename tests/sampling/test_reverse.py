@@ -69,3 +69,26 @@ def test_a_scene_of_tiles_is_the_whole(tmp_path) -> None:
             std = tiled.arrays(next(iter(tiled.tiles())))["std"]
             assert np.abs(std - whole.std[0].numpy()[:, : std.shape[1], : std.shape[2]]).max() < 1e-5
         tiled.close()
+
+
+def test_values_that_were_clipped_are_bounds() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.full((64, 64), 0.06)
+    truth[:, 32:] = 0.5
+    y = np.round(255 * (truth + 0.1 * rng.normal(size=truth.shape)).clip(0, 1)).astype(np.uint8)
+    given = ["prior.name=gaussian", "noise.sigma=0.1"]
+    post = inverse.restore("denoise", y, overrides=given)
+    assert post.method["kind"] == "reverse"
+    bounds = post.observation.physics.bounds
+    assert 0.1 < float((bounds[..., :32] < 0).float().mean()) < 0.5
+    assert not bool((bounds > 0).any())
+    plain = inverse.restore("denoise", y / 255, overrides=[*given, "method.kind=diffpir"])
+    assert getattr(plain.observation.physics, "bounds", None) is None
+    # what was at 0 is taken as below it: the prior's mean is 0.5, so a linear estimate stays as far from the truth
+    shrink = 0.0625 / (0.0625 + 0.01)
+    raw = 0.5 + shrink * (y / 255 - 0.5)
+    dark = bounds[0, 0].numpy() < 0
+    assert float(post.mean[0, 0].numpy()[dark].mean()) < raw[dark].mean() - 0.03
+    assert np.allclose(post.mean[0, 0].numpy()[~dark], raw[~dark], atol=1e-3)
+    level = inverse.restore("denoise", y, overrides=["prior.name=gaussian"]).observation.sigma
+    assert float(level) == pytest.approx(0.1, rel=0.15)
