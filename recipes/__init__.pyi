@@ -7,6 +7,7 @@ from .calibration_file import opened_calibration as opened_calibration
 from .calibration_file import read_calibration as read_calibration
 from .calibration_file import recorded as recorded
 from .calibration_file import unfit as unfit
+from .levels import require_level as require_level
 from .messages import explain as explain
 from .recipe import Recipe as Recipe
 from .recipe import load as load
@@ -63,6 +64,7 @@ __all__ = [
     "read_calibration",
     "recipe_text",
     "recorded",
+    "require_level",
     "schema",
     "shipped",
     "shipped_folder",

@@ -34,6 +34,7 @@ from inverse.errors import RecipeError, did_you_mean, printable
 from inverse.metrics.registry import metric, metrics
 from inverse.operators.noise.spec import GaussianNoise, Noise
 from inverse.operators.spec import PATH
+from inverse.recipes.levels import require_level
 from inverse.recipes.messages import explain
 from inverse.recipes.sections import (
     OPERATOR_DEFAULTS,
@@ -273,10 +274,9 @@ def _with_base(text: str, label: str, folder: Path) -> Layer:
 
 def _validated(layer: Layer, name: str) -> Recipe:
     if "extends" in layer.data:
-        where = layer.at(("extends",)).label
-        raise RecipeError(f"{where}: extends cannot be overridden", "write a recipe file that extends it instead")
-    operator = layer.data.get("operator")
-    if isinstance(operator, dict):
+        said = f"{layer.at(('extends',)).label}: extends cannot be overridden"
+        raise RecipeError(said, "write a recipe file that extends it instead")
+    if isinstance(operator := layer.data.get("operator"), dict):
         layer.data["operator"] = _with_defaults(operator)
     try:
         recipe = recipe_model().model_validate(layer.data)
@@ -286,27 +286,15 @@ def _validated(layer: Layer, name: str) -> Recipe:
         json.dumps(recipe._given(), ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise RecipeError(f"{layer.origin.label}: a text in it is not valid Unicode", "write it plainly") from None
-    _require_level(recipe, layer)
+    require_level(recipe.noise, recipe.data, layer)
     recipe._name = name
     recipe._folders = {key: str(layer.at(tuple(_steps(key))).folder) for key in _file_keys(recipe)}
     for key, path in recipe.files.items():
         if key.startswith("operator.") and not path.is_file():
-            origin = layer.at(tuple(_steps(key)))
-            given = _get(layer.data, key)
-            start = "the current folder" if origin.label.startswith("-s") else "the recipe's folder"
-            raise RecipeError(f"{origin.label}: {key}: no file '{given}'", f"the path starts at {start}")
+            label = layer.at(tuple(_steps(key))).label
+            start = "the current folder" if label.startswith("-s") else "the recipe's folder"
+            raise RecipeError(f"{label}: {key}: no file '{_get(layer.data, key)}'", f"the path starts at {start}")
     return recipe
-
-
-def _require_level(recipe: Recipe, layer: Layer) -> None:
-    """Refuse a noise level that is larger than all of the range: one in units of 255, not of the recipe's."""
-    sigma, (low, high) = getattr(recipe.noise, "sigma", None), recipe.data.range
-    if isinstance(sigma, int | float) and recipe.data.scale == "type" and sigma > high - low:
-        where = layer.at(("noise", "sigma")).label
-        raise RecipeError(
-            f"{where}: a noise level of {sigma:g} is more than all of the values' range, {low:g} to {high:g}",
-            f"levels are in these units: {sigma:g} of 255 is {sigma / 255 * (high - low):.3g}",
-        )
 
 
 def _with_defaults(operator: dict[str, Any]) -> dict[str, Any]:

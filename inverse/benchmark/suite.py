@@ -33,7 +33,8 @@ MIXTURE = "mixture"
 
 _PRIORS = ("white", "coloured")
 _OPERATORS = (
-    "mask", "blur", "downsample", "free-blur", "mri", "multicoil-mri", "stacked", "composed", "composed-mask",
+    "denoise", "mask", "blur", "downsample", "free-blur", "mri", "multicoil-mri", "stacked", "composed",
+    "composed-mask",
 )  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,()+=-]{0,59}")
 _SECTIONS = ("operator", "noise", "prior", "method", "data", "run")

@@ -86,7 +86,8 @@ def restore(
     automatic = {"quality": quality, "max_evaluations": max_evaluations}
     automatic = {name: value for name, value in automatic.items() if value is not None}
     if automatic or time_budget is not None:
-        chosen += ["method.kind=auto", *(f"method.{name}={value}" for name, value in automatic.items())]
+        choice = (f"method.{name}={value}" for name, value in automatic.items())
+        chosen = ["method.steps=null", *chosen, "method.kind=auto", *choice]
     settings = runs.Options(
         time_budget=time_budget, **{name: value for name, value in flags.items() if value is not None}
     )

@@ -303,7 +303,7 @@ def test_the_content_decides_and_not_the_suffix(tmp_path):
         (Picture(array=np.zeros((2, 2, 5), np.uint8), format="png"), "PNG cannot hold 5 channels"),
         (Picture(array=np.zeros((2, 2), np.uint16), format="jpeg"), "JPEG cannot hold"),
         (Picture(array=np.zeros((2, 2), np.int64), format="tiff"), "TIFF cannot hold"),
-        (Picture(array=np.zeros((2, 2), np.uint8), format="gif"), "unknown format 'gif'"),
+        (Picture(array=np.zeros((2, 2), np.uint8), format="psd"), "unknown format 'psd'"),
     ],
 )
 def test_what_a_format_cannot_hold(tmp_path, picture, match):

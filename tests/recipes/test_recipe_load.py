@@ -162,6 +162,7 @@ def test_a_changed_kind_drops_what_the_new_one_lacks():
 )
 @example(steps=1, sigma="auto", lam=1.0, seed=0, low=0.0, width=1.0, title="\x85 \u00e9")
 def test_overrides_are_yaml_values(steps, sigma, lam, seed, low, width, title):
+    sigma = sigma if sigma == "auto" else sigma / 1e6 * width  # more than the range is refused
     changes = {"method.steps": steps, "noise.sigma": sigma, "method.lam": lam, "run.seed": seed}
     texts = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
     texts.append(f"data.range=[{low!r}, {low + width!r}]")

@@ -59,7 +59,8 @@ def test_a_name_of_other_bytes_fails_alone(finished):
 
 def test_one_draw_has_no_folder_of_uncertainty(tmp_path):
     image = picture(tmp_path / "a.png", size=(16, 16))
-    noise = ("-s", "noise.sigma=0.1", "-s", "prior.name=gaussian", "-s", "method.steps=2", "-s", "calibration=none")
+    noise = ("-s", "noise.sigma=0.1", "-s", "prior.name=gaussian", "-s", "method={kind: diffpir, steps: 2}")
+    noise += ("-s", "calibration=none")
     answer = call("restore", "denoise", image, "-o", tmp_path / "out", *noise, *LEAN)
     assert (tmp_path / "out" / "restored" / "a.png").is_file()
     assert not (tmp_path / "out" / "std").exists()

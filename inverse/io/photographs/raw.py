@@ -23,10 +23,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import rawpy
 import tifffile
+from PIL import ImageCms
 from scipy import ndimage
 
 from inverse.errors import InputError, OutputError
@@ -249,7 +249,7 @@ def encode(picture: Picture, provenance: Mapping[str, str]) -> bytes:
 
 def _srgb() -> bytes:
     """The profile of sRGB, its date always the same."""
-    profile = bytes(imagecodecs.cms_profile("srgb"))
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return profile[:24] + bytes((7, 208, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0)) + profile[36:]
 
 
