@@ -109,7 +109,7 @@ def estimate(params: Chain, measurement: Measurement) -> Estimated:
     member, behind = params.operators[index], params.operators[index + 1 :]
     spec = operator_spec(member["kind"])
     found: Estimated = resolved(spec.estimate)(spec.model.model_validate(member), measurement)
-    factor = prod(float(other.get("factor", 1)) for other in behind)
+    factor = prod(float(other.get("factor") or 1) for other in behind)
     found = on_finer_grid(spec.kind, found, factor)
     members = (*params.operators[:index], dict(found.params), *behind)
     return Estimated(

@@ -43,18 +43,17 @@ def judge(place: Path, inner: str | None, *, name: str) -> str:
     of_kind = ((form, spec) for form, spec in formats().items() if spec.folder == folder)
     possible = {form: spec for form, spec in of_kind if folder or _matches(spec, head, place)}
     for form, spec in possible.items():
-        if spec.looks and installed(spec.extra):
+        if spec.looks and (spec.foreign or installed(spec.extra)):
             looks = function(spec.looks, title=spec.title, source=name)
             if looks(place, inner, source=name):
+                if not installed(spec.extra):
+                    raise _uninstalled(spec, name)
                 return form
     general = next((form for form, spec in possible.items() if not spec.looks), None)
     if general is None:
         for spec in possible.values():
             if not installed(spec.extra):
-                raise InputError(
-                    f"{name}: {spec.title} needs a package that is not installed",
-                    f"pip install 'inverse-imaging[{spec.extra}]'",
-                )
+                raise _uninstalled(spec, name)
         raise _unknown(head, name)
     return general
 
@@ -86,6 +85,13 @@ def _read(path: str | os.PathLike[str], count: int, name: str) -> bytes:
         raise InputError(f"{name}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise InputError(f"{name!r}: is not a file name: {error}") from None
+
+
+def _uninstalled(spec: Format, name: str) -> InputError:
+    """The error for a file of a format whose extra is missing."""
+    return InputError(
+        f"{name}: {spec.title} needs a package that is not installed", f"pip install 'inverse-imaging[{spec.extra}]'"
+    )
 
 
 def _unknown(head: bytes, name: str) -> InputError:

@@ -25,6 +25,7 @@ class Format:
     packed: bool = False  # they may be inside a gzip file
     #: Closer test, ``(path: Path, inner: str | None, *, source) -> bool``; not asked where the extra is missing.
     looks: str = ""
+    foreign: bool = False  # the reader of the general case would read something else: asked without the extra too
     half: str = ""  # what a file of its suffix is that is none
     whole: bool = False  # the reader is given the file's bytes instead of the path
     named: bool = False  # it is given ``inner: str | None`` too: of several arrays in a file one, by ``FILE::NAME``

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from inverse.errors import InputError, RecipeError
 from inverse.io.patient.written import placeable
+from inverse.operators.blur.blind import NONE
 from inverse.operators.blur.estimate import estimate_blur
 from inverse.operators.build import fitted_operator, unmeasured
 from inverse.operators.clipping import bounded, clipped, clipped_in_words, is_blur
@@ -212,7 +213,8 @@ def make_case(recipe: Recipe, measurement: Measurement | Tensor, *, part: bool =
         physics = made(noise_model(sigma)).to(fitted.y.device)
         return physics if valid is None else restricted(physics, valid, fitted.shape)
 
-    mask, ends = observed(build(0.0), fitted.y), _ends(recipe, build(0.0), fitted.y, measurement, part=part)
+    bare = build(0.0)
+    mask, ends = observed(bare, fitted.y), _ends(recipe, bare, fitted.y, measurement, part=part)
     white = method_spec(recipe.method_kind).needs & {"spectral", "identity"}
     facts = {} if white else measurement.facts
     level = fitted.sigma
@@ -253,7 +255,7 @@ def make_case(recipe: Recipe, measurement: Measurement | Tensor, *, part: bool =
 def _plan(found: tuple[str, ...], noise: NoiseFit, clips: tuple[str, ...]) -> tuple[str, ...]:
     """What was found in a photograph and what is done about it: one sentence, and what of it is clipped."""
     level = "; ".join(noise.said) if noise.jpeg is not None else f"noise {noise.sigma:.3g}"
-    what = "denoise" if "no blur found" in found else "deblur"
+    what = "denoise" if found[-1].startswith(NONE) else "deblur"
     how = "with JPEG noise" if noise.jpeg is not None else "with white noise"
     return (f"plan: {level}, {', '.join(found)}: {what} {how}", *clips)
 

@@ -101,7 +101,9 @@ def solve(
         posts = []
         for sample in chosen:
             rng = Rng(recipe.run.seed, problem.items, [sample])
-            normals = rng.normal(torch.zeros(1, case.unknowns), step=0, stream="operator")[0].tolist()
+            normals = rng.normal(torch.zeros(1, case.unknowns, dtype=torch.float32), step=0, stream="operator")[
+                0
+            ].tolist()
             own = pose(replace(case, physics=case.drawn(normals)), prior, recipe, compute, items=problem.items)
             posts.append(draw(own, range(sample, sample + 1), batch=1, progress=progress))
         post = _joined(posts, problem)

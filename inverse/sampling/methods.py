@@ -301,9 +301,13 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             factory="inverse.sampling.samplers.reddiff:red_diff",
             point_estimate=True,
         ),
-        "reverse": _spec(
-            20,
-            {},
+        "reverse": MethodSpec(
+            parameters=MappingProxyType(
+                {
+                    "steps": Parameter(20, "noise levels of a draw, one evaluation each", low=1, high=100_000),
+                    **{name: COMMON[name] for name in ("sigma_min", "levels")},  # the first is the measurement's
+                }
+            ),
             name="reverse",
             title="The reverse process from the measurement on: the posterior of denoising (Robbins 1956; Efron 2011)",
             summary="mean, variance and draws of denoising under white noise, by the prior alone; no guidance",

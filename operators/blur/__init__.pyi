@@ -1,3 +1,4 @@
+from .blind import NONE as NONE
 from .blind import blind as blind
 from .blind import fit as fit
 from .blind import suspected as suspected
@@ -12,6 +13,7 @@ from .drawn import drawn as drawn
 from .estimate import AUTO as AUTO
 from .estimate import Blind as Blind
 from .estimate import estimate_blur as estimate_blur
+from .estimate import estimate_blurs as estimate_blurs
 from .estimate import on_finer_grid as on_finer_grid
 from .kernels import airy_radius as airy_radius
 from .kernels import born_wolf as born_wolf
@@ -34,6 +36,7 @@ __all__ = [
     "AUTO",
     "FARTHEST",
     "MICROSCOPE",
+    "NONE",
     "SPECS",
     "Blind",
     "CircularBlur",
@@ -48,6 +51,7 @@ __all__ = [
     "defocus_kernel",
     "drawn",
     "estimate_blur",
+    "estimate_blurs",
     "file_kernel",
     "fit",
     "gaussian_kernel",

@@ -14,32 +14,46 @@ import torch
 from deepinv.physics import Physics
 
 from inverse.errors import InputError
-from inverse.operators.blur.estimate import SMALLEST, Blind, estimate_blur
+from inverse.operators.blur.estimate import SMALLEST, Blind, estimate_blurs
 from inverse.operators.blur.spec import BlindBlur
 from inverse.operators.build import build_operator, fitted_operator, fitted_to
 from inverse.operators.measurement import Fitted, Measurement
 
-__all__ = ["blind", "fit", "suspected"]
+__all__ = ["NONE", "blind", "fit", "suspected"]
 
 #: How much less loss a frequency than with a Gaussian a disc and a line must have.
 BETTER = {"defocus": 0.02, "motion-blur": 0.25}
 #: Standard deviation in pixels from which a picture is blurred, and that it must exceed by two errors.
 WIDE, CERTAIN = 0.7, 0.4
+#: How what is said of a picture begins where nothing is to be undone.
+NONE = "no blur found"
 _NAMES = {"gaussian-blur": "a Gaussian of", "defocus": "a disc of", "motion-blur": "a line of"}
 
 
 def suspected(measurement: Measurement) -> tuple[str, Blind] | None:
     """The kind and the parameters of the blur of a photograph; None where it shows none, or is too small to tell."""
+    found = _likeliest(measurement)
+    return found if found is not None and _certain(*found) else None
+
+
+def _likeliest(measurement: Measurement) -> tuple[str, Blind] | None:
+    """The likeliest kind, however uncertain; None of a picture that is too small or flat."""
     if min(measurement.y.shape[-2:]) < SMALLEST or float(measurement.y.std()) == 0:
         return None
-    soft = estimate_blur(measurement, "gaussian-blur")
-    for kind, least in BETTER.items():
-        other = estimate_blur(measurement, kind)
+    soft, *others = estimate_blurs(measurement, ("gaussian-blur", *BETTER))
+    for (kind, least), other in zip(BETTER.items(), others, strict=True):
         size = next(iter(other.values))
         if soft.loss - other.loss > least and other.values[size] > 3 * other.errors[size]:
             return kind, other
-    width, error = soft.values["sigma"], soft.errors["sigma"]
-    return ("gaussian-blur", soft) if width > WIDE and width - 2 * error > CERTAIN else None
+    return "gaussian-blur", soft
+
+
+def _certain(kind: str, blur: Blind) -> bool:
+    """Whether there is a blur to be undone."""
+    if kind != "gaussian-blur":
+        return True
+    width, error = blur.values["sigma"], blur.errors["sigma"]
+    return width > WIDE and width - 2 * error > CERTAIN
 
 
 def fit(params: BlindBlur, measurement: Measurement) -> Fitted:
@@ -52,12 +66,14 @@ def fit(params: BlindBlur, measurement: Measurement) -> Fitted:
         raise InputError("a photograph's blur is looked for, this is raw k-space", "inverse restore mri-cartesian FILE")
     with torch.no_grad():
         try:
-            found = suspected(measurement)
+            found = _likeliest(measurement)
         except InputError:  # too coarse a JPEG file
             found = None
-    if found is None:
-        plain = fitted_operator({"kind": "denoise"}, measurement)
-        return Fitted(plain.y, plain.shape, plain.build, plain.sigma, said=(*plain.said, "no blur found"))
+    if found is None or not _certain(*found):
+        plain, why = fitted_operator({"kind": "denoise"}, measurement), NONE
+        if found is not None and found[1].values["sigma"] > WIDE:
+            why = f"{NONE} that is sure enough to be undone ({found[1]})"
+        return Fitted(plain.y, plain.shape, plain.build, plain.sigma, said=(*plain.said, why))
     kind, blur = found
     operator = {"kind": kind, **blur.values, "boundary": params.boundary}
     return fitted_to(operator, measurement, errors=blur.errors, said=(f"blurred by {_NAMES[kind]} {blur}",))

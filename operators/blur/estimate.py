@@ -44,7 +44,7 @@ from inverse.operators.measurement import Estimated, Measurement
 from inverse.operators.noise.jpeg import jpeg_file, resolved
 from inverse.operators.noise.jpeg_fit import slopes_of
 
-__all__ = ["AUTO", "Blind", "estimate_blur", "on_finer_grid"]
+__all__ = ["AUTO", "Blind", "estimate_blur", "estimate_blurs", "on_finer_grid"]
 
 Array = NDArray[np.float64]
 
@@ -177,7 +177,7 @@ _KINDS: dict[str, tuple[Transfer, tuple[str, ...], list[Any]]] = {
 
 
 def estimate_blur(measurement: Measurement | Tensor, kind: str, known: Mapping[str, float] | None = None) -> Blind:
-    """The parameters of a blur.
+    """The parameters of a blur of a kind.
 
     Args:
         measurement: The blurred image as it was read, or (C, H, W), any range.
@@ -190,7 +190,13 @@ def estimate_blur(measurement: Measurement | Tensor, kind: str, known: Mapping[s
     Raises:
         InputError: an image that is too small or flat.
     """
-    transfer, names, starts = _KINDS[kind]
+    return estimate_blurs(measurement, (kind,), known)[0]
+
+
+def estimate_blurs(
+    measurement: Measurement | Tensor, kinds: Sequence[str], known: Mapping[str, float] | None = None
+) -> list[Blind]:
+    """As `estimate_blur`, for each of several kinds."""
     if isinstance(measurement, Tensor):
         measurement = Measurement(measurement[None])
     y = measurement.y
@@ -199,9 +205,15 @@ def estimate_blur(measurement: Measurement | Tensor, kind: str, known: Mapping[s
             f"the blur of an image of {y.shape[-1]} x {y.shape[-2]} pixels cannot be estimated",
             f"give its width, or an image of {SMALLEST} pixels and more that is not flat",
         )
+    at = _spectrum(measurement)
+    return [_fitted(at, kind, known) for kind in kinds]
+
+
+def _fitted(at: _Spectrum, kind: str, known: Mapping[str, float] | None) -> Blind:
+    """The blur of a kind that explains a spectrum best."""
+    transfer, names, starts = _KINDS[kind]
     fixed = {name: math.radians(value) if name == "angle" else value for name, value in (known or {}).items()}
     free = [index for index, name in enumerate(names) if name not in fixed]
-    at = _spectrum(measurement)
     log_radius = np.log(at.radius)
     level = float(np.log(np.median(at.power * at.radius**EXPONENT)))
     first = [level, EXPONENT, float(np.log(np.percentile(at.power, 5))), FILL]

@@ -60,10 +60,12 @@ class JpegFit:
 def slopes_of(y: Tensor, pixels: Tensor) -> Tensor:
     """8-bit values for one data unit: (1, C, 1, 1) where data units are a straight line of them, else as y."""
     lines, curves = [], []
-    for data, values in zip(y[0].double(), pixels[0].double(), strict=True):
-        levels, index = values.unique(return_inverse=True)
-        index_of = index.flatten()
-        means = torch.bincount(index_of, data.flatten()) / torch.bincount(index_of)
+    for data, values in zip(y[0].double(), pixels[0], strict=True):
+        index = values.round().long()
+        counts = torch.bincount(index.flatten())
+        levels = counts.nonzero()[:, 0].double()
+        means = (torch.bincount(index.flatten(), data.flatten()) / counts)[counts > 0]
+        index = (counts > 0).cumsum(0)[index] - 1
         if len(levels) < 3:
             gain = (levels[-1] - levels[0]) / (means[-1] - means[0]) if len(levels) > 1 else levels.new_tensor(255.0)
             slope = gain.expand(len(levels))

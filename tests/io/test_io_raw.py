@@ -14,7 +14,7 @@ import tifffile
 
 from inverse import io
 from inverse.errors import InputError
-from inverse.io import read_picture, transfer, write
+from inverse.io import read_picture, registry, transfer, write
 from inverse.runs.run import Options, restore
 
 rawpy = pytest.importorskip("rawpy", reason="needs inverse-imaging[raw]")
@@ -164,3 +164,13 @@ def test_a_mosaic_is_read_and_its_result_written_by_windows(tmp_path: Path) -> N
         for left in (0, 24):
             put(0, left, replace(whole, array=whole.array[:, left : left + 24]))
     assert (tmp_path / "b").read_bytes() == write(tmp_path / "c", whole).read_bytes()
+
+
+def test_without_the_extra_a_raw_file_is_no_plain_tiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dng(tmp_path / "a.dng", picture())
+    tifffile.imwrite(tmp_path / "plain.tif", np.zeros((8, 8, 3), np.uint8))
+    monkeypatch.setitem(registry.OPTIONAL, "raw", ("no_such_package",))
+    with pytest.raises(InputError, match=r"camera raw.*needs a package") as caught:
+        read_picture(tmp_path / "a.dng")
+    assert "inverse-imaging[raw]" in caught.value.hint
+    assert read_picture(tmp_path / "plain.tif").format == "tiff"

@@ -138,7 +138,6 @@ def test_a_posterior_is_saved_plotted_and_asked_for_intervals(tmp_path: Path, pi
         post.save(tmp_path / "a.png")
     with pytest.raises(inverse.UsageError, match="no file of this kind"):
         post.save(tmp_path / "a.gif")
-    pytest.importorskip("matplotlib")
     assert len(post.plot().axes) == 5  # three panels, two of them with a bar
     with pytest.raises(inverse.UsageError, match="item 1 of a posterior of 1"):
         post.plot(1)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import tifffile
 from click.testing import CliRunner
 from scene_runs import read_window
 
@@ -21,7 +22,7 @@ from inverse.restoration.truth import Truths
 from inverse.runs.run import restore
 
 rasterio = pytest.importorskip("rasterio")
-tifffile = pytest.importorskip("tifffile")
+
 
 SIZE = (132, 72)
 AREA = {

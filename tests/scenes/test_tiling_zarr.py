@@ -265,7 +265,8 @@ def test_what_is_no_scene_is_refused(tmp_path, monkeypatch):
 
 
 def test_plain_tiff_by_windows_as_at_once(tmp_path):
-    tifffile = pytest.importorskip("tifffile")
+    import tifffile
+
     pytest.importorskip("rasterio")
     scene = tmp_path / "scene.tif"
     tifffile.imwrite(scene, np.moveaxis(values(SIZE)[0], 0, -1), photometric="rgb")

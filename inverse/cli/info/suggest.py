@@ -119,6 +119,7 @@ def _photo(picture: Picture, noise: float) -> list[Row]:
         rows.append(_row("low-light", "it is dark"))
     if picture.format == "jpeg" and "quantisation" in picture.extra:
         rows.append(_row("jpeg", "if it shows blocks"))
+    rows.append(_row("auto", "looks for noise, JPEG and blur, and undoes what it finds"))
     rows.append(_row("deblur", "if it is soft or out of focus"))
     rows.append(_row("deblur-motion", "if the camera or the subject moved"))
     rows.append(_row("super-resolution", f"if it is too small: x4 gives {4 * width} x {4 * height}"))

@@ -36,32 +36,13 @@ from inverse.io.limits import bounded, quiet, reason
 from inverse.io.transfer import decode as light_of
 from inverse.io.transfer import encode as encoded
 
-__all__ = ["decode", "encode", "facts", "float_map", "looks_like"]
+__all__ = ["decode", "encode", "facts", "float_map"]
 
 _FLIPS = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's to EXIF's
-_DNG, _NOISE, _CFA = 50706, 51041, 32803
+_NOISE = 51041
 #: Gaussian over which the mean of a colour is taken, in its pixels.
 _NEIGHBOURS = 2.0
 _AGAIN = "develop it with the camera maker's program, to a 16-bit TIFF"
-
-
-def looks_like(path: Path, inner: str | None, *, source: str) -> bool:
-    """Whether a file is a camera's raw file: a TIFF that says so, or one of the kinds that are no TIFF."""
-    del inner, source
-    with open(path, "rb") as file:
-        head = file.read(16)
-    if head[:4] not in (b"II*\0", b"MM\0*"):
-        return True
-    if head[8:10] == b"CR":
-        return True
-    try:
-        with quiet("tifffile"), tifffile.TiffFile(path, _multifile=False) as file:
-            page = file.pages.first
-            if _DNG in page.tags:
-                return True
-            return 271 in page.tags and any(int(part.photometric) == _CFA for part in page.pages or ())
-    except Exception:  # tifffile raises a dozen types on damaged files; the reader of TIFF says what is wrong
-        return False
 
 
 def decode(path: Path, *, source: str, inner: str | None = None) -> Picture:
