@@ -83,6 +83,6 @@ def test_check_warns_of_a_range_and_of_images_unlike_the_training(tmp_path) -> N
     np.save(tmp_path / "counts.npy", (255 * _checkerboard() + 255 * noise).astype(np.float32))
     likeness = CliRunner().invoke(cli, ["check", "denoise", str(tmp_path / "board.npy"), "-s", "noise.sigma=0.05"])
     assert "warn  likeness" in likeness.output, likeness.output
-    ranged = CliRunner().invoke(cli, ["check", "denoise", str(tmp_path / "counts.npy"), "-s", "noise.sigma=12"])
+    ranged = CliRunner().invoke(cli, ["check", "denoise", str(tmp_path / "counts.npy"), "-s", "noise.sigma=0.05"])
     assert ranged.exit_code == 4
     assert "data.scale=auto" in ranged.output, ranged.output
