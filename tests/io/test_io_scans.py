@@ -133,6 +133,15 @@ def test_fastmri_test_file_and_single_coil(tmp_path):
     np.testing.assert_array_equal(found.mask, np.broadcast_to(mask > 0, (1, 9, 8)))
 
 
+def test_fastmri_parts_on_the_last_axis(tmp_path):
+    kspace = noise(2, 3, 12, 10)
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file["kspace"] = np.stack([kspace.real, kspace.imag], -1)
+    found = read(tmp_path / "f.h5")
+    assert (found.format, found.kspace.dtype) == ("fastmri", np.complex64)
+    np.testing.assert_array_equal(found.kspace, kspace)
+
+
 def test_ismrmrd_lines_noise_scan_averages_and_navigators(tmp_path):
     kspace, extra = noise(2, 16, 10), noise(2, 16)
     scan_noise = noise(2, 40)

@@ -1,6 +1,7 @@
 """fastMRI's HDF5 files (Zbontar et al. 2018, arXiv:1811.08839; ``fastmri/data/README.md``): k-space in, images out.
 
-Read: ``kspace``, complex, (slices, coils, H, W), or (slices, H, W) of one coil; ``mask`` (W,) in test and challenge
+Read: ``kspace``, complex, or floats whose last axis is (real, imaginary); (slices, coils, H, W), or (slices, H, W) of
+one coil; ``mask`` (W,) in test and challenge
 files; ``ismrmrd_header``, XML with the sizes of the encoded and of the reconstructed matrix; the attributes. The
 columns are the phase encoding. Rows and columns of exact zeros are padding, which nobody measured, also where the mask
 runs over them. Readout oversampling is removed where the header tells of it and the rows are fully sampled: the image
@@ -49,9 +50,15 @@ def looks_like(path: Path, inner: str | None, *, source: str) -> bool:
         if inner is not None or not isinstance(file.get("kspace", getlink=True), h5py.HardLink):
             return False
         item = file["kspace"]
-        if not isinstance(item, h5py.Dataset) or item.dtype.kind != "c":
+        if not isinstance(item, h5py.Dataset) or not (item.dtype.kind == "c" or _in_two(item)):
             return False
-        return len(item.shape or ()) in (3, 4) or (len(item.shape or ()) > 0 and _trajectory(file) is not None)
+        axes = len(item.shape or ()) - _in_two(item)
+        return axes in (3, 4) or (axes > 0 and _trajectory(file) is not None)
+
+
+def _in_two(dataset: h5py.Dataset) -> bool:
+    """Whether complex numbers are pairs of floats along the last axis."""
+    return bool(dataset.dtype.kind == "f" and len(dataset.shape or ()) > 1 and dataset.shape[-1] == 2)
 
 
 def _trajectory(file: h5py.File) -> str | None:
@@ -67,12 +74,14 @@ def decode(path: Path, *, source: str) -> Scan:
     """
     with hdf5.opened(path, source) as file:
         dataset, path_of = hdf5.checked(file, "kspace", source), _trajectory(file)
-        if dataset.dtype.kind != "c" or (dataset.ndim not in (3, 4) and path_of is None):
+        two = _in_two(dataset)
+        if not (two or dataset.dtype.kind == "c") or (dataset.ndim - two not in (3, 4) and path_of is None):
             raise InputError(
                 f"{source}: kspace is {dataset.dtype} of shape {dataset.shape}",
                 "allowed: complex, (slices, coils, H, W) or (slices, H, W)",
             )
-        kspace = dataset[()].astype(np.complex64)
+        kspace = dataset[()]
+        kspace = (kspace[..., 0] + 1j * kspace[..., 1] if two else kspace).astype(np.complex64)
         mask = hdf5.checked(file, "mask", source)[()] if "mask" in file and path_of is None else None
         points = None if path_of is None else hdf5.checked(file, path_of, source)[()]
         header = xml_text(hdf5.checked(file, "ismrmrd_header", source)[()]) if "ismrmrd_header" in file else ""
