@@ -76,6 +76,7 @@ class Licence(_Part):
     prior_sha256: str
     samples: int = Field(ge=1)
     data: dict[str, Any]
+    antithetic: bool = False  # whether samples are pairs of opposite noise
     sampler: str = ""  # the method that ran, where the recipe leaves it to ``auto``
 
 
@@ -234,6 +235,7 @@ def licence(plain: Mapping[str, Any], prior: Mapping[str, Any]) -> Licence:
         prior=str(prior.get("name", plain["prior"]["name"])),
         prior_sha256=str(prior.get("sha256") or ""),
         samples=plain["run"]["samples"],
+        antithetic=bool(plain["run"].get("antithetic", False)),
         data=plain["data"],
     )
 
@@ -247,6 +249,9 @@ def unfit(own: Licence, wanted: Licence) -> str:
         return f"it is of prior {own.prior}, the run's is {other}"
     if own.samples != wanted.samples:
         return f"it is of {own.samples} samples, the run draws {wanted.samples}"
+    if own.antithetic != wanted.antithetic:
+        kinds = {True: "antithetic", False: "independent"}
+        return f"it is of {kinds[own.antithetic]} samples, the run's are {kinds[wanted.antithetic]}"
     for section, mine, theirs in (("method", own.method, wanted.method), ("data", own.data, wanted.data)):
         for key in dict.fromkeys(["kind", *mine, *theirs]):
             if mine.get(key) != theirs.get(key):

@@ -145,6 +145,9 @@ class RunSection(Section):
     """How much is computed, and from which random numbers."""
 
     samples: int = Field(default=4, ge=1, le=100_000, description="posterior draws for each item")
+    antithetic: bool = Field(
+        default=False, description="samples in pairs of opposite noise, whose mean is that of many more"
+    )
     seed: int = Field(default=0, ge=0, lt=2**63, description="the seed of all noise")
     batch: Annotated[int | Literal["auto"], _whole("auto", low=1)] = Field(
         default="auto", description="states in one network call"

@@ -184,7 +184,7 @@ class Bench:
         point = method_spec(recipe.method_kind).point_estimate
         spread = not point and (len(post.samples) > 1 or post.knows_spread)
         interval = (post.quantile(0.05), post.quantile(0.95)) if spread else None
-        made = Reconstruction(post.mean, None if point else post.samples, interval, post.cost.forward, post.cost.vjp)
+        made = Reconstruction(post.mean, None if point else post.draws, interval, post.cost.forward, post.cost.vjp)
         return made, float(post.misfit.mean())
 
     def _best(

@@ -22,6 +22,7 @@ from inverse.calibration.statistics import (
     spread_skill,
     stretch,
 )
+from inverse.numerics.statistics import worth
 from inverse.storage.files import plain
 
 if TYPE_CHECKING:
@@ -200,14 +201,15 @@ def predictions_of(post: Posterior, truth: Any) -> list[Prediction]:
         return determined
 
     arrays = {name: getattr(post, name).double().cpu().numpy() for name in ("mean", "std", "data_share")}
-    samples, true = post.samples.double().cpu().numpy(), truth.double().cpu().numpy()
+    samples, true = post.draws.double().cpu().numpy(), truth.double().cpu().numpy()
     misfit = post.misfit.mean(0)
     whole = post.observation.misfit(post.mean.to(post.states)) if post.crop is None else None
     recalibrated = post.calibration
     return [
         Prediction(
             item, true[index], arrays["mean"][index], arrays["std"][index],
-            count=0 if post.knows_spread else len(samples), samples=samples[:, index],
+            count=0 if post.knows_spread else worth(len(post.samples), antithetic=post.antithetic),
+            samples=samples[:, index],
             table=None if recalibrated is None else (recalibrated.levels, recalibrated.factors),
             share=arrays["data_share"][index], misfit=float(misfit[index]),
             misfit_mean=math.nan if whole is None else float(whole[index]),

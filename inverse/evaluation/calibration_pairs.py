@@ -25,6 +25,7 @@ from inverse.calibration.statistics import Prediction
 from inverse.errors import InputError, InverseError
 from inverse.io.content import Scan
 from inverse.io.read_write import read
+from inverse.numerics.statistics import moments, worth
 from inverse.restoration.frame import count, frame
 from inverse.restoration.truth import load_image
 from inverse.runs.folder import Kept, RunFolder
@@ -83,14 +84,15 @@ def _one(run: RunFolder, item: str, path: Path) -> tuple[Prediction, str]:
         if samples is None or len(samples) < 2:
             raise InputError(f"{item}: a magnitude is compared with those of the samples, which were not kept")
         samples = np.hypot(samples[:, :1], samples[:, 1:])
-        mean, std = samples.mean(0), samples.std(0, ddof=1)
-        return Prediction(item, image, mean, std, len(samples), samples, misfit=misfit), note
+        mean, variance = moments(samples, antithetic=kept.antithetic)
+        count, draws = worth(len(samples), antithetic=kept.antithetic), samples[:: 1 + kept.antithetic]
+        return Prediction(item, image, mean, np.sqrt(variance), count, draws, misfit=misfit), note
     std = kept.arrays.get("std")
     if std is None:
         raise InputError(f"{item}: there is no standard deviation", "restore with two samples or more, and keep std")
     table, drawn = _intervals(kept, int(next(row for row in run.done if row["item"] == item)["samples"]))
     prediction = Prediction(
-        item, image, kept.arrays["mean"], std, drawn, samples, table=table, share=kept.arrays.get("data_share"),
+        item, image, kept.arrays["mean"], std, drawn, kept.draws, table=table, share=kept.arrays.get("data_share"),
         misfit=misfit, **_of_mean(kept, complex_=note != "" or len(image) == 2),
     )  # fmt: skip
     return prediction, note
@@ -98,6 +100,7 @@ def _one(run: RunFolder, item: str, path: Path) -> tuple[Prediction, str]:
 
 def _intervals(kept: Kept, samples: int) -> tuple[tuple[list[float], list[float]] | None, int]:
     """The table of recalibrated intervals, and the samples that std is of; 0 where the method knows it."""
+    samples = worth(samples, antithetic=kept.antithetic)
     if "calibration_levels" in kept.attributes:
         levels, factors = (
             np.asarray(kept.attributes[f"calibration_{name}"]).tolist() for name in ("levels", "factors")

@@ -260,9 +260,9 @@ def _sampler(run: RunFolder, item: str, shape: Sequence[int]) -> Callable[[], Te
         import torch
 
         kept = run.kept(item, ["samples"])
-        if "samples" not in kept.arrays:
+        values = kept.draws
+        if values is None:
             raise InputError(f"{item}: the run kept no samples", "restore with --keep samples,mean,std")
-        values = kept.arrays["samples"]
         if values.shape[1:] != tuple(shape):
             sizes = (" x ".join(str(n) for n in (*size[-2:], *size[:-2])) for size in (values.shape[1:], tuple(shape)))
             raise InputError(

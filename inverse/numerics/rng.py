@@ -5,6 +5,9 @@ pixels (4,096 values for vectors), each from a counter-based generator (numpy Ph
 blake2b hash of all of these and of the block's channel, row and column. So a result depends neither on the batch it was
 computed in, nor on the tile, nor on the order, nor on what was drawn before; and no global generator is read or moved.
 Blocks are drawn whole and cropped, float32 on the CPU, then cast.
+
+Antithetic samples (Hammersley & Morton 1956) come in pairs: 2 k and 2 k + 1 have the same normal noise, of opposite
+sign. Each is a draw as any other, but what is linear in the noise cancels in the mean of the two.
 """
 
 from __future__ import annotations
@@ -101,13 +104,15 @@ class Rng:
     samples: Sequence[int]  # index of the posterior sample of each batch entry
     #: Row and column of the scene at which images begin: a window gets the noise that the scene has there.
     origin: tuple[int, int] = (0, 0)
+    antithetic: bool = False  # whether samples come in pairs of opposite noise
 
     def coarser(self, factor: int) -> Rng:
         """The same on a grid of ``factor`` x ``factor`` of these pixels, which divides the origin."""
         return self if factor == 1 else replace(self, origin=(self.origin[0] // factor, self.origin[1] // factor))
 
-    def _key(self, entry: int, step: int, stream: str, draw: int) -> hashlib.blake2b:
-        key = f"{self.seed}\0{self.items[entry]}\0{self.samples[entry]}\0{step}\0{stream}\0{draw}\0"
+    def _key(self, entry: int, step: int, stream: str, draw: int, kind: str = "normal") -> hashlib.blake2b:
+        sample = self.samples[entry] // 2 if self.antithetic and kind == "normal" else self.samples[entry]
+        key = f"{self.seed}\0{self.items[entry]}\0{sample}\0{step}\0{stream}\0{draw}\0"
         return hashlib.blake2b(key.encode(), digest_size=16)
 
     def _short(self, shape: Sequence[int], step: int, stream: str, draw: int) -> NDArray[np.float32]:
@@ -124,7 +129,7 @@ class Rng:
     def _field(
         self, entry: int, shape: Sequence[int], step: int, stream: str, draw: int, kind: str
     ) -> NDArray[np.float32]:
-        key = self._key(entry, step, stream, draw)
+        key = self._key(entry, step, stream, draw, kind)
         if len(shape) < 3:
             channels, length = prod(shape[:-1]), shape[-1]
             columns = -(-length // VECTOR_BLOCK)
@@ -154,6 +159,8 @@ class Rng:
             stack = self._short(shape, step, stream, draw)
         else:
             stack = np.stack([self._field(i, shape, step, stream, draw, kind) for i in range(len(self.items))])
+        if kind == "normal" and self.antithetic:
+            stack[[sample % 2 == 1 for sample in self.samples]] *= -1
         noise = torch.from_numpy(stack)
         if like.is_complex():
             noise = torch.complex(noise[:, 0], noise[:, 1])

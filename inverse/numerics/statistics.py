@@ -1,5 +1,9 @@
 """Intervals: of a mean over images by the bootstrap, and of a prediction from a few samples.
 
+Of antithetic samples (`inverse.numerics.rng`), ``a`` and ``b`` a pair, the mean is that of the pairs' means, and the
+variance of a draw is the mean of ``(a - b)^2 / 4`` plus the variance of the pairs' means: right on average whatever
+their correlation. Of one pair alone the second is taken for 0. A last sample without its partner is left out.
+
 The bootstrap is the bias-corrected and accelerated one (Efron, JASA 1987) of `scipy.stats.bootstrap`, with a fixed
 seed: the same values give the same interval.
 """
@@ -8,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
@@ -18,7 +22,7 @@ from inverse.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["EMPIRICAL", "interval_quantile", "mean_interval"]
+__all__ = ["EMPIRICAL", "interval_quantile", "mean_interval", "moments", "worth"]
 
 #: Samples from which a quantile is an order statistic: fewer hold no 90 % interval (min to max of 38 is the least).
 EMPIRICAL = 39
@@ -50,7 +54,26 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95, seed: int = 0
     return float(interval.low), float(interval.high)
 
 
-def interval_quantile(samples: Tensor, q: float) -> Tensor:
+def worth(samples: int, *, antithetic: bool) -> int:
+    """Independent samples with as many degrees of freedom: of antithetic ones one a pair, and one."""
+    return samples // 2 + 1 if antithetic and samples > 1 else samples
+
+
+def moments(samples: Any, *, antithetic: bool = False) -> tuple[Any, Any]:
+    """Mean and variance of a draw, both (...), from two or more samples (K, ...) of torch or numpy."""
+    if not antithetic:
+        mean = samples.mean(0)
+        return mean, ((samples - mean) ** 2).sum(0) / (len(samples) - 1)
+    pairs = len(samples) // 2
+    first, second = samples[0 : 2 * pairs : 2], samples[1 : 2 * pairs : 2]
+    variance = ((first - second) ** 2).mean(0) / 4
+    if pairs == 1:
+        return (first + second)[0] / 2, variance
+    mean, between = moments((first + second) / 2)
+    return mean, variance + between
+
+
+def interval_quantile(samples: Tensor, q: float, *, antithetic: bool = False) -> Tensor:
     """Predictive quantile ``q`` of samples (K, B, C, *S), as `inverse.Posterior.quantile`."""
     if not 0 < q < 1:
         raise UsageError(f"quantile {q:g}", "allowed: a number between 0 and 1")
@@ -62,6 +85,8 @@ def interval_quantile(samples: Tensor, q: float) -> Tensor:
         return ordered[low].lerp(ordered[min(low + 1, count - 1)], place - low)
     if count < 2:
         raise UsageError("a quantile needs at least 2 samples, there is 1", "use samples=4 or more")
+    count = worth(count, antithetic=antithetic)
     factor = float(stats.t.ppf(q, count - 1)) * (1 + 1 / count) ** 0.5
-    bound: Tensor = samples.mean(0) + factor * samples.std(0)
+    mean, variance = moments(samples, antithetic=antithetic)
+    bound: Tensor = mean + factor * variance.sqrt()
     return bound

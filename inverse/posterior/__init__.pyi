@@ -18,8 +18,8 @@ from .evidence import standardised as standardised
 from .evidence import whiteness as whiteness
 from .posterior import Cost as Cost
 from .posterior import Posterior as Posterior
-from .posterior import Welford as Welford
 from .views import Views as Views
+from .welford import Welford as Welford
 from .words import Doubt as Doubt
 from .words import Judged as Judged
 from .words import doubts as doubts

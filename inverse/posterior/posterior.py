@@ -41,8 +41,9 @@ from inverse.operators.observation import Observation
 from inverse.posterior.chains import ess, r_hat
 from inverse.posterior.display import ITEMS, ItemView, posterior_html
 from inverse.posterior.views import Views
+from inverse.posterior.welford import Welford
 
-__all__ = ["Cost", "Posterior", "Welford"]
+__all__ = ["Cost", "Posterior"]
 
 PROBES = 32
 
@@ -63,47 +64,6 @@ class Cost:
         return asdict(self)
 
 
-class Welford:
-    """Streaming mean and variance along samples (Welford 1962), float64 inside."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._mean: Tensor | None = None
-        self._square: Tensor | None = None
-
-    def add(self, sample: Tensor) -> None:
-        """Add one sample (B, C, *S)."""
-        value = sample.double()
-        self.count += 1
-        if self._mean is None or self._square is None:
-            self._mean, self._square = value.clone(), torch.zeros_like(value)
-            return
-        delta = value - self._mean
-        self._mean += delta / self.count
-        self._square += delta * (value - self._mean)
-
-    @property
-    def mean(self) -> Tensor:
-        """Mean of the samples so far."""
-        if self._mean is None:
-            raise UsageError("no sample was added")
-        return self._mean
-
-    @property
-    @independent
-    def std(self) -> Tensor:
-        """Standard deviation with ``count - 1`` in its denominator.
-
-        Raises:
-            UsageError: there are fewer than two samples.
-        """
-        if self._square is None or self.count < 2:
-            raise UsageError(
-                f"a standard deviation needs at least 2 samples, there is {self.count}", "use samples=4 or more"
-            )
-        return (self._square / (self.count - 1)).sqrt()
-
-
 @dataclass(frozen=True)
 class Posterior(Views):
     """Samples of the posterior of a batch of items.
@@ -122,6 +82,7 @@ class Posterior(Views):
         span: The values of the array that was restored that are 0 and 1 in data units; None: they are data units.
         calibration: What standard deviation and quantiles are recalibrated by; the samples never are.
         label: The method in words, such as ``diffpir, 20 steps``.
+        antithetic: Whether samples 2 k and 2 k + 1 are a pair of opposite noise (`inverse.numerics.rng`).
     """
 
     states: Tensor
@@ -137,6 +98,7 @@ class Posterior(Views):
     span: Span | None = None
     calibration: Map | None = None
     label: str = ""
+    antithetic: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
         """For a pickle: its physics is one that can be."""
@@ -154,10 +116,15 @@ class Posterior(Views):
         """The samples (K, B, C, *S), data units."""
         return self._frame(self.states)
 
+    @property
+    def draws(self) -> Tensor:
+        """Independent samples (K, B, C, *S): one of each antithetic pair."""
+        return self.samples[::2] if self.antithetic else self.samples
+
     @cached_property
     @independent
     def _statistics(self) -> Welford:
-        statistics = Welford()
+        statistics = Welford(antithetic=self.antithetic)
         for sample in self.states:
             statistics.add(sample)
         return statistics
@@ -187,7 +154,7 @@ class Posterior(Views):
 
     @property
     def std(self) -> Tensor:
-        """Posterior standard deviation (B, C, *S): the method's, or the samples' (``K - 1`` in its denominator).
+        """Posterior standard deviation (B, C, *S): the method's, or the samples'.
 
         With a ``calibration`` it is the root mean square error of the mean to expect where the sampler says that.
 
@@ -209,7 +176,8 @@ class Posterior(Views):
         """Quantile ``q`` of the posterior predictive of each value, (B, C, *S).
 
         Fewer than 39 samples cannot hold a 90 % interval empirically (the extremes of 4 cover 60 %), so below that it
-        is ``mean + t_{K-1}(q) std sqrt(1 + 1/K)``; from 39 on it is the empirical quantile.
+        is ``mean + t_{K-1}(q) std sqrt(1 + 1/K)``; from 39 on it is the empirical quantile. Antithetic samples count
+        as half as many and one, since the two of a pair tell one deviation.
 
         Where the method knows mean and variance of a Gaussian posterior, it is that Gaussian's. With a ``calibration``
         it is ``mean +- factor * std``.
@@ -223,7 +191,7 @@ class Posterior(Views):
             return self.mean + math.copysign(self.calibration.factor(abs(2 * q - 1)), q - 0.5) * self.std
         if self._gaussian and 0 < q < 1:
             return self.mean + float(stats.norm.ppf(q)) * self.std
-        return interval_quantile(self.samples, q)
+        return interval_quantile(self.samples, q, antithetic=self.antithetic)
 
     @property
     def complex(self) -> bool:

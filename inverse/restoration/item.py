@@ -54,6 +54,7 @@ def arguments(recipe: Recipe, prior: Any, channels: int, compute: Compute) -> di
         "method": recipe.method_kind,
         "steps": params.pop("steps", None),
         "seed": recipe.run.seed,
+        "antithetic": recipe.run.antithetic,
         "dtype": compute.dtype,
         "params": params,
     }
@@ -100,7 +101,7 @@ def solve(
     else:
         posts = []
         for sample in chosen:
-            rng = Rng(recipe.run.seed, problem.items, [sample])
+            rng = Rng(recipe.run.seed, problem.items, [sample], antithetic=problem.antithetic)
             normals = rng.normal(torch.zeros(1, case.unknowns, dtype=torch.float32), step=0, stream="operator")[
                 0
             ].tolist()

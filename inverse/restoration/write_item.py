@@ -106,6 +106,7 @@ def write_item(
         "sigma": case.sigma,
         "data_share_error": post.data_share_error,
         "seed": recipe.run.seed,
+        "antithetic": post.antithetic,
         "scale": case.scale,
         "span": frame.span or (0.0, 1.0),
         "levels": post.levels[0],

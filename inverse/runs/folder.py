@@ -62,6 +62,17 @@ class Kept:
     attributes: Mapping[str, Any]
     described: Mapping[str, Mapping[str, Any]]  # attributes of each data set, by its name
 
+    @property
+    def antithetic(self) -> bool:
+        """Whether the samples are pairs of opposite noise."""
+        return bool(self.attributes.get("antithetic", False))
+
+    @property
+    def draws(self) -> np.ndarray[Any, Any] | None:
+        """Independent samples, one of each antithetic pair; None where they were not kept."""
+        samples = self.arrays.get("samples")
+        return samples[::2] if samples is not None and self.antithetic else samples
+
 
 @dataclass(frozen=True)
 class RunFolder:

@@ -90,6 +90,7 @@ def merged(ledger: Ledger, blocks: Sequence[Unit], item: Item, problem: Problem)
         label=problem.label,
         levels=problem.levels,
         diagnostics={name.removeprefix(SAID): value for name, value in whole.items()},
+        antithetic=problem.antithetic,
     )
 
 

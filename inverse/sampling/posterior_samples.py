@@ -79,6 +79,7 @@ def sample(  # noqa: PLR0913  a public call: its keywords are the interface
     device: torch.device | str = "auto",
     dtype: torch.dtype | str = "auto",
     progress: bool | Callable[[Step], object] = False,
+    antithetic: bool = False,
     **params: Any,
 ) -> Posterior:
     """Draw samples of the posterior of ``x`` given ``y = A x + noise``.
@@ -100,6 +101,8 @@ def sample(  # noqa: PLR0913  a public call: its keywords are the interface
         dtype: Compute precision of a network prior: "auto", "float32", "bfloat16".
         progress: True for a progress bar, or a function of each :class:`Step`; an exception it raises ends the
             sampling.
+        antithetic: Draw samples in pairs of opposite noise: the mean of one pair is as good as that of eight
+            independent samples (blur, super-resolution, inpainting). Their spread is told by ``std``, not by theirs.
         **params: Parameters of the method (``inverse show method NAME``).
 
     Returns:
@@ -111,7 +114,7 @@ def sample(  # noqa: PLR0913  a public call: its keywords are the interface
         PriorError: a prior that is missing or does not fit.
     """
     y = _given(y, physics, shape)
-    request = Request(method, samples, steps, seed, shape, items, batch, device, dtype, params)
+    request = Request(method, samples, steps, seed, shape, items, batch, device, dtype, params, antithetic=antithetic)
     indices = request.indices  # a wrong number is told before the prior is opened
     problem = prepare(y, physics, prior, request)
     post = draw(problem, indices, batch=request.batch, progress=progress)
@@ -181,6 +184,7 @@ def draw(
         label=problem.label,
         levels=problem.levels,
         diagnostics=diagnostics,
+        antithetic=problem.antithetic,
     )
 
 

@@ -75,6 +75,7 @@ class Request:
     dtype: torch.dtype | str = "auto"
     params: Mapping[str, Any] = field(default_factory=dict)
     admits: Admits | None = None  # what ``auto`` may choose
+    antithetic: bool = False
 
     @property
     def indices(self) -> range:
@@ -90,6 +91,8 @@ class Request:
             raise UsageError(
                 f"samples {self.samples!r}", "allowed: a whole number from 1, or a range of sample indices"
             )
+        if self.antithetic and chosen != range(chosen.start // 2 * 2, chosen.stop):
+            raise UsageError(f"antithetic samples {chosen!r}", "allowed: a range from an even number on, without gaps")
         return chosen
 
 
@@ -109,6 +112,7 @@ class Problem:
     seed: int  # the run's seed
     dtype: torch.dtype  # compute precision of the prior
     origin: tuple[int, int] = (0, 0)  # row and column of a larger scene where the unknown begins: it keys the noise
+    antithetic: bool = False  # whether samples come in pairs of opposite noise
 
     @property
     def label(self) -> str:
@@ -140,7 +144,8 @@ class Problem:
         """Run the pairs as one batch; the state of a step is (len(pairs), C, *S)."""
         index = torch.tensor([item for item, _ in pairs], device=self.observation.sigma.device)
         observation = self.observation.select(index)
-        rng = Rng(self.seed, [self.items[item] for item, _ in pairs], [sample for _, sample in pairs], self.origin)
+        names, samples = [self.items[item] for item, _ in pairs], [sample for _, sample in pairs]
+        rng = Rng(self.seed, names, samples, self.origin, self.antithetic)
         levels = self.levels[pairs[0][0]]
         if self.spec.closed_form:
             centre = observation.empty() + self.prior_mean
@@ -293,4 +298,5 @@ def prepare(y: Vector, physics: Any, prior: Any, request: Request) -> Problem:
         items=names,
         seed=int(request.seed),
         dtype=precision,
+        antithetic=request.antithetic and not spec.knows,
     )

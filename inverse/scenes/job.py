@@ -25,6 +25,7 @@ from inverse.restoration.memory import halved
 from inverse.restoration.plan import Item, Job, item_name
 from inverse.restoration.result import ItemResult
 from inverse.restoration.write_item import facts
+from inverse.sampling.methods import method_spec
 from inverse.sampling.problem import Request
 from inverse.scenes.coupled import solve_scene
 from inverse.scenes.independent import SAID, Independent, solve_blocks
@@ -177,10 +178,12 @@ class SceneJob:
         ):  # nobody checked intervals of results that explain nothing
             solved = replace(solved, calibration=None)
         used = calibration if terms.samples > 1 and not lost and not other else None
+        knows = method_spec(str(solved.method["kind"])).knows
         written = write_scene(
             job.out, name, scene, solved, keep=terms.keep, stamp=job.stamp,
             attributes={
-                "sigma": scene.sigma, "seed": recipe.run.seed, "scale": 1.0, "span": scene.span or (0.0, 1.0),
+                "sigma": scene.sigma, "seed": recipe.run.seed, "antithetic": recipe.run.antithetic and not knows,
+                "scale": 1.0, "span": scene.span or (0.0, 1.0),
                 "levels": solved.levels, "complex": False, "transfer": recipe.data.transfer,
                 **(used.attributes() if used is not None else {}),
             },

@@ -175,7 +175,8 @@ class SceneSteps:
         )  # fmt: skip
 
     def _rng(self, sample: int, window: Window) -> Rng:
-        return Rng(self.problem.seed, self.problem.items, [sample], (window.top, window.left))
+        problem = self.problem
+        return Rng(problem.seed, problem.items, [sample], (window.top, window.left), problem.antithetic)
 
     def _denoise(self, sample: int, step: int) -> Denoise:
         height, width = self.state.shape[-2:]
@@ -278,10 +279,25 @@ class SceneSteps:
         if self.keep:
             self.state.raster(f"sample{sample}").write(tile, own)
             return
+        entry = sample
+        if self.problem.antithetic:
+            entry = sample // 2
+            old, new = entry % 2, (entry + 1) % 2
+            if sample % 2 == 0:
+                self.state.raster("first").write(tile, own)
+                if self.samples > 1:
+                    return
+            else:
+                first = self.state.raster("first").read(tile).astype(np.float64)
+                inside = (own - first) ** 2 / 4
+                if entry:
+                    inside = inside + self.state.raster(f"inside{old}").read(tile)
+                self.state.raster(f"inside{new}").write(tile, inside)
+                own = (own + first) / 2
         mean, square = own, np.zeros_like(own)
-        if sample:
+        if entry:
             before = self.state.raster(f"mean{old}").read(tile).astype(np.float64)
-            mean = before + (own - before) / (sample + 1)
+            mean = before + (own - before) / (entry + 1)
             square = self.state.raster(f"square{old}").read(tile) + (own - before) * (own - mean)
         self.state.raster(f"mean{new}").write(tile, mean)
         self.state.raster(f"square{new}").write(tile, square)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from inverse.calibration.recalibration import Map
 from inverse.errors import UsageError
 from inverse.io.tiling import Tiling, Window
+from inverse.numerics.statistics import moments
 from inverse.operators.observation import Observation
 from inverse.posterior.evidence import Lags, averaged, standardised
 from inverse.posterior.posterior import Cost, Posterior
@@ -90,11 +91,11 @@ class ScenePosterior:
         if self._knows:
             return self._read(f"exact_mean{self.samples % 2}", window)
         if self.kept:
-            return np.asarray(np.mean(self._samples(window), 0, dtype=np.float64), np.float32)
-        return self._read(f"mean{self.samples % 2}", window)
+            return np.asarray(self._moments(window)[0], np.float32)
+        return self._read(f"mean{self._entries % 2}", window)
 
     def std(self, window: Window | None = None) -> NDArray[np.float32]:
-        """Standard deviation: the method's where it knows it, else the samples', ``K - 1`` in its denominator.
+        """Standard deviation: the method's where it knows it, else the samples'.
 
         Raises:
             UsageError: there is one sample only, and the method does not know it.
@@ -104,9 +105,26 @@ class ScenePosterior:
         if self.samples < 2:
             raise UsageError("a standard deviation needs at least 2 samples, there is 1", "use samples=4 or more")
         if self.kept:
-            return np.asarray(np.std(self._samples(window), 0, ddof=1, dtype=np.float64), np.float32)
-        square = self._read(f"square{self.samples % 2}", window)
-        return np.asarray(np.sqrt(square / (self.samples - 1)), np.float32)
+            return np.asarray(np.sqrt(self._moments(window)[1]), np.float32)
+        entries = self._entries
+        variance = self._read(f"square{entries % 2}", window) / max(1, entries - 1)
+        if self.layout.problem.antithetic:
+            variance += self._read(f"inside{entries % 2}", window) / entries
+        return np.asarray(np.sqrt(variance), np.float32)
+
+    @property
+    def _entries(self) -> int:
+        """What mean and spread are taken over: samples, or pairs."""
+        return max(1, self.samples // 2) if self.layout.problem.antithetic else self.samples
+
+    def _moments(self, window: Window | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        samples = self._samples(window).astype(np.float64)
+        if len(samples) == 1:
+            return samples[0], np.zeros_like(samples[0])
+        found: tuple[NDArray[np.float64], NDArray[np.float64]] = moments(
+            samples, antithetic=self.layout.problem.antithetic
+        )
+        return found
 
     def sample(self, index: int, window: Window | None = None) -> NDArray[np.float32]:
         """A sample, where they were kept; the last one is always there.
@@ -202,6 +220,7 @@ class ScenePosterior:
             states=states, observation=Observation(y, physics, sigma, shape), prior_mean=problem.prior_mean,
             data_var=problem.card.data_var, cost=self.cost, items=tuple(problem.items), method=self.method,
             levels=problem.levels, calibration=calibration, label=problem.label, diagnostics=known,
+            antithetic=problem.antithetic,
         )  # fmt: skip
         return post, Case(y, physics, shape, float(sigma[0]), estimated=False)
 

@@ -68,7 +68,7 @@ class TuningBench:
         opened = frame(read(measured), 0, recipe.data, channels=card.channels if card else None, minimum=MINIMUM_SIDE)
         case = open_case(recipe, opened, device=compute.device)
         post = solve(case, prior, recipe, compute, items=[item], batch=self.options.block(recipe) or "auto")
-        samples, mean = post.samples[:, 0].float().cpu(), post.mean[0].float().cpu()
+        samples, mean = post.draws[:, 0].float().cpu(), post.mean[0].float().cpu()
         if recipe.data.transfer == "linear":
             samples, mean = (torch.from_numpy(encode(values.numpy())) for values in (samples, mean))
         truth = load_image(truth_path, span=opened.span)

@@ -12,7 +12,7 @@ from inverse.errors import UsageError
 from inverse.exact.gaussian import NOISE, problem
 from inverse.numerics.statistics import interval_quantile
 from inverse.numerics.transforms import smoothed
-from inverse.posterior.posterior import Welford
+from inverse.posterior.welford import Welford
 
 VAR = 0.0625
 
