@@ -59,6 +59,7 @@ def sample_scene(  # noqa: PLR0913  a public call: its keywords are the interfac
     dtype: torch.dtype | str = "auto",
     keep_samples: bool = False,
     progress: Report | None = None,
+    antithetic: bool = False,
     **params: Any,
 ) -> ScenePosterior:
     """Draw samples of one scene tile by tile: what `inverse.sample` draws, to 1e-4 in float32, in the memory of a tile.
@@ -78,6 +79,7 @@ def sample_scene(  # noqa: PLR0913  a public call: its keywords are the interfac
         dtype: Compute precision of the network.
         keep_samples: Keep each sample in the folder, not just their mean and spread.
         progress: Called after each tile of each pass with how many are done, and how many there are.
+        antithetic: As of `inverse.sample`.
         **params: Parameters of the method.
 
     Raises:
@@ -87,7 +89,7 @@ def sample_scene(  # noqa: PLR0913  a public call: its keywords are the interfac
     """
     if y.shape[0] != 1:
         raise UsageError(f"{y.shape[0]} scenes in one call", "allowed: 1")
-    request = Request(method, samples, steps, seed, items=[item], dtype=dtype, params=params)
+    request = Request(method, samples, steps, seed, items=[item], dtype=dtype, params=params, antithetic=antithetic)
     scene = Scene(y, physics, local(physics))
     return solve_scene(
         scene, prior, request, Path(folder), tile=tile, halo=halo, keep_samples=keep_samples, progress=progress
@@ -145,7 +147,8 @@ def scene_steps(
     (item,) = problem.items
     about = {
         "shape": list(lies.shape), "tile": tiling.side, "halo": layout.halo, "samples": samples, "item": item,
-        "seed": problem.seed, "keep_samples": keep_samples, "method": problem.spec.name,
+        "seed": problem.seed, "antithetic": problem.antithetic, "keep_samples": keep_samples,
+        "method": problem.spec.name,
         "params": {name: str(value) for name, value in problem.params.items()}, "levels": list(problem.levels[0]),
         "dtype": str(problem.dtype), "prior": problem.card.sha256 or problem.card.name,
         "noise": float(problem.observation.sigma[0]), **(key or {}),

@@ -279,28 +279,33 @@ class SceneSteps:
         if self.keep:
             self.state.raster(f"sample{sample}").write(tile, own)
             return
+        self._add(sample, tile, own)
+
+    def _add(self, sample: int, tile: Window, own: NDArray[np.float64]) -> None:
+        """A sample's part in mean and spread; of antithetic ones a pair's, when its second is there."""
         entry = sample
-        if self.problem.antithetic:
+        if self.problem.antithetic and self.samples > 1:
             entry = sample // 2
-            old, new = entry % 2, (entry + 1) % 2
             if sample % 2 == 0:
                 self.state.raster("first").write(tile, own)
-                if self.samples > 1:
-                    return
-            else:
-                first = self.state.raster("first").read(tile).astype(np.float64)
-                inside = (own - first) ** 2 / 4
-                if entry:
-                    inside = inside + self.state.raster(f"inside{old}").read(tile)
-                self.state.raster(f"inside{new}").write(tile, inside)
-                own = (own + first) / 2
-        mean, square = own, np.zeros_like(own)
+                return
+            first = self.state.raster("first").read(tile).astype(np.float64)
+            self._sum("inside", entry, tile, (own - first) ** 2 / 4)
+            own = (own + first) / 2
+        old, new = entry % 2, (entry + 1) % 2
+        mean, apart = own, np.zeros_like(own)
         if entry:
             before = self.state.raster(f"mean{old}").read(tile).astype(np.float64)
             mean = before + (own - before) / (entry + 1)
-            square = self.state.raster(f"square{old}").read(tile) + (own - before) * (own - mean)
+            apart = (own - before) * (own - mean)
         self.state.raster(f"mean{new}").write(tile, mean)
-        self.state.raster(f"square{new}").write(tile, square)
+        self._sum("square", entry, tile, apart)
+
+    def _sum(self, name: str, entry: int, tile: Window, values: NDArray[np.float64]) -> None:
+        """A sum of the entries so far, each in another file."""
+        if entry:
+            values = values + self.state.raster(f"{name}{entry % 2}").read(tile)
+        self.state.raster(f"{name}{(entry + 1) % 2}").write(tile, values)
 
     def _misfit(self, x: Tensor, window: Window, tile: Window) -> NDArray[np.float64]:
         """``chi^2`` and number of the values that are counted with a tile."""

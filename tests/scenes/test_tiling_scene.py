@@ -219,3 +219,17 @@ def test_a_tile_counts_once_its_pixels_are_there(tmp_path):
     assert [number for number, _ in state.todo(0)] == [1, 2, 3]
     assert state.turn == 1
     state.close()
+
+
+@pytest.mark.parametrize("samples", [1, 2, 5])
+def test_antithetic_samples_of_a_scene_are_those_of_the_whole(samples, tmp_path):
+    y, physics = problem("random-mask", {"missing": 0.6}, (150, 192))
+    given = {"method": "diffpir", "steps": 3, "samples": samples, "seed": 3, "antithetic": True}
+    whole = inverse.sample(y, physics, PRIOR, items=["a"], **given)
+    for keep in (False, True):
+        tiled = sample_scene(
+            y, physics, PRIOR, folder=tmp_path / str(keep), tile=64, item="a", keep_samples=keep, **given
+        )
+        assert np.abs(tiled.mean() - whole.mean[0].numpy()).max() < 1e-4
+        if samples > 1:
+            assert np.abs(tiled.std() - whole.std[0].numpy()).max() < 1e-4
