@@ -9,7 +9,8 @@ With ``c`` the prior's variance, :math:`R = c A^T (c A A^T + \sigma_y^2)^{-1} A`
 * ``invented`` is :math:`d - R d` with ``d = mean - prior mean``: the part of the result that the data do not determine.
 * A method that knows its posterior's mean and variance (`inverse.sampling.samplers.exact` and `reverse`) says them,
   ``exact_mean`` and ``exact_variance``: then they are the mean and the standard deviation, each averaged over the
-  samples, which may bring estimates of their own; and of one Gaussian the quantiles.
+  samples, which may bring estimates of their own (NaN: none); and of one Gaussian the quantiles. Of operators that
+  are drawn (`inverse.restoration.item`) it is the first pair's mean alone that is said.
 * ``misfit`` is :math:`\chi^2 / m`, ``m`` the number of observed real values (a complex value counts as two); its
   expectation is about 1.
 """
@@ -34,7 +35,7 @@ from inverse.io.content import Span
 from inverse.numerics.defaults import independent
 from inverse.numerics.linalg import parts
 from inverse.numerics.rng import Rng
-from inverse.numerics.statistics import interval_quantile
+from inverse.numerics.statistics import EMPIRICAL, interval_quantile
 from inverse.numerics.transforms import smoothed
 from inverse.operators.base import portable
 from inverse.operators.observation import Observation
@@ -144,7 +145,7 @@ class Posterior(Views):
     def whole_mean(self) -> Tensor:
         """:attr:`mean` of the whole unknown, also past the frame that is reported."""
         known = self.diagnostics.get("exact_mean")
-        mean = self._statistics.mean if known is None else known.double().mean(0)
+        mean = self._statistics.mean if known is None else known.double().nanmean(0)
         return mean.to(self.states.dtype)
 
     @property
@@ -191,7 +192,10 @@ class Posterior(Views):
             return self.mean + math.copysign(self.calibration.factor(abs(2 * q - 1)), q - 0.5) * self.std
         if self._gaussian and 0 < q < 1:
             return self.mean + float(stats.norm.ppf(q)) * self.std
-        return interval_quantile(self.samples, q, antithetic=self.antithetic)
+        centred = interval_quantile(self.samples, q, antithetic=self.antithetic)
+        if "exact_mean" in self.diagnostics and len(self.states) < EMPIRICAL:
+            return centred + self.mean - self._frame(self._statistics.mean.to(self.states.dtype))
+        return centred
 
     @property
     def complex(self) -> bool:
