@@ -27,8 +27,8 @@ __all__ = ["NONE", "blind", "fit", "suspected"]
 BETTER = {"defocus": 0.02, "motion-blur": 0.25}
 #: Sizes in errors that a disc and a line must have, and how much better one that has only three must be.
 SURE, PLAIN = {"defocus": 3.0, "motion-blur": 10.0}, {"defocus": 0.02, "motion-blur": 0.9}
-#: Standard deviation in pixels from which a picture is blurred; it must exceed it by one error.
-WIDE = 0.7
+#: Standard deviation in pixels from which a picture is blurred, and by how many errors: the odds are 3 to 1.
+WIDE, ODDS = 0.7, 0.67
 #: How what is said of a picture begins where nothing is to be undone.
 NONE = "no blur found"
 _NAMES = {"gaussian-blur": "a Gaussian of", "defocus": "a disc of", "motion-blur": "a line of"}
@@ -57,7 +57,7 @@ def _certain(kind: str, blur: Blind) -> bool:
     """Whether there is a blur to be undone."""
     if kind != "gaussian-blur":
         return True
-    return blur.values["sigma"] - blur.errors["sigma"] > WIDE
+    return blur.values["sigma"] - ODDS * blur.errors["sigma"] > WIDE
 
 
 def fit(params: BlindBlur, measurement: Measurement) -> Fitted:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage import data
 
 import inverse
 from inverse.errors import InputError, RecipeError
+from inverse.io.read_write import read
 from inverse.operators.blur.blind import suspected
 from inverse.operators.blur.blur import kernel_of
 from inverse.operators.blur.drawn import drawn
@@ -17,6 +19,9 @@ from inverse.operators.blur.kernels import defocus_kernel, line_kernel
 from inverse.operators.blur.spec import GaussianBlur, MotionBlur
 from inverse.operators.build import fitted_operator
 from inverse.operators.measurement import Measurement
+from inverse.recipes.recipe import load
+from inverse.restoration.case import open_case
+from inverse.restoration.frame import frame
 
 
 def _photo(side: int = 128) -> np.ndarray:
@@ -122,3 +127,26 @@ def test_each_sample_has_a_blur_of_its_own_and_its_misfit() -> None:
     assert post.diagnostics["own_misfit"].shape == post.misfit.shape == (3, 1)
     assert float((post.misfit - 1).abs().max()) < 0.2
     assert float(post.std.mean()) > 0.8 * float(known.std.mean())
+
+
+def test_the_first_pair_has_the_blur_that_was_estimated_and_is_the_mean() -> None:
+    y = _measured(gaussian_filter(_photo(96), 1.5, mode="reflect"), 0.01).y[0, 0].numpy()
+    settings = ["prior.name=gaussian", "method.steps=4", "run.antithetic=true", "noise.sigma=0.01"]
+    post = inverse.restore("deblur", y, samples=4, overrides=["operator.sigma=auto", *settings])
+    torch.testing.assert_close(post.whole_mean, post.states[:2].mean(0))
+    more = inverse.restore("deblur", y, samples=6, overrides=["operator.sigma=auto", *settings])
+    torch.testing.assert_close(more.states[:4], post.states)  # a sample is the same however many there are
+    torch.testing.assert_close(more.mean, post.mean)
+    middle = (post.quantile(0.05) + post.quantile(0.95)) / 2
+    torch.testing.assert_close(middle, post.mean, atol=1e-5, rtol=0)
+
+
+def test_a_mast_is_no_line_of_motion(tmp_path) -> None:
+    picture = data.rocket()[100:356, 200:456].astype(float)
+    soft = gaussian_filter(picture, (1.6, 1.6, 0), mode="reflect") + np.random.default_rng(3).normal(
+        0, 2.55, picture.shape
+    )
+    Image.fromarray(np.round(soft.clip(0, 255)).astype(np.uint8)).save(tmp_path / "rocket.jpg", quality=80)
+    recipe = load("auto")
+    case = open_case(recipe, frame(read(tmp_path / "rocket.jpg"), 0, recipe.data, channels=3, minimum=32))
+    assert "no blur found" in " ".join((*case.said, *case.notes))
