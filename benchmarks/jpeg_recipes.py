@@ -1,7 +1,7 @@
 """Recipes on files that were saved as JPEG of quality 85: what is measured there, beside the simplest peers.
 
-    python benchmarks/jpeg_recipes.py --work RUNS                       four photographs, the middle 192 x 192
-    python benchmarks/jpeg_recipes.py --work RUNS --task deblur --task jpeg
+    python benchmarks/jpeg_recipes.py --work RUNS                       four photographs, the middle 128 x 128
+    python benchmarks/jpeg_recipes.py --work RUNS --task deblur --side 192
 
 Files by Pillow, 4:2:0. Noise levels and blurs are not told; the recipes are as they are shipped. PSNR of 8-bit values
 against the truth, mean over the photographs; peers have their best parameter by the truth. Interrupted, it goes on.
@@ -24,7 +24,7 @@ from skimage import restoration
 import inverse
 
 PICTURES = ("set14_monarch", "cbsd_189080", "set14_lenna", "cbsd_101085")
-SIDE, QUALITY = 192, 85
+QUALITY = 85
 WEIGHTS = tuple(np.geomspace(0.005, 0.3, 10))
 
 
@@ -40,7 +40,8 @@ def blurred(truth: Array, rng: np.random.Generator) -> Array:
 
 def smaller(truth: Array, rng: np.random.Generator) -> Array:
     """Means of 2 x 2 pixels, noise 0.01."""
-    means = truth.reshape(SIDE // 2, 2, SIDE // 2, 2, 3).mean((1, 3))
+    side = len(truth)
+    means = truth.reshape(side // 2, 2, side // 2, 2, 3).mean((1, 3))
     return means + rng.normal(0, 0.01, means.shape)
 
 
@@ -62,7 +63,7 @@ def clean(truth: Array, rng: np.random.Generator) -> Array:
 
 def bicubic(y: Array, truth: Array) -> float:
     """Bicubic interpolation."""
-    image = Image.fromarray(np.round(255 * y).astype(np.uint8)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    image = Image.fromarray(np.round(255 * y).astype(np.uint8)).resize(truth.shape[1::-1], Image.Resampling.BICUBIC)
     return psnr(np.asarray(image) / 255, truth)
 
 
@@ -78,27 +79,28 @@ TASKS: dict[str, tuple[str, list[str], Degrade, Peer, Peer, str]] = {
 }
 
 
-def middle(path: Path) -> Array:
-    """The middle of a photograph (SIDE, SIDE, 3), values 0 to 1."""
+def middle(path: Path, side: int) -> Array:
+    """The middle of a photograph (side, side, 3), values 0 to 1."""
     image: NDArray[np.uint8] = np.asarray(Image.open(path).convert("RGB"))
-    top, left = ((n - SIDE) // 2 for n in image.shape[:2])
-    return image[top : top + SIDE, left : left + SIDE].astype(float) / 255
+    top, left = ((n - side) // 2 for n in image.shape[:2])
+    return image[top : top + side, left : left + side].astype(float) / 255
 
 
 @click.command()
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="Where runs are kept.")
 @click.option("--data", default="../shared/data/photo", type=click.Path(path_type=Path, exists=True))
 @click.option("--task", "tasks", multiple=True, type=click.Choice(sorted(TASKS)), help="Default: all.")
-def main(work: Path, data: Path, tasks: tuple[str, ...]) -> None:
+@click.option("--side", type=int, default=128, show_default=True, help="Side of the middle, a multiple of 2.")
+def main(work: Path, data: Path, tasks: tuple[str, ...], side: int) -> None:
     """Print a line a recipe."""
     print(f"{'recipe':<18}{'as it is':>9}{'peer':>8}{'recipe':>8}{'CPU s':>7}")
     for task in tasks or TASKS:
         recipe, overrides, degrade, plain, peer, name = TASKS[task]
         rows = []
         for number, picture in enumerate(PICTURES):
-            truth = middle(data / f"{picture}.png")
+            truth = middle(data / f"{picture}.png", side)
             measured = degrade(truth, np.random.default_rng(number)).clip(0, 1)
-            path, out = work / task / f"{picture}.jpg", work / task / picture
+            path, out = work / f"{task}-{side}" / f"{picture}.jpg", work / f"{task}-{side}" / picture
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.round(255 * measured).astype(np.uint8)).save(path, quality=QUALITY)
             began = time.process_time()
