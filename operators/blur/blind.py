@@ -75,8 +75,9 @@ def fit(params: BlindBlur, measurement: Measurement) -> Fitted:
             found = None
     if found is None or not _certain(*found):
         plain, why = fitted_operator({"kind": "denoise"}, measurement), NONE
-        if found is not None and found[1].values["sigma"] > WIDE:
-            why = f"{NONE} that is sure enough to be undone ({found[1]})"
+        if found is not None:
+            sure = " that is sure enough to be undone" if found[1].values["sigma"] > WIDE else ""
+            why = f"{NONE}{sure} ({found[1]})"
         return Fitted(plain.y, plain.shape, plain.build, plain.sigma, said=(*plain.said, why))
     kind, blur = found
     operator = {"kind": kind, **blur.values, "boundary": params.boundary}
