@@ -55,11 +55,11 @@ def test_samples_one_by_one_say_what_they_say_together(count: int) -> None:
     assert worth(count, antithetic=True) == count // 2 + 1
 
 
-@pytest.mark.parametrize("method", ["diffpir", "pigdm", "dds", "ddrm"])
+@pytest.mark.parametrize("method", ["diffpir", "ddrm"])
 def test_of_a_gaussian_posterior_one_pair_has_the_mean_of_all(method: str) -> None:
     problem = exact("coloured-blur")
     given = {"method": method, "antithetic": True}
-    many = inverse.sample(problem.y, problem.physics, problem.prior, samples=400, **given)
+    many = inverse.sample(problem.y, problem.physics, problem.prior, samples=200, **given)
     pair = inverse.sample(problem.y, problem.physics, problem.prior, samples=2, **given)
     alone = inverse.sample(problem.y, problem.physics, problem.prior, samples=2, method=method)
     spread = float(many.std.square().mean())
@@ -69,9 +69,9 @@ def test_of_a_gaussian_posterior_one_pair_has_the_mean_of_all(method: str) -> No
 
     assert off(pair) < 1e-3
     assert off(alone) > 0.2
-    plain = inverse.sample(problem.y, problem.physics, problem.prior, samples=400, method=method)
-    assert float(many.std.square().mean() / plain.std.square().mean()) == pytest.approx(1, abs=0.05)
-    assert len(many.draws) == 200
+    plain = inverse.sample(problem.y, problem.physics, problem.prior, samples=200, method=method)
+    assert float(many.std.square().mean() / plain.std.square().mean()) == pytest.approx(1, abs=0.08)
+    assert len(many.draws) == 100
 
 
 def test_pairs_begin_at_an_even_number() -> None:
