@@ -31,6 +31,8 @@ from inverse.sampling.problem import Problem, Request, prepare
 
 __all__ = ["INTERVAL", "arguments", "describe", "pose", "solve", "spread", "statistics"]
 
+#: Antithetic samples from which the spread knows what is not known of the operator: two pairs, the first is without.
+KNOWING = 4
 #: Quantiles that are kept.
 INTERVAL = (0.05, 0.5, 0.95)
 
@@ -199,6 +201,8 @@ def describe(
         notes: What else is to be said of it.
     """
     calibrated = post.calibration is not None and "std" in arrays
+    if case.drawn is not None and post.antithetic and 1 < len(post.states) < KNOWING:
+        notes = (*notes, f"the uncertainty is without that of the blur, which takes {KNOWING} samples")
     scores: dict[str, float] = {}
     if truth is not None:
         data = recipe.data

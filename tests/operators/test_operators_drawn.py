@@ -151,3 +151,14 @@ def test_a_mast_is_no_line_of_motion(tmp_path) -> None:
     recipe = load("auto")
     case = open_case(recipe, frame(read(tmp_path / "rocket.jpg"), 0, recipe.data, channels=3, minimum=32))
     assert "no blur found" in " ".join((*case.said, *case.notes))
+
+
+def test_a_spread_without_the_blurs_uncertainty_says_so(tmp_path) -> None:
+    y = _measured(gaussian_filter(_photo(96), 1.5, mode="reflect"), 0.01).y[0, 0].numpy()
+    np.save(tmp_path / "y.npy", y)
+    settings = ["operator.sigma=auto", "prior.name=gaussian", "method.steps=4", "run.antithetic=true"]
+    for samples, said in ((2, True), (4, False)):
+        run = inverse.restore(
+            "deblur", str(tmp_path / "y.npy"), out=tmp_path / str(samples), samples=samples, overrides=settings
+        )
+        assert ("without that of the blur" in run.rows[0]["note"]) == said
