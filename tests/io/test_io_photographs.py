@@ -224,6 +224,19 @@ def test_a_gif_becomes_a_png(tmp_path: Path) -> None:
     assert np.array_equal(read_picture(made).array, picture.array)
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_of_a_sequence_the_first_frame_is_read(channels: int, tmp_path: Path) -> None:
+    """imagecodecs, asked for frame 0, writes all of them into the room of one: the process died of it."""
+    frames = [Image.fromarray(pixels(channels, 8)) for _ in range(3)]
+    frames[0].save(tmp_path / "a.avif", save_all=True, append_images=frames[1:], quality=100)
+    for _ in range(4):
+        picture = read_picture(tmp_path / "a.avif")
+    assert "first of 3 frames" in picture.lost[0]
+    assert (picture.alpha is not None) == (channels == 4)
+    with Image.open(tmp_path / "a.avif") as image:
+        assert np.array_equal(picture.array, np.array(image)[..., :3])
+
+
 @pytest.mark.parametrize("name", ["webp", "bmp", "pnm", "avif", "heif", "jpegxl", "jpeg2000"])
 def test_cut_and_swollen_photographs_are_refused(name: str, tmp_path: Path) -> None:
     data = next(form for form in forms() if form.name == name).data()

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from inverse.errors import InputError, OutputError
-from inverse.io.content import Picture
+from inverse.io.content import Array, Picture
 from inverse.io.limits import bounded, quiet, reason
 from inverse.io.photographs.boxes import largest, property_of, with_metadata
 from inverse.io.photographs.metadata import exif_of, narrowed, picture_of, samples_of, widened, xmp_of
@@ -26,6 +26,8 @@ from inverse.io.photographs.metadata import exif_of, narrowed, picture_of, sampl
 __all__ = ["decode", "encode", "facts"]
 
 _AGAIN = "copy or export the file again"
+#: Flags of a configuration of AV1: more than 8 bit, without colours.
+_DEEP, _GREY = 0x40, 0x10
 
 
 def decode(data: bytes, *, source: str) -> Picture:
@@ -42,7 +44,7 @@ def decode(data: bytes, *, source: str) -> Picture:
             with Image.open(io.BytesIO(data), formats=["AVIF"]) as image:
                 bounded((image.height, image.width, 3), 1, len(data), source=source)
                 info, frames = dict(image.info), int(getattr(image, "n_frames", 1))
-            values = imagecodecs.avif_decode(data, index=0, numthreads=1)
+                values = _pixels(data, image, frames, source)
     except (OSError, ValueError, SyntaxError, EOFError, RuntimeError, Image.DecompressionBombError) as error:
         raise InputError(f"{source}: broken AVIF: {reason(error)}", _AGAIN) from error
     bits = _depth(data, values.dtype)
@@ -62,12 +64,30 @@ def decode(data: bytes, *, source: str) -> Picture:
     )
 
 
+def _pixels(data: bytes, image: Image.Image, frames: int, source: str) -> Array:
+    """(H, W) or (H, W, samples), of a sequence its first frame.
+
+    Of a sequence imagecodecs writes all frames into the room of the first (2026.3.6), so it is asked for all of them;
+    and only for more than 8 bit, which Pillow does not read.
+    """
+    if frames == 1:
+        return np.asarray(imagecodecs.avif_decode(data, index=0, numthreads=1))
+    told = property_of(data, b"av1C") or b"\0\0\0"
+    if len(told) > 2 and told[2] & _DEEP:
+        bounded((frames, image.height, image.width, 3), 2, len(data), source=source)
+        return np.asarray(imagecodecs.avif_decode(data, numthreads=1)[0])
+    values = np.asarray(image)
+    if len(told) > 2 and told[2] & _GREY:
+        values = values[..., 0] if values.shape[2] == 3 else values[..., [0, 3]]
+    return np.ascontiguousarray(values)
+
+
 def _depth(data: bytes, dtype: np.dtype[Any]) -> int:
     """Bits of a sample, as the configuration of AV1 says."""
     told = property_of(data, b"av1C")
     if dtype.itemsize == 1 or told is None or len(told) < 3:
         return 8 if dtype.itemsize == 1 else 10
-    return (12 if told[2] & 0x20 else 10) if told[2] & 0x40 else 8
+    return (12 if told[2] & 0x20 else 10) if told[2] & _DEEP else 8
 
 
 def _light(data: bytes) -> dict[str, int]:
