@@ -17,6 +17,8 @@ __all__ = ["Doubt", "Judged", "doubts", "evidence", "in_doubt", "misfit_in_words
 
 #: Misfits of images that explain their measurement.
 LOW, HIGH = 0.9, 1.1
+#: Misfit below which an estimated noise level, not the operator, explains a residual that is no noise.
+FAR_BELOW = 0.5
 #: Misfit from which on an image explains nothing, and share of clipped values, beyond the measurement's own.
 NOTHING, CLIPPED = 3.0, 0.05
 #: Largest R-hat of chains that have mixed (Gelman & Rubin 1992); Vehtari et al. 2021 ask for 1.01.
@@ -72,14 +74,15 @@ def unusable(misfit: float, clipped: float = 0.0) -> str:
     return ""
 
 
-def misfit_in_words(misfit: float) -> str:
-    """What a misfit (chi^2 / m, expectation 1) says, in one sentence."""
+def misfit_in_words(misfit: float, *, estimated: bool = False) -> str:
+    """What a misfit (chi^2 / m, expectation 1) says, in one sentence; of an ``estimated`` noise level it speaks too."""
     if not math.isfinite(misfit):
         return "misfit cannot be told: the noise level is zero"
     if misfit > HIGH:
         return f"the image does not fully explain the measurement: misfit {misfit:.2f}, expected 1"
     if misfit < LOW:
-        return f"the image follows the measurement closer than its noise: misfit {misfit:.2f}, expected 1"
+        what = "estimated noise: the level may be too high" if estimated else "noise"
+        return f"the image follows the measurement closer than its {what}: misfit {misfit:.2f}, expected 1"
     return f"the image explains the measurement: misfit {misfit:.2f}, expected 1"
 
 
@@ -101,8 +104,9 @@ def evidence(numbers: Mapping[str, Any], *, point_estimate: bool = False) -> lis
     ``numbers`` are ``misfit``, ``data_share`` and those of `doubts`.
     """
     lines = [str(numbers["unusable"])] if numbers.get("unusable") else []
-    lines += [misfit_in_words(numbers["misfit"])] if not lines or "misfit" not in lines[0] else []
-    if "whiteness" in numbers:
+    if not lines or "misfit" not in lines[0]:
+        lines.append(misfit_in_words(numbers["misfit"], estimated=bool(numbers.get("noise_estimated"))))
+    if "whiteness" in numbers and not _below_noise(numbers):
         lines.append(residual_in_words(numbers["whiteness"], numbers["correlation"]))
     prior = 100 * (1 - numbers["data_share"])
     lines.append(f"{prior:.0f} % of the image's variance was decided by the prior, {100 - prior:.0f} % by the data")
@@ -129,11 +133,18 @@ def _of_fit(numbers: Mapping[str, Any]) -> list[Doubt]:
     if misfit is not None and not LOW <= misfit <= HIGH:
         known = math.isfinite(misfit)
         code = "misfit-unknown" if not known else "misfit-high" if misfit > HIGH else "misfit-low"
-        found.append(Doubt(code, "bad" if known else "note", misfit_in_words(misfit), misfit))
+        estimated = code == "misfit-low" and bool(numbers.get("noise_estimated"))
+        sentence = misfit_in_words(misfit, estimated=estimated)
+        found.append(Doubt(code, "bad" if known and not estimated else "note", sentence, misfit))
     whiteness, correlation = numbers.get("whiteness", 0.0), numbers.get("correlation", 0.0)
-    if whiteness > COLOURED and abs(correlation) >= WORTH_SAYING:
+    if whiteness > COLOURED and abs(correlation) >= WORTH_SAYING and not _below_noise(numbers):
         found.append(Doubt("residual-coloured", "doubt", residual_in_words(whiteness, correlation), whiteness))
     return found
+
+
+def _below_noise(numbers: Mapping[str, Any]) -> bool:
+    """Whether a residual is so much less than the estimated noise that the level is wrong, not the operator."""
+    return bool(numbers.get("noise_estimated")) and numbers.get("misfit", 1.0) < FAR_BELOW
 
 
 def _of_samples(numbers: Mapping[str, Any], point_estimate: bool) -> list[Doubt]:
@@ -163,7 +174,7 @@ def in_doubt(results: Sequence[Judged]) -> list[str]:
     """What several items say of themselves together, a line each: their misfits, and how many are to be looked at."""
     misfits = sorted(result.misfit for result in results)
     middle = misfits[len(misfits) // 2]
-    named = [result.item for result in results if result.doubts]
+    named = [result.item for result in results if any(doubt.severity != "note" for doubt in result.doubts)]
     lost = [result.item for result in results if any(doubt.code == "unusable" for doubt in result.doubts)]
     lines = [f"misfit       {middle:.2f} in the middle, {misfits[0]:.2f} to {misfits[-1]:.2f} (expected 1)"]
     if lost:

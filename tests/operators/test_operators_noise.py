@@ -63,6 +63,16 @@ def test_level_of_one_channel(scene):
     assert float(estimate_sigma(repeated)) == pytest.approx(0.02, rel=0.08), "equal channels are one"
 
 
+def test_texture_that_channels_share_is_no_noise_and_shared_noise_is(scene):
+    """Sparse strokes fill every block, as the leaves of a picture that was made small do; film grain is Gaussian."""
+    generator = torch.Generator().manual_seed(2)
+    strokes = (torch.rand(1, 1, *SHAPE[1:], generator=generator) < 0.1) * 0.1
+    textured = noisy(scene + strokes, 0.002)
+    assert float(estimate_sigma(textured)) == pytest.approx(0.002, rel=0.2)
+    grain = 0.02 * torch.randn(1, 1, *SHAPE[1:], generator=generator)
+    assert float(estimate_sigma(noisy(scene + grain, 0.002))) == pytest.approx(0.02, rel=0.1)
+
+
 def test_each_item_has_its_own(scene):
     levels = (0.01, 0.05, 0.2)
     batch = torch.cat([noisy(scene, level) for level in levels])

@@ -92,5 +92,9 @@ def test_every_doubt_has_its_code_and_number() -> None:
     assert tuple(doubt.code for doubt in doubts) == codes
     assert [doubt.number for doubt in doubts] == [0.5, 9.0, None, 3.0, 2.0, 1.0]
     assert [doubt.severity for doubt in doubts] == ["bad", *["doubt"] * 5]
+    estimated = ItemResult.from_row(row | {"noise_estimated": True, "misfit": 0.4})
+    low, second, *_ = estimated.doubts
+    assert (low.severity, second.code) == ("note", "mismatch"), "a level that is too high, no wrong operator"
+    assert "the level may be too high" in estimated.evidence[0]
     (unknown,) = ItemResult.from_row({"item": "a", "misfit": math.nan, "data_share": 0.5}).doubts
     assert (unknown.code, unknown.severity) == ("misfit-unknown", "note")
