@@ -128,3 +128,58 @@ def test_monochrome1_is_inverted_by_the_bits_that_are_stored(stored):
     values = (VALUES[0] % 2000).astype(np.int16)
     signed = decode(made(values, stored=stored, PhotometricInterpretation="MONOCHROME1"), source="a")
     np.testing.assert_array_equal(signed.array, -1 - values.astype(int))
+
+
+def test_a_dose_is_in_its_units_and_its_deviation_too(tmp_path):
+    """What a reader of doses does: the stored value times the grid's scaling, and nothing else."""
+    data = made(VALUES, stored=16, DoseGridScaling="2.5e-3", DoseUnits="GY")
+    volume = decode(data, source="a")
+    np.testing.assert_allclose(_stack(volume), 2.5e-3 * VALUES, rtol=1e-6)
+    file = pydicom.dcmread(iio.write_volume(tmp_path / "a.dcm", volume))
+    np.testing.assert_allclose(file.pixel_array * float(file.DoseGridScaling), 2.5e-3 * VALUES, rtol=1e-12)
+    assert (file.pixel_array.dtype, "RescaleSlope" in file) == (np.uint32, False)
+    deviation = np.full((2, 1, 20, 18), 0.04)
+    file = pydicom.dcmread(iio.save_float(tmp_path / "s.dcm", deviation, like=volume))
+    np.testing.assert_allclose(file.pixel_array * float(file.DoseGridScaling), 0.04, rtol=1e-4)
+    assert "RescaleSlope" not in file
+
+
+def test_real_world_values_follow_the_stored_steps(tmp_path):
+    mapping = Dataset()
+    mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept = 0.25, -5.0
+    scaled = {"RescaleSlope": 2, "RescaleIntercept": 10}
+    data = made(VALUES[0], RealWorldValueMappingSequence=Sequence([mapping]), **scaled)
+    picture = decode(data, source="a")
+    for path, values in (
+        (iio.write(tmp_path / "r.dcm", picture), 0.25 * VALUES[0] - 5),
+        (iio.save_float(tmp_path / "s.dcm", np.full((1, 20, 18), 3.0), like=picture), np.full((20, 18), 0.25 * 3 / 2)),
+    ):
+        file = pydicom.dcmread(path)
+        said = file.RealWorldValueMappingSequence[0]
+        mapped = file.pixel_array * said.RealWorldValueSlope + said.RealWorldValueIntercept
+        np.testing.assert_allclose(mapped, values, rtol=1e-4)
+
+
+def test_floats_stay_floats_and_regions_follow_the_grid(tmp_path):
+    region = Dataset()
+    region.PhysicalDeltaX, region.PhysicalDeltaY, region.RegionLocationMinX0, region.RegionLocationMaxX1 = (
+        0.1,
+        0.2,
+        4,
+        9,
+    )
+    file = pydicom.dcmread(io.BytesIO(made(VALUES[0], SequenceOfUltrasoundRegions=Sequence([region]))))
+    values = (VALUES[0] / 7).astype(np.float32)
+    values[2, 3], values[4] = np.nan, -1
+    file.BitsAllocated, file.FloatPixelData, file.FloatPixelPaddingValue = 32, values.tobytes(), -1
+    for name in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
+        delattr(file, name)
+    file.save_as(tmp_path / "a.dcm")
+    picture = iio.read_picture(tmp_path / "a.dcm")
+    assert int((~picture.valid).sum()) == 19
+    written = pydicom.dcmread(iio.write(tmp_path / "r.dcm", replace(picture, array=picture.array + 1)))
+    np.testing.assert_array_equal(written.pixel_array, np.where(picture.valid, values + 1, -1))
+    larger = replace(picture, array=np.ones((40, 36), np.float32), valid=None)
+    said = pydicom.dcmread(iio.write(tmp_path / "l.dcm", larger)).SequenceOfUltrasoundRegions[0]
+    assert (said.PhysicalDeltaX, said.PhysicalDeltaY) == (0.05, 0.1)
+    assert (said.RegionLocationMinX0, said.RegionLocationMaxX1) == (8, 19)

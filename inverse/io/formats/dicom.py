@@ -1,9 +1,10 @@
 """DICOM through pydicom, extra ``medical``: a grey image, or the frames of one file as slices.
 
 Values are in rescaled units (Hounsfield units of a CT), float32, where the file has a rescale slope or intercept or a
-table, else of the type of the file. Rescaling and spacing of multi-frame files are read from the functional groups, a
-frame's own before the shared ones before the file's. Padding values are no measurement: those pixels are unobserved and
-are written as they were. A series of files is a folder: each file is an item.
+table, else of the type of the file; doses are in their units, and floats stay floats. Rescaling and spacing of
+multi-frame files are read from the functional groups, a frame's own before the shared ones before the file's. Padding
+values are no measurement: those pixels are unobserved and are written as they were. A series of files is a folder: each
+file is an item.
 
 The result is DICOM (`inverse.io.patient.dicom_file`): 16 bits with slope and intercept, an instance of its own with the
 patient and the place of the input. It is marked as derived, and is not for diagnosis.
@@ -30,6 +31,7 @@ __all__ = ["decode", "encode", "facts", "float_map"]
 
 _AGAIN = "export it again"
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+_FLOATS = ("FloatPixelData", "DoubleFloatPixelData")
 
 
 def decode(data: bytes, *, source: str) -> Picture | Volume:
@@ -51,7 +53,7 @@ def decode(data: bytes, *, source: str) -> Picture | Volume:
 
 
 def _content(file: Any, length: int, source: str) -> Picture | Volume:
-    if "PixelData" not in file:
+    if not any(name in file for name in ("PixelData", *_FLOATS)):
         raise InputError(f"{source}: a DICOM file without an image", "choose the file of an image")
     if int(file.get("SamplesPerPixel", 1)) != 1 or str(file.get("PhotometricInterpretation")) == "PALETTE COLOR":
         raise InputError(f"{source}: a coloured DICOM image", "export it as PNG or TIFF")
@@ -61,6 +63,8 @@ def _content(file: Any, length: int, source: str) -> Picture | Volume:
     notes: tuple[str, ...] = ()
     padding = _padding(file, stored.dtype)
     valid = None if padding is None else (stored < padding[0]) | (stored > padding[1])
+    if stored.dtype.kind == "f" and (blank := _blank(file)) is not None:
+        valid = stored != stored.dtype.type(blank)
     if valid is not None and not valid.any():
         raise InputError(f"{source}: all pixels hold the padding value", "choose another file")
     pixels, more = _in_units(file, stored)
@@ -74,7 +78,7 @@ def _content(file: Any, length: int, source: str) -> Picture | Volume:
     kept.update({tag: element for tag, element in file.items() if tag not in _PIXELS})
     small = spacing is not None and 1e6 * max(spacing) <= LARGEST_PIXEL
     optics = {"optics": {"pixel": (1e6 * spacing[0], 1e6 * spacing[1])}} if small and spacing else {}
-    extra: Mapping[str, Any] = {"dataset": kept, **optics}
+    extra: Mapping[str, Any] = {"dataset": kept, "floats": stored.dtype.kind == "f", **optics}
     pictures = tuple(
         Picture(
             array=np.ascontiguousarray(part),
@@ -112,16 +116,23 @@ def _in_units(file: Any, stored: Array) -> tuple[Array, tuple[str, ...]]:
     if "ModalityLUTSequence" in file:
         table = apply_modality_lut(stored, file).astype(np.float32)
         return table, ("values by the file's table",)
-    pairs = [(float(part.get("RescaleSlope", 1) or 1), float(part.get("RescaleIntercept", 0) or 0)) for part in scaled]
+    pairs = [_scale(file, part) for part in scaled]
     if any(pair != (1.0, 0.0) for pair in pairs):
         slopes, inters = (np.array(column).reshape(-1, 1, 1) for column in zip(*pairs, strict=True))
         said = f"times {pairs[0][0]:g} plus {pairs[0][1]:g}" if len(set(pairs)) == 1 else "each frame by its own"
         more = ("white is low, values kept",) if low else ()
         return (stored * slopes + inters).astype(np.float32), (f"rescaled: {said}", *more)
-    if not low:
+    if not low or stored.dtype.kind == "f":
         return stored, ()
     turned = (_white(file, stored.dtype) - stored.astype(np.int64)).clip(*_ends(stored.dtype))
     return turned.astype(stored.dtype), ("white is low, inverted",)
+
+
+def _scale(file: Any, part: Any) -> tuple[float, float]:
+    """Slope and intercept of stored values; of a dose its grid's scaling, in ``DoseUnits``."""
+    if dose := float(file.get("DoseGridScaling", 0) or 0):
+        return dose, 0.0
+    return float(part.get("RescaleSlope", 1) or 1), float(part.get("RescaleIntercept", 0) or 0)
 
 
 def _ends(dtype: Any) -> tuple[int, int]:
@@ -140,6 +151,12 @@ def _padding(file: Any, dtype: Any) -> tuple[int, int] | None:
     # writers that took a signed value for an unsigned one, or the other way
     values = sorted((int(end) - low) % span + low for end in ends)
     return values[0], values[-1]
+
+
+def _blank(file: Any) -> float | None:
+    """The value of floats that marks padding."""
+    value = file.get("FloatPixelPaddingValue", file.get("DoubleFloatPixelPaddingValue"))
+    return None if value is None else float(value)
 
 
 def _spacing(file: Any, index: int) -> tuple[float, float] | None:
@@ -175,6 +192,11 @@ def encode(content: Picture | Volume, provenance: Mapping[str, str]) -> bytes:
     values = np.stack([_padded(picture).array.reshape(picture.size) for picture in pictures])
     valid = np.stack([np.ones(p.size, bool) if p.valid is None else p.valid.reshape(p.size) for p in pictures])
     made = dicom_file.derived(source, role="standard deviation" if deviation else "restored", provenance=provenance)
+    if content.extra.get("floats"):
+        blank = _blank(source)
+        values = np.where(valid, values, np.nan if blank is None or deviation else blank).astype(values.dtype)
+        dicom_file.set_floats(made, values)
+        return dicom_file.file_bytes(made)
     if deviation:
         stored = dicom_file.spanned(values, np.isfinite(values) & valid, low=0.0)
         made.PhotometricInterpretation = "MONOCHROME2"
@@ -205,7 +227,9 @@ def _own(source: Any, made: Any, values: Array) -> dicom_file.Stored:
 def _rescaled(source: Any, values: Array, valid: Array) -> dicom_file.Stored:
     """Values of a file with rescaling: in its own steps or finer ones where all frames have the same."""
     scaled = [_macro(source, index, "PixelValueTransformationSequence") for index in range(len(values))]
-    pairs = {(float(part.get("RescaleSlope", 1) or 1), float(part.get("RescaleIntercept", 0) or 0)) for part in scaled}
+    pairs = {_scale(source, part) for part in scaled}
+    if "DoseGridScaling" in source:
+        return dicom_file.on_wide_steps(values, next(iter(pairs))[0])
     stored = None
     if len(pairs) == 1 and "ModalityLUTSequence" not in source:
         padding = _padding(source, np.dtype(np.int16 if source.get("PixelRepresentation") else np.uint16))

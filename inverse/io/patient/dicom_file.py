@@ -28,9 +28,13 @@ from pydicom.valuerep import DSfloat
 from inverse.errors import OutputError
 from inverse.io.content import Array
 
-__all__ = ["Stored", "decimal", "derived", "file_bytes", "identifier", "on_steps", "set_pixels", "spanned"]
+__all__ = [
+    *("Stored", "decimal", "derived", "file_bytes", "identifier", "on_steps", "on_wide_steps", "set_floats"),
+    *("set_pixels", "spanned"),
+]
 
 _MOST = 65535
+_WIDEST = 2**31 - 1
 _FINEST = 8  # a slope is halved at most so often
 _GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 #: Elements that are wrong of other pixels.
@@ -86,14 +90,29 @@ def on_steps(values: Array, slope: float, intercept: float, padding: tuple[int, 
     reach = max(low / room[0] if signed else 0.0, high / room[1])
     if not math.isfinite(reach) or reach > 1:
         return None
-    halvings = _FINEST if reach == 0 else min(_FINEST, math.floor(-math.log2(reach)))
-    fine = 2**halvings
-    if slope / fine != float(decimal(slope / fine)):
-        exact = (count for count in range(halvings, -1, -1) if slope / 2**count == float(decimal(slope / 2**count)))
-        fine = 2 ** next(exact, 0)
+    fine = _finer(slope, reach)
     pixels = np.clip(np.rint(codes * fine), *room).astype(np.int16 if signed else np.uint16)
     marks = None if padding is None else (padding[0] * fine, padding[1] * fine)
     return Stored(pixels, slope / fine, intercept, marks)
+
+
+def on_wide_steps(values: Array, slope: float) -> Stored:
+    """Values (S, H, W) on 32 bits without an intercept, as doses are, by a slope that is a power of two finer."""
+    codes = values.astype(np.float64) / slope
+    signed = float(codes.min(initial=0)) < -0.25
+    fine = _finer(slope, float(np.abs(codes).max(initial=0)) / _WIDEST)
+    pixels = np.clip(np.rint(codes * fine), -_WIDEST if signed else 0, _WIDEST)
+    return Stored(pixels.astype(np.int32 if signed else np.uint32), slope / fine, 0.0, None)
+
+
+def _finer(slope: float, reach: float) -> int:
+    """The power of two that a slope can be divided by where the values take a share of the range of the codes.
+
+    The quotient is a decimal string without rounding, where there is one.
+    """
+    halvings = _FINEST if reach == 0 else max(0, min(_FINEST, math.floor(-math.log2(reach))))
+    exact = (count for count in range(halvings, -1, -1) if slope / 2**count == float(decimal(slope / 2**count)))
+    return int(2 ** next(exact, 0))
 
 
 def derived(source: Dataset, *, role: str, provenance: Mapping[str, str]) -> Dataset:
@@ -147,6 +166,7 @@ def set_pixels(file: Dataset, stored: Stored, *, windows: bool) -> None:
     file.BitsStored = own if stored.slope is None and needed <= own <= bits else bits
     file.BitsAllocated, file.HighBit, file.PixelRepresentation = bits, file.BitsStored - 1, int(dtype.kind == "i")
     if stored.slope is not None:
+        _remap(file, stored, deviation=not windows)
         _rescale(file, stored.slope, stored.intercept)
     if "PixelPaddingValue" in file:
         del file.PixelPaddingValue
@@ -169,11 +189,70 @@ def set_pixels(file: Dataset, stored: Stored, *, windows: bool) -> None:
     )
 
 
+def set_floats(file: Dataset, values: Array) -> None:
+    """Put floats (S, H, W) into a file that had floats, in place: they are in its units, without rescaling."""
+    count, rows, columns = values.shape
+    _regrid(file, (rows, columns))
+    file.Rows, file.Columns, file.SamplesPerPixel = rows, columns, 1
+    if count > 1 or "NumberOfFrames" in file:
+        file.NumberOfFrames = count
+    for name in ("BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RescaleType"):
+        if name in file:
+            delattr(file, name)
+    for group in _groups(file):
+        if "PixelValueTransformationSequence" in group:
+            del group.PixelValueTransformationSequence
+    double = values.dtype.itemsize == 8
+    file.BitsAllocated = 64 if double else 32
+    data = values.astype("<f8" if double else "<f4").tobytes()
+    file.add_new("DoubleFloatPixelData" if double else "FloatPixelData", "OD" if double else "OF", data)
+
+
 def _even(data: bytes) -> bytes:
     return data + b"\0" * (len(data) % 2)
 
 
+def _remap(file: Dataset, stored: Stored, *, deviation: bool) -> None:
+    """Mappings of stored values to real-world ones, of the new steps; tables, and those of frames apart, are left out.
+
+    A standard deviation has the factor of its values, never their offset.
+    """
+    holders = [file, *_groups(file)]
+    shared = list(file.get(_GROUPS[0]) or ())
+    old = set()
+    for holder in holders:
+        above = (holder, *shared, file)
+        slope, start = (
+            _found(name, "PixelValueTransformationSequence", above) for name in ("RescaleSlope", "RescaleIntercept")
+        )
+        old.add((float(slope or 1), float(start or 0)))
+    signed = stored.pixels.dtype.kind == "i"
+    ends = (int(np.iinfo(stored.pixels.dtype).min), int(np.iinfo(stored.pixels.dtype).max))
+    for holder in holders:
+        items = holder.get("RealWorldValueMappingSequence")
+        if not items:
+            continue
+        kept = [item for item in items if len(old) == 1 and item.get("RealWorldValueSlope") is not None]
+        for item in kept:
+            (slope, start), factor = next(iter(old)), float(item.RealWorldValueSlope)
+            offset = 0.0 if deviation else float(item.get("RealWorldValueIntercept", 0)) - factor * start / slope
+            item.RealWorldValueSlope = factor / slope * (stored.slope or 1.0)
+            item.RealWorldValueIntercept = offset + factor / slope * stored.intercept
+            for name in ("DoubleFloatRealWorldValueFirstValueMapped", "DoubleFloatRealWorldValueLastValueMapped"):
+                if name in item:
+                    delattr(item, name)
+            for name, end in zip(("First", "Last"), ends, strict=True):
+                narrow = min(max(end, -32768), 32767 if signed else _MOST)
+                item.add_new(f"RealWorldValue{name}ValueMapped", "SS" if signed else "US", narrow)
+        holder.RealWorldValueMappingSequence = Items(kept)
+        if not kept:
+            del holder.RealWorldValueMappingSequence
+
+
 def _rescale(file: Dataset, slope: float, intercept: float) -> None:
+    if "DoseGridScaling" in file:  # of doses the only factor, without an offset
+        file.DoseGridScaling = decimal(slope)
+        return
     groups = list(_groups(file))
     kinds = [part[0].get("RescaleType") for part in (g.get("PixelValueTransformationSequence") for g in groups) if part]
     for group in groups:
@@ -216,9 +295,24 @@ def _regrid(file: Dataset, size: tuple[int, int]) -> None:
             if spacing is not None and len(spacing) == 2:
                 scaled = [decimal(float(value) * step) for value, step in zip(spacing, steps, strict=True)]
                 setattr(place, name, scaled)
+    for region in file.get("SequenceOfUltrasoundRegions") or ():
+        _regrid_region(region, steps)
     for element in list(file):
         if 0x6000 <= element.tag.group <= 0x60FF:
             del file[element.tag]
+
+
+def _regrid_region(region: Dataset, steps: tuple[float, float]) -> None:
+    """A region of an ultrasound image, its corners and the distances of its pixels, on a grid of other steps."""
+    for axis, step in zip("YX", steps, strict=True):
+        for name, shift in (("RegionLocationMin{}0", 0), ("RegionLocationMax{}1", 1)):
+            key = name.format(axis)
+            if region.get(key) is not None:
+                setattr(region, key, max(0, round((int(region[key].value) + shift) / step) - shift))
+        for key, factor in ((f"PhysicalDelta{axis}", step), (f"ReferencePixel{axis}0", 1 / step)):
+            if region.get(key) is not None:
+                scaled = float(region[key].value) * factor
+                setattr(region, key, round(scaled) if key.startswith("Reference") else scaled)
 
 
 def _found(name: str, sequence: str, holders: Iterable[Dataset]) -> Any:
