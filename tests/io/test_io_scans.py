@@ -189,6 +189,11 @@ def test_ismrmrd_asymmetric_echo_and_reversed_readout(tmp_path):
     np.testing.assert_array_equal(found.kspace[0, 0, 2:, 0], line[0])
     np.testing.assert_array_equal(found.kspace[0, 0, 2:, 1], line[0])
     assert not found.kspace[0, 0, :2].any()
+    partial = read(ismrmrd(tmp_path / "g.h5", [({"center_sample": 2}, line)] * 2, header(8, 2, (4, 2))))
+    assert partial.shape == (8, 2)  # its matrix is the header's, not 7
+    timed = [({"kspace_encode_step_1": 1, "center_sample": 3, "flags": 1 << 21}, noise(1, 8))]
+    found = read(ismrmrd(tmp_path / "h.h5", [({}, noise(1, 8)), *timed], header(8, 2)))
+    np.testing.assert_array_equal(found.kspace[0, 0, :, 1], timed[0][1][0, ::-1])
 
 
 def test_ismrmrd_out(tmp_path):

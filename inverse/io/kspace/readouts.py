@@ -141,6 +141,7 @@ def on_grid(
         start = rows // 2 - _centre(record["head"])
         if _flagged(np.asarray(record["head"]["flags"], np.uint64), _REVERSED):
             line, start, turned = line[:, ::-1], rows - start - line.shape[1], turned + 1
+            start = 0 if start == -1 else start  # its centre was counted in the order of time
         if not 0 <= column < columns or start < 0 or start + line.shape[1] > rows:
             raise InputError(
                 f"{source}: a readout of {line.shape[1]} samples at row {start}, column {column} of a {rows} x "
@@ -170,6 +171,8 @@ def _fitted(chosen: Chosen, source: str) -> tuple[Encoding, tuple[str, ...]]:
     left = np.array([_centre(one) for one in head])
     right = head["number_of_samples"].astype(int) - head["discard_pre"] - head["discard_post"] - left
     own = int(max(2 * left.max(), 2 * right.max() - 1, 1))
+    if own % 2 and (own != left.max() + right.max() or own + 1 == rows):
+        own += 1  # of an echo that is not sampled whole, the matrix is even
     first, last = encoding.columns(columns)
     if own >= rows:
         beyond = columns - (last - first)
