@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
+
 from inverse.errors import UsageError, did_you_mean
 from inverse.io.sources import find
 from inverse.numerics.defaults import independent
@@ -107,8 +109,8 @@ def restore(
     """
     if options is not None and not isinstance(options, Options):
         raise UsageError(f"options of type {type(options).__name__}", "allowed: inverse.Options")
-    if out is not None and not isinstance(out, str | Path):
-        raise UsageError(f"out of type {type(out).__name__}", "allowed: a path")
+    if out is not None and (not isinstance(out, str | Path) or out == ""):
+        raise UsageError(f"out {out!r}" if out == "" else f"out of type {type(out).__name__}", "allowed: a path")
     chosen = _changes(recipe, overrides, settings)
     chosen += [f"run.samples={samples}"] if samples is not None else []
     chosen += [f"run.seed={seed}"] if seed is not None else []
@@ -147,20 +149,37 @@ def _changes(recipe: Recipes, overrides: Overrides, settings: Mapping[str, Any])
             f"overrides of type {type(overrides).__name__}", "allowed: texts, such as 'method.steps=50', or a mapping"
         )
     short = {name: settings[name] for name in _SHORT if settings.get(name) is not None}
-    if is_array(short.get("mask")):
-        short["mask"] = as_file(short["mask"])
+    mask = short.get("mask")
+    if isinstance(mask, list | tuple):
+        mask = np.asarray(mask)
+    if mask is not None and not is_array(mask) and not isinstance(mask, str | Path):
+        raise UsageError(
+            f"a mask of type {type(mask).__name__}", "allowed: a file, or an array that is not 0 = observed"
+        )
+    if is_array(mask):
+        short["mask"] = as_file(mask)
     chosen = shortcuts(recipe, chosen, **short)
     return chosen + ([f"method.steps={settings['steps']}"] if settings.get("steps") is not None else [])
 
 
 def _flat(overrides: Mapping[str, Any], above: str = "") -> Iterator[str]:
     """``key=value`` texts of a mapping, kinds first, because they decide which other keys there are."""
+    if wrong := [key for key in overrides if not isinstance(key, str)]:
+        raise UsageError(f"overrides with the key {wrong[0]!r}", "allowed: texts, such as 'method.steps'")
     for key, value in sorted(overrides.items(), key=lambda pair: pair[0].rpartition(".")[2] != "kind"):
         if isinstance(value, Mapping):
             yield from _flat(value, f"{above}{key}.")
         else:
-            plain = as_file(value) if is_array(value) else str(value) if isinstance(value, Path) else value
-            yield f"{above}{key}={json.dumps(plain, default=str)}"
+            yield f"{above}{key}={json.dumps(_plain(value), default=str)}"
+
+
+def _plain(value: Any) -> Any:
+    """What a recipe says in place of a value: a number for an array of one, a file for one of more, a path's text."""
+    if isinstance(value, np.generic) or (is_array(value) and value.ndim == 0):
+        return value.item()
+    if isinstance(value, list | tuple):
+        return [*map(_plain, value)]
+    return as_file(value) if is_array(value) else str(value) if isinstance(value, Path) else value
 
 
 def _options(options: Options | None, settings: Mapping[str, Any]) -> Options:
@@ -175,6 +194,8 @@ def _one_file(measurement: Any) -> Path:
     Raises:
         UsageError: There are several.
     """
+    if not measurement:
+        raise UsageError(f"no measurement: {measurement!r}", "give a file, or an array")
     sources = find([measurement] if isinstance(measurement, str | Path) else list(measurement))
     if len(sources) != 1:
         raise UsageError(f"{len(sources)} files need a folder for the results", "pass out='runs/a', or one file")

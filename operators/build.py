@@ -71,6 +71,8 @@ def build_operator(
         InputError: a kernel, mask or matrix file that cannot be read or does not fit the shape.
     """
     if callable(operator) and not isinstance(operator, BaseModel):
+        if adjoint is not None and not callable(adjoint):
+            raise RecipeError(f"an adjoint of type {type(adjoint).__name__}", "allowed: a function, or None")
         if params:
             raise RecipeError(f"a function has no parameter '{next(iter(params))}'", "allowed: adjoint, shape, noise")
         model_of_noise = noise_model(noise, dtype=dtype)

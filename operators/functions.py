@@ -102,6 +102,8 @@ def function_operator(
             f"the operator failed on images {tuple(x.shape)}: {type(error).__name__}: {text}",
             "it takes batches (B, C, H, W), torch or numpy",
         ) from error
+    if not bool(torch.isfinite(image).all()):
+        raise InputError("the operator makes values that are not finite of random images", "it is linear, of any image")
     if image.shape[:1] != x.shape[:1]:
         raise InputError(f"the operator makes {tuple(image.shape)} of {tuple(x.shape)}", "keep the batch axis first")
     size = float(inner(image, image).sum().sqrt())
@@ -109,13 +111,22 @@ def function_operator(
     if float(inner(together, together).sum().sqrt()) > TOLERANCE * max(size, 1e-12):
         raise InputError("the operator is not linear", "subclass deepinv.physics.Physics for one that is not")
     y = rng.normal(image, step=0, stream="probe", draw=1)
-    back = physics.A_adjoint(y)
+    try:
+        back = physics.A_adjoint(y)
+    except InputError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())[:100]
+        raise InputError(
+            f"the adjoint failed on measurements {tuple(y.shape)}: {type(error).__name__}: {text}",
+            "it takes what the operator makes, torch or numpy",
+        ) from error
     if back.shape != x.shape:
         raise InputError(f"the adjoint makes {tuple(back.shape)}, the unknown is {tuple(x.shape)}", "give the adjoint")
     left, right = inner(image, y), inner(x, back)
     scale = (inner(image, image) * inner(y, y)).sqrt().clamp_min(1e-12)
     off = float(((left - right).abs() / scale).max())
-    if off > TOLERANCE:
+    if not off <= TOLERANCE:
         raise InputError(
             f"the adjoint is not the operator's: <A x, y> and <x, A^T y> differ by {off:.2g} of their size",
             "give the conjugate transpose, or none: autograd finds it for functions of torch tensors",

@@ -224,8 +224,7 @@ def load(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, overrides:
         }
         layer = merge(layer, Layer(recipe._given(), Origin(name, Path()), marks), keys_of)
     elif isinstance(recipe, Mapping):
-        text = dump(_plain(recipe))
-        layer = merge(layer, parse_mapping(text, label="recipe", folder=Path()), keys_of)
+        layer = merge(layer, parse_mapping(dump(_plain(recipe)), label="recipe", folder=Path()), keys_of)
     else:
         layer = merge(layer, _with_base(*recipe_text(recipe)), keys_of)
     layer = merge(layer, parse_overrides(overrides), keys_of)
@@ -383,6 +382,8 @@ def recipe_text(recipe: str | os.PathLike[str], *, folder: Path | None = None) -
         RecipeError: There is no such recipe; the message suggests one.
     """
     given = os.fspath(recipe)
+    if not given:
+        raise RecipeError("no recipe ''", did_you_mean(given, shipped()))
     shown = printable(given)
     is_path = given.endswith((".yaml", ".yml", ".json")) or "/" in given or os.sep in given
     if not is_path and given in shipped():
@@ -391,8 +392,7 @@ def recipe_text(recipe: str | os.PathLike[str], *, folder: Path | None = None) -
     try:
         return read_small_text(path, limit=RECIPE_LIMIT), given, path.parent
     except FileNotFoundError:
-        names = did_you_mean(given, shipped())
-        hint = names if not is_path else "no such file; inverse list recipes"
+        hint = "no such file; inverse list recipes" if is_path else did_you_mean(given, shipped())
         raise RecipeError(f"no recipe '{shown}'", hint) from None
     except UnicodeDecodeError:
         raise RecipeError(f"{shown}: not a recipe: the file is not UTF-8 text") from None

@@ -68,8 +68,16 @@ def shortcuts(
         chosen.append(f"operator.sigma={_number(sigma, '--sigma')}")
         operator = {**operator, "sigma": sigma}
     if mask is not None:
-        chosen += _masked(operator, Path(mask))
+        changes = _masked(operator, Path(mask))
+        if changes[0].startswith("operator={"):  # it holds what the other changes made of the operator
+            chosen = [change for change in chosen if not _of_operator(change)]
+        chosen += changes
     return chosen
+
+
+def _of_operator(change: str) -> bool:
+    key = change.partition("=")[0].strip()
+    return key == "operator" or key.startswith("operator.")
 
 
 def _masked(operator: Mapping[str, Any], mask: Path) -> list[str]:
@@ -90,10 +98,10 @@ def _masked(operator: Mapping[str, Any], mask: Path) -> list[str]:
 
 
 def _number(value: float | str, flag: str) -> str:
-    if value == "auto":
+    if isinstance(value, str) and value == "auto":
         return "auto"
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not (math.isfinite(number) and number >= 0):

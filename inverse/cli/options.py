@@ -75,6 +75,16 @@ def recipe_names(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     return [*map(CompletionItem, names), *([] if names else [CompletionItem(incomplete, type="file")])]
 
 
+class NamedPath(click.Path):
+    """A path; an empty text, as of a shell's variable that is not set, is none, and not the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse."""
+        if value == "":
+            self.fail("the path is empty: is a variable of the shell not set? the current folder is .", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class AutoInt(click.ParamType):  # type: ignore[type-arg]
     """A whole number, or one of a few words."""
 
@@ -156,14 +166,14 @@ class Names(click.ParamType):  # type: ignore[type-arg]
 
 
 output = click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder of the results."
+    "-o", "--output", type=NamedPath(path_type=Path), required=True, metavar="DIR", help="Folder of the results."
 )
 overrides = click.option(
     "-s", "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a recipe value: -s method.steps=50."
 )
 mask = click.option(
     "--mask",
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     metavar="FILE",
     help="Which pixels were observed: white (.npy: not 0) observed, black not.",
 )
@@ -237,7 +247,7 @@ progress = click.option(
     help="A bar on a terminal, a line every 10 s otherwise; or JSON lines; or nothing.",
 )
 truth = click.option(
-    "--truth", type=click.Path(path_type=Path), metavar="PATH", help="The true picture, or a folder of them."
+    "--truth", type=NamedPath(path_type=Path), metavar="PATH", help="The true picture, or a folder of them."
 )
 keep = click.option(
     "--keep", type=Names(KEPT), help=f"What to keep of each posterior: {', '.join(KEPT)}. Samples go first above 1 GB."

@@ -10,8 +10,9 @@ from __future__ import annotations
 import html
 import importlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
@@ -77,8 +78,10 @@ def evaluate(
     """
     if crop < 0:
         raise UsageError(f"crop {crop}", "give 0 or more pixels")
-    if isinstance(data_range, str) and data_range != "max":
-        raise UsageError(f"data range '{data_range}'", "allowed: a number, max")
+    if data_range is not None and data_range != "max" and not _positive(data_range):
+        raise UsageError(f"data range {data_range!r}", "allowed: a number more than 0, max")
+    if metrics is not None and (not isinstance(metrics, Iterable) or not metrics):
+        raise UsageError(f"metrics {metrics!r}", "allowed: names of metrics, or all (inverse list metrics)")
     how = named(protocol)
     files = [isinstance(value, str | Path) for value in (prediction, truth)]
     if any(files) and not all(files):
@@ -94,6 +97,10 @@ def evaluate(
     names, left_out = _chosen(metrics, how, set(beside), paired.no_samples)
     settings = ProtocolSettings(data_range, crop, paired.ratio if scale is None else scale)
     return _compared(paired, how, names, settings, left_out=left_out, strict=strict)
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
 
 
 def _paired(prediction: Path, truth: Path, beside: Mapping[str, Path]) -> Pairing:

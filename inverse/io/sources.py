@@ -47,6 +47,10 @@ def find(arguments: Iterable[str | Path], *, exclude: Path | None = None) -> lis
     """
     items: dict[str, Source] = {}
     for argument in arguments:
+        if str(argument) == "":
+            raise InputError(
+                "an input with an empty name", "is a variable of the shell not set? the current folder is ."
+            )
         if "\0" in str(argument):
             raise InputError(f"{str(argument)!r}: holds a NUL character", "no path has one")
         everything = list(_expand(str(argument)))

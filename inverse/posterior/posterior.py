@@ -104,7 +104,8 @@ class Posterior(Views):
     def __getstate__(self) -> dict[str, Any]:
         """For a pickle: its physics is one that can be."""
         observation = replace(self.observation, physics=portable(self.observation.physics))
-        return {**self.__dict__, "observation": observation}
+        kept = {name: value for name, value in self.__dict__.items() if name != "_local"}  # another view of the physics
+        return {**kept, "observation": observation}
 
     def _frame(self, image: Tensor) -> Tensor:
         if self.crop is None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from deepinv.physics import DecomposablePhysics
 from torch import Tensor
@@ -32,6 +33,7 @@ from inverse.sampling.methods import method_spec
 __all__ = [
     "FOR_ARRAYS",
     "FOR_FILES",
+    "PLAN",
     "Case",
     "assumed_blur",
     "known_range",
@@ -44,6 +46,12 @@ __all__ = [
 
 #: Share of the values that may be far outside, and how many ranges away that is.
 STRAYS, FAR = 0.05, 2.0
+#: How the sentence begins that says what is done about a photograph.
+PLAN = "plan:"
+#: Share of white that the brightest value must reach: below, an image is finer than what a prior resolves.
+DARK = 0.005
+#: Bits of detectors whose numbers are kept in 16.
+BITS = (8, 10, 12)
 FOR_FILES = "stretch them: -s data.scale=auto, or say which are black and white: -s data.scale=[0,{white:g}]"
 FOR_ARRAYS = (
     "stretch them: overrides=['data.scale=auto'], or say which are black and white: ['data.scale=[0,{white:g}]']"
@@ -144,7 +152,20 @@ def open_case(recipe: Recipe, frame: Frame, *, device: str = "cpu") -> Case:
         raise RecipeError(
             "output: rss is of raw k-space of several coils on a grid, which this is not", "allowed: mean, sample"
         )
-    return replace(case, said=(*frame.lost, *case.said), assumed=assumed_blur(recipe, measurement))
+    few = few_bits(frame, recipe)
+    return replace(case, said=(*frame.lost, *few, *case.said), assumed=assumed_blur(recipe, measurement))
+
+
+def few_bits(frame: Frame, recipe: Recipe) -> tuple[str, ...]:
+    """A sentence where 16-bit pixels hold the numbers of fewer bits, and are scaled by all 16; else none."""
+    picture = frame.picture
+    if picture is None or recipe.data.scale != "type" or picture.array.dtype != np.uint16 or not picture.array.size:
+        return ()
+    largest = int(picture.array.max())
+    top = next((2**bits - 1 for bits in BITS if 0 < largest < 2**bits), None)
+    if top is None:
+        return ()
+    return (f"the values reach {largest} of 65535: where they are of a range of 0 to {top}, -s data.scale=[0,{top}]",)
 
 
 def assumed_blur(recipe: Recipe, measurement: Measurement) -> str:
@@ -257,7 +278,7 @@ def _plan(found: tuple[str, ...], noise: NoiseFit, clips: tuple[str, ...]) -> tu
     level = "; ".join(noise.said) if noise.jpeg is not None else f"noise {noise.sigma:.3g}"
     what = "denoise" if found[-1].startswith(NONE) else "deblur"
     how = "with JPEG noise" if noise.jpeg is not None else "with white noise"
-    return (f"plan: {level}, {', '.join(found)}: {what} {how}", *clips)
+    return (f"{PLAN} {level}, {', '.join(found)}: {what} {how}", *clips)
 
 
 def _ends(recipe: Recipe, physics: Any, y: Tensor, measurement: Measurement, *, part: bool) -> Tensor | None:
@@ -285,6 +306,7 @@ def require_range(case: Case, recipe: Recipe, card: Card | None, *, hint: str = 
     if recipe.data.scale != "type" or not isinstance(y, Tensor) or case.complex or not hasattr(physics, "A_adjoint"):
         return
     low, high = known_range(recipe, card)
+    _require_light(case, low, high, hint)
     if not _far(case.measured, low, high):
         return
     with torch.no_grad():
@@ -296,6 +318,20 @@ def require_range(case: Case, recipe: Recipe, card: Card | None, *, hint: str = 
     seen = white > 0
     if bool(seen.any()) and float((((y < below) | (y > above)) & seen).sum() / (seen.sum() * len(y))) > STRAYS:
         raise _refused(case.measured, low, high, hint)
+
+
+def _require_light(case: Case, low: float, high: float, hint: str) -> None:
+    """Refuse an image whose values all but vanish on the prior's range: numbers of 8 bits scaled as if of 16."""
+    largest = float(case.measured.abs().max()) if case.measured.numel() else 0.0
+    if low < 0 or not 0 < largest < DARK * high:
+        return
+    with torch.no_grad():
+        white: Any = case.physics.A(torch.ones(1, *case.shape, dtype=case.y.dtype, device=case.y.device))
+    if isinstance(white, Tensor) and largest < DARK * high * float(white.abs().max()):
+        raise InputError(
+            f"no value is above {largest:.2g}, where the recipe and its prior mean {low:g} to {high:g}",
+            f"{hint.partition(', or')[0]}, or say which are black and white: data.scale=[black,white]",
+        )
 
 
 def require_values(values: Tensor, recipe: Recipe, card: Card | None) -> None:
@@ -313,6 +349,8 @@ def _far(values: Tensor, low: float, high: float) -> bool:
 
 def _refused(values: Tensor, low: float, high: float, hint: str) -> InputError:
     first, last = float(values.min()), float(values.max())
+    if first < low - FAR * (high - low):
+        hint = hint.partition(", or")[0]
     white = next((top for top in (255.0, 1023.0, 4095.0, 65535.0) if last <= top), last)
     return InputError(
         f"values from {first:.4g} to {last:.4g}, where the recipe and its prior mean {low:g} to {high:g}",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import numbers
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,51 @@ from inverse.restoration.plan import Compute
 from inverse.restoration.prior import resolve_dtype
 
 __all__ = ["Options"]
+
+
+def _one_of(*names: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in names
+
+
+def _whole(value: object, low: int = 1) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= low
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list | tuple | set | frozenset) and all(isinstance(name, str) for name in value)
+
+
+def _seconds(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
+
+
+def _part(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_whole, value)) and value[0] <= value[1]
+
+
+_WHOLE = "a whole number from 1, or None"
+#: Of each field what fits it, and the same in words; what a text may be is said where it is read.
+_ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "device": (lambda value: isinstance(value, str | torch.device), "auto, cpu, cuda, cuda:1"),
+    "dtype": (_one_of("auto", "float32", "bfloat16"), "auto, float32, bfloat16"),
+    "batch": (lambda value: isinstance(value, str) or _whole(value), "auto, or a whole number from 1"),
+    "tile": (
+        lambda value: _one_of("auto", "off", "independent")(value) or _whole(value, 64),
+        "auto, off, independent, or a multiple of 64",
+    ),
+    "keep": (lambda value: value is None or isinstance(value, str) or _texts(value), "names of data sets"),
+    "shard": (lambda value: value is None or isinstance(value, str) or _part(value), "I/N with I from 1 to N"),
+    "executor": (
+        lambda value: isinstance(value, str) or callable(getattr(value, "map", None)),
+        "a name, or an inverse.runs.executors.Executor",
+    ),
+    "workers": (lambda value: value is None or _whole(value), _WHOLE),
+    "threads": (lambda value: value is None or _whole(value), _WHOLE),
+    "overwrite": (lambda value: isinstance(value, bool), "True, False"),
+    "strict": (lambda value: isinstance(value, bool), "True, False"),
+    "progress": (_one_of("auto", "json", "off"), "auto, json, off"),
+    "time_budget": (lambda value: value is None or _seconds(value), "seconds, more than 0"),
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +99,18 @@ class Options:
     strict: bool = False
     progress: str = "auto"
     time_budget: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that no field of these has.
+
+        Raises:
+            UsageError: There is one.
+        """
+        for name, (fits, allowed) in _ALLOWED.items():
+            value = getattr(self, name)
+            if not fits(value):
+                raise UsageError(f"{name} {value!r} is not valid", f"allowed: {allowed}")
+        object.__setattr__(self, "device", str(self.device))
 
     def resolved_device(self) -> str:
         """``auto`` resolved: the first accelerator, else the CPU.
@@ -105,7 +164,4 @@ class Options:
             )
         if self.time_budget is not None and recipe.params.get("quality") is None:
             raise UsageError("a time budget is for method auto", "leave it away, or choose -s method.kind=auto")
-        for name, given in (("workers", self.workers), ("threads", self.threads)):
-            if given is not None and given < 1:
-                raise UsageError(f"--{name} {given} is not valid; allowed: a whole number from 1")
         self.block(recipe)

@@ -23,6 +23,7 @@ from inverse.numerics.defaults import independent
 from inverse.numerics.linalg import Vector, parts
 from inverse.posterior.posterior import Posterior
 from inverse.priors.open import open_prior
+from inverse.sampling.arguments import checked
 from inverse.sampling.methods import method_spec
 from inverse.sampling.posterior_samples import sample
 
@@ -111,7 +112,7 @@ class Reconstructor(_Reconstructor):
         """
         level = self.sigma if sigma is None else sigma
         with torch.inference_mode(False):  # the guided methods differentiate the network, whatever the pipeline does
-            y = _plain(y)
+            y, _ = checked(y, physics)
             if level is not None:
                 physics = _with_level(physics, level)
             names = items if items is not None else (contents(y) if self.items == "content" else None)
@@ -166,13 +167,6 @@ def _network(prior: Any) -> nn.Module | None:
     while prior is not None and not isinstance(prior, nn.Module):
         prior = getattr(prior, "denoiser", None)
     return prior
-
-
-def _plain(y: Vector) -> Vector:
-    """The measurement as tensors that autograd takes: those made in inference mode are copied."""
-    if not any(part.is_inference() for part in parts(y)):
-        return y
-    return y.clone() if isinstance(y, Tensor) else type(y)([part.clone() for part in y])
 
 
 def _with_level(physics: Any, sigma: float | Tensor) -> Any:

@@ -20,7 +20,7 @@ from inverse.numerics.defaults import plain_module, plain_tensor
 from inverse.numerics.linalg import Vector, parts
 from inverse.operators.observation import Observation
 
-__all__ = ["checked", "checked_images", "checked_names", "fitting", "named_device", "require_memory"]
+__all__ = ["checked", "checked_images", "checked_names", "fitting", "named_device", "require_memory", "require_shape"]
 
 #: What operators raise of an argument that does not fit them.
 _RAISED = (RuntimeError, ValueError, TypeError, IndexError, AssertionError, AttributeError, NotImplementedError)
@@ -38,7 +38,7 @@ def checked(y: Any, physics: Any) -> tuple[Vector, Any]:
         y = _tensor(y)
     if not isinstance(y, Tensor):
         try:
-            held = parts(y)
+            held = [] if isinstance(y, list | tuple) else parts(y)  # of a stack they are a TensorList
         except TypeError:
             held = []
         if not held or not all(isinstance(part, Tensor) for part in held):
@@ -63,6 +63,11 @@ def checked_images(x: Any, physics: Any) -> tuple[Tensor, Any]:
         raise UsageError(f"images of type {type(x).__name__}", "allowed: a tensor (B, C, H, W), float32 or float64")
     _require_physics(physics)
     _require_values(x, "the batch of images")
+    if not bool(torch.isfinite(x).all()):
+        count = int((~torch.isfinite(x)).sum())
+        raise InputError(
+            f"the images have {count} values that are not finite", "fill them: a truth has a value everywhere"
+        )
     size = _size(physics)
     if size is not None and (len(size) != x.ndim - 1 or size != tuple(x.shape[1:])):
         raise InputError(f"images of shape {tuple(x.shape)}", f"this physics is of images (B, {_listed(size)})")
@@ -90,11 +95,8 @@ def fitting(y: Vector, physics: Any, shape: Sequence[int] | None) -> Observation
     Raises:
         InputError: It has another shape or type than what the physics makes.
     """
-    sides: Any = shape
-    if shape is not None and not (
-        isinstance(sides, list | tuple) and sides and all(isinstance(side, int) and side > 0 for side in sides)
-    ):
-        raise UsageError(f"shape {shape!r}", "allowed: (C, H, W) or (d,), whole numbers from 1")
+    if shape is not None:
+        require_shape(shape)
     size, given = _size(physics), ", ".join(str(tuple(part.shape)) for part in parts(y))
     try:
         observation = Observation.create(y, physics, shape=shape)
@@ -116,6 +118,17 @@ def fitting(y: Vector, physics: Any, shape: Sequence[int] | None) -> Observation
         kinds = ["complex" if made[0].is_complex() else "real", "complex" if parts(y)[0].is_complex() else "real"]
         raise InputError(f"a {kinds[1]} measurement, the physics makes {kinds[0]} ones", ALLOWED)
     return observation
+
+
+def require_shape(shape: Any) -> None:
+    """Refuse what is no shape of an unknown.
+
+    Raises:
+        UsageError: It is none.
+    """
+    sides = shape if isinstance(shape, list | tuple) else ()
+    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise UsageError(f"shape {shape!r}", "allowed: (C, H, W) or (d,), whole numbers from 1")
 
 
 def named_device(device: Any) -> torch.device:

@@ -88,6 +88,7 @@ class Context:
     gain: float  # model units in one data unit (2 for a network on [-1, 1] and data on [0, 1])
     mean: Any = 0.0  # mean of the prior's images: a number, or a tensor that broadcasts against (B, C, *S)
     steps: int = 1  # of the run
+    lowest: float = 0.0  # smallest level that the prior knows, data units
 
 
 class Method(Protocol):

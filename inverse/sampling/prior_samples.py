@@ -7,17 +7,20 @@ network evaluation a level; two, but for the last, with ``heun`` and ``corrected
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
+from numbers import Integral, Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from inverse.errors import InputError, RecipeError, did_you_mean
+from inverse.errors import RecipeError, UsageError, did_you_mean
 from inverse.numerics.defaults import independent
 from inverse.numerics.rng import Rng, require_seed
 from inverse.operators.observation import Counter
+from inverse.sampling.arguments import named_device, require_memory, require_shape
 from inverse.sampling.denoiser import Denoise
 from inverse.sampling.kernels import KERNELS
 from inverse.sampling.kernels import kernel as named
@@ -64,13 +67,22 @@ def generate(
 
     Raises:
         RecipeError: an unknown kernel.
+        UsageError: a number of samples, steps or a batch below 1, or no shape.
         InputError: a shape that the prior cannot have.
+        MemoryLimitError: more samples than the machine's memory holds.
     """
     if kernel not in KERNELS:
         raise RecipeError(f"unknown kernel '{kernel}'", did_you_mean(kernel, KERNELS))
     require_seed(seed)
-    if samples < 1 or batch < 1 or not shape or min(shape) < 1:
-        raise InputError(f"{samples} samples of shape {tuple(shape)}, {batch} together", "allowed: numbers from 1")
+    require_shape(shape)
+    for name, count in (("samples", samples), ("steps", steps), ("batch", batch)):
+        if not isinstance(count, Integral) or isinstance(count, bool) or count < 1:
+            raise UsageError(f"{name} {count!r}", "allowed: a whole number from 1")
+    for name, level in (("sigma_max", sigma_max), ("sigma_min", sigma_min)):
+        if level is not None and not (isinstance(level, Real) and 0 < level < math.inf):
+            raise UsageError(f"{name} {level!r}", "allowed: a number more than 0")
+    require_memory(samples, 1, shape)
+    device = named_device(device)
     like = torch.zeros(1, *shape, device=device, dtype=torch.float32)
     opened, card, mean, _ = open_denoiser(prior, like, dtype, Counter())
     denoise = Denoise(opened, Counter())

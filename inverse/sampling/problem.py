@@ -192,7 +192,9 @@ def _compose(spec: MethodSpec, params: Mapping[str, Any], card: Card, mean: Tens
     factory: Callable[..., Method] = getattr(importlib.import_module(module), function)
     own = {name: value for name, value in params.items() if name != "steps" and name not in COMMON}
     steps = 1 if spec.closed_form else int(params["steps"])
-    return factory(Context(data_var=card.data_var, gain=card.gain, mean=mean, steps=steps), **own)
+    return factory(
+        Context(data_var=card.data_var, gain=card.gain, mean=mean, steps=steps, lowest=card.sigma_min), **own
+    )
 
 
 def _levels(
@@ -256,9 +258,11 @@ def open_denoiser(
 def prepare(y: Vector, physics: Any, prior: Any, request: Request) -> Problem:
     """Check everything that can be checked before the first network evaluation; arguments as of `inverse.sample`."""
     if not isinstance(request.method, str):
-        raise UsageError(f"method {request.method!r}", f"allowed: {', '.join(methods())}, auto")
+        raise UsageError(f"method {request.method!r}", f"allowed: {', '.join(methods())}")
     spec = method_spec(request.method)
     values = spec.validate({**request.params, **({} if request.steps is None else {"steps": request.steps})})
+    if not isinstance(request.antithetic, bool):
+        raise UsageError(f"antithetic {request.antithetic!r}", "allowed: True, False")
     y, physics = checked(y, physics)
     if request.device != "auto":
         device = named_device(request.device)

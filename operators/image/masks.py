@@ -57,6 +57,10 @@ __all__ = [
 ]
 
 
+#: Share of a mask's pixels that may be between black and white: edges that were smoothed.
+GREY = 0.25
+
+
 class Mask(Cloned, Inpainting):
     """Observed and missing pixels.
 
@@ -204,9 +208,27 @@ def file_mask(params: FileMask, *, shape: tuple[int, ...], noise_model: Any, dty
         )
     full = 1.0 if array.dtype.kind in "fb" else float(np.iinfo(array.dtype).max)
     observed = array != 0 if exact else array >= full / 2
+    if not exact:
+        _require_black_and_white(array, full, Path(params.file).name)
     if not observed.any():
         raise InputError(f"{Path(params.file).name}: the mask marks no pixel as observed", "bright (255) = observed")
     return _mask(observed, shape, noise_model, dtype)
+
+
+def _require_black_and_white(array: NDArray[Any], full: float, name: str) -> None:
+    """Refuse an image that is no mask: a photograph, or numbers 0 and 1 in a picture of 0 to 255."""
+    brightest = float(array.max())
+    if 0 < brightest < 0.1 * full:
+        raise InputError(
+            f"{name}: the brightest value of the mask is {brightest:g} of {full:g}: all of it reads as black",
+            f"save white as {full:g}, or the numbers as .npy (not 0 = observed)",
+        )
+    grey = float(((array > 0.1 * full) & (array < 0.9 * full)).mean())
+    if grey > GREY:
+        raise InputError(
+            f"{name}: {100 * grey:.0f} % of the mask is neither black nor white",
+            "a mask is black = to be filled, white = observed",
+        )
 
 
 def _mask(

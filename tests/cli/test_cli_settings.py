@@ -64,6 +64,9 @@ def test_flags_are_changes_of_the_recipe(photo: Path, tmp_path: Path) -> None:
         (("denoise", "--sigma", "2"), 2, "--sigma is the width of a Gaussian blur"),
         (("denoise", "--noise", "lots"), 2, "--noise lots is not valid"),
         (("denoise", "--method", "dips"), 3, "dps"),
+        (("denoise", ""), 4, "an input with an empty name"),
+        (("denoise", "--truth", ""), 2, "the path is empty"),
+        (("denoise", "-o", ""), 2, "the path is empty"),
     ],
 )
 def test_refusals_come_before_work(flags: Any, code: int, message: str, photo: Path, tmp_path: Path) -> None:

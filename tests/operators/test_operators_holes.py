@@ -15,6 +15,7 @@ from inverse.operators.clipping import clipped, is_blur
 from inverse.operators.measurement import Measurement
 from inverse.operators.observation import Observation
 from inverse.recipes.recipe import load
+from inverse.recipes.shortcuts import shortcuts
 from inverse.restoration.case import make_case
 from inverse.restoration.simulate import simulate_files
 
@@ -68,6 +69,32 @@ def test_a_mask_that_was_asked_for_is_used_and_named() -> None:
 def test_masks_without_a_hole_or_without_a_measured_pixel(mask: Any, message: str) -> None:
     with pytest.raises(inverse.InputError, match=message):
         inverse.restore("inpaint", picture(), mask=mask, overrides=QUICK)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        ((np.arange(32 * 40).reshape(32, 40) / 5), "% of the mask is neither black nor white"),
+        (np.pad(np.zeros((20, 20)), ((0, 12), (0, 20)), constant_values=1), "brightest value of the mask is 1 of 255"),
+        (np.where(np.arange(40) < 20, 0, 255) * np.ones((32, 1)), ""),
+    ],
+)
+def test_pictures_that_are_no_masks(mask: Any, message: str, tmp_path: Path) -> None:
+    Image.fromarray(mask.astype(np.uint8)).save(tmp_path / "m.png")
+    given: dict[str, Any] = {"shape": (3, 32, 40), "file": str(tmp_path / "m.png")}
+    if message:
+        with pytest.raises(inverse.InputError, match=message):
+            inverse.build_operator("file-mask", **given)
+    else:
+        assert float(inverse.build_operator("file-mask", **given).mask.mean()) == 0.5
+
+
+def test_a_mask_beside_a_change_of_the_operator(tmp_path: Path) -> None:
+    Image.fromarray(np.full((32, 40), 255, np.uint8)).save(tmp_path / "m.png")
+    changes = shortcuts("super-resolution", ["operator.factor=2", "run.samples=3"], mask=tmp_path / "m.png")
+    recipe = load("super-resolution", changes).located()
+    first, last = recipe["operator"]["operators"]
+    assert (first["factor"], last["kind"], recipe["run"]["samples"]) == (2, "file-mask", 3)
 
 
 def test_a_mask_over_holes_of_the_file_that_leaves_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,71 @@ def test_a_function_that_warns_is_called_with_tensors() -> None:
     image = inverse.build_operator(darker, shape=(1, 8, 8)).A(rand(1, 1, 8, 8))
     assert set(seen) == {"Tensor"}
     assert torch.allclose(image, 0.5 * rand(1, 1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"dtype": value} for value in ("x", torch.float16, 3)),
+        *({"shard": value} for value in ((0, 4), 3, (2, 1))),
+        *({"workers": "x"}, {"threads": 1.5}, {"progress": 3}, {"overwrite": "x"}, {"executor": 3}, {"keep": 3}),
+        *({"tile": 1.5}, {"batch": 1.5}, {"time_budget": "10m"}, {"time_budget": -1}, {"device": 3}, {"strict": 1}),
+        *({"mask": 3}, {"mask": {}}, {"noise": True}, {"out": ""}),
+        *({"overrides": {3: 2}}, {"overrides": {"method": {3: 2}}}),
+    ],
+    ids=repr,
+)
+def test_settings_of_a_wrong_type_are_refused(change: dict[str, Any], pixels: Any) -> None:
+    with pytest.raises(inverse.InverseError) as caught:
+        inverse.restore("inpaint", pixels, **change)
+    assert len(str(caught.value).splitlines()) <= 3
+
+
+def test_numbers_of_numpy_and_torch_are_numbers(pixels: Any) -> None:
+    given: dict[str, Any] = {**QUICK, "noise.sigma": np.float32(0.125), "operator": {"sigma": torch.tensor(1.5)}}
+    post = inverse.restore("deblur", pixels, overrides=given)
+    assert float(post.observation.sigma[0]) == 0.125
+    mask = np.ones((24, 32)).tolist()
+    mask[3][5] = 0
+    filled = inverse.restore("inpaint", pixels, mask=mask, noise=0.1, overrides=QUICK)
+    assert float(filled.observation.physics.mask.sum()) == 24 * 32 - 1
+
+
+def test_a_posterior_that_was_looked_at_is_pickled(pixels: Any) -> None:
+    y = rand(1, 3, 24, 32)
+    physics = inverse.build_operator("gaussian-blur", shape=(3, 24, 32), sigma=1.0, noise=0.1)
+    post = inverse.sample(y, physics, "gaussian", method="diffpir", steps=2, samples=2)
+    assert post.data_share.shape == post.invented.shape
+    again = pickle.loads(pickle.dumps(post))
+    assert torch.equal(again.invented, post.invented)
+
+
+def test_names_that_are_empty_are_none(pixels: Any) -> None:
+    for measurement in ("", [], ["", ""]):
+        with pytest.raises(inverse.InverseError):
+            inverse.restore("denoise", measurement)
+    with pytest.raises(inverse.RecipeError, match="no recipe ''"):
+        inverse.restore("", pixels)
+
+
+def test_images_tables_and_draws_refuse_nonsense() -> None:
+    x = rand(1, 3, 24, 32)
+    physics = inverse.build_operator("denoise", shape=(3, 24, 32), noise=0.1)
+    calls: list[Any] = [
+        lambda: inverse.simulate(x * float("nan"), physics),
+        *(
+            lambda change=change: inverse.generate("gaussian", **{"shape": (3, 24, 32), **change})
+            for change in ({"steps": 0}, {"samples": "a"}, {"samples": 10**9}, {"shape": 3}, {"device": "x"})
+        ),
+        lambda: inverse.sample(x, physics, "gaussian", antithetic="no"),
+        lambda: inverse.Reconstructor("gaussian")(None, physics),
+        lambda: inverse.evaluate(x, x, data_range=-1),
+        lambda: inverse.evaluate(x, x, metrics=3),
+        lambda: inverse.evaluate(x, x, metrics=[]),
+        lambda: inverse.build_operator(lambda v: v * float("nan"), shape=(3, 24, 32)),
+        lambda: inverse.build_operator(lambda v: v, adjoint=3, shape=(3, 24, 32)),  # type: ignore[arg-type]
+        lambda: inverse.build_operator(lambda v: v, adjoint=lambda v: 1 / 0, shape=(3, 24, 32)),
+    ]
+    for call in calls:
+        with pytest.raises(inverse.InverseError):
+            call()

@@ -12,7 +12,7 @@ import inverse
 from inverse.errors import InputError
 from inverse.operators.build import build_operator
 from inverse.recipes.recipe import load
-from inverse.restoration.case import make_case, require_range
+from inverse.restoration.case import few_bits, make_case, require_range
 
 PICTURE = np.random.default_rng(0).random((1, 3, 32, 32)).astype("f4")
 
@@ -75,3 +75,23 @@ def test_arrays():
     with pytest.raises(InputError, match="values from") as caught:
         inverse.restore("denoise", 255 * np.moveaxis(PICTURE[0], 0, -1))
     assert "overrides=['data.scale=auto']" in caught.value.hint
+
+
+def test_numbers_of_8_bits_scaled_as_if_of_16():
+    error = refused(PICTURE * 255 / 65535, "denoise")
+    assert "no value is above 0.0039" in error.message
+    assert "-s data.scale=auto" in error.hint
+    assert refused(PICTURE * 0.02, "denoise") is None
+    assert refused(PICTURE * 0, "denoise", overrides=["noise.sigma=0.1"]) is None
+    dark = ["operator.exposure=0.01", "noise={kind: gaussian, sigma: 0.001}"]
+    assert refused(PICTURE * 0.004, "low-light", overrides=dark) is None
+    with pytest.raises(InputError, match=r"no value is above"):
+        inverse.restore("deblur", np.moveaxis(255 * PICTURE[0], 0, -1).astype(np.uint16))
+
+
+@pytest.mark.parametrize(("top", "said"), [(1000, "0 to 1023"), (4095, "0 to 4095"), (9000, "")])
+def test_numbers_of_fewer_bits_in_16_are_named(top, said):
+    picture = SimpleNamespace(array=np.full((4, 4), top, np.uint16))
+    found = few_bits(SimpleNamespace(picture=picture), load("denoise"))
+    assert said in found[0] if said else not found
+    assert not few_bits(SimpleNamespace(picture=picture), load("denoise", ["data.scale=auto"]))

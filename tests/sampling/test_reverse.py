@@ -92,3 +92,15 @@ def test_values_that_were_clipped_are_bounds() -> None:
     assert np.allclose(post.mean[0, 0].numpy()[~dark], raw[~dark], atol=1e-3)
     level = inverse.restore("denoise", y, overrides=["prior.name=gaussian"]).observation.sigma
     assert float(level) == pytest.approx(0.1, rel=0.15)
+
+
+@pytest.mark.parametrize("level", [1e-3, 1e-5])
+def test_levels_below_the_smallest_that_a_network_knows(level: float) -> None:
+    """The network's answer there is none: off by 1.4 at 1e-5, where the noise is 1e-5."""
+    y = 0.2 + 0.6 * torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    physics = inverse.build_operator("denoise", shape=(3, 32, 32), noise=level)
+    physics.register_buffer("bounds", (y < 0.25).float() - (y > 0.75).float())
+    post = inverse.sample(y, physics, "photo", method="reverse", samples=1, steps=3)
+    assert float((post.mean - y).abs().max()) < 6 * level
+    assert float((post.states - y).abs().max()) < 9 * level
+    assert float(post.std.mean()) == pytest.approx(level, rel=0.2)

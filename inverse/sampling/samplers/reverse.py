@@ -17,6 +17,9 @@ Each sample brings the mean and the variance in an orientation of its own, so th
 orientations. Mean and standard deviation are those, whatever the number of steps; samples are draws, with few steps
 narrow ones: of the Gaussian problems 4 steps have 0.89 to 0.96 of the spread, 20 have 1.00.
 
+Below the smallest level :math:`\sigma_0` that the prior knows a network's answer is none. The score is taken to be the
+one there: :math:`D(x, \sigma) = x + (\sigma / \sigma_0)^2 (D(x, \sigma_0) - x)`.
+
 Cost: ``steps`` + 1 F a sample. Deviations: none; the step :math:`\epsilon` is 0.05 :math:`\sigma_y`.
 """
 
@@ -42,18 +45,23 @@ __all__ = ["Reverse", "reverse"]
 STEP = 0.05
 #: Smallest posterior variance, as a share of the noise's: an average of few probes may be below 0.
 LOWEST = 1e-3
+#: Noise levels beyond a limit from which on the ratio of two tiny numbers is taken as a whole.
+FAR = 30.0
 
 
 @dataclass(frozen=True)
 class Reverse(Sampler):
     """The reverse process from the measurement on."""
 
+    lowest: float = 0.0  # smallest level that the prior knows
+
     def schedule(self, levels: tuple[float, ...], *, resolved: float, linear: bool) -> tuple[float, ...]:
         """As many levels, spaced alike, from the noise level of the measurement on."""
         del linear
         if len(levels) == 2:
             return (resolved, 0.0)
-        high, low, last = levels[0], levels[-2], min(levels[-2], resolved)
+        high, low = levels[0], levels[-2]
+        last = low if resolved > 1.01 * low else resolved / 10
         shares = [math.log(level / low) / math.log(high / low) if high > low else 1.0 for level in levels[:-1]]
         return (*(last * (resolved / last) ** share for share in shares), 0.0)
 
@@ -73,41 +81,49 @@ class Reverse(Sampler):
 
         def posterior(state: Tensor, level: float) -> Tensor:
             if index:
-                return denoise.estimate(state, level).mean
-            known.update(_moments(denoise, state, level, rng))
+                return self._mean(denoise, state, level)
+            known.update(self._moments(denoise, state, level, rng))
             return known["exact_mean"]
 
         def noise(draw: int = 0) -> Tensor:
             return rng.normal(x, step=index, stream="kernel", draw=draw)
 
-        state = x if index else _completed(denoise, observation, sigma)
+        state = x if index else self._completed(denoise, observation, sigma)
         moved, mean, memory = stochastic(posterior, state, sigma, sigma_next, noise, memory)
         return Move(moved, mean, memory, known)
 
+    def _mean(self, denoise: Denoise, x: Tensor, sigma: float) -> Tensor:
+        """The prior's answer at a level, also where it knows none so low."""
+        if sigma >= self.lowest:
+            return denoise.estimate(x, sigma).mean
+        return x + (sigma / self.lowest) ** 2 * (denoise.estimate(x, self.lowest).mean - x)
 
-def _completed(denoise: Denoise, observation: Observation, sigma: float) -> Tensor:
-    """The measurements as states (B, C, *S), those of values that were clipped as they are expected to have been."""
-    y = observation.AT(observation.y)
-    bounds: Tensor | None = getattr(observation.physics, "bounds", None)
-    if bounds is None:
-        return y
-    mean = denoise.estimate(y, sigma).mean
-    reach = bounds * (y - mean) / sigma
-    # of a normal number beyond a limit (its inverse Mills ratio), in standard deviations
-    beyond = torch.exp(-0.5 * reach**2 - 0.5 * math.log(2 * math.pi) - torch.special.log_ndtr(-reach))
-    return torch.where(bounds == 0, y, mean + bounds * sigma * torch.maximum(beyond, reach))
+    def _completed(self, denoise: Denoise, observation: Observation, sigma: float) -> Tensor:
+        """The measurements as states (B, C, *S), those of clipped values as they are expected to have been."""
+        y = observation.AT(observation.y)
+        bounds: Tensor | None = getattr(observation.physics, "bounds", None)
+        if bounds is None:
+            return y
+        mean = self._mean(denoise, y, sigma)
+        reach = bounds * (y - mean) / sigma
+        # of a normal number beyond a limit (its inverse Mills ratio), in standard deviations; far out in one function
+        beyond = torch.exp(-0.5 * reach**2 - 0.5 * math.log(2 * math.pi) - torch.special.log_ndtr(-reach))
+        beyond = torch.where(reach < FAR, beyond, math.sqrt(2 / math.pi) / torch.special.erfcx(reach / math.sqrt(2)))
+        return torch.where(bounds == 0, y, mean + bounds * sigma * torch.maximum(beyond, reach))
 
-
-def _moments(denoise: Denoise, y: Tensor, sigma: float, rng: Rng) -> dict[str, Tensor]:
-    """Posterior mean and variance (B, C, *S) of states of a level, one probe of each."""
-    probe = rng.signs(y, step=0, stream="probe")
-    pair = torch.stack([y, y + STEP * sigma * probe], 1).flatten(0, 1)  # of one sample, so in one orientation
-    mean, moved = denoise.estimate(pair, sigma).mean.reshape(-1, 2, *y.shape[1:]).unbind(1)
-    jacobian = smoothed(probe * (moved - mean)) / (STEP * sigma)
-    return {"exact_mean": mean, "exact_variance": sigma**2 * jacobian.clamp_min(LOWEST)}
+    def _moments(self, denoise: Denoise, y: Tensor, sigma: float, rng: Rng) -> dict[str, Tensor]:
+        """Posterior mean and variance (B, C, *S) of states of a level, one probe of each."""
+        level = max(sigma, self.lowest)
+        probe = rng.signs(y, step=0, stream="probe")
+        pair = torch.stack([y, y + STEP * level * probe], 1).flatten(0, 1)  # of one sample, so in one orientation
+        mean, moved = denoise.estimate(pair, level).mean.reshape(-1, 2, *y.shape[1:]).unbind(1)
+        jacobian = smoothed(probe * (moved - mean)) / (STEP * level)
+        if level > sigma:
+            share = (sigma / level) ** 2
+            mean, jacobian = y + share * (mean - y), 1 + share * (jacobian - 1)
+        return {"exact_mean": mean, "exact_variance": sigma**2 * jacobian.clamp_min(LOWEST)}
 
 
 def reverse(context: Context) -> Reverse:
     """Compose it."""
-    del context
-    return Reverse()
+    return Reverse(context.lowest)
