@@ -14,9 +14,11 @@ from inverse.priors.models.callable import computed, is_network
 from inverse.priors.open import open_prior
 from inverse.recipes.recipe import Recipe
 from inverse.restoration.plan import Compute
+from inverse.sampling.method_spec import VJP_SECONDS
+from inverse.sampling.methods import method_spec
 from inverse.sampling.problem import bfloat16_is_fast
 
-__all__ = ["fit_prior", "forward_seconds", "open_recipe_prior", "resolve_dtype"]
+__all__ = ["fit_prior", "forward_seconds", "open_recipe_prior", "resolve_dtype", "sampling_seconds"]
 
 
 def open_recipe_prior(recipe: Recipe) -> Any:
@@ -63,3 +65,9 @@ def forward_seconds(prior: Any, shape: Sequence[int], compute: Compute) -> float
         if device.startswith("cuda"):
             torch.cuda.synchronize()
     return time.perf_counter() - began
+
+
+def sampling_seconds(prior: Any, shape: Sequence[int], recipe: Recipe, compute: Compute) -> float:
+    """Seconds that a recipe's samples of an unknown (C, H, W) take, by one timed forward pass."""
+    forward, vjp = method_spec(recipe.method_kind).cost(recipe.params)
+    return forward_seconds(prior, shape, compute) * recipe.run.samples * (forward + VJP_SECONDS * vjp)

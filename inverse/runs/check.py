@@ -29,10 +29,9 @@ from inverse.restoration.frame import MINIMUM_SIDE, first_filled, frame
 from inverse.restoration.item import pose
 from inverse.restoration.options import Options
 from inverse.restoration.plan import Compute, block_size
-from inverse.restoration.prior import fit_prior, forward_seconds, open_recipe_prior
+from inverse.restoration.prior import fit_prior, open_recipe_prior, sampling_seconds
 from inverse.runs.executors import opened_executor
-from inverse.sampling.method_spec import VJP_SECONDS
-from inverse.sampling.methods import in_words, method_spec
+from inverse.sampling.methods import in_words
 from inverse.sampling.problem import peak_bytes
 from inverse.sampling.start import initial_mean
 
@@ -202,10 +201,7 @@ def _surprise(card: Card, prior: Any, case: Case) -> list[RecipeCheck]:
 
 
 def _cost(recipe: Recipe, prior: Any, case: Case, compute: Compute) -> list[RecipeCheck]:
-    spec, samples = method_spec(recipe.method_kind), recipe.run.samples
-    once = forward_seconds(prior, case.shape, compute)
-    forward, vjp = spec.cost(recipe.params)
-    seconds = once * samples * (forward + VJP_SECONDS * vjp)
+    samples, seconds = recipe.run.samples, sampling_seconds(prior, case.shape, recipe, compute)
     block = block_size(case.shape, samples, None)
     memory = peak_bytes(torch.device(compute.device)) / 2**30
     return [

@@ -23,13 +23,14 @@ from inverse.errors import Failure, InputError, InverseError, MemoryLimitError, 
 from inverse.io.read_write import read
 from inverse.io.sources import check_name
 from inverse.posterior.posterior import Posterior
-from inverse.posterior.words import unusable
+from inverse.posterior.words import seconds_in_words, unusable
 from inverse.priors.models.callable import computed
-from inverse.restoration.case import Case, open_case, require_range
+from inverse.restoration.case import PLAN, Case, open_case, require_range
 from inverse.restoration.frame import MINIMUM_SIDE, Content, Frame, frame, nothing_in
 from inverse.restoration.item import describe, pose, solve, spread, statistics
 from inverse.restoration.memory import halved
 from inverse.restoration.plan import Item, Job, Plan, Unit, item_name, split
+from inverse.restoration.prior import sampling_seconds
 from inverse.restoration.result import ItemResult
 from inverse.restoration.truth import Truths
 from inverse.restoration.write_item import overshoot, write_item
@@ -176,9 +177,13 @@ class Solver:
         if case.estimated:
             self._say(item, f"noise level estimated from the measurement: {case.sigma:.4g}")
         for sentence in case.notes:
-            self._say(item, sentence)
+            self._say(item, f"{sentence}; {self._time(case)}" if sentence.startswith(PLAN) else sentence)
         hand.opened = item.item, opened, case
         return opened, case
+
+    def _time(self, case: Case) -> str:
+        recipe, compute = self.job.recipe, self.job.terms.compute
+        return f"about {seconds_in_words(sampling_seconds(self.job.prior, case.shape, recipe, compute), 0)}"
 
     def _solve(self, item: Item, unit: Unit, case: Case) -> Posterior:
         self._hand.stage = "sample"

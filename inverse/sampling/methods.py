@@ -304,8 +304,9 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
         "reverse": MethodSpec(
             parameters=MappingProxyType(
                 {
-                    "steps": Parameter(20, "noise levels of a draw, one evaluation each", low=1, high=100_000),
-                    **{name: COMMON[name] for name in ("sigma_min", "levels")},  # the first is the measurement's
+                    "steps": Parameter(
+                        20, "noise levels of a draw, at even distances from the measurement's", low=1, high=100_000
+                    ),
                 }
             ),
             name="reverse",

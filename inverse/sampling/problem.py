@@ -205,8 +205,8 @@ def _levels(
     for item in range(observation.batch):
         low = max(card.sigma_min, min(0.01 * card.data_var**0.5, 0.1 * resolved[item]) or 0.01 * card.data_var**0.5)
         high = params.get("sigma_max") or (observation.linear and card.sigma_start) or card.sigma_max
-        low = params["sigma_min"] or min(low, high)
-        levels = noise_levels(params["levels"], sigma_max=high, sigma_min=low, steps=int(params["steps"]))
+        low = params.get("sigma_min") or min(low, high)
+        levels = noise_levels(params.get("levels", "karras"), sigma_max=high, sigma_min=low, steps=int(params["steps"]))
         result.append(method.schedule(levels, resolved=resolved[item], linear=observation.linear))
     return tuple(result)
 

@@ -28,9 +28,9 @@ def test_mean_and_variance_are_exact_whatever_the_steps(name: str) -> None:
 def test_more_steps_bring_the_draws_to_the_exact_posterior() -> None:
     given = problem("coloured-denoise")
     few, many = (given.bias(given.draw("reverse", samples=100, steps=steps).samples) for steps in (3, 20))
-    assert few.std_range < 0.8
-    assert many.std_range == pytest.approx(0.99, abs=0.03)
-    assert many.chi2 == pytest.approx(0.98, abs=0.05)
+    assert few.std_range < 0.9
+    assert many.std_range == pytest.approx(1.0, abs=0.05)
+    assert many.chi2 == pytest.approx(1.0, abs=0.06)
 
 
 def test_one_sample_knows_its_spread() -> None:
@@ -47,7 +47,7 @@ def test_what_is_no_denoising_is_refused_and_auto_knows_which_is() -> None:
         given.draw("reverse", samples=1)
     assert given.draw("auto", samples=1).method["kind"] != "reverse"
     white = problem("white-denoise")
-    assert white.draw("auto", samples=1).method == {**white.draw("reverse", samples=1, steps=4).method}
+    assert white.draw("auto", samples=1).method == {**white.draw("reverse", samples=1, steps=3).method}
     assert white.draw("auto", samples=1, max_evaluations=8).method["steps"] == 7
     silent = inverse.build_operator("denoise", shape=(1, 16, 16), noise=0.0)
     assert inverse.sample(white.y, silent, white.prior, method="auto", samples=1).method["kind"] != "reverse"

@@ -15,7 +15,9 @@ step of expectation maximisation; Tobin 1958), one evaluation more.
 
 Each sample brings the mean and the variance in an orientation of its own, so they are better by an ensemble of as many
 orientations. Mean and standard deviation are those, whatever the number of steps; samples are draws, with few steps
-narrow ones: of the Gaussian problems 4 steps have 0.89 to 0.96 of the spread, 20 have 1.00.
+narrow ones. On crops of two photographs draws of 3 / 5 / 20 steps had 0.65 / 1.06 / 1.09 of the posterior variance at
+noise 0.05 and 0.33 / 0.58 / 0.87 at 0.2, by levels at even distances; by levels at even ratios 3, 4 and 20 steps had
+0.34, 0.74, 1.02 and (4 and 20) 0.32, 0.77.
 
 Below the smallest level :math:`\sigma_0` that the prior knows a network's answer is none. The score is taken to be the
 one there: :math:`D(x, \sigma) = x + (\sigma / \sigma_0)^2 (D(x, \sigma_0) - x)`.
@@ -56,14 +58,10 @@ class Reverse(Sampler):
     lowest: float = 0.0  # smallest level that the prior knows
 
     def schedule(self, levels: tuple[float, ...], *, resolved: float, linear: bool) -> tuple[float, ...]:
-        """As many levels, spaced alike, from the noise level of the measurement on."""
+        """As many levels at even distances, from the noise level of the measurement on."""
         del linear
-        if len(levels) == 2:
-            return (resolved, 0.0)
-        high, low = levels[0], levels[-2]
-        last = low if resolved > 1.01 * low else resolved / 10
-        shares = [math.log(level / low) / math.log(high / low) if high > low else 1.0 for level in levels[:-1]]
-        return (*(last * (resolved / last) ** share for share in shares), 0.0)
+        steps = len(levels) - 1
+        return tuple(resolved * (1 - index / steps) for index in range(steps + 1))
 
     def step(
         self,
