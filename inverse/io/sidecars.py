@@ -1,7 +1,8 @@
 """Files beside a raster that say what is not in it: a mask, a place on Earth, nodata, names and units of bands.
 
 They are GDAL's: ``NAME.tif.msk`` (a mask), ``NAME.tif.aux.xml`` (nodata, names, coordinate system), a world file (the
-affine transform) and rational polynomials. An ``.aux.xml`` of statistics alone says nothing that survives.
+affine transform) and rational polynomials. An ``.aux.xml`` of statistics alone says nothing that survives. An ENVI file
+is nothing without its ``.hdr``.
 """
 
 from __future__ import annotations
@@ -12,13 +13,23 @@ from pathlib import Path
 
 from inverse.storage.files import file_hash
 
-__all__ = ["input_hash", "sidecars", "world_file"]
+__all__ = ["gdal_driver", "input_hash", "is_placed", "is_raster", "sidecars", "world_file"]
 
 #: What of an ``.aux.xml`` a result keeps, or its pixels depend on.
 _TOLD = re.compile(
     rb"<(?:NoDataValue|SRS|GeoTransform|GCPList|Scale|Offset|UnitType|ColorInterp|MaskBand)\b"
     rb'|<Description>|<Metadata[^>]*domain="RPC"'
 )
+#: How the kinds of files begin that GDAL reads here; its names of them.
+_BEGIN = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JP2OpenJPEG"),
+    (b"EHFA_HEADER_TAG", "HFA"),
+)
+_LIKE_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: Bytes of an ``.aux.xml`` that are looked at.
 _LARGEST = 2**24
 
@@ -34,6 +45,40 @@ def sidecars(path: Path) -> tuple[Path, ...]:
         with aux.open("rb") as file:
             found += [aux] if _TOLD.search(file.read(_LARGEST)) else []
     return tuple(dict.fromkeys(found))
+
+
+def gdal_driver(path: Path) -> str:
+    """GDAL's name of a photograph's kind, of an ENVI or an ERDAS Imagine file; "" for all else."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if kind := next((name for start, name in _BEGIN if head.startswith(start)), ""):
+        return kind
+    return "ENVI" if _envi_header(path) and not head.startswith(_LIKE_TIFF) else ""
+
+
+def is_placed(path: Path, inner: str | None, *, source: str) -> bool:
+    """Whether a photograph has files beside it that say something of it."""
+    del source
+    photograph = inner is None and gdal_driver(path) not in ("", "JP2OpenJPEG", "HFA", "ENVI")
+    return photograph and bool(sidecars(path))
+
+
+def is_raster(path: Path, inner: str | None, *, source: str) -> bool:
+    """Whether a file is ENVI's or ERDAS Imagine's."""
+    del source
+    return inner is None and gdal_driver(path) in ("HFA", "ENVI")
+
+
+def _envi_header(path: Path) -> Path | None:
+    """The ``.hdr`` beside the pixels of ENVI."""
+    for other in (path.with_suffix(".hdr"), path.with_name(f"{path.name}.hdr")):
+        if other != path and other.is_file():
+            with other.open("rb") as file:
+                if file.read(4) == b"ENVI":
+                    return other
+    return None
 
 
 def world_file(path: Path) -> Path | None:
@@ -55,7 +100,8 @@ def input_hash(path: Path) -> str:
     Raises:
         InputError: it cannot be read.
     """
-    digest, others = file_hash(path), sidecars(path)
+    header = _envi_header(path) if path.is_file() else None
+    digest, others = file_hash(path), (*sidecars(path), *([header] if header else []))
     if not others:
         return digest
     lines = (f"{other.name} {file_hash(other)}\n" for other in others)

@@ -42,6 +42,7 @@ __all__ = [
     "encode",
     "facts",
     "float_map",
+    "geo_of",
     "picture_of",
     "placed",
     "profile_of",
@@ -171,13 +172,14 @@ def picture_of(dataset: Any, window: Any, source: str, *, empty: bool = False) -
         format="geotiff",
         alpha=alpha,
         valid=observed,
-        extra={"geo": _geo(dataset, bands, window)},
+        extra={"geo": geo_of(dataset, bands, window)},
         notes=notes,
         source=source,
     )
 
 
-def _geo(dataset: Any, bands: list[int], window: Any) -> Geo:
+def geo_of(dataset: Any, bands: list[int], window: Any = None) -> Geo:
+    """What an open dataset says beside its pixels, of some bands; of a window, None: of all of it."""
     shared = all(rasterio.enums.MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums)
     masked = shared and "alpha" not in [interp.name for interp in dataset.colorinterp]
     profile = dataset.profile

@@ -24,6 +24,7 @@ from inverse.io.content import Array, Picture
 from inverse.io.limits import bounded, quiet, reason
 from inverse.io.photographs.boxes import box, boxes
 from inverse.io.photographs.metadata import exif_of, narrowed, picture_of, widened, xmp_of
+from inverse.io.sidecars import sidecars
 
 __all__ = ["decode", "encode", "facts", "is_placed"]
 
@@ -50,8 +51,10 @@ class _Stream:
 
 
 def is_placed(path: Path, inner: str | None, *, source: str) -> bool:
-    """Whether a JP2 says where it lies on the ground, in the boxes before its codestream."""
+    """Whether a JP2 says where it lies on the ground, in the boxes before its codestream or in files beside it."""
     del inner, source
+    if sidecars(path):
+        return True
     with open(path, "rb") as file:
         head = file.read(_HEAD).partition(b"jp2c")[0]
     return head.startswith(_SIGNATURE) and (_GEO in head or b"gml." in head)
