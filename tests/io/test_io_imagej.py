@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import tifffile
@@ -79,3 +81,32 @@ def test_a_plain_tiff_without_a_unit_keeps_its_resolution_too(tmp_path):
     out = iio.write(tmp_path / "out.tif", iio.read_picture(tmp_path / "a.tif"))
     with tifffile.TiffFile(out) as file:
         assert [file.pages.first.tags[code].value for code in (282, 283, 296)] == [(3, 1), (4, 1), 1]
+
+
+def test_pixels_as_other_writers_state_them(tmp_path):
+    """Resolution in inches or centimetres where it is a microscope's, Micro-Manager's tag, a slide scanner's words."""
+    small, manager = 0.13 / 25400, json.dumps({"PixelSizeUm": 0.13, "Width": 20})
+    kinds = {
+        "inch": {"resolution": (1 / small, 1 / small), "resolutionunit": "INCH"},
+        "cm": {"resolution": (1e4 / 0.13, 1e4 / 0.13), "resolutionunit": "CENTIMETER"},
+        "imagej": {"imagej": True, "resolution": (1 / small, 1 / small), "metadata": {"unit": "inch"}},
+        "manager": {"extratags": [(51123, "s", 0, manager, True)]},
+        "slide": {"description": "Aperio Image Library\n20x24 |AppMag = 20|MPP = 0.13"},
+        "photograph": {"resolution": (300, 300), "resolutionunit": "INCH"},
+    }
+    for kind, options in kinds.items():
+        tifffile.imwrite(tmp_path / "a.tif", STACK[0], **{"metadata": None, **options})
+        picture = iio.read_picture(tmp_path / "a.tif")
+        told = picture.extra.get("optics", {}).get("pixel")
+        assert told == (None if kind == "photograph" else pytest.approx((130, 130), rel=1e-4)), kind
+    tifffile.imwrite(tmp_path / "a.tif", STACK[0], metadata=None, **kinds["manager"])
+    with tifffile.TiffFile(iio.write(tmp_path / "out.tif", iio.read_picture(tmp_path / "a.tif"))) as file:
+        assert file.pages.first.tags[51123].value["PixelSizeUm"] == 0.13
+
+
+def test_colours_with_a_fourth_band_stay_colours(tmp_path):
+    values = np.random.default_rng(0).integers(0, 255, (24, 20, 4)).astype("u1")
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", extrasamples=["unspecified"], metadata=None)
+    with tifffile.TiffFile(iio.write(tmp_path / "out.tif", iio.read_picture(tmp_path / "a.tif"))) as file:
+        assert (int(file.pages.first.photometric), file.pages.first.extrasamples) == (2, (0,))
+        assert (file.asarray() == values).all()

@@ -1,6 +1,7 @@
 """Files through write and read: exact for lossless formats, metadata kept."""
 
 import io
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 import inverse.io as iio
 from inverse.errors import OutputError
@@ -222,6 +223,44 @@ def test_xmp_stays_in_a_png(tmp_path):
     text = {"XML:com.adobe.xmp": "<x:xmpmeta/>"}
     picture = Picture(array=np.zeros((8, 9, 3), np.uint16), format="png", text=text)
     assert through(tmp_path, picture, ".png").text == text
+
+
+XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6" xmp:Rating="5"/></x:xmpmeta>'
+UPRIGHT = XMP.replace(b'"6"', b'"1"')
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_xmp_of_a_turned_picture_says_that_it_is_upright(tmp_path, form):
+    """It was dropped whole, rating and captions with it; of a JPEG and a TIFF always."""
+    block, path = Image.Exif(), tmp_path / "a"
+    block[0x0112] = 6
+    image = Image.fromarray(np.zeros((8, 12, 3), np.uint8))
+    if form == "TIFF":
+        tags = [(700, 1, len(XMP), XMP, True), (33723, 1, 7, b"\x1c\2x\0\2hi", True), (315, 2, 0, b"Zo\xc3\xab", True)]
+        turned = (274, 3, 1, 6, True)
+        tifffile.imwrite(path, np.zeros((8, 12, 3), "u1"), photometric="rgb", metadata=None, extratags=[*tags, turned])
+    elif form == "PNG":
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", XMP.decode())
+        image.save(path, form, exif=block, pnginfo=text)
+    else:
+        image.save(path, form, exif=block, xmp=XMP)
+    if form == "JPEG":
+        iptc = b"Photoshop 3.0\x008BIM\4\4\0\0\0\0\0\7\x1c\2x\0\2hi\0"
+        data = path.read_bytes()
+        path.write_bytes(data[:2] + struct.pack(">BBH", 0xFF, 0xED, len(iptc) + 2) + iptc + data[2:])
+    picture = iio.read(path)
+    assert picture.size == (12, 8)
+    made = iio.write(tmp_path / "b", picture)
+    if form == "TIFF":
+        with tifffile.TiffFile(made) as file:
+            found = file.pages.first.tags
+            assert [found[code].value for code in (700, 33723, 315)] == [UPRIGHT, tags[1][3], "Zoë"]
+        return
+    with Image.open(made) as opened:
+        found = opened.info.get("xmp") or opened.info["XML:com.adobe.xmp"].encode()
+        assert found == UPRIGHT
+        assert form != "JPEG" or opened.info["photoshop"][0x404] == b"\x1c\2x\0\2hi"
 
 
 def test_tiff_keeps_its_metadata_and_without_rasterio_its_geo_tags(tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ from inverse.errors import InputError, OutputError
 from inverse.io.content import Array, Picture, stamped, turn
 from inverse.io.limits import bounded, quiet, reason
 from inverse.io.photographs.cmyk import to_rgb
+from inverse.io.photographs.metadata import upright
 
 __all__ = ["decode16", "decode_jpeg", "decode_png", "encode_jpeg", "encode_png", "png_bytes"]
 
@@ -31,6 +32,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOURS = (b"cICP", b"cHRM", b"gAMA", b"sRGB", b"mDCV", b"cLLI")
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
 _ORIENTATION = 0x0112
+_XMP, _IPTC, _XMP_TEXT = b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0", "XML:com.adobe.xmp"
 
 
 def decode_png(data: bytes, *, source: str) -> Picture:
@@ -95,12 +97,15 @@ def _picture(image: Image.Image, data: bytes, form: str, source: str) -> Picture
     if _ORIENTATION in exif:
         exif[_ORIENTATION] = 1
     text = dict(image.text) if isinstance(image, PngImagePlugin.PngImageFile) else {}
-    if orientation != 1:
-        text.pop("XML:com.adobe.xmp", None)
+    if orientation in range(2, 9) and (packet := text.get(_XMP_TEXT)):
+        text[_XMP_TEXT] = upright(packet).decode("utf-8", "replace")
     dpi = image.info.get("dpi")
     if dpi is not None and orientation in (5, 6, 7, 8):
         dpi = (dpi[1], dpi[0])
     comment = image.info.get("comment") if form == "jpeg" else None
+    extra = {} if ink else _colours(data, orientation) if form == "png" else _compression(image, orientation)
+    if form == "jpeg" and (kept := _applications(data, whole=int(getattr(image, "n_frames", 1)) == 1)):
+        extra["applications"] = kept
     return Picture(
         array=np.ascontiguousarray(array),
         alpha=None if alpha is None else np.ascontiguousarray(alpha),
@@ -110,20 +115,51 @@ def _picture(image: Image.Image, data: bytes, form: str, source: str) -> Picture
         description=comment.decode("utf-8", "replace") if isinstance(comment, bytes) else None,
         exif=exif.tobytes() if len(exif) else None,
         text={str(key): str(value) for key, value in text.items()},
-        extra=(_compression(image, orientation) if form == "jpeg" else _colours(data)) if not ink else {},
+        extra=extra,
         notes=notes,
         lost=((*_further(image, form), "colours of ink (CMYK): the result is RGB") if ink else _further(image, form)),
         source=source,
     )
 
 
-def _colours(data: bytes) -> dict[str, Any]:
-    """The chunks of a PNG that say what its numbers mean as light: `COLOURS`."""
+def _colours(data: bytes, orientation: int) -> dict[str, Any]:
+    """The chunks of a PNG that say what its numbers mean as light, `COLOURS`, and the shape of its pixels."""
     try:
-        found = tuple((name, body) for name, body in _chunks(data) if name in COLOURS)
+        read = list(_chunks(data))
+        shape = [(name, body) for name, body in read if name == b"pHYs" and body[8:] == b"\0" and orientation < 5]
+        found = tuple([(name, body) for name, body in read if name in COLOURS] + shape)
     except ValueError:
         return {}
     return {"chunks": found} if found else {}
+
+
+def _applications(data: bytes, *, whole: bool) -> tuple[tuple[int, bytes], ...]:
+    """Segments of a JPEG with XMP and IPTC: their markers and bodies. XMP says that the picture is upright.
+
+    XMP that lists further parts of the file (``Container:Directory``), and of a file of several pictures, is left out.
+    """
+    found = []
+    for marker, start, end in _segments(data):
+        body = data[start:end]
+        if marker == 0xED and body.startswith(_IPTC):
+            found.append((marker, body))
+        elif marker == 0xE1 and body.startswith(_XMP) and whole and b"Container:Directory" not in body:
+            found.append((marker, _XMP + upright(body.removeprefix(_XMP))))
+    return tuple(found)
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of the body of each segment of a JPEG before its scan."""
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker == 0xFF:  # filling
+            position += 1
+            continue
+        if marker == 0xDA or length < 2 or position + 2 + length > len(data):
+            return
+        yield marker, position + 4, position + 2 + length
+        position += 2 + length
 
 
 def _further(image: Image.Image, form: str) -> tuple[str, ...]:
@@ -281,4 +317,10 @@ def encode_jpeg(picture: Picture, provenance: Mapping[str, str]) -> bytes:
         Image.fromarray(pixels).save(buffer, "JPEG", quality=100, subsampling=0, **options)
     except (OSError, ValueError) as error:
         raise OutputError(f"cannot be written as JPEG: {error}", "write a PNG or a TIFF instead") from error
-    return buffer.getvalue()
+    data = buffer.getvalue()
+    parts = (
+        struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+        for marker, body in picture.extra.get("applications", ())
+    )
+    place = max((end for marker, _, end in _segments(data) if marker in (0xE0, 0xE1)), default=2)
+    return b"".join((data[:place], *parts, data[place:]))

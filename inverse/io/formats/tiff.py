@@ -10,6 +10,7 @@ pages lie in other files is refused.
 from __future__ import annotations
 
 import io
+import json
 import re
 import struct
 from collections.abc import Mapping
@@ -29,9 +30,11 @@ from inverse.io.formats.tiff_axes import (
     calibration,
     described,
     imagej_tags,
+    of_file,
     of_floats,
     optics,
     parsed,
+    pixel_of,
 )
 from inverse.io.limits import bounded, quiet, reason
 from inverse.io.photographs.cmyk import to_rgb
@@ -40,7 +43,7 @@ from inverse.io.sidecars import sidecars
 __all__ = ["decode", "encode", "facts", "float_map", "is_geotiff", "unlike_gdal"]
 
 _GEO_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
-_KEPT_TAGS = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
+_KEPT_TAGS = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113, 51123)
 _ALPHA = {1: "assocalpha", 2: "unassalpha"}
 _PER_INCH = {2: 1.0, 3: 2.54}
 _NUMBERS = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
@@ -163,7 +166,7 @@ def _content(file: tifffile.TiffFile, length: int, source: str, inner: str | Non
         axes = replace(axes, size=array.shape[1:3])
         notes += ("turned upright as its orientation tag says",)
     tags = tuple(
-        (tag.code, int(tag.dtype), tag.count, tag.value, True)
+        (tag.code, int(tag.dtype), tag.count, json.dumps(tag.value) if tag.code == 51123 else tag.value, True)
         for tag in (page.tags.get(code) for code in _KEPT_TAGS)
         if tag is not None and upright
     )
@@ -171,12 +174,15 @@ def _content(file: tifffile.TiffFile, length: int, source: str, inner: str | Non
         notes += ("its CRS and nodata value are not interpreted: pip install 'inverse-imaging[geo]'",)
     extra: dict[str, Any] = {"layout": axes.layout, "compressed": int(page.compression) != 1, "alpha": kind}
     extra |= {"tags": tags, "axes": axes} | ({"white": True} if photometric == 0 and array.ndim == 3 else {})
+    extra["texts"], left = of_file(page, upright=upright)
+    lost_images = (*lost_images, *left)
+    extra |= {"rgb": True} if photometric == 2 and array.ndim == 4 and array.shape[-1] > 3 else {}
     description: str | None = page.description or None
     for name, own in (("ome", file.is_ome), ("imagej", file.is_imagej)):
         if own and description:
             extra[name], description = description, None
     extra |= calibration(page, turned=orientation in (5, 6, 7, 8), imagej="imagej" in extra)
-    if told := optics(extra, extra.get("resolution")):
+    if told := optics(extra, extra.get("resolution")) or pixel_of(page, None if "imagej" in extra else _dpi(page)):
         extra["optics"] = told
     if file.is_shaped and (description or "").startswith("{"):
         description = None
@@ -317,7 +323,8 @@ def _encoded(array: Array, alpha: Array | None, like: Picture, provenance: Mappi
     array = array[..., 0] if array.ndim == 4 and array.shape[-1] == 1 else array
     channels = 1 if array.ndim == 3 else array.shape[-1]
     layout = extra.get("layout", "contig")
-    options: dict[str, Any] = {"photometric": "rgb" if channels == 3 and layout != "pages" else "minisblack"}
+    colours = (channels == 3 or (channels > 3 and extra.get("rgb"))) and layout != "pages"
+    options: dict[str, Any] = {"photometric": "rgb" if colours else "minisblack"}
     if extra.get("white") and channels == 1:
         options["photometric"] = "miniswhite"
         array = np.iinfo(array.dtype).max - array if array.dtype.kind == "u" else array
@@ -352,7 +359,7 @@ def _encoded(array: Array, alpha: Array | None, like: Picture, provenance: Mappi
         compression="zlib" if extra.get("compressed") else None,
         predictor=2 if extra.get("compressed") and values.dtype.kind in "ui" else None,
         bigtiff=values.nbytes > 2**32 - 2**25,
-        extratags=(*extra.get("tags", ()), *imagej_tags(extra, array.shape[1:3])),
+        extratags=(*extra.get("tags", ()), *extra.get("texts", ()), *imagej_tags(extra, array.shape[1:3])),
         **options,
     )
     return buffer.getvalue()

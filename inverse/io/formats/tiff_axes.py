@@ -24,6 +24,7 @@ import tifffile
 
 from inverse.errors import InputError
 from inverse.io.content import Array
+from inverse.io.photographs.metadata import upright as turned_upright
 
 __all__ = [
     "Axes",
@@ -33,9 +34,11 @@ __all__ = [
     "edited",
     "imagej_tags",
     "nanometres",
+    "of_file",
     "of_floats",
     "optics",
     "parsed",
+    "pixel_of",
 ]
 
 #: Nanometres of a unit, by its symbol in lower case; those of screens and pages are none of a specimen.
@@ -43,6 +46,13 @@ _NANOMETRES = {"pm": 1e-3, "å": 0.1, "nm": 1.0, "µm": 1e3, "um": 1e3, "μm": 1
     "ångström": 0.1, "angstrom": 0.1, "nanometer": 1.0, "nanometre": 1.0, "micron": 1e3, "microns": 1e3,
     "micrometer": 1e3, "micrometre": 1e3, "millimeter": 1e6, "millimetre": 1e6, "centimeter": 1e7, "meter": 1e9,
 }  # fmt: skip
+#: Of units of pages, and of resolution, pixels that are smaller than so many nanometres are a microscope's.
+_OF_PAGES = {"in": 2.54e7, "inch": 2.54e7, "inches": 2.54e7, '"': 2.54e7, "ft": 3.048e8, "thou": 2.54e4, "mil": 2.54e4}
+_SMALL = 1e4
+_MICRO_MANAGER = 51123
+#: Tags of whole files: document, maker, model, page, time, artist, host, copyright, XMP, IPTC, Photoshop's resources.
+_OF_FILES = (269, 271, 272, 285, 306, 315, 316, 33432, 700, 33723, 34377)
+_BLOCKS = {34665: "EXIF", 34853: "GPS"}
 _TYPES = {"u1": "uint8", "u2": "uint16", "u4": "uint32", "i1": "int8", "i2": "int16", "i4": "int32"}
 _FLOATS = {4: "float", 8: "double"}
 
@@ -150,11 +160,52 @@ def _attribute(tag: str, name: str, value: str) -> str:
 
 def nanometres(value: object, unit: object) -> float | None:
     """A length in nanometres; None where it is no positive number, or its unit is none of lengths."""
+    name = str(unit).strip().lower()
     try:
-        length = float(str(value)) * _NANOMETRES[str(unit).strip().lower()]
+        length = float(str(value)) * (_NANOMETRES | _OF_PAGES)[name]
     except (ValueError, KeyError):
         return None
-    return length if 0 < length < math.inf else None
+    return length if 0 < length < (_SMALL if name in _OF_PAGES else math.inf) else None
+
+
+def pixel_of(page: Any, dpi: tuple[float, float] | None) -> dict[str, Any]:
+    """The pixel size that tags or a description state, as the fact ``optics``: Micro-Manager's, a slide scanner's.
+
+    Or the resolution, where its pixels are a microscope's.
+    """
+    sides: tuple[float | None, float | None] = (None, None)
+    tag = page.tags.get(_MICRO_MANAGER)
+    said = re.search(r"\|\s*MPP\s*=\s*([\d.]+)", page.description or "")
+    if tag is not None:
+        with suppress(ValueError, TypeError, AttributeError):
+            told = tag.value if isinstance(tag.value, dict) else json.loads(tag.value)
+            sides = (nanometres(told.get("PixelSizeUm"), "um"),) * 2
+    elif said is not None:
+        sides = (nanometres(said.group(1), "um"),) * 2
+    elif dpi is not None:
+        sides = nanometres(1 / dpi[1], "inch"), nanometres(1 / dpi[0], "inch")
+    return {"pixel": sides} if all(sides) else {}
+
+
+def of_file(page: Any, *, upright: bool) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    """Tags of a whole file as tifffile writes them, and a sentence on blocks that it does not write.
+
+    XMP of a picture that was turned says that it is upright.
+    """
+    kept = []
+    for tag in (page.tags.get(code) for code in _OF_FILES):
+        if tag is None:
+            continue
+        value, dtype = tag.value, int(tag.dtype)
+        if dtype == 2:  # text
+            kept.append((tag.code, dtype, 0, str(value).encode(), True))
+            continue
+        data = value.encode() if isinstance(value, str) else value
+        data = data if isinstance(data, bytes) else np.asarray(data).tobytes()
+        data = turned_upright(data) if tag.code == 700 and not upright else data
+        kept.append((tag.code, 7 if dtype == 7 else 1, len(data), data, True))
+    blocks = [name for code, name in _BLOCKS.items() if code in page.tags]
+    return tuple(kept), (f"its {' and '.join(blocks)} tags are not in the result",) if blocks else ()
 
 
 def optics(extra: Mapping[str, Any], resolution: tuple[Any, ...] | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ and reset. Provenance and what the description says go into EXIF's ImageDescript
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from PIL import Image
 from inverse.errors import OutputError
 from inverse.io.content import Array, Picture, stamped, turn
 
-__all__ = ["exif_of", "narrowed", "picture_of", "samples_of", "widened", "xmp_of"]
+__all__ = ["exif_of", "narrowed", "picture_of", "samples_of", "upright", "widened", "xmp_of"]
 
 _ORIENTATION, _DESCRIPTION = 0x0112, 0x010E
 _RESOLUTION, _UNIT = (0x011A, 0x011B), 0x0128
@@ -75,7 +76,7 @@ def picture_of(
         block[_ORIENTATION] = 1
     resolution = _resolution(block) if dpi is None else dpi
     if orientation in range(2, 9):
-        xmp = None  # it says the orientation again
+        xmp = upright(xmp) if xmp else None
         if not turned:
             array, alpha = turn(array, orientation), None if alpha is None else turn(alpha, orientation)
             notes = (*notes, "turned upright as its EXIF orientation says")
@@ -96,6 +97,13 @@ def picture_of(
         lost=lost,
         source=source,
     )
+
+
+def upright(xmp: bytes | str) -> bytes:
+    """An XMP packet of a picture that was turned upright: it states the orientation again, as attribute or element."""
+    packet = xmp if isinstance(xmp, bytes) else xmp.encode()
+    packet = re.sub(rb"(\btiff:Orientation\s*=\s*[\"'])[2-8]([\"'])", rb"\g<1>1\g<2>", packet)
+    return re.sub(rb"(<tiff:Orientation>\s*)[2-8](\s*</tiff:Orientation>)", rb"\g<1>1\g<2>", packet)
 
 
 def _block(exif: bytes | None) -> Image.Exif:
