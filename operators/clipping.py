@@ -27,7 +27,18 @@ from torch import Tensor
 from inverse.operators.blur.spec import SPECS
 from inverse.operators.image.masks import restricted
 
-__all__ = ["bounded", "clipped", "clipped_in_words", "is_blur"]
+__all__ = [
+    "LEAST",
+    "NEAR",
+    "PLATEAU",
+    "UNTOLD",
+    "bounded",
+    "clipped",
+    "clipped_in_words",
+    "is_blur",
+    "one_sided",
+    "reach_of",
+]
 
 #: Values at an end at least, and their share of those within `NEAR` of the range, from which they are a plateau: of
 #: eight bits a twelfth where all values are alike frequent.
@@ -65,12 +76,14 @@ def clipped(y: Tensor, valid: Tensor | None = None) -> Tensor | None:
     return bounds if bool((bounds != 0).any()) else None
 
 
-def clipped_in_words(bounds: Tensor, *, used: bool, blurred: bool = True) -> str:
-    """What is to be said of clipped values, and whether they are taken as bounds."""
+def clipped_in_words(bounds: Tensor | tuple[float, float], *, used: bool, blurred: bool = True) -> str:
+    """What is to be said of clipped values, by `clipped` or the shares of shadows and highlights, and of their use."""
+    if isinstance(bounds, Tensor):
+        bounds = (float((bounds == -1).float().mean()), float((bounds == 1).float().mean()))
     parts = [
-        f"{100 * float((bounds == sign).float().mean()):.2g} % of the values are clipped {what}"
-        for sign, what in ((1.0, "highlights"), (-1.0, "shadows"))
-        if bool((bounds == sign).any())
+        f"{100 * share:.2g} % of the values are clipped {what}"
+        for share, what in ((bounds[1], "highlights"), (bounds[0], "shadows"))
+        if share > 0
     ]
     taken = (
         "taken as unobserved with the light around them, deep inside as bounds"
@@ -80,8 +93,10 @@ def clipped_in_words(bounds: Tensor, *, used: bool, blurred: bool = True) -> str
     return f"{' and '.join(parts)}, {taken if blurred else 'taken as bounds'}"
 
 
-def one_sided(bounds: Tensor, reach: int) -> Tensor:
+def one_sided(bounds: Tensor, reach: int, *, part: bool = False) -> Tensor:
     """What clipped values bound, and where nothing is told, by `clipped` and how far the blur reaches, in pixels.
+
+    A ``part`` of a scene may be clipped all over.
 
     1: at least what was measured, -1: at most, `UNTOLD`: nothing, 0: it is what was measured.
     """
@@ -89,7 +104,10 @@ def one_sided(bounds: Tensor, reach: int) -> Tensor:
     for index in np.ndindex(*bounds.shape[:2]):
         for sign in (1.0, -1.0):
             flat = (bounds[index] == sign).cpu().numpy()
-            if not flat.any() or flat.all():
+            if not flat.any() or (flat.all() and not part):
+                continue
+            if flat.all():
+                found[index][:] = sign
                 continue
             core = ndimage.distance_transform_edt(flat) > reach
             near = ndimage.distance_transform_edt(~flat) <= reach

@@ -313,6 +313,10 @@ class SceneSteps:
         place = (..., *lies.own(tile).inside(lies.measured(window)))
         residual = observation.residual(x)[place].double()
         weight = observed(observation.physics, observation.y)
+        told: Tensor | None = getattr(observation.physics, "measured_mask", None)  # a bound is none of them
+        if told is not None:
+            residual = residual * told.expand(observation.y.shape)[place]
+            weight = told if weight is None else weight * told
         values = residual.numel() if weight is None else int(weight.expand(observation.y.shape)[place].sum())
         chi2 = float(residual.square().sum() / observation.sigma[0].double() ** 2) if values else 0.0
         return np.array([chi2, values])

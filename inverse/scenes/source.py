@@ -9,6 +9,7 @@ once, and kept as a byte a pixel.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,13 +25,16 @@ from inverse.io.tiling import Tiling, Window
 from inverse.io.windows import Windows
 from inverse.operators.build import located, operator_for, own_level, result_shape, stated_operator
 from inverse.operators.catalogue import operator_spec
+from inverse.operators.image.holes import Shares, is_mask, of_file, settled_shares
 from inverse.operators.image.masks import masked, restricted
 from inverse.operators.local import Local, local, part
 from inverse.operators.measurement import Measurement
 from inverse.operators.noise.fit import fit_noise
+from inverse.operators.noise.models import estimate_sigma
 from inverse.recipes.recipe import Recipe
 from inverse.restoration.frame import MINIMUM_SIDE, SAMPLED, Frame
 from inverse.scenes.blocks import require_local
+from inverse.scenes.ends import Ends, scene_ends
 
 __all__ = ["HEAD", "FileScene", "MeasuredScene", "Scene", "grids", "open_scene"]
 
@@ -82,6 +86,7 @@ class FileScene:
     head: Window | None = None  # the part of the unknown that decides the method
     device: str = "cpu"  # where windows are computed
     said: tuple[str, ...] = ()  # what of the operator the file says
+    ends: Ends | None = None  # what of its values was clipped
 
     @property
     def size(self) -> tuple[int, int]:
@@ -115,7 +120,10 @@ class FileScene:
         spec = {"kind": "denoise"} if self.mask is not None else self.recipe.located()["operator"]
         physics = operator_for(spec, tuple(y.shape[1:]), noise=self.sigma)[0]  # the mask is laid over it
         shape = (self.lies.shape[0], *window.size)
-        return y, (physics if valid is None else masked(physics, valid, shape)).to(y.device)
+        physics = (physics if valid is None else masked(physics, valid, shape)).to(y.device)
+        if self.ends is None:
+            return y, physics
+        return self.ends.laid(y, physics, self.lies.measured(window), self.size, self.measured, shape)
 
 
 MeasuredScene = Scene | FileScene
@@ -150,13 +158,52 @@ def open_scene(
     else:
         lies = _blocks(recipe, (bands, height, width))
     scene = replace(first, lies=lies, span=span, gaps=gaps, each=each, mask=mask)
+    scene = _settled(scene) if is_mask(operator) else scene
     if recipe.noise.kind != "gaussian":
         return scene
     sigma = recipe.noise.sigma
     if isinstance(sigma, tuple):
         return scene
+    if coupled:
+        scene = _with_ends(scene)
     level = float(sigma) if not isinstance(sigma, str) else _level(scene)
     return replace(scene, head=_head(scene) if coupled else None, sigma=level, estimated=isinstance(sigma, str))
+
+
+def _settled(scene: FileScene) -> FileScene:
+    """A scene with the hole that was meant: of a shipped recipe's mask at random what has no value in the file.
+
+    Raises:
+        InputError: a mask that does not say where the hole is.
+    """
+    operator, mask = scene.recipe.located()["operator"], scene.mask
+    if mask is None and not of_file(operator):
+        return scene
+    bare, total, there, seen, hidden = replace(scene, mask=None), 0, 0.0, 0.0, 0.0
+    for strip in _windows(scene):
+        y, valid = bare.measured(strip)
+        known = torch.ones_like(y) if valid is None else valid.expand(y.shape)
+        shown = torch.ones_like(y)
+        if mask is not None:
+            shown = torch.from_numpy(np.ascontiguousarray(mask[strip.slices]))[None, None].to(y).expand(y.shape)
+        total, there = total + y.numel(), there + float((known > 0).sum())
+        seen += float(((known * shown) > 0).sum())
+        hidden += float(((shown == 0) & (y != 0)).sum())
+    shares = Shares((total - there) / total, seen / total, hidden / total)
+    chosen, said = settled_shares(operator, shares, asked=not scene.recipe.assumes_operator)
+    whole = np.ones(scene.size, bool) if chosen["kind"] != operator["kind"] and mask is not None else mask
+    return replace(scene, mask=whole, said=(*scene.said, *said))
+
+
+def _with_ends(scene: FileScene) -> FileScene:
+    """A scene with what of it was clipped."""
+    operator = scene.recipe.located()["operator"]
+    if scene.mask is not None:
+        return scene
+    like = scene.measured(Window(0, 0, STRIP, STRIP).clipped(*scene.size))[0]
+    physics = operator_for(operator, tuple(like.shape[1:]))[0].to(like.device)
+    ends = scene_ends(scene.recipe, _windows(scene), scene.measured, physics, like)
+    return scene if ends is None else replace(scene, ends=ends, said=(*scene.said, ends.said))
 
 
 def grids(recipe: Recipe, shape: tuple[int, int, int]) -> tuple[Local, NDArray[np.bool_] | None]:
@@ -195,10 +242,14 @@ def _blocks(recipe: Recipe, shape: tuple[int, int, int]) -> Local:
     return Local((channels, height, width), factor)
 
 
-def _strips(scene: FileScene) -> Iterator[Picture]:
+def _windows(scene: FileScene) -> Iterator[Window]:
     height, width = scene.size
     for top in range(0, height, STRIP):
-        yield scene.picture(Window(top, 0, min(height, top + STRIP), width))
+        yield Window(top, 0, min(height, top + STRIP), width)
+
+
+def _strips(scene: FileScene) -> Iterator[Picture]:
+    yield from map(scene.picture, _windows(scene))
 
 
 def _surveyed(scene: FileScene, bands: int) -> tuple[Span | None, bool, bool]:
@@ -269,6 +320,10 @@ def _level(scene: FileScene) -> float:
         if len(places) == 1 or (min(y.shape[-2:]) >= STRIP and (valid is None or float(valid.mean()) > 0.5)):
             seen = None if valid is None else valid.expand(y.shape)
             known = own_level(scene.recipe.located()["operator"], Measurement(y, valid))
+            if scene.ends is not None and not scene.ends.reach and known is None:  # clipped noise is less
+                whole = (scene.ends.at(y, valid) == 0).to(y)
+                known = float(estimate_sigma(y, mask=whole)[0]) or None
+                known = None if known is not None and math.isnan(known) else known
             levels.append(fit_noise(scene.recipe.noise, y, observed=seen, sigma=known).sigma)
     if not levels:
         raise InputError(

@@ -9,6 +9,7 @@ is what has no value in the file itself (alpha, nodata, NaN), or nobody said whe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from inverse.operators.build import operator_for
 from inverse.operators.catalogue import operator_spec
 from inverse.operators.measurement import Measurement
 
-__all__ = ["FROM_FILE", "is_mask", "settled_mask"]
+__all__ = ["FROM_FILE", "Shares", "is_mask", "of_file", "settled_mask", "settled_shares"]
 
 #: The operator whose hole is what has no value in the file, all of which gets one.
 FROM_FILE: Mapping[str, Any] = {"kind": "gap-mask", "fill": "all"}
@@ -49,32 +50,56 @@ def settled_mask(
         InputError: nobody said where the hole is, there is none, or nothing was observed.
     """
     y, valid = measurement.y, measurement.valid
-    own = valid is not None and bool((valid == 0).any())
-    simulated = operator["kind"] in _SIMULATED or operator.get("pattern") == "slc-off"
-    if operator["kind"] == "gap-mask" and not simulated and operator.get("file") is None:
-        if not own:
-            raise InputError("nothing says where the gaps are: no mask was given, every pixel has a value", _GIVE)
-        return operator, ()
+    missing = 0.0 if valid is None else float((valid == 0).float().mean())
+    if of_file(operator):
+        return settled_shares(operator, Shares(missing=missing), asked=asked)
     mask: Tensor = operator_for(operator, tuple(y.shape[1:]))[0].mask.to(y)
     seen = mask.expand(y.shape) if valid is None else mask * valid.expand(y.shape)
-    if not bool((seen > 0).any()):
-        raise InputError("the mask hides every pixel that has a value", "white (not 0 in .npy) = observed")
-    if bool((seen > 0).all()):
-        raise InputError(f"{_name(operator)} has no hole: every pixel is observed", _no_hole(operator))
-    if not simulated:
+    shares = Shares(missing, float((seen > 0).double().mean()), float(((mask == 0) & (y != 0)).float().mean()))
+    return settled_shares(operator, shares, asked=asked)
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What of a measurement's values is there, 0 to 1."""
+
+    missing: float  # without a value in the file
+    seen: float = 1.0  # with one, and not hidden by the mask
+    hidden: float = 0.0  # with one that is not 0, and hidden by the mask
+
+
+def settled_shares(
+    operator: Mapping[str, Any], shares: Shares, *, asked: bool
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """As `settled_mask`, of a measurement that is known by what of it is there."""
+    simulated = _simulated(operator)
+    if of_file(operator):
+        if shares.missing == 0:
+            raise InputError("nothing says where the gaps are: no mask was given, every pixel has a value", _GIVE)
         return operator, ()
-    hidden = float(((mask == 0) & (y != 0)).float().mean())
-    if hidden == 0:
+    if shares.seen == 0:
+        raise InputError("the mask hides every pixel that has a value", "white (not 0 in .npy) = observed")
+    if shares.seen == 1:
+        raise InputError(f"{_name(operator)} has no hole: every pixel is observed", _no_hole(operator))
+    if not simulated or shares.hidden == 0:
         return operator, ()
     if asked:
         return operator, (
-            f"{100 * hidden:.0f} % of the measured values are hidden by {operator['kind']}, and not used",
+            f"{100 * shares.hidden:.0f} % of the measured values are hidden by {operator['kind']}, and not used",
         )
-    if not own:
+    if shares.missing == 0:
         raise InputError("nothing says which pixels are missing: no mask was given, every pixel has a value", _GIVE)
-    assert valid is not None
-    share = 100 * float((valid == 0).float().mean())
-    return dict(FROM_FILE), (f"the hole is what has no value in the file: {share:.3g} % of the pixels",)
+    said = f"the hole is what has no value in the file: {100 * shares.missing:.3g} % of the pixels"
+    return dict(FROM_FILE), (said,)
+
+
+def _simulated(operator: Mapping[str, Any]) -> bool:
+    return operator["kind"] in _SIMULATED or operator.get("pattern") == "slc-off"
+
+
+def of_file(operator: Mapping[str, Any]) -> bool:
+    """Whether the hole is what the file has no value for, and nothing else."""
+    return operator["kind"] == "gap-mask" and not _simulated(operator) and operator.get("file") is None
 
 
 def _name(operator: Mapping[str, Any]) -> str:
