@@ -33,6 +33,8 @@ __all__ = ["Comparand", "FilePairs", "Pair", "Pairing", "Scaled", "batch_of", "p
 FULL_SCALE = (np.dtype(np.uint8), np.dtype(np.uint16))
 PLAUSIBLE = (-1.0, 2.0)
 FAINT = 0.1
+#: How many times larger one of two images must be to be of other units.
+APART = 50
 #: Share of a prediction's values that may be outside `PLAUSIBLE`.
 STRAYS = 0.05
 
@@ -122,7 +124,8 @@ class Scaled:
             InputError: It is not known.
         """
         if self.data_range is None:
-            raise InputError(f"{item}: {self.words}", "give white minus black: --data-range 10000, or --data-range max")
+            hint = "give white minus black in these values, such as --data-range 255, or --data-range max"
+            raise InputError(f"{item}: {self.words}", hint)
         return self.data_range
 
 
@@ -131,8 +134,13 @@ def scaled(pair: Pair, data_range: float | str | None) -> Scaled:
 
     `data_range` is white minus black in stored units, ``max`` (the largest value of the truth's file), or None: by the
     file's type.
+
+    Raises:
+        InputError: A range is given, and the values of both are of other units.
     """
     one, other = pair.prediction.values, pair.truth.values
+    if data_range is not None and pair.white is None:
+        _require_alike(pair)
     if isinstance(data_range, int | float):
         return Scaled(one, other, float(data_range), f"{data_range:g}", _same)
     if data_range == "max" or (pair.magnitude and pair.white is None):
@@ -160,6 +168,20 @@ def scaled(pair: Pair, data_range: float | str | None) -> Scaled:
         return Scaled(_unit(one), _unit(other), None, f"the truth's values go from {low_:g} to {high_:g}", _unit)
     names = " and ".join(sorted(str(kind) for kind in kinds))
     return Scaled(one, other, None, f"numbers of type {names} have no defined range", _same)
+
+
+def _require_alike(pair: Pair) -> None:
+    """Refuse images one of which is more than `APART` times as large as the other, a prediction of zeros aside."""
+    valid, largest = pair.valid(), []
+    for values in (pair.prediction.values, pair.truth.values):
+        inside = values if valid is None else values[np.broadcast_to(valid, values.shape)]
+        largest.append(float(np.abs(inside).max(initial=0)))
+    given, known = largest
+    if given > APART * max(pair.peak, known) > 0 or known > APART * given > 0:
+        raise InputError(
+            f"{pair.item}: the prediction's values reach {given:g}, the truth's {known:g}: they are of other units",
+            "store both alike; without --data-range integers are fractions of white",
+        )
 
 
 def _same(values: NDArray[Any]) -> NDArray[Any]:

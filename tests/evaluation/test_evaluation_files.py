@@ -232,6 +232,19 @@ def test_a_mask_leaves_pixels_out(pair: Any, tmp_path: Path) -> None:
     assert "mask 9 x 37, truth 40 x 37 x 3" in bad.stderr
 
 
+@pytest.mark.parametrize(("factor", "kind"), [(257, np.uint16), (1 / 255, np.float32)])
+def test_a_given_range_does_not_compare_other_units(factor: float, kind: Any, pair: Any, tmp_path: Path) -> None:
+    """Stored values of 0 to 255 against those of 0 to 65535 or 0 to 1: -44 dB was the answer."""
+    given, truth = pair
+    np.save(tmp_path / "p.npy", (given * np.float64(factor)).astype(kind))
+    np.save(tmp_path / "t.npy", truth)
+    asked = call("evaluate", tmp_path / "p.npy", tmp_path / "t.npy", "--data-range", 255)
+    assert asked.exit_code == 4
+    assert "of other units" in asked.stderr
+    alike = evaluate(tmp_path / "p.npy", tmp_path / "t.npy", metrics=["psnr"]).rows[0]["psnr"]
+    assert alike == pytest.approx(evaluate(given, truth, metrics=["psnr"]).rows[0]["psnr"], abs=1e-3)
+
+
 def test_a_range_nobody_knows_is_asked_for(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     truth = rng.normal(500, 100, (30, 30)).astype(np.float32)

@@ -219,6 +219,17 @@ def test_provenance_is_replaced_and_never_piles_up(tmp_path, form, suffix):
         assert second.description == "line one\nline two\ninverse:run=second"
 
 
+@pytest.mark.parametrize(
+    ("shape", "size"), [((1, 20, 18), (20, 18)), ((1, 1, 20, 18), (20, 18)), ((1, 20, 18, 3), None)]
+)
+def test_leading_axes_of_one_entry_come_back(tmp_path, shape, size):
+    np.save(tmp_path / "a.npy", np.zeros(shape, np.float32))
+    picture = iio.read_picture(tmp_path / "a.npy")
+    assert picture.array.shape == (size or (20, 18, 3))
+    larger, _ = iio.from_unit(np.zeros((picture.channels, 40, 36), np.float32), like=picture)
+    assert np.load(iio.write(tmp_path / "b.npy", larger)).shape == tuple({20: 40, 18: 36}.get(n, n) for n in shape)
+
+
 def test_xmp_stays_in_a_png(tmp_path):
     text = {"XML:com.adobe.xmp": "<x:xmpmeta/>"}
     picture = Picture(array=np.zeros((8, 9, 3), np.uint16), format="png", text=text)

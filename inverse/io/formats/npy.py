@@ -1,7 +1,7 @@
 """NumPy ``.npy`` and ``.npz``: uint8, uint16, other integers of up to 32 bits, or float; never pickled objects.
 
-A npy file holds one image, (H, W) or (H, W, C); a complex one of 3 or 4 axes is raw k-space, (coils, H, W) or
-(slices, coils, H, W), centred, zero where nothing was measured. A npz archive holds one array, or several of which
+A npy file holds one image, (H, W) or (H, W, C), axes of one entry before it aside; a complex one of 3 or 4 axes is raw
+k-space, (coils, H, W) or (slices, coils, H, W), centred, zero where nothing was measured. A npz archive holds one array, or several of which
 ``FILE.npz::NAME`` names one; its axes are taken as `inverse.io.axes` says. The result holds that array alone, under its
 name. Headers are checked against the bytes that are there before anything is allocated, and no more of an archive is
 unpacked than its header declares.
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from inverse.errors import InputError
-from inverse.io.axes import arranged, flattened
+from inverse.io.axes import MOST_CHANNELS, arranged, flattened
 from inverse.io.content import Array, Picture, Scan, Volume, checked
 from inverse.io.kspace.grid import recentred
 from inverse.io.limits import bounded, reason
@@ -48,6 +48,8 @@ def decode(data: bytes, *, source: str) -> Picture | Scan:
         kspace, _, moved = recentred(kspace, None)
         kspace = np.ascontiguousarray(kspace, np.complex64)
         return checked(Scan(kspace=kspace, shape=kspace.shape[2:], format="npy", notes=(note, *moved), source=source))
+    array, ones = _without_ones(array)
+    kept = {"ones": ones} if ones else {}
     if array.ndim not in (2, 3):
         hint = "arrays are (H, W) or (H, W, C): save one image a file"
         raise InputError(f"{source}: the array has shape {array.shape}, not an image", hint)
@@ -56,9 +58,17 @@ def decode(data: bytes, *, source: str) -> Picture | Scan:
         raise InputError(f"{source}: the array is {array.dtype}, an image file must be real", hint)
     if array.dtype == bool:
         array = array.astype(np.uint8) * np.uint8(255)
-        return Picture(array=array, format="npy", notes=("boolean, converted to 8 bit",), source=source)
+        return Picture(array=array, format="npy", extra=kept, notes=("boolean, converted to 8 bit",), source=source)
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return Picture(array=np.ascontiguousarray(native), format="npy", source=source)
+    return Picture(array=np.ascontiguousarray(native), format="npy", extra=kept, source=source)
+
+
+def _without_ones(array: Array) -> tuple[Array, int]:
+    """An array without its leading axes of one entry, and how many there were; a row of few channels stays one."""
+    shape, count = array.shape, 0
+    while len(shape) - count > 2 and shape[count] == 1 and (len(shape) - count > 3 or shape[-1] > MOST_CHANNELS):
+        count += 1
+    return array.reshape(shape[count:]), count
 
 
 def _array(data: bytes, source: str) -> Array:
@@ -94,7 +104,7 @@ def encode(picture: Picture, provenance: Mapping[str, str]) -> bytes:
     array = picture.array
     if picture.alpha is not None:
         array = np.concatenate([array[..., None] if array.ndim == 2 else array, picture.alpha[..., None]], -1)
-    return _bytes(array)
+    return _bytes(array.reshape(*[1] * int(picture.extra.get("ones", 0)), *array.shape))
 
 
 def write_scan(path: Path, images: Array, *, overwrite: bool, **unused: Any) -> None:
