@@ -264,11 +264,13 @@ FORMATS: dict[str, Format] = {
     "ismrmrd": Format(
         title="ISMRMRD (MRD)",
         suffixes=(".h5", ".mrd"),
-        pixels="raw k-space, Cartesian or with its trajectory, with noise scans, averages and oversampling",
+        pixels="raw k-space, Cartesian or with its trajectory, with noise scans, averages and oversampling; the first "
+        "contrast, phase, repetition and set, or FILE.h5::contrast=1,repetition=2",
         keeps="header, field of view, position and directions; written as an image group on the reconstructed matrix",
         magic=rb"(.{512}|.{1024}|.{2048})?\x89HDF\r\n\x1a\n",
         looks=f"{_AT}ismrmrd:looks_like",
         decode=f"{_AT}ismrmrd:decode",
+        named=True,
         scan=f"{_AT}ismrmrd:write_scan",
     ),
     "twix": Format(

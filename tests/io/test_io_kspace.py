@@ -92,6 +92,28 @@ def test_an_image_lies_where_the_scan_did_on_the_matrix_of_the_header(tmp_path):
     np.testing.assert_allclose(written[:, 1::3], images[0][:, 1::2], atol=1e-5)
 
 
+def test_another_contrast_or_repetition_is_read_by_its_number(tmp_path):
+    kspace, image = disc(32, 24)
+    lines = [
+        (fields | {"contrast": contrast, "repetition": repetition}, (1 + contrast + 2 * repetition) * line)
+        for contrast in (0, 1)
+        for repetition in (0, 1)
+        for fields, line in columns(kspace)
+    ]
+    path = wide(tmp_path / "f.h5", lines, header(32, 24))
+    first = read(path)
+    np.testing.assert_allclose(rss(first.kspace[0]), image, atol=1e-5)
+    assert "contrast 0 of 2 was read: FILE::contrast=1 reads another" in first.notes
+    named = read(f"{path}::contrast=1,repetition=1")
+    np.testing.assert_allclose(rss(named.kspace[0]), 4 * image, atol=1e-4)
+    write_scan(tmp_path / "o.h5", named.kspace[:, 0], like=named)
+    with h5py.File(tmp_path / "o.h5") as file:
+        head = file["dataset/image_0/header"][0]
+    assert (head["contrast"], head["repetition"], head["set"]) == (1, 1, 0)
+    with pytest.raises(InputError, match="no readouts of contrast 5"):
+        read(f"{path}::contrast=5")
+
+
 def test_slices_that_were_not_taken_lie_between_the_others(tmp_path):
     kspace, _ = disc(16, 12)
     lines = [

@@ -13,6 +13,7 @@ field of view, position and directions are in each image's header.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,14 @@ from inverse.io.formats import hdf5
 from inverse.io.kspace.grid import cropped, holds_values, image_fourier, recentred, resampled
 from inverse.io.kspace.header import Encoding, encodings, noise_bandwidth, xml_text
 from inverse.io.kspace.points import in_cycles, planar
-from inverse.io.kspace.readouts import Chosen, along_path, choose, noise_of, on_grid, placement
+from inverse.io.kspace.readouts import FRAMES, Chosen, along_path, choose, noise_of, on_grid, placement
 from inverse.storage.files import atomic_bytes
 
 __all__ = ["decode", "looks_like", "on_recon_grid", "scan_of", "write_scan"]
 
 Array = npt.NDArray[Any]
 _GROUP = "dataset"
+_NAMED = re.compile(rf"(?:{'|'.join(FRAMES)})=\d{{1,5}}(?:,(?:{'|'.join(FRAMES)})=\d{{1,5}})*")
 _COMPLEX = np.dtype([("real", "<f4"), ("imag", "<f4")])
 _IMAGE_HEAD = np.dtype(
     [
@@ -70,7 +72,7 @@ _IMAGE_HEAD = np.dtype(
 def looks_like(path: Path, inner: str | None, *, source: str) -> bool:
     """Whether no data set is named, and a group at the top has ``xml`` and acquisitions in ``data``."""
     with hdf5.unlinked(path, source) as file:
-        return inner is None and _group(file) is not None
+        return (inner is None or _NAMED.fullmatch(inner) is not None) and _group(file) is not None
 
 
 def _group(file: h5py.File) -> str | None:
@@ -87,8 +89,8 @@ def _group(file: h5py.File) -> str | None:
     return None
 
 
-def decode(path: Path, *, source: str) -> Scan:
-    """k-space of an ISMRMRD file.
+def decode(path: Path, *, source: str, inner: str | None = None) -> Scan:
+    """k-space of an ISMRMRD file; ``inner`` is such as ``contrast=1,repetition=3``, the numbers of what is read.
 
     Raises:
         InputError: A broken file, data outside the file, absurd sizes, three-dimensional data, no image readouts, or
@@ -102,16 +104,28 @@ def decode(path: Path, *, source: str) -> Scan:
         data = hdf5.checked(file, f"{name}/data", source)
         hdf5.check_lengths(data, {part: 4 for part in ("traj", "data") if part in data.dtype.names}, source)
         records = data[()]
-    return scan_of(records, header, form="ismrmrd", source=source)
+    pairs = (part.split("=") for part in (inner or "").split(",") if part)
+    wanted = {name: int(number) for name, number in pairs}
+    return scan_of(records, header, form="ismrmrd", source=source, wanted=wanted)
 
 
-def scan_of(records: npt.NDArray[Any], header: str, *, form: str, source: str, notes: tuple[str, ...] = ()) -> Scan:
+def scan_of(
+    records: npt.NDArray[Any],
+    header: str,
+    *,
+    form: str,
+    source: str,
+    notes: tuple[str, ...] = (),
+    wanted: Mapping[str, int] | None = None,
+) -> Scan:
     """k-space of records as ISMRMRD has them: ``head`` with its fields, and ``data``, real and imaginary parts in turn.
+
+    ``wanted`` says which contrast, phase, repetition and set is read, the first of those that it does not name.
 
     Raises:
         InputError: As `decode`.
     """
-    chosen = choose(records, encodings(header, source=source), source)
+    chosen = choose(records, encodings(header, source=source), source, wanted)
     bandwidth = noise_bandwidth(header, source=source) if len(chosen.noise) else 1.0
     make = _grid if chosen.encoding.trajectory == "cartesian" else _path
     scan, encoding, averages = make(chosen, source)
@@ -124,7 +138,12 @@ def scan_of(records: npt.NDArray[Any], header: str, *, form: str, source: str, n
             mask=scan.mask,
             trajectory=scan.trajectory,
             noise=noise,
-            extra={"header": header, "encoding": encoding, "placement": placement(chosen, len(scan.kspace))},
+            extra={
+                "header": header,
+                "encoding": encoding,
+                "placement": placement(chosen, len(scan.kspace)),
+                "frame": chosen.frame,
+            },
             notes=(*notes, *chosen.notes, *scan.notes, *([said] if said else [])),
             source=source,
         )
@@ -177,7 +196,7 @@ def write_scan(
     heads["matrix_size"] = (rows, columns, 1)
     heads["field_of_view"] = view
     heads["slice"] = heads["image_index"] = np.arange(slices)
-    for name, values in like.extra.get("placement", {}).items():
+    for name, values in {**like.extra.get("placement", {}), **like.extra.get("frame", {})}.items():
         heads[name] = values
     text = h5py.string_dtype("utf-8")
     buffer = io.BytesIO()

@@ -1,10 +1,10 @@
 """NumPy ``.npy`` and ``.npz``: uint8, uint16, other integers of up to 32 bits, or float; never pickled objects.
 
 A npy file holds one image, (H, W) or (H, W, C), axes of one entry before it aside; a complex one of 3 or 4 axes is raw
-k-space, (coils, H, W) or (slices, coils, H, W), centred, zero where nothing was measured. A npz archive holds one array, or several of which
-``FILE.npz::NAME`` names one; its axes are taken as `inverse.io.axes` says. The result holds that array alone, under its
-name. Headers are checked against the bytes that are there before anything is allocated, and no more of an archive is
-unpacked than its header declares.
+k-space, (coils, H, W) or (slices, coils, H, W), centred, zero where nothing was measured. A npz archive holds one
+array, or several of which ``FILE.npz::NAME`` names one; its axes are taken as `inverse.io.axes` says. The result holds
+that array alone, under its name. Headers are checked against the bytes that are there before anything is allocated, and
+no more of an archive is unpacked than its header declares.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Readouts of an ISMRMRD file: which of them make the image, and where their samples belong.
 
 Of several encoding spaces the first with image readouts is taken. Averages of a readout are averaged, and the noise
-scan divided by the root of their mean number and by that of the ratio of dwell times; only the first contrast, phase,
-repetition and set are read. Navigators, phase corrections, reference lines that the header calls separate or external,
-feedback and dummies are skipped.
+scan divided by the root of their mean number and by that of the ratio of dwell times; one contrast, phase, repetition
+and set is read, the first or those that are named. Navigators, phase corrections, reference lines that the header calls
+separate or external, feedback and dummies are skipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from inverse.errors import InputError
 from inverse.io.kspace.header import Encoding
 from inverse.io.limits import bounded
 
-__all__ = ["Chosen", "along_path", "choose", "noise_of", "on_grid", "placement"]
+__all__ = ["FRAMES", "Chosen", "along_path", "choose", "noise_of", "on_grid", "placement"]
 
 Array = npt.NDArray[Any]
 _NOISE = 19
@@ -34,7 +34,8 @@ _SKIPPED = {
     "phase stabilisation": 31,
 }
 _REFERENCE, _REFERENCE_AND_IMAGE, _REVERSED = 20, 21, 22
-_FIRST_ONLY = ("contrast", "phase", "repetition", "set")
+#: Of each of these one is read.
+FRAMES = ("contrast", "phase", "repetition", "set")
 #: What an image takes over of the first readout of its slice.
 _PLACES = (
     *("measurement_uid", "position", "read_dir", "phase_dir", "slice_dir", "patient_table_position"),
@@ -50,10 +51,11 @@ class Chosen:
     noise: Array  # of noise alone
     encoding: Encoding  # of the image
     notes: tuple[str, ...]  # what was left out
+    frame: Mapping[str, int]  # which of `FRAMES`
 
 
-def choose(records: Array, spaces: Sequence[Encoding], source: str) -> Chosen:
-    """The readouts of the image and of the noise scan.
+def choose(records: Array, spaces: Sequence[Encoding], source: str, wanted: Mapping[str, int] | None = None) -> Chosen:
+    """The readouts of the image and of the noise scan; ``wanted`` says which of `FRAMES` are read, the first of others.
 
     Raises:
         InputError: There are none, or their encoding space is not in the header.
@@ -70,8 +72,15 @@ def choose(records: Array, spaces: Sequence[Encoding], source: str) -> Chosen:
     )
     separate = [space.calibration in ("separate", "external") for space in spaces]
     apart = reference & np.isin(place, [index for index, value in enumerate(separate) if value])
-    first = np.all([head["idx"][part] == 0 for part in _FIRST_ONLY], axis=0)
-    image = first & ~noise & ~apart & ~np.any(list(skipped.values()), axis=0)
+    frame = {part: int((wanted or {}).get(part, 0)) for part in FRAMES}
+    useful = ~noise & ~apart & ~np.any(list(skipped.values()), axis=0)
+    first = np.all([head["idx"][part] == number for part, number in frame.items()], axis=0)
+    image = first & useful
+    held = {part: np.unique(head["idx"][part][useful]) for part in FRAMES}
+    if not image.any() and useful.any():
+        said = ", ".join(f"{part} {' '.join(map(str, numbers[:8]))}" for part, numbers in held.items())
+        asked = ", ".join(f"{part} {number}" for part, number in frame.items())
+        raise InputError(f"{source}: no readouts of {asked}", f"it holds {said}")
     if not image.any():
         raise InputError(f"{source}: no image readouts among {len(records)} acquisitions", "is it a noise scan alone?")
     notes = [f"{int(chosen.sum())} readouts of {said} skipped" for said, chosen in skipped.items() if chosen.any()]
@@ -83,9 +92,12 @@ def choose(records: Array, spaces: Sequence[Encoding], source: str) -> Chosen:
         )
     for other in sorted(set(place[image].tolist()) - {space}):
         notes.append(f"{int((image & (place == other)).sum())} readouts of encoding space {other} skipped")
-    if (~first).any():
-        notes.append("only the first contrast, phase, repetition and set were read")
-    return Chosen(records[image & (place == space)], records[noise], spaces[space], tuple(notes))
+    for part, numbers in held.items():
+        others = [str(number) for number in numbers if number != frame[part]]
+        if others:
+            named = f"{part}={others[0]}"
+            notes.append(f"{part} {frame[part]} of {len(numbers)} was read: FILE::{named} reads another")
+    return Chosen(records[image & (place == space)], records[noise], spaces[space], tuple(notes), frame)
 
 
 def _flagged(flags: npt.NDArray[np.uint64], bit: int) -> npt.NDArray[np.bool_]:
