@@ -93,3 +93,11 @@ def test_complex_numbers_as_pairs_are_called_so(tmp_path, names, inner):
     with pytest.raises(InputError, match=r"'/scan/k' holds complex numbers of shape \(4, 20, 24\) as pairs") as caught:
         iio.read(f"{tmp_path / 'a.h5'}{inner}")
     assert ".npy" in caught.value.hint
+
+
+def test_complex_numbers_of_another_name_are_called_so(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["scan/k"] = np.zeros((4, 20, 24), np.complex64)
+    with pytest.raises(InputError, match=r"'/scan/k' holds complex numbers of shape \(4, 20, 24\)") as caught:
+        iio.read(tmp_path / "a.h5")
+    assert "'kspace'" in caught.value.hint

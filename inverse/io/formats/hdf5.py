@@ -175,8 +175,8 @@ def decode(path: Path, *, source: str, inner: str | None) -> Picture | Volume:
     with opened(path, source) as file:
         if inner is None:
             arrays = arrays_in(file)
-            if not arrays and (pairs := _pairs(file)):
-                raise _complex_pairs(source, *pairs)
+            if not arrays and (found := _complex(file)):
+                raise _complex_numbers(source, *found)
             if len(arrays) != 1:
                 few = ", ".join(f"{name} {item.shape}" for name, item in list(arrays.items())[:6])
                 example = next(iter(arrays), "/PATH")
@@ -187,7 +187,7 @@ def decode(path: Path, *, source: str, inner: str | None) -> Picture | Volume:
             inner = next(iter(arrays))
         dataset = checked(file, inner, source)
         if _is_pair(dataset.dtype):
-            raise _complex_pairs(source, dataset.name, dataset.shape)
+            raise _complex_numbers(source, dataset.name, dataset)
         if not fits(dataset.shape, dataset.dtype) and dataset.dtype.kind != "c":
             raise InputError(
                 f"{source}: '{inner}' is {dataset.dtype} of shape {dataset.shape}, no image",
@@ -208,17 +208,24 @@ def _is_pair(dtype: np.dtype[Any]) -> bool:
     return dtype.names is not None and tuple(name.lower() for name in dtype.names) in _PARTS
 
 
-def _pairs(file: h5py.File) -> tuple[str, tuple[int, ...]] | None:
-    """The first data set of complex numbers that are stored as pairs, as MATLAB writes them."""
+def _complex(file: h5py.File) -> tuple[str, h5py.Dataset] | None:
+    """The first data set of complex numbers, or of such as pairs, as MATLAB writes them."""
     found = file.visititems(
-        lambda name, item: name if isinstance(item, h5py.Dataset) and _is_pair(item.dtype) else None
+        lambda name, item: (
+            name
+            if isinstance(item, h5py.Dataset) and (item.dtype.kind == "c" or _is_pair(item.dtype)) and item.ndim > 1
+            else None
+        )
     )
-    return None if found is None else (f"/{found}", file[found].shape)
+    return None if found is None else (f"/{found}", file[found])
 
 
-def _complex_pairs(source: str, name: str, shape: tuple[int, ...]) -> InputError:
+def _complex_numbers(source: str, name: str, dataset: h5py.Dataset) -> InputError:
+    said = f"{source}: '{name}' holds complex numbers of shape {dataset.shape}"
+    if dataset.dtype.kind == "c":
+        return InputError(said, "k-space (slices, coils, H, W) is called 'kspace', or is a .npy; of an image save |v|")
     return InputError(
-        f"{source}: '{name}' holds complex numbers of shape {shape} as pairs (real, imag), as MATLAB writes them",
+        f"{said} as pairs (real, imag), as MATLAB writes them",
         "save k-space as .npy (slices, coils, H, W): v = f[NAME][()]; np.save(OUT, v['real'] + 1j * v['imag']), axes "
         "reversed; of an image its magnitude",
     )
