@@ -322,9 +322,12 @@ def sensor_sigma(file: JpegFile, stored: Tensor) -> float:
     Of the luma, the most likely level of a Gaussian whose coefficients were rounded as these were, in the twentieth of
     the blocks that has the least power at lower frequencies. Texture passes for noise even there, but seldom in all
     planes: the level is no more than the largest that is likely by either chroma plane, or three quarters of that where
-    a plane's coefficients are all zero. Where the luma does not see the noise, it is taken for `UNSEEN` at most.
+    a plane's coefficients are all zero. Where the luma does not see the noise, it is taken for `UNSEEN` at most. Of a
+    grey picture that was saved in colour, whose chroma is nothing but zero, the luma alone speaks.
     """
-    planes = [_plane_sigma(file, stored, plane) for plane in range(file.channels)]
+    parts = torch.split(file.multiples(stored), file.counts)
+    told = [plane for plane in range(file.channels) if plane == 0 or bool(parts[plane].any())]
+    planes = [_plane_sigma(file, stored, plane) for plane in told]
     found = min(level for level, _ in planes)
     return found if planes[0][1] else min(found, UNSEEN)
 

@@ -98,6 +98,18 @@ def test_noise_of_the_sensor_is_seen_through_the_tables(noise, quality) -> None:
     assert sensor_sigma(file, file.stored(found.facts["pixels"])) / 255 == pytest.approx(noise, rel=0.25)
 
 
+def test_a_grey_picture_saved_in_colour_has_the_noise_of_its_luma() -> None:
+    """Its chroma is nothing but zero, which says nothing of the noise: a fifth of it was found."""
+    grey = np.repeat(0.2 + 0.6 * photograph().mean(-1, keepdims=True), 3, -1)
+    noisy = grey + np.random.default_rng(1).normal(0, 0.05, (*grey.shape[:2], 1))
+    found = measured(saved(noisy, 95))
+    file = jpeg_file(found.facts, found.y)
+    assert file is not None
+    weights = np.array([0.299, 0.587, 0.114])  # noise of three colours, so much of which is in the luma
+    level = sensor_sigma(file, file.stored(found.facts["pixels"])) / 255 * np.sqrt(np.square(weights).sum())
+    assert level == pytest.approx(0.05, rel=0.25)
+
+
 def test_auto_takes_the_tables_and_a_given_level_does_not() -> None:
     found = measured(saved(photograph(), 85))
     fit = fit_noise(GaussianNoise(sigma="auto"), found.y, facts=found.facts)
