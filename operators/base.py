@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Callable
+from functools import wraps
 from types import FunctionType
 from typing import Any, Self
 
@@ -34,8 +36,29 @@ __all__ = ["Cloned", "Linear", "Spectral", "Tangent", "portable"]
 QUICK = 40
 
 
+def _of_none(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of images that gives an empty batch for an empty one, which Fourier transforms refuse."""
+
+    @wraps(method)
+    def called(self: Any, x: Any, *others: Any, **settings: Any) -> Any:
+        if isinstance(x, Tensor) and x.ndim > 1 and x.shape[0] == 0:
+            return method(self, x.new_zeros((1, *x.shape[1:])), *others, **settings)[:0]
+        return method(self, x, *others, **settings)
+
+    called.takes_none = True  # type: ignore[attr-defined]
+    return called
+
+
 class Cloned:
-    """A fast ``clone``, mixed in before a deepinv physics."""
+    """A fast ``clone``, and empty batches, mixed in before a deepinv physics."""
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """Let ``A`` and ``A_adjoint``, one's own or deepinv's, take empty batches."""
+        super().__init_subclass__(**settings)
+        for name in ("A", "A_adjoint"):
+            method = getattr(cls, name, None)
+            if callable(method) and not getattr(method, "takes_none", False):
+                setattr(cls, name, _of_none(method))
 
     def clone(self) -> Self:
         """An independent copy."""

@@ -75,13 +75,20 @@ class Views:
             UsageError: another end of the name, or several images for one picture.
             OutputError: it exists, or cannot be written.
         """
+        if not isinstance(path, str | Path):
+            raise UsageError(f"a path of type {type(path).__name__}", "allowed: a text or a pathlib.Path")
         target = Path(path)
         suffix = target.suffix.lower()
         if suffix not in FORMATS and suffix not in ARRAYS:
             raise UsageError(
                 f"{target.name}: no file of this kind holds a posterior", f"allowed: {', '.join((*ARRAYS, *FORMATS))}"
             )
-        if target.exists() and not overwrite:
+        try:
+            there = target.exists()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise OutputError(f"{str(target)[:80]}: cannot be written: {reason}", "choose another name") from error
+        if there and not overwrite:
             raise OutputError(f"{target}: exists", "choose another name, or give overwrite=True")
         if suffix in ARRAYS:
             self._save_arrays(target)

@@ -243,6 +243,11 @@ def make_case(recipe: Recipe, measurement: Measurement | Tensor, *, part: bool =
         level = float(estimate_sigma(fitted.y, mask=(ends == 0).to(fitted.y))[0]) or None  # clipped noise is less
         level = None if level is not None and math.isnan(level) else level
     noise = fit_noise(recipe.noise, fitted.y, observed=mask, sigma=level, facts=facts)
+    if noise.sigma == 0 and recipe.noise.kind == "gaussian" and is_blur(operator):
+        raise InputError(
+            "a noise level of 0 under a blur: the fine detail that is left is rounding, and would be all of the result",
+            "give a level: --noise 0.002 (the rounding of 8 bits is 0.0011), or auto",
+        )
     seen = fitted.y if mask is None else fitted.y * mask
     y = noise.y if mask is None or noise.jpeg is not None else noise.y * mask
     physics = noise.whitened(build(noise.sigma))

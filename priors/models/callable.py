@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from inverse.errors import UsageError
+from inverse.errors import PriorError, UsageError
 from inverse.priors.card import Card
 from inverse.priors.models.closed_form import Weighted, closed_form
 
@@ -32,7 +33,15 @@ class CallablePrior:
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Posterior mean in data units: ``decode(D(encode(x), scale * sigma))``."""
         level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device) * self.scale
-        answer: Any = self.denoiser((x - self.offset) * self.scale, level)
+        try:
+            answer: Any = self.denoiser((x - self.offset) * self.scale, level)
+        except TypeError as error:
+            if _takes_two(self.denoiser):
+                raise
+            raise PriorError(
+                "the prior takes other arguments than images and a noise level",
+                "allowed: D(x, sigma) = E[x0 | x0 + sigma n = x]",
+            ) from error
         if not isinstance(answer, Tensor):
             if not isinstance(answer, np.ndarray) or answer.dtype.kind != "f":
                 return answer  # type: ignore[no-any-return]  # the caller says what is wrong with it
@@ -50,6 +59,17 @@ class CallablePrior:
         """The Gaussians of the denoiser, in data units."""
         inner = closed_form(self.denoiser, shape, device=device)
         return replace(inner, parts=[part.scaled(self.scale, self.offset) for part in inner.parts])
+
+
+def _takes_two(denoiser: Any) -> bool:
+    """Whether a callable can be given two arguments, as far as can be told."""
+    try:
+        signature(denoiser.forward if isinstance(denoiser, torch.nn.Module) else denoiser).bind(0, 0)
+    except TypeError:
+        return False
+    except ValueError:  # of C, without a signature
+        return True
+    return True
 
 
 def is_network(prior: Any) -> bool:

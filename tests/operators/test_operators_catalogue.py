@@ -189,6 +189,8 @@ def test_batch_of_eight_is_eight_of_one(case, shape, build):
             alone = call(argument[item : item + 1])[0]
             assert float((together[item] - alone).abs().max()) < 1e-4 * float(alone.abs().max())
         assert torch.equal(kept, argument)
+        if len(items) == 8:
+            assert call(argument[:0]).shape == (0, *together.shape[1:])
 
 
 @pytest.mark.parametrize(("case", "shape"), [pair for pair in PAIRS if pair.values[0].spectral])

@@ -209,6 +209,13 @@ def test_a_posterior_that_was_looked_at_is_pickled(pixels: Any) -> None:
     assert torch.equal(again.invented, post.invented)
 
 
+def test_a_posterior_is_not_saved_under_what_is_no_name(pixels: Any) -> None:
+    post = inverse.restore("denoise", pixels, noise=0.1, overrides=QUICK)
+    for name in (3, None, "a" * 300 + ".png", "o.xyz", ""):
+        with pytest.raises(inverse.InverseError):
+            post.save(name)
+
+
 def test_names_that_are_empty_are_none(pixels: Any) -> None:
     for measurement in ("", [], ["", ""]):
         with pytest.raises(inverse.InverseError):

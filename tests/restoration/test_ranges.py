@@ -71,6 +71,11 @@ def test_what_an_operator_sums_up_is_no_other_unit(tmp_path):
         require_range(case, load("denoise"), None)
 
 
+def test_a_blur_without_any_noise_is_refused():
+    with pytest.raises(InputError, match="a noise level of 0 under a blur"):
+        inverse.restore("deblur", np.moveaxis(PICTURE[0], 0, -1), noise=0)
+
+
 def test_arrays():
     with pytest.raises(InputError, match="values from") as caught:
         inverse.restore("denoise", 255 * np.moveaxis(PICTURE[0], 0, -1))

@@ -190,6 +190,8 @@ NONSENSE: dict[str, Callable[..., Any]] = {
     "no denoiser": lambda x, sigma: 0.9 * x,
     "no denoiser in numpy": lambda x, sigma: 0.9 * np.asarray(x),
     "minus": lambda x, sigma: -x,
+    "no level": lambda x: x,
+    "a layer": torch.nn.Conv2d(3, 3, 3),
 }
 
 

@@ -1,4 +1,4 @@
-"""What a picture would be refused for, and what of it is clipped: of a scene that is read by windows as of a whole one."""
+"""What a picture is refused for, and what of it is clipped: the same of a scene that is read by windows."""
 
 from __future__ import annotations
 
