@@ -100,7 +100,7 @@ def evaluate(
 
 
 def _positive(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
+    return not isinstance(value, bool) and isinstance(value, Real) and 0 < float(value) < math.inf
 
 
 def _paired(prediction: Path, truth: Path, beside: Mapping[str, Path]) -> Pairing:

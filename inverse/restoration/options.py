@@ -23,7 +23,7 @@ def _one_of(*names: str) -> Callable[[Any], bool]:
 
 
 def _whole(value: object, low: int = 1) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= low
+    return not isinstance(value, bool) and isinstance(value, numbers.Integral) and int(value) >= low
 
 
 def _texts(value: object) -> bool:
@@ -31,7 +31,7 @@ def _texts(value: object) -> bool:
 
 
 def _seconds(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
+    return not isinstance(value, bool) and isinstance(value, numbers.Real) and 0 < float(value) < math.inf
 
 
 def _part(value: object) -> bool:

@@ -75,11 +75,13 @@ def generate(
         raise RecipeError(f"unknown kernel '{kernel}'", did_you_mean(kernel, KERNELS))
     require_seed(seed)
     require_shape(shape)
-    for name, count in (("samples", samples), ("steps", steps), ("batch", batch)):
-        if not isinstance(count, Integral) or isinstance(count, bool) or count < 1:
+    counts: dict[str, Any] = {"samples": samples, "steps": steps, "batch": batch}
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, Integral) or int(count) < 1:
             raise UsageError(f"{name} {count!r}", "allowed: a whole number from 1")
-    for name, level in (("sigma_max", sigma_max), ("sigma_min", sigma_min)):
-        if level is not None and not (isinstance(level, Real) and 0 < level < math.inf):
+    ends: dict[str, Any] = {"sigma_max": sigma_max, "sigma_min": sigma_min}
+    for name, level in ends.items():
+        if level is not None and not (isinstance(level, Real) and 0 < float(level) < math.inf):
             raise UsageError(f"{name} {level!r}", "allowed: a number more than 0")
     require_memory(samples, 1, shape)
     device = named_device(device)
