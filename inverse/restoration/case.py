@@ -23,7 +23,7 @@ from inverse.operators.image.masks import restricted
 from inverse.operators.measurement import Measurement
 from inverse.operators.mri.cartesian import MultiCoil, RowCoils
 from inverse.operators.noise.fit import NoiseFit, fit_noise
-from inverse.operators.noise.models import estimate_sigma, noise_model
+from inverse.operators.noise.models import estimate_clipped_sigma, noise_model
 from inverse.operators.observation import observed
 from inverse.priors.card import Card
 from inverse.recipes.recipe import Recipe
@@ -240,7 +240,7 @@ def make_case(recipe: Recipe, measurement: Measurement | Tensor, *, part: bool =
     facts = {} if white else measurement.facts
     level = fitted.sigma
     if ends is not None and recipe.noise.model_dump()["sigma"] == "auto" and level is None:
-        level = float(estimate_sigma(fitted.y, mask=(ends == 0).to(fitted.y))[0]) or None  # clipped noise is less
+        level = estimate_clipped_sigma(fitted.y, ends, valid) or None
         level = None if level is not None and math.isnan(level) else level
     noise = fit_noise(recipe.noise, fitted.y, observed=mask, sigma=level, facts=facts)
     if noise.sigma == 0 and recipe.noise.kind == "gaussian" and is_blur(operator):

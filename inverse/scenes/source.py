@@ -30,7 +30,7 @@ from inverse.operators.image.masks import masked, restricted
 from inverse.operators.local import Local, local, part
 from inverse.operators.measurement import Measurement
 from inverse.operators.noise.fit import fit_noise
-from inverse.operators.noise.models import estimate_sigma
+from inverse.operators.noise.models import estimate_clipped_sigma
 from inverse.recipes.recipe import Recipe
 from inverse.restoration.frame import MINIMUM_SIDE, SAMPLED, Frame
 from inverse.scenes.blocks import require_local
@@ -320,9 +320,8 @@ def _level(scene: FileScene) -> float:
         if len(places) == 1 or (min(y.shape[-2:]) >= STRIP and (valid is None or float(valid.mean()) > 0.5)):
             seen = None if valid is None else valid.expand(y.shape)
             known = own_level(scene.recipe.located()["operator"], Measurement(y, valid))
-            if scene.ends is not None and not scene.ends.reach and known is None:  # clipped noise is less
-                whole = (scene.ends.at(y, valid) == 0).to(y)
-                known = float(estimate_sigma(y, mask=whole)[0]) or None
+            if scene.ends is not None and not scene.ends.reach and known is None:
+                known = estimate_clipped_sigma(y, scene.ends.at(y, valid), valid) or None
                 known = None if known is not None and math.isnan(known) else known
             levels.append(fit_noise(scene.recipe.noise, y, observed=seen, sigma=known).sigma)
     if not levels:

@@ -19,6 +19,7 @@ from .jpeg_physics import JpegMeasured as JpegMeasured
 from .jpeg_physics import JpegMeasuredNonlinear as JpegMeasuredNonlinear
 from .models import background_rayleigh as background_rayleigh
 from .models import background_sigma as background_sigma
+from .models import estimate_clipped_sigma as estimate_clipped_sigma
 from .models import estimate_sigma as estimate_sigma
 from .models import mean_and_variance as mean_and_variance
 from .models import noise_model as noise_model
@@ -72,6 +73,7 @@ __all__ = [
     "background_sigma",
     "correlated_spectrum",
     "draw_noise",
+    "estimate_clipped_sigma",
     "estimate_sigma",
     "filtered",
     "fit_jpeg",

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from inverse.operators.build import build_operator
-from inverse.operators.noise.models import estimate_sigma
+from inverse.operators.noise.models import estimate_clipped_sigma, estimate_sigma
 
 SHAPE = (3, 192, 200)
 
@@ -71,6 +71,16 @@ def test_texture_that_channels_share_is_no_noise_and_shared_noise_is(scene):
     assert float(estimate_sigma(textured)) == pytest.approx(0.002, rel=0.2)
     grain = 0.02 * torch.randn(1, 1, *SHAPE[1:], generator=generator)
     assert float(estimate_sigma(noisy(scene + grain, 0.002))) == pytest.approx(0.02, rel=0.1)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.2])
+def test_level_of_clipped_noise(level, scene):
+    y = noisy(scene, level).clamp(0, 1)
+    bounds = (y == 1).float() - (y == 0).float()
+    assert estimate_clipped_sigma(y, bounds) == pytest.approx(level, rel=0.06)
+    valid = torch.ones_like(y[:, :1])
+    valid[..., :60] = 0
+    assert estimate_clipped_sigma(y * valid, bounds * valid, valid) == pytest.approx(level, rel=0.06)
 
 
 def test_each_item_has_its_own(scene):
