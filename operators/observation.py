@@ -27,11 +27,11 @@ from inverse.errors import InputError
 from inverse.numerics.linalg import Damped, Vector, conjugate_gradients, expand, inner, largest_eigenvalue, parts, scale
 from inverse.numerics.rng import Rng
 from inverse.operators.base import Tangent
+from inverse.operators.noise.clipped import unclipped_square
 
 __all__ = ["Counter", "Observation", "observed"]
 
-#: Tolerance of the solves in measurement space inside a method: at 1e-4 two results of the same sample, solved in other
-#: windows, were 5e-4 apart.
+#: Tolerance of solves in measurement space: at 1e-4 one sample, solved in other windows, was 5e-4 apart.
 GAIN = 1e-5
 
 
@@ -259,16 +259,17 @@ class Observation:
     def misfit(self, x: Tensor) -> Tensor:
         """``chi^2`` over the number of observed real values, of each item (B,), of what was measured alone.
 
-        A physics may hold the unknown to assumptions of its own as if they were measured; its ``measured_mask`` is 0
-        there.
+        What a physics only assumes (its ``measured_mask`` is 0) is left out; beside clipped values only noise that did
+        not clip them is expected.
         """
         measured = getattr(self.physics, "measured_mask", None)
         if measured is None or not isinstance(self.y, Tensor):
             return self.chi2(x) / self.count().to(self.sigma)
         seen = observed(self.physics, self.y)
         weight = measured.expand(self.y.shape) if seen is None else measured * seen.expand(self.y.shape)
-        residual = (self.y - self.A(x)) * measured
-        values = (2 if self.y.is_complex() else 1) * weight.flatten(1).sum(1)
+        image, bounds = self.A(x), getattr(self.physics, "bounds", None)
+        weight = weight if bounds is None else weight * unclipped_square(image, self.y, bounds, self.sigma)
+        residual, values = (self.y - image) * measured, (2 if self.y.is_complex() else 1) * weight.flatten(1).sum(1)
         misfit: Tensor = inner(residual, residual) / self.sigma**2 / values
         return misfit
 

@@ -22,8 +22,9 @@ from inverse.operators.image.holes import is_mask, settled_mask
 from inverse.operators.image.masks import restricted
 from inverse.operators.measurement import Measurement
 from inverse.operators.mri.cartesian import MultiCoil, RowCoils
+from inverse.operators.noise.clipped import estimate_clipped_sigma
 from inverse.operators.noise.fit import NoiseFit, fit_noise
-from inverse.operators.noise.models import estimate_clipped_sigma, noise_model
+from inverse.operators.noise.models import noise_model
 from inverse.operators.observation import observed
 from inverse.priors.card import Card
 from inverse.recipes.recipe import Recipe

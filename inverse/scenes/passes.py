@@ -25,6 +25,7 @@ from inverse.errors import UsageError
 from inverse.io.tiling import Tiling, Window
 from inverse.numerics.linalg import inner
 from inverse.numerics.rng import Rng
+from inverse.operators.noise.clipped import unclipped_square
 from inverse.operators.observation import Observation, observed
 from inverse.sampling.denoiser import Denoise, Denoised
 from inverse.sampling.problem import Problem
@@ -317,7 +318,10 @@ class SceneSteps:
         if told is not None:
             residual = residual * told.expand(observation.y.shape)[place]
             weight = told if weight is None else weight * told
-        values = residual.numel() if weight is None else int(weight.expand(observation.y.shape)[place].sum())
+        bounds: Tensor | None = getattr(observation.physics, "bounds", None)
+        if bounds is not None and weight is not None:
+            weight = weight * unclipped_square(observation.A(x), observation.y, bounds, observation.sigma)
+        values = residual.numel() if weight is None else float(weight.expand(observation.y.shape)[place].double().sum())
         chi2 = float(residual.square().sum() / observation.sigma[0].double() ** 2) if values else 0.0
         return np.array([chi2, values])
 

@@ -29,8 +29,8 @@ from inverse.operators.image.holes import Shares, is_mask, of_file, settled_shar
 from inverse.operators.image.masks import masked, restricted
 from inverse.operators.local import Local, local, part
 from inverse.operators.measurement import Measurement
+from inverse.operators.noise.clipped import estimate_clipped_sigma
 from inverse.operators.noise.fit import fit_noise
-from inverse.operators.noise.models import estimate_clipped_sigma
 from inverse.recipes.recipe import Recipe
 from inverse.restoration.frame import MINIMUM_SIDE, SAMPLED, Frame
 from inverse.scenes.blocks import require_local

@@ -1,3 +1,5 @@
+from .clipped import estimate_clipped_sigma as estimate_clipped_sigma
+from .clipped import unclipped_square as unclipped_square
 from .draw import draw_noise as draw_noise
 from .fit import NoiseFit as NoiseFit
 from .fit import correlated_spectrum as correlated_spectrum
@@ -19,7 +21,6 @@ from .jpeg_physics import JpegMeasured as JpegMeasured
 from .jpeg_physics import JpegMeasuredNonlinear as JpegMeasuredNonlinear
 from .models import background_rayleigh as background_rayleigh
 from .models import background_sigma as background_sigma
-from .models import estimate_clipped_sigma as estimate_clipped_sigma
 from .models import estimate_sigma as estimate_sigma
 from .models import mean_and_variance as mean_and_variance
 from .models import noise_model as noise_model

@@ -54,14 +54,13 @@ from deepinv.physics import GaussianNoise
 from deepinv.physics.noise import NoiseModel
 from scipy.optimize import nnls
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d
+from torch.nn.functional import conv2d
 
 from inverse.errors import RecipeError, did_you_mean
 
 __all__ = [
     "background_rayleigh",
     "background_sigma",
-    "estimate_clipped_sigma",
     "estimate_sigma",
     "mean_and_variance",
     "noise_model",
@@ -73,8 +72,6 @@ _WINDOWS = 100_000
 _SUSPICIOUS = 3.0
 _FLAT_BLOCKS = 0.8403  # of white noise of level 1, by simulation (standard error 0.001)
 _QUARTILE = 0.31863936396437514  # of the absolute value of a standard normal number
-#: Of `estimate_clipped_sigma`: side of the means, distances in levels, how many pixels are enough, iterations.
-_AROUND, _MARGINS, _ENOUGH, _SHARE, _ROUNDS = 7, (2.0, 1.5, 1.0, 0.5), 2000, 0.05, 8
 _ALLOWED = "allowed: a number >= 0 in data units, {kind: gaussian, sigma: 0.02}, or a deepinv noise model"
 
 
@@ -138,50 +135,6 @@ def estimate_sigma(y: Tensor, mask: Tensor | None = None) -> Tensor:
         else mask.expand(y.shape).reshape(images.shape).amin(1, keepdim=True)
     )
     return torch.stack([_item(image, one[0] > 0) for image, one in zip(images, seen, strict=True)]).to(y.dtype)
-
-
-def estimate_clipped_sigma(y: Tensor, bounds: Tensor, valid: Tensor | None = None) -> float:
-    """As `estimate_sigma`, of an image whose noisy values were clipped.
-
-    Values that were not clipped have less noise than there is near a limit. So pixels are chosen by the mean around
-    them, as far from the limits as there are enough, and the level is divided by what clipping leaves of it there.
-
-    Args:
-        y: (1, C, H, W).
-        bounds: 1 where clipped from above, -1 from below, else 0, of its shape.
-        valid: 1 where there is a value, broadcasts against ``y``; None: everywhere.
-
-    Returns:
-        The level; NaN where too few neighbours were observed.
-    """
-    seen = torch.ones_like(y, dtype=torch.bool) if valid is None else (valid > 0).expand(y.shape)
-    level = float(estimate_sigma(y, mask=(seen & (bounds == 0)).to(y))[0])
-    if not level > 0:
-        return level
-    low = float(y[bounds < 0].max()) if bool((bounds < 0).any()) else -math.inf
-    high = float(y[bounds > 0].min()) if bool((bounds > 0).any()) else math.inf
-    around = avg_pool2d(y.double(), _AROUND, 1, _AROUND // 2, count_include_pad=False)
-    for margin in _MARGINS:
-        inside = torch.minimum(around - low, high - around) > margin * level
-        whole = (inside & seen).all(1, keepdim=True)
-        if int(whole.sum()) >= max(_ENOUGH, _SHARE * whole.numel()):
-            break
-    else:
-        return level
-    raw = float(estimate_sigma(y, mask=whole.to(y))[0])
-    for _ in range(_ROUNDS if raw > 0 else 0):
-        ends = [((gap / level).clamp(max=8.0))[whole.expand_as(gap)] for gap in (around - low, high - around)]
-        level = raw / math.sqrt(float(_clipped_variance(*ends).mean()))
-    return level
-
-
-def _clipped_variance(below: Tensor, above: Tensor) -> Tensor:
-    """Variance of a standard normal number that is clipped so far below and above its mean."""
-    tails = [torch.special.ndtr(-end) for end in (below, above)]
-    heights = [torch.exp(-0.5 * end**2) / math.sqrt(2 * math.pi) for end in (below, above)]
-    mean = above * tails[1] - below * tails[0] + heights[0] - heights[1]
-    square = below**2 * tails[0] + above**2 * tails[1] + 1 - tails[0] - tails[1]
-    return square - below * heights[0] - above * heights[1] - mean**2
 
 
 def _item(image: Tensor, seen: Tensor) -> Tensor:

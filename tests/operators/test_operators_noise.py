@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from inverse.operators.build import build_operator
-from inverse.operators.noise.models import estimate_clipped_sigma, estimate_sigma
+from inverse.operators.noise.clipped import estimate_clipped_sigma, unclipped_square
+from inverse.operators.noise.models import estimate_sigma
 
 SHAPE = (3, 192, 200)
 
@@ -78,6 +79,9 @@ def test_level_of_clipped_noise(level, scene):
     y = noisy(scene, level).clamp(0, 1)
     bounds = (y == 1).float() - (y == 0).float()
     assert estimate_clipped_sigma(y, bounds) == pytest.approx(level, rel=0.06)
+    left = ((y - scene) / level).square() * (bounds == 0)
+    expected = unclipped_square(scene, y, bounds, torch.tensor([level])) * (bounds == 0)
+    assert float(left.sum() / expected.sum()) == pytest.approx(1, abs=0.02), "a misfit of 1 is that of the truth"
     valid = torch.ones_like(y[:, :1])
     valid[..., :60] = 0
     assert estimate_clipped_sigma(y * valid, bounds * valid, valid) == pytest.approx(level, rel=0.06)
