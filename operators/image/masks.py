@@ -59,6 +59,8 @@ __all__ = [
 
 #: Share of a mask's pixels that may be between black and white: edges that were smoothed.
 GREY = 0.25
+#: Values of a mask whose black and white are no 0 and 255, at most.
+TONES = 4
 
 
 class Mask(Cloned, Inpainting):
@@ -224,7 +226,7 @@ def _require_black_and_white(array: NDArray[Any], full: float, name: str) -> Non
             f"save white as {full:g}, or the numbers as .npy (not 0 = observed)",
         )
     grey = float(((array > 0.1 * full) & (array < 0.9 * full)).mean())
-    if grey > GREY:
+    if grey > GREY and len(np.unique(array)) > TONES:
         raise InputError(
             f"{name}: {100 * grey:.0f} % of the mask is neither black nor white",
             "a mask is black = to be filled, white = observed",
