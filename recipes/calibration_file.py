@@ -189,9 +189,14 @@ class CalibrationFile(_Part):
             "calibration_factors": self.intervals.factors,
         }
 
-    def refused(self, sampler: object) -> str:
-        """Why intervals of what a method drew are not recalibrated, where ``auto`` chose another than in the fit."""
+    def refused(self, sampler: object, *, antithetic: bool = False) -> str:
+        """Why intervals of what a method drew are not recalibrated.
+
+        Because ``auto`` chose another than in the fit, or an estimated operator made the samples ``antithetic``.
+        """
         own = self.licence.sampler
+        if antithetic and not self.licence.antithetic:
+            return "intervals are not recalibrated: the calibration is of an operator that is known"
         if not own or own == sampler:
             return ""
         return f"intervals are not recalibrated: the calibration is of method {own}, here {sampler} was chosen"

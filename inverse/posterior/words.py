@@ -17,8 +17,6 @@ __all__ = ["Doubt", "Judged", "doubts", "evidence", "in_doubt", "misfit_in_words
 
 #: Misfits of images that explain their measurement.
 LOW, HIGH = 0.9, 1.1
-#: Misfit below which an estimated noise level, not the operator, explains a residual that is no noise.
-FAR_BELOW = 0.5
 #: Misfit from which on an image explains nothing, and share of clipped values, beyond the measurement's own.
 NOTHING, CLIPPED = 3.0, 0.05
 #: Largest R-hat of chains that have mixed (Gelman & Rubin 1992); Vehtari et al. 2021 ask for 1.01.
@@ -143,8 +141,8 @@ def _of_fit(numbers: Mapping[str, Any]) -> list[Doubt]:
 
 
 def _below_noise(numbers: Mapping[str, Any]) -> bool:
-    """Whether a residual is so much less than the estimated noise that the level is wrong, not the operator."""
-    return bool(numbers.get("noise_estimated")) and numbers.get("misfit", 1.0) < FAR_BELOW
+    """Whether a residual is less than the estimated noise, so that it tells of the level and not of the operator."""
+    return bool(numbers.get("noise_estimated")) and numbers.get("misfit", 1.0) < LOW
 
 
 def _of_samples(numbers: Mapping[str, Any], point_estimate: bool) -> list[Doubt]:

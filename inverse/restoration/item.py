@@ -64,8 +64,12 @@ def arguments(recipe: Recipe, prior: Any, channels: int, compute: Compute) -> di
 
 
 def pose(case: Case, prior: Any, recipe: Recipe, compute: Compute, *, items: Sequence[str] | None) -> Problem:
-    """The sampling problem of a case, checked; arguments and errors as of `solve`."""
+    """The sampling problem of a case, checked; arguments and errors as of `solve`.
+
+    Where the operator was estimated samples are pairs: the first has the estimate and is the mean.
+    """
     given = arguments(recipe, prior, case.shape[0], compute)
+    given["antithetic"] |= case.drawn is not None
     return prepare(case.y, case.physics, given.pop("prior"), Request(shape=case.shape, items=items, **given))
 
 

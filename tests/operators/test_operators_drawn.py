@@ -131,7 +131,7 @@ def test_each_sample_has_a_blur_of_its_own_and_its_misfit() -> None:
 
 def test_the_first_pair_has_the_blur_that_was_estimated_and_is_the_mean() -> None:
     y = _measured(gaussian_filter(_photo(96), 1.5, mode="reflect"), 0.01).y[0, 0].numpy()
-    settings = ["prior.name=gaussian", "method.steps=4", "run.antithetic=true", "noise.sigma=0.01"]
+    settings = ["prior.name=gaussian", "method.steps=4", "noise.sigma=0.01"]
     post = inverse.restore("deblur", y, samples=4, overrides=["operator.sigma=auto", *settings])
     torch.testing.assert_close(post.whole_mean, post.states[:2].mean(0))
     more = inverse.restore("deblur", y, samples=6, overrides=["operator.sigma=auto", *settings])
