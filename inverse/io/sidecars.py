@@ -8,6 +8,7 @@ is nothing without its ``.hdr``.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -38,10 +39,10 @@ def sidecars(path: Path) -> tuple[Path, ...]:
     """The files beside a raster that say something of it."""
     masks = (path.with_name(f"{path.name}.msk"), path.with_name(f"{path.name}.MSK"))
     points = tuple(path.with_name(f"{path.stem}{end}") for end in ("_RPC.TXT", "_rpc.txt", ".RPB", ".rpb"))
-    found = [other for other in (*masks, *points) if other.is_file()]
+    found = [other for other in (*masks, *points) if os.path.isfile(other)]
     world, aux = world_file(path), path.with_name(f"{path.name}.aux.xml")
     found += [] if world is None else [world]
-    if aux.is_file():
+    if os.path.isfile(aux):
         with aux.open("rb") as file:
             found += [aux] if _TOLD.search(file.read(_LARGEST)) else []
     return tuple(dict.fromkeys(found))
@@ -74,7 +75,7 @@ def is_raster(path: Path, inner: str | None, *, source: str) -> bool:
 def _envi_header(path: Path) -> Path | None:
     """The ``.hdr`` beside the pixels of ENVI."""
     for other in (path.with_suffix(".hdr"), path.with_name(f"{path.name}.hdr")):
-        if other != path and other.is_file():
+        if other != path and os.path.isfile(other):
             with other.open("rb") as file:
                 if file.read(4) == b"ENVI":
                     return other
@@ -89,7 +90,7 @@ def world_file(path: Path) -> Path | None:
     for end in (f"{suffix[0]}{suffix[-1]}w", f"{suffix}w", "wld"):
         for spelled in (end.lower(), end.upper()):
             other = path.with_suffix(f".{spelled}")
-            if other.is_file():
+            if os.path.isfile(other):
                 return other
     return None
 
@@ -100,7 +101,7 @@ def input_hash(path: Path) -> str:
     Raises:
         InputError: it cannot be read.
     """
-    header = _envi_header(path) if path.is_file() else None
+    header = _envi_header(path) if os.path.isfile(path) else None
     digest, others = file_hash(path), (*sidecars(path), *([header] if header else []))
     if not others:
         return digest
