@@ -28,9 +28,9 @@ def test_mean_and_variance_are_exact_whatever_the_steps(name: str) -> None:
 def test_more_steps_bring_the_draws_to_the_exact_posterior() -> None:
     given = problem("coloured-denoise")
     few, many = (given.bias(given.draw("reverse", samples=100, steps=steps).samples) for steps in (3, 20))
-    assert few.std_range < 0.9
-    assert many.std_range == pytest.approx(1.0, abs=0.05)
-    assert many.chi2 == pytest.approx(1.0, abs=0.06)
+    assert few.std_range == pytest.approx(0.87, abs=0.03)  # levels at even distances: narrow with few steps
+    assert many.std_range == pytest.approx(1.02, abs=0.03)
+    assert many.chi2 == pytest.approx(1.04, abs=0.05)
 
 
 def test_one_sample_knows_its_spread() -> None:
