@@ -21,6 +21,7 @@ from .build import stated_operator as stated_operator
 from .build import unmeasured as unmeasured
 from .catalogue import OPERATORS as OPERATORS
 from .catalogue import Chain as Chain
+from .catalogue import is_drawn as is_drawn
 from .catalogue import operator_spec as operator_spec
 from .catalogue import operators as operators
 from .chain import ChainPhysics as ChainPhysics
@@ -95,6 +96,7 @@ __all__ = [
     "function_operator",
     "is_array",
     "is_blur",
+    "is_drawn",
     "is_fixed",
     "load_array",
     "load_plane",

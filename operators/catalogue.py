@@ -23,7 +23,7 @@ from inverse.operators.projection.spec import SPECS as PROJECTION
 from inverse.operators.satellite.spec import SPECS as SATELLITE
 from inverse.operators.spec import AUTO, Operator, OperatorSpec
 
-__all__ = ["OPERATORS", "Chain", "Operator", "OperatorSpec", "operator_spec", "operators"]
+__all__ = ["OPERATORS", "Chain", "Operator", "OperatorSpec", "is_drawn", "operator_spec", "operators"]
 
 
 class Chain(Operator):
@@ -100,3 +100,11 @@ def operator_spec(kind: str) -> OperatorSpec:
     if kind not in operators():
         raise RecipeError(f"unknown operator '{kind}'", did_you_mean(kind, operators()))
     return operators()[kind]
+
+
+def is_drawn(operator: Mapping[str, Any]) -> bool:
+    """Whether parameters of a recipe's operator are estimated from the measurement and drawn for each sample."""
+    links = operator.get("operators") or ()
+    if links:
+        return any(is_drawn(link) for link in links)
+    return AUTO in operator.values() and operator_spec(operator["kind"]).drawn is not None

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from inverse.calibration.recalibration import Map
 from inverse.errors import RecipeError
+from inverse.operators.catalogue import is_drawn
 from inverse.priors.card import prior_facts
 from inverse.recipes.recipe import Recipe, shipped_folder
 from inverse.storage.files import file_hash
@@ -189,14 +190,9 @@ class CalibrationFile(_Part):
             "calibration_factors": self.intervals.factors,
         }
 
-    def refused(self, sampler: object, *, antithetic: bool = False) -> str:
-        """Why intervals of what a method drew are not recalibrated.
-
-        Because ``auto`` chose another than in the fit, or an estimated operator made the samples ``antithetic``.
-        """
+    def refused(self, sampler: object) -> str:
+        """Why intervals of what a method drew are not recalibrated, where ``auto`` chose another than in the fit."""
         own = self.licence.sampler
-        if antithetic and not self.licence.antithetic:
-            return "intervals are not recalibrated: the calibration is of an operator that is known"
         if not own or own == sampler:
             return ""
         return f"intervals are not recalibrated: the calibration is of method {own}, here {sampler} was chosen"
@@ -240,7 +236,7 @@ def licence(plain: Mapping[str, Any], prior: Mapping[str, Any]) -> Licence:
         prior=str(prior.get("name", plain["prior"]["name"])),
         prior_sha256=str(prior.get("sha256") or ""),
         samples=plain["run"]["samples"],
-        antithetic=bool(plain["run"].get("antithetic", False)),
+        antithetic=bool(plain["run"].get("antithetic", False)) or is_drawn(plain["operator"]),
         data=plain["data"],
     )
 

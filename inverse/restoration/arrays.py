@@ -91,7 +91,7 @@ def _solved(
         logging.getLogger("inverse").info(unused)
     compute = options.compute(recipe, prior, str(case.y.device))
     post = solve(case, prior, recipe, compute, items=items, batch=options.block(recipe) or "auto")
-    if calibration is not None and (other := calibration.refused(post.method["kind"], antithetic=post.antithetic)):
+    if calibration is not None and (other := calibration.refused(post.method["kind"])):
         calibration = None
         logging.getLogger("inverse").info(other)
     return replace(

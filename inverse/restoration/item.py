@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from inverse.numerics.rng import Rng
+from inverse.operators.catalogue import is_drawn
 from inverse.operators.mri.rss import predicted_rss
 from inverse.posterior.chains import in_numbers
 from inverse.posterior.evidence import invented_region, of_samples, residual_map
@@ -57,19 +58,15 @@ def arguments(recipe: Recipe, prior: Any, channels: int, compute: Compute) -> di
         "method": recipe.method_kind,
         "steps": params.pop("steps", None),
         "seed": recipe.run.seed,
-        "antithetic": recipe.run.antithetic,
+        "antithetic": recipe.run.antithetic or is_drawn(recipe.located()["operator"]),
         "dtype": compute.dtype,
         "params": params,
     }
 
 
 def pose(case: Case, prior: Any, recipe: Recipe, compute: Compute, *, items: Sequence[str] | None) -> Problem:
-    """The sampling problem of a case, checked; arguments and errors as of `solve`.
-
-    Where the operator was estimated samples are pairs: the first has the estimate and is the mean.
-    """
+    """The sampling problem of a case, checked; arguments and errors as of `solve`."""
     given = arguments(recipe, prior, case.shape[0], compute)
-    given["antithetic"] |= case.drawn is not None
     return prepare(case.y, case.physics, given.pop("prior"), Request(shape=case.shape, items=items, **given))
 
 

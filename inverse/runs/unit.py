@@ -214,7 +214,7 @@ class Solver:
     def _write(self, item: Item, frame: Frame, case: Case, post: Posterior) -> None:
         """Describe an item that was solved, write its files, and mark it as done."""
         job, calibration = self.job, self.job.calibration
-        other = calibration.refused(post.method["kind"], antithetic=post.antithetic) if calibration else ""
+        other = calibration.refused(post.method["kind"]) if calibration else ""
         if other:
             calibration = None
             self._say(item, other)
