@@ -81,6 +81,17 @@ def _called(function: Callable[..., Any], values: Tensor, what: str) -> Tensor:
     return given.to(values.dtype) if given.is_complex() == values.is_complex() else given
 
 
+def _tried(function: Callable[[Tensor], Tensor], x: Tensor, failed: str, hint: str) -> Tensor:
+    """What a user's function makes; whatever it raises becomes an `InputError`."""
+    try:
+        return function(x)
+    except InputError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())[:100]
+        raise InputError(f"{failed} {tuple(x.shape)}: {type(error).__name__}: {text}", hint) from error
+
+
 def function_operator(
     forward: Callable[..., Any], adjoint: Callable[..., Any] | None, *, shape: tuple[int, ...], noise_model: Any
 ) -> FunctionPhysics:
@@ -92,16 +103,7 @@ def function_operator(
     physics = FunctionPhysics(forward, adjoint, shape=shape, noise_model=noise_model)
     rng = Rng(0, ("",) * 2, (0, 1))
     x = rng.normal(torch.zeros(2, *shape, dtype=torch.float32), step=0, stream="probe")
-    try:
-        image = physics.A(x)
-    except InputError:
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())[:100]
-        raise InputError(
-            f"the operator failed on images {tuple(x.shape)}: {type(error).__name__}: {text}",
-            "it takes batches (B, C, H, W), torch or numpy",
-        ) from error
+    image = _tried(physics.A, x, "the operator failed on images", "it takes batches (B, C, H, W), torch or numpy")
     if not bool(torch.isfinite(image).all()):
         raise InputError("the operator makes values that are not finite of random images", "it is linear, of any image")
     if image.shape[:1] != x.shape[:1]:
@@ -111,16 +113,8 @@ def function_operator(
     if float(inner(together, together).sum().sqrt()) > TOLERANCE * max(size, 1e-12):
         raise InputError("the operator is not linear", "subclass deepinv.physics.Physics for one that is not")
     y = rng.normal(image, step=0, stream="probe", draw=1)
-    try:
-        back = physics.A_adjoint(y)
-    except InputError:
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())[:100]
-        raise InputError(
-            f"the adjoint failed on measurements {tuple(y.shape)}: {type(error).__name__}: {text}",
-            "it takes what the operator makes, torch or numpy",
-        ) from error
+    hint = "it takes what the operator makes, torch or numpy"
+    back = _tried(physics.A_adjoint, y, "the adjoint failed on measurements", hint)
     if back.shape != x.shape:
         raise InputError(f"the adjoint makes {tuple(back.shape)}, the unknown is {tuple(x.shape)}", "give the adjoint")
     left, right = inner(image, y), inner(x, back)

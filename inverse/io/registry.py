@@ -47,6 +47,16 @@ _PRODUCT: dict[str, Any] = {
     "extra": "geo",
     "subject": "scene",
 }
+#: What pictures have in common that GDAL reads and whose results are GeoTIFF.
+_PLACED: dict[str, Any] = {
+    "encode": "inverse.io.photographs.placed:encode",
+    "float_map": "inverse.io.photographs.placed:float_map",
+    "facts": f"{_AT}geotiff:facts",
+    "result": "geotiff",
+    "marks": True,
+    "extra": "geo",
+    "subject": "scene",
+}
 FORMATS: dict[str, Format] = {
     **PHOTOGRAPHS,
     "tiff": Format(
@@ -93,16 +103,10 @@ FORMATS: dict[str, Format] = {
         magic=rb"\0\0\0\x0cjP  \r\n\x87\n",
         looks="inverse.io.photographs.jpeg2000:is_placed",
         decode="inverse.io.photographs.placed:decode",
-        encode="inverse.io.photographs.placed:encode",
-        float_map="inverse.io.photographs.placed:float_map",
-        facts=f"{_AT}geotiff:facts",
         windows="inverse.io.photographs.placed:open_windows",
         writer=f"{_AT}geotiff_windows:open_writer",
         blocks=f"{_AT}geotiff_windows:in_blocks",
-        marks=True,
-        result="geotiff",
-        extra="geo",
-        subject="scene",
+        **_PLACED,
     ),
     "placed": Format(
         title="photograph with its place",
@@ -113,13 +117,7 @@ FORMATS: dict[str, Format] = {
         magic=rb"\x89PNG|\xff\xd8\xff|GIF8|BM|RIFF",
         looks="inverse.io.sidecars:is_placed",
         decode="inverse.io.photographs.placed:decode_photograph",
-        encode="inverse.io.photographs.placed:encode",
-        float_map="inverse.io.photographs.placed:float_map",
-        facts=f"{_AT}geotiff:facts",
-        marks=True,
-        result="geotiff",
-        extra="geo",
-        subject="scene",
+        **_PLACED,
     ),
     "envi": Format(
         title="ENVI, ERDAS Imagine",
@@ -130,16 +128,10 @@ FORMATS: dict[str, Format] = {
         magic=rb".",
         looks="inverse.io.sidecars:is_raster",
         decode="inverse.io.photographs.placed:decode_raster",
-        encode="inverse.io.photographs.placed:encode",
-        float_map="inverse.io.photographs.placed:float_map",
-        facts=f"{_AT}geotiff:facts",
         windows="inverse.io.photographs.placed:open_raster",
         writer=f"{_AT}geotiff_windows:open_writer",
         blocks=f"{_AT}geotiff_windows:in_blocks",
-        marks=True,
-        result="geotiff",
-        extra="geo",
-        subject="scene",
+        **_PLACED,
     ),
     "npy": Format(
         title="NumPy array",
