@@ -106,6 +106,7 @@ def test_the_kind_of_a_blur_is_seen(kind: str, kernel: np.ndarray, size: float) 
 
 
 def test_a_sharp_picture_has_no_blur_and_a_soft_one_a_gaussian() -> None:
+    assert suspected(_measured(_photo(160))) is None
     soft = suspected(_measured(gaussian_filter(_photo(160), 1.8, mode="reflect")))
     assert soft is not None
     assert soft[0] == "gaussian-blur"

@@ -78,6 +78,7 @@ def test_texture_that_channels_share_is_no_noise_and_shared_noise_is(scene):
 def test_level_of_clipped_noise(level, scene):
     y = noisy(scene, level).clamp(0, 1)
     bounds = (y == 1).float() - (y == 0).float()
+    # clipping varies from pixel to pixel, which the eigenvalues take for less noise: 4 % of it at 0.2 (10 % without)
     assert estimate_clipped_sigma(y, bounds) == pytest.approx(level, rel=0.06)
     left = ((y - scene) / level).square() * (bounds == 0)
     expected = unclipped_square(scene, y, bounds, torch.tensor([level])) * (bounds == 0)
