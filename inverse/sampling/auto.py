@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # the table is read without torch
 __all__ = ["Admits", "MeasuredSetting", "best", "choose", "cost_of", "evaluations_in", "kind_of", "rows"]
 
 #: Steps of a draw of denoising by the quality asked for; its mean and variance are the same with all.
-DRAW_STEPS = {"draft": 3, "normal": 3, "best": 20}
+DRAW_STEPS = {"draft": 2, "normal": 2, "best": 20}
 #: Whether a method with all of its parameters may be chosen.
 Admits = Callable[[str, Mapping[str, Any]], bool]
 

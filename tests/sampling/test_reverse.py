@@ -27,8 +27,10 @@ def test_mean_and_variance_are_exact_whatever_the_steps(name: str) -> None:
 
 def test_more_steps_bring_the_draws_to_the_exact_posterior() -> None:
     given = problem("coloured-denoise")
-    few, many = (given.bias(given.draw("reverse", samples=100, steps=steps).samples) for steps in (3, 20))
-    assert few.std_range == pytest.approx(0.87, abs=0.03)  # levels at even distances: narrow with few steps
+    one, few, many = (given.bias(given.draw("reverse", samples=100, steps=steps).samples) for steps in (1, 2, 20))
+    assert one.std_range == pytest.approx(1.0, abs=0.02)  # a normal posterior's draw, by the probe
+    assert one.chi2 == pytest.approx(1.0, abs=0.05)
+    assert few.std_range == pytest.approx(0.86, abs=0.03)  # what is left at the last level is not drawn
     assert many.std_range == pytest.approx(1.02, abs=0.03)
     assert many.chi2 == pytest.approx(1.04, abs=0.05)
 
@@ -47,7 +49,7 @@ def test_what_is_no_denoising_is_refused_and_auto_knows_which_is() -> None:
         given.draw("reverse", samples=1)
     assert given.draw("auto", samples=1).method["kind"] != "reverse"
     white = problem("white-denoise")
-    assert white.draw("auto", samples=1).method == {**white.draw("reverse", samples=1, steps=3).method}
+    assert white.draw("auto", samples=1).method == {**white.draw("reverse", samples=1, steps=2).method}
     assert white.draw("auto", samples=1, max_evaluations=8).method["steps"] == 7
     silent = inverse.build_operator("denoise", shape=(1, 16, 16), noise=0.0)
     assert inverse.sample(white.y, silent, white.prior, method="auto", samples=1).method["kind"] != "reverse"
@@ -79,6 +81,7 @@ def test_values_that_were_clipped_are_bounds() -> None:
     given = ["prior.name=gaussian", "noise.sigma=0.1"]
     post = inverse.restore("denoise", y, overrides=given)
     assert post.method["kind"] == "reverse"
+    assert post.cost.forward == 1 + len(post.states) * (post.method["steps"] + 1)  # where they may lie: once for all
     bounds = post.observation.physics.bounds
     assert 0.1 < float((bounds[..., :32] < 0).float().mean()) < 0.5
     assert not bool((bounds > 0).any())
