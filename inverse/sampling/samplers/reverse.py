@@ -24,7 +24,8 @@ exact where ``J`` is a multiple of a projection. On crops of three photographs d
 Below the smallest level :math:`\sigma_0` that the prior knows a network's answer is none. The score is taken to be the
 one there: :math:`D(x, \sigma) = x + (\sigma / \sigma_0)^2 (D(x, \sigma_0) - x)`.
 
-Cost: ``steps`` + 1 F a sample, and 1 F an item with clipped values. Deviations: none; the step :math:`\epsilon` is 0.05 :math:`\sigma_y`.
+Cost: ``steps`` + 1 F a sample, and 1 F an item with clipped values. Deviations: none; the step :math:`\epsilon` is
+0.05 :math:`\sigma_y`.
 """
 
 from __future__ import annotations
