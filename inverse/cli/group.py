@@ -132,7 +132,7 @@ def _exit(run: Callable[[], Any]) -> NoReturn:
     except click.ClickException as error:
         _fail(error, error.format_message(), error.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
-        _fail(error, "interrupted; run the same command again to go on where it stopped", INTERRUPTED)
+        _fail(error, "interrupted; what is finished is kept, the same command does the rest", INTERRUPTED)
     except MemoryError as error:
         _fail(error, "out of memory\ntry a smaller --batch, or --tile", MemoryLimitError.exit_code)
     except OSError as error:

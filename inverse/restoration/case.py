@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from deepinv.physics import DecomposablePhysics
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from inverse.errors import InputError, RecipeError
 from inverse.io.patient.written import placeable
@@ -51,6 +52,8 @@ STRAYS, FAR = 0.05, 2.0
 PLAN = "plan:"
 #: Share of white that the brightest value must reach: below, an image is finer than what a prior resolves.
 DARK = 0.005
+#: Side of the parts of a picture whose means are compared with white, and how far above it they may be.
+PATCH, BRIGHT = 8, 1.25
 #: Bits of detectors whose numbers are kept in 16.
 BITS = (8, 10, 12)
 FOR_FILES = "stretch them: -s data.scale=auto, or say which are black and white: -s data.scale=[0,{white:g}]"
@@ -313,6 +316,7 @@ def require_range(case: Case, recipe: Recipe, card: Card | None, *, hint: str = 
         return
     low, high = known_range(recipe, card)
     _require_light(case, low, high, hint)
+    _require_darkness(case, recipe, high)
     if not _far(case.measured, low, high):
         return
     with torch.no_grad():
@@ -337,6 +341,21 @@ def _require_light(case: Case, low: float, high: float, hint: str) -> None:
         raise InputError(
             f"no value is above {largest:.2g}, where the recipe and its prior mean {low:g} to {high:g}",
             f"{hint.partition(', or')[0]}, or say which are black and white: data.scale=[black,white]",
+        )
+
+
+def _require_darkness(case: Case, recipe: Recipe, white: float) -> None:
+    """Refuse a picture of which an exposure would make more than white: local means, which noise hardly moves."""
+    operator = recipe.located()["operator"]
+    if operator.get("kind") != "low-light" or min(case.measured.shape[-2:]) < PATCH:
+        return
+    means = avg_pool2d(case.measured, PATCH) / (float(operator["exposure"]) * white)
+    beyond = float((means > BRIGHT).float().mean())
+    if beyond > STRAYS:
+        fits = float(operator["exposure"] * means.float().quantile(1 - STRAYS / 2))
+        raise InputError(
+            f"{100 * beyond:.0f} % of the picture would be brighter than white at exposure {operator['exposure']:g}",
+            f"how dark it is: -s operator.exposure={min(1.0, fits):.2g} makes its brightest parts white",
         )
 
 

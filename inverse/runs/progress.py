@@ -47,6 +47,7 @@ class Progress:
         if self.tell is not None:
             self._said = self._started
         self._bar: Any = None
+        self._first: tuple[float, float] | None = None  # when the first levels were done, and how many of the samples
         self._untold = 0.0
         if self.tell is None and self.mode == "auto" and self.stream.isatty() and self.total:
             from tqdm import tqdm
@@ -79,15 +80,21 @@ class Progress:
                 self.flush(item)
         elif self._bar is not None:
             self._bar.set_postfix_str(printable(item[-40:]), refresh=False)
-            self._bar.update(count)
+            if self._first is None:  # opening files took its time, which says nothing of what is left
+                self._bar.n = self._bar.initial = self.done
+                self._bar.unpause()
+            else:
+                self._bar.update(count)
         elif self.mode == "json":
             self._json("step", item=item, done=round(self.done, 4), total=self.total)
-        elif self.mode == "auto" and now - self._said >= PERIOD:
+        elif self.mode == "auto" and now - self._said >= PERIOD and self._first is not None:
             self._said = now
-            spent = now - self._started
-            left = spent * (self.total - self.done) / max(self.done, 1e-9)
+            since, before = self._first
+            left = (now - since) * (self.total - self.done) / max(self.done - before, 1e-9)
             share = 100 * self.done / max(self.total, 1)
-            self.say(f"{item}: {share:.0f} % of the run after {_clock(spent)}, about {_clock(left)} left")
+            spent = _clock(now - self._started)
+            self.say(f"{item}: {share:.0f} % of the run after {spent}, about {_clock(left)} left")
+        self._first = self._first or (now, self.done)
 
     def flush(self, item: str) -> None:
         """Pass on the samples that were not yet told."""

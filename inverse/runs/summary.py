@@ -22,6 +22,8 @@ from inverse.storage.files import csv_bytes, write_bytes, write_json
 
 __all__ = ["Run", "collect", "write_summary"]
 
+#: Said where `auto` took other methods than in the fit.
+ANOTHER = "intervals are not recalibrated: the calibration is of another method"
 #: Items that a notebook shows.
 ROWS = 10
 
@@ -127,10 +129,18 @@ def collect(out: Path, plan: Plan, ledger: Ledger) -> Run:
 
 
 def _calibration(run: Run, recorded: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What was said of the calibration; where no result is usable, nobody's intervals are recalibrated."""
-    if not recorded or not run.results or any(result.unusable is None for result in run.results):
+    """What was said of the calibration, and of how many results it holds: `auto` may have taken other methods."""
+    if not recorded or not run.results:
         return dict(recorded) if recorded else None
-    return {**recorded, "applied": False, "says": "no result is usable: there are no intervals to speak of"}
+    usable = [result for result in run.results if result.unusable is None]
+    if not usable:
+        return {**recorded, "applied": False, "says": "no result is usable: there are no intervals to speak of"}
+    held = sum(result.calibrated for result in usable)
+    if not recorded.get("applied") or held == len(usable):
+        return dict(recorded)
+    if not held:
+        return {**recorded, "applied": False, "says": ANOTHER}
+    return {**recorded, "says": f"{recorded['says']}; of {held} of {len(usable)} results"}
 
 
 def _counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -58,6 +58,7 @@ class _Hand:
     content: tuple[str, Content] | None = None  # of an input, by its id
     opened: tuple[str, Frame, Case] | None = None  # of an item
     garbage: int = 0  # bytes of results that were written
+    failures: set[str] = field(default_factory=set)  # lines that were said: all units of an item may fail alike
 
 
 @dataclass
@@ -110,7 +111,9 @@ class Solver:
         if disk_is_full(error):
             raise error
         self.ledger.fail(unit.name, failure)
-        self.progress.say(failure.line, level=logging.WARNING)
+        if failure.line not in self._hand.failures:
+            self.progress.say(failure.line, level=logging.WARNING)
+            self._hand.failures.add(failure.line)
         self._hand.opened = None
         if self.job.strict:
             raise error if isinstance(error, InverseError) else InverseError(failure.reason, failure.hint) from error

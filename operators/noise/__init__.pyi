@@ -5,18 +5,19 @@ from .fit import NoiseFit as NoiseFit
 from .fit import correlated_spectrum as correlated_spectrum
 from .fit import fit_noise as fit_noise
 from .jpeg import FACTORS as FACTORS
+from .jpeg import ROUNDING as ROUNDING
 from .jpeg import SIDE as SIDE
-from .jpeg import UNSEEN as UNSEEN
 from .jpeg import YCC as YCC
 from .jpeg import JpegFile as JpegFile
 from .jpeg import jpeg_file as jpeg_file
 from .jpeg import laplace_scale as laplace_scale
 from .jpeg import resolved as resolved
-from .jpeg import sensor_sigma as sensor_sigma
 from .jpeg_fit import JpegFit as JpegFit
 from .jpeg_fit import fit_jpeg as fit_jpeg
 from .jpeg_fit import slopes_of as slopes_of
 from .jpeg_fit import stated_quality as stated_quality
+from .jpeg_level import UNSEEN as UNSEEN
+from .jpeg_level import sensor_sigma as sensor_sigma
 from .jpeg_physics import JpegMeasured as JpegMeasured
 from .jpeg_physics import JpegMeasuredNonlinear as JpegMeasuredNonlinear
 from .models import background_rayleigh as background_rayleigh
@@ -50,6 +51,7 @@ __all__ = [
     "ESTIMATORS",
     "FACTORS",
     "NOISES",
+    "ROUNDING",
     "SIDE",
     "UNSEEN",
     "YCC",

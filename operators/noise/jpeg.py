@@ -10,14 +10,12 @@ the pixels (:math:`s^2` times the squared length of T's row) and the roundings t
 * `JpegFile` is T: the coefficients of images, its adjoint, and `JpegFile.stored`, which takes the opened file back to
   what it holds: luma by the colour matrix; chroma by inverting libjpeg's interpolation (weights 3/4 and 1/4: gains
   :math:`3/4 + \cos(\pi k / n) / 4` in the DCT-II), both then to the next multiple of their step.
-* `sensor_sigma`: s from the coefficients of high frequency in the quietest blocks, by maximum likelihood.
 * `resolved`: at which frequencies a file determines a power spectrum: those where the coefficients that were rounded to
   zero (an error of :math:`q^2 / 12` at most each) have less power than what is left.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,13 +23,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtr
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from inverse.numerics.transforms import dct2_filter, dct2_solve, dct_matrix
 
-__all__ = ["FACTORS", "SIDE", "UNSEEN", "YCC", "JpegFile", "jpeg_file", "laplace_scale", "resolved", "sensor_sigma"]
+__all__ = ["FACTORS", "ROUNDING", "SIDE", "YCC", "JpegFile", "jpeg_file", "laplace_scale", "resolved"]
 
 YCC = ((0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411))
 FACTORS = {"4:4:4": (1, 1), "4:2:2": (1, 2), "4:2:0": (2, 2)}
@@ -47,17 +44,10 @@ _TURNS = {
     8: (False, 3),
 }
 SIDE = 8
-_ROUNDING = 1 / 12
+#: Variance of rounding to whole numbers.
+ROUNDING = 1 / 12
 #: A coefficient further from a multiple of its step than this part of it is kept as it is: the pixels were cut off.
 _NEAR = 0.35
-#: Smallest sum of the frequencies (0 to 7 each) of the coefficients that tell the noise.
-_HIGH = 7
-#: Where fewer of them are not zero, the noise is not seen.
-_SEEN = 0.001
-#: Fewest blocks that tell it, the same sum for chroma, and the levels that are compared, at the coefficients.
-_FEWEST, _HIGH_CHROMA, _LEVELS = 16, 3, np.geomspace(0.1, 100.0, 277)
-#: Level of noise of a photograph in good light, 8-bit values.
-UNSEEN = 1.3
 
 
 @dataclass(frozen=True)
@@ -246,7 +236,7 @@ class JpegFile:
         rounded = steps.square() / 12
         own = torch.cat([part.expand(count, -1) for part, count in zip(*self._own(stored), strict=True)])[None, None]
         rounded = torch.minimum(rounded, own)
-        return rounded + _ROUNDING * (1 + lengths) + lengths * sensor
+        return rounded + ROUNDING * (1 + lengths) + lengths * sensor
 
     def _own(self, stored: Tensor) -> tuple[list[Tensor], list[int]]:
         """Variance of the coefficients of each plane by frequency (64,), and how many blocks it has."""
@@ -314,46 +304,6 @@ def laplace_scale(coefficients: Tensor, steps: Tensor) -> Tensor:
         law = (fit[0] + fit[1].clamp_max(0) * frequency).exp()
         scale = torch.where(zero >= 0.98, torch.minimum(scale, law), scale)
     return scale
-
-
-def sensor_sigma(file: JpegFile, stored: Tensor) -> float:
-    """Level of white noise at the pixels, 8-bit values, from the coefficients of high frequency.
-
-    Of the luma, the most likely level of a Gaussian whose coefficients were rounded as these were, in the twentieth of
-    the blocks that has the least power at lower frequencies. Texture passes for noise even there, but seldom in all
-    planes: the level is no more than the largest that is likely by either chroma plane, or three quarters of that where
-    a plane's coefficients are all zero. Where the luma does not see the noise, it is taken for `UNSEEN` at most. Of a
-    grey picture that was saved in colour, whose chroma is nothing but zero, the luma alone speaks.
-    """
-    parts = torch.split(file.multiples(stored), file.counts)
-    told = [plane for plane in range(file.channels) if plane == 0 or bool(parts[plane].any())]
-    planes = [_plane_sigma(file, stored, plane) for plane in told]
-    found = min(level for level, _ in planes)
-    return found if planes[0][1] else min(found, UNSEEN)
-
-
-def _plane_sigma(file: JpegFile, stored: Tensor, plane: int) -> tuple[float, bool]:
-    """What a plane says of `sensor_sigma`, and whether it sees the noise."""
-    order = np.add.outer(np.arange(SIDE), np.arange(SIDE)).ravel()
-    multiples = torch.split(file.multiples(stored).abs(), file.counts)[plane].numpy()
-    steps, first = file.steps[min(plane, 1)].numpy().ravel(), _HIGH if plane == 0 else _HIGH_CHROMA
-    low, high = (order >= 1) & (order < first), order >= first
-    power = np.square(multiples[:, low] * steps[low]).sum(1)
-    count = max(_FEWEST if plane == 0 else _FEWEST // 2, len(power) // 20)
-    quiet = multiples[np.argsort(power, kind="stable")[:count]][:, high]
-    edges = steps[high] / _LEVELS[:, None]
-    # blocks with the same multiple at a frequency say the same
-    surprise = np.zeros(len(_LEVELS))
-    for column, edge in zip(quiet.T, edges.T, strict=True):
-        values, times = np.unique(column, return_counts=True)
-        outer, inner = (ndtr(-(values + side) * edge[:, None]) for side in (-0.5, 0.5))
-        surprise -= np.log(np.maximum(outer - inner, 1e-12)) @ times
-    seen = float((quiet > 0).mean()) > _SEEN
-    most = float(_LEVELS[surprise <= surprise.min() + 2].max())
-    best = (float(_LEVELS[surprise.argmin()]) if plane == 0 else most) if seen else 0.75 * most
-    shared = 1 if plane == 0 else file.factors[0] * file.factors[1]
-    length = 1.0 if file.channels == 1 else float(np.square(YCC[plane]).sum()) / shared
-    return math.sqrt(max(best**2 - _ROUNDING, 0.0) / length), seen
 
 
 def resolved(file: JpegFile, stored: Tensor, rows: NDArray[Any], columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:

@@ -18,7 +18,8 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from inverse.operators.image.jpeg import tables
-from inverse.operators.noise.jpeg import JpegFile, jpeg_file, sensor_sigma
+from inverse.operators.noise.jpeg import JpegFile, jpeg_file
+from inverse.operators.noise.jpeg_level import sensor_sigma
 from inverse.operators.noise.jpeg_physics import JpegMeasured, JpegMeasuredNonlinear
 
 __all__ = ["JpegFit", "fit_jpeg", "slopes_of", "stated_quality"]

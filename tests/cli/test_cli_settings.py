@@ -131,6 +131,21 @@ def test_progress_has_no_raw_floats() -> None:
     assert not re.search(r"\d\.\d{3}", stream.getvalue())
 
 
+def test_time_left_is_by_the_work_alone(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Opening took 30 s, each sample takes 1: what is left was said to be ten times as long."""
+    caplog.set_level("INFO", logger="inverse")
+    now = [0.0]
+    monkeypatch.setattr("inverse.runs.progress.time.monotonic", lambda: now[0])
+    progress = Progress(100, "auto", io.StringIO())
+    for now[0] in (30.0, 31.0, 41.5):
+        progress.advance("a.png", 1.0 if now[0] < 40 else 10.5)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        "a.png: 2 % of the run after 31 s, about 1 min 38 s left",
+        "a.png: 12 % of the run after 42 s, about 1 min 28 s left",
+    ]
+
+
 def test_version_and_completion() -> None:
     assert run("-V").output == run("--version").output
     environment = {**os.environ, "COMP_WORDS": "inverse restore deb", "COMP_CWORD": "2"}

@@ -94,6 +94,15 @@ def test_numbers_of_8_bits_scaled_as_if_of_16():
         inverse.restore("deblur", np.moveaxis(255 * PICTURE[0], 0, -1).astype(np.uint16))
 
 
+def test_a_picture_too_bright_for_its_exposure_is_refused():
+    error = refused(PICTURE, "low-light")
+    assert "brighter than white at exposure 0.1" in error.message
+    assert "-s operator.exposure=" in error.hint
+    given = float(error.hint.partition("exposure=")[2].split()[0])
+    assert refused(PICTURE, "low-light", overrides=[f"operator.exposure={given}"]) is None
+    assert refused(0.1 * PICTURE, "low-light") is None
+
+
 @pytest.mark.parametrize(("top", "said"), [(1000, "0 to 1023"), (4095, "0 to 4095"), (9000, "")])
 def test_numbers_of_fewer_bits_in_16_are_named(top, said):
     picture = SimpleNamespace(array=np.full((4, 4), top, np.uint16))

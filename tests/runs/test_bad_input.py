@@ -182,3 +182,12 @@ def test_a_tampered_weight_file_is_refused(photos: Path, tmp_path: Path, make_re
     with pytest.raises(InverseError, match="sha256") as caught:
         restore(recipe, photos / "a.png", out=tmp_path / "run", options=QUIET)
     assert caught.value.exit_code == 5
+
+
+def test_a_picture_solved_sample_by_sample_fails_once(
+    tmp_path: Path, make_recipe: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    np.save(tmp_path / "bright.npy", np.full((512, 512, 3), 200, np.float32))
+    run = restore(make_recipe(), tmp_path / "bright.npy", out=tmp_path / "run", options=Options(progress="auto"))
+    assert run.exit_code == 4
+    assert sum("where the recipe and its prior mean" in record.getMessage() for record in caplog.records) == 1
