@@ -107,4 +107,5 @@ def is_drawn(operator: Mapping[str, Any]) -> bool:
     links = operator.get("operators") or ()
     if links:
         return any(is_drawn(link) for link in links)
-    return AUTO in operator.values() and operator_spec(operator["kind"]).drawn is not None
+    spec = operator_spec(operator["kind"])
+    return spec.blind or (AUTO in operator.values() and spec.drawn is not None)

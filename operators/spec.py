@@ -74,6 +74,7 @@ class OperatorSpec:
             replaces parameters that are ``auto``; None if none can be.
         drawn: Dotted path of ``(params, errors, normals, *, shape, noise_model, dtype) -> Physics``: the factory with
             parameters drawn around ``params``, for an unknown of the same shape; None: what was estimated is certain.
+        blind: Whether ``measured`` finds the operator itself in the measurement, to be drawn for each sample.
         result: Dotted path of ``(params, measurement_shape) -> (C, H, W)``, what is restored; None: that of the
             measurement times the parameter ``factor``, if there is one.
         example: Parameters it is checked with (``inverse list operators --check``). A value ``@name`` of a file
@@ -99,6 +100,7 @@ class OperatorSpec:
     level: str | None = None
     estimate: str | None = None
     drawn: str | None = None
+    blind: bool = False
     result: str | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
     channels: int | None = None

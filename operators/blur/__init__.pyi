@@ -27,6 +27,9 @@ from .kernels import microscope_kernel as microscope_kernel
 from .kernels import tilted_gaussian_kernel as tilted_gaussian_kernel
 from .optics import numbers as numbers
 from .optics import stated as stated
+from .shake import estimate_kernel as estimate_kernel
+from .shake import find_shake as find_shake
+from .shake import shaken as shaken
 from .spec import MICROSCOPE as MICROSCOPE
 from .spec import SPECS as SPECS
 from .varying import VaryingBlurPhysics as VaryingBlurPhysics
@@ -52,7 +55,9 @@ __all__ = [
     "drawn",
     "estimate_blur",
     "estimate_blurs",
+    "estimate_kernel",
     "file_kernel",
+    "find_shake",
     "fit",
     "gaussian_kernel",
     "gibson_lanni",
@@ -62,6 +67,7 @@ __all__ = [
     "microscope_kernel",
     "numbers",
     "on_finer_grid",
+    "shaken",
     "stated",
     "suspected",
     "tilted_gaussian_kernel",

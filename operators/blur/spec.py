@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from inverse.operators.spec import Boundary, File, Operator, OperatorSpec, number_or_auto
 
@@ -42,6 +43,23 @@ class MotionBlur(Operator):
         default=0.0, description="direction of the path in degrees, counter-clockwise from the rows; auto estimates it"
     )
     boundary: Boundary = "reflect"
+
+
+class CameraShake(Operator):
+    """Convolution with the path of a camera that shook, of whatever shape: estimated from the photograph."""
+
+    kind: Literal["camera-shake"] = "camera-shake"
+    size: int = Field(
+        default=21, ge=3, le=101, description="side of the kernel in pixels, odd: more than the shake is long"
+    )
+    seed: int = Field(default=0, ge=0, description="of the random path that a simulation draws")
+
+    @field_validator("size")
+    @classmethod
+    def _odd(cls, size: int) -> int:
+        if size % 2 == 0:
+            raise PydanticCustomError("not_allowed", "an odd number")
+        return size
 
 
 class KernelBlur(Operator):
@@ -148,6 +166,19 @@ SPECS: tuple[OperatorSpec, ...] = (
         "y = k * x + n, k of the kind and size that are most likely given y, or k = 1",
         "linear",
         measured="inverse.operators.blur.blind:fit",
+        blind=True,
+    ),
+    OperatorSpec(
+        CameraShake,
+        "inverse.operators.blur.shake:shaken",
+        "camera shake of whatever shape, the kernel estimated from the photograph itself",
+        "y = k * x + n, k of strong edges alone (Xu, Zheng & Jia 2013), k >= 0, sum 1",
+        "linear",
+        locate="inverse.operators.blur.shake:locate",
+        measured="inverse.operators.blur.shake:find_shake",
+        blind=True,
+        example={"size": 9},
+        source="Xu, Zheng & Jia 2013, CVPR 1107",
     ),
     _one_kernel(
         GaussianBlur,

@@ -154,4 +154,4 @@ def test_version_and_completion() -> None:
         [sys.executable, "-c", script], env={**environment, "_INVERSE_COMPLETE": "bash_complete"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.stdout.splitlines() == ["plain,deblur", "plain,deblur-motion"]
+    assert done.stdout.splitlines() == ["plain,deblur", "plain,deblur-motion", "plain,deblur-shake"]

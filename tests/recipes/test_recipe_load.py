@@ -16,6 +16,7 @@ SHIPPED = {
     "colorize": "colorize",
     "deblur": "gaussian-blur",
     "deblur-motion": "motion-blur",
+    "deblur-shake": "camera-shake",
     "deconvolve-microscopy": "airy",
     "dehaze": "haze",
     "demosaic": "demosaick",

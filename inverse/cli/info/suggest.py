@@ -121,7 +121,9 @@ def _photo(picture: Picture, noise: float) -> list[Row]:
         rows.append(_row("jpeg", "if it shows blocks"))
     rows.append(_row("auto", "looks for noise, JPEG and blur, and undoes what it finds"))
     rows.append(_row("deblur", "if it is soft or out of focus"))
-    rows.append(_row("deblur-motion", "if the camera or the subject moved"))
+    rows.append(_row("deblur-motion", "if the camera or the subject moved along a line"))
+    if min(height, width) >= 128:
+        rows.append(_row("deblur-shake", "if the camera shook, along a path of any shape"))
     rows.append(_row("super-resolution", f"if it is too small: x4 gives {4 * width} x {4 * height}"))
     if picture.channels == 3 and picture.array.dtype.kind == "u":
         darkest = float(np.percentile(array.min(-1), 1)) / float(np.iinfo(array.dtype).max)

@@ -122,7 +122,7 @@ class Reverse(Sampler):
 
     def _measured_mean(self, denoise: Denoise, y: Tensor, sigma: float, rng: Rng) -> Tensor:
         """The prior's answer to the measurements themselves, one evaluation an item: not turned with the samples."""
-        keys = [(item, rng.origin, y.shape[1:]) for item in rng.items]
+        keys: list[tuple[object, ...]] = [(item, rng.origin, y.shape[1:]) for item in rng.items]
         plain = replace(denoise, turns=(), surprise=None, _calls=[0])
         known = {key: self._shared[key] for key in keys if key in self._shared}
         for key, own in zip(keys, y, strict=True):
