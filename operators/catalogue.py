@@ -40,6 +40,8 @@ class Chain(Operator):
         if not isinstance(members, list | tuple):
             return members
         known = tuple(_member(member) for member in members)
+        if blind := next((member["kind"] for member in known if operator_spec(member["kind"]).blind), None):
+            raise PydanticCustomError("not_allowed", "no {kind}, which is found in the image alone", {"kind": blind})
         if sum(operator_spec(member["kind"]).estimate is not None and AUTO in member.values() for member in known) > 1:
             raise PydanticCustomError("not_allowed", "auto for one operator of a list, numbers for the others")
         return known

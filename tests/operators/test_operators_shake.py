@@ -73,5 +73,8 @@ def test_what_cannot_be_told_is_refused() -> None:
     assert "operator.size=15" in caught.value.hint
     with pytest.raises(InputError, match="raw k-space"):
         fitted_operator({"kind": "camera-shake"}, Measurement(torch.zeros(1, 1, 64, 64, dtype=torch.complex64)))
+    chain = {"kind": "chain", "operators": [{"kind": "camera-shake"}, {"kind": "downsample", "factor": 2}]}
+    with pytest.raises(RecipeError, match="no camera-shake, which is found in the image alone"):
+        inverse.build_operator(chain, shape=(1, 64, 64))
     with pytest.raises(RecipeError, match="an odd number"):
         inverse.build_operator("camera-shake", shape=(1, 40, 40), size=10)
