@@ -85,7 +85,7 @@ def group(error):
         (OutputError("x\ny\nz", "w"), 7, "error: x\ny\nz\n"),
         (ValueError("some\nlong\ntext"), 1, "error: ValueError: some long text\nthis is a bug: 'inverse -v"),
         (MemoryError(), 6, "error: out of memory\n"),
-        (KeyboardInterrupt(), 130, "error: interrupted; run the same command again"),
+        (KeyboardInterrupt(), 130, "error: interrupted; what is finished is kept"),
         (click.ClickException("no"), 1, "error: no\n"),
     ],
 )

@@ -287,7 +287,7 @@ def test_a_signal_is_130_and_resumable(name: str, place: Path) -> None:
     _, message = process.communicate(timeout=20)
     assert process.returncode == 130, message
     assert time.monotonic() - sent < 2
-    assert "run the same command again" in message
+    assert "the same command does the rest" in message
     assert call("restore", "r.yaml", "t", "-o", "run", "-s", "method.steps=50").exit_code == 0
 
 

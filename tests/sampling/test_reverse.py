@@ -93,6 +93,8 @@ def test_values_that_were_clipped_are_bounds() -> None:
     dark = bounds[0, 0].numpy() < 0
     assert float(post.mean[0, 0].numpy()[dark].mean()) < raw[dark].mean() - 0.03
     assert np.allclose(post.mean[0, 0].numpy()[~dark], raw[~dark], atol=1e-3)
+    std = post.std[0, 0].numpy()
+    assert std[:, :28].mean() > 1.03 * std[:, 36:].mean()  # a value beyond a limit says less than one that was seen
     level = inverse.restore("denoise", y, overrides=["prior.name=gaussian"]).observation.sigma
     assert float(level) == pytest.approx(0.1, rel=0.15)
 
