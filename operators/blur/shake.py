@@ -34,7 +34,7 @@ from deepinv.physics import Physics
 from deepinv.physics.generator import MotionBlurGenerator
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.ndimage import gaussian_filter, label, zoom
+from scipy.ndimage import distance_transform_edt, gaussian_filter, label, zoom
 
 from inverse.errors import InputError
 from inverse.operators.blur.blur import blur
@@ -75,7 +75,12 @@ def find_shake(params: CameraShake, measurement: Measurement) -> Fitted:
             f"a picture of {height} x {width} pixels does not tell a kernel of {params.size} x {params.size}",
             f"a smaller one: -s operator.size={max(3, (min(height, width) // FITS - 1) // 2 * 2 + 1)}",
         )
-    kernels = np.stack(estimate_kernel(y[0].mean(0).double().cpu().numpy(), params.size))
+    grey = y[0].mean(0).double().cpu().numpy()
+    if measurement.valid is not None:  # the frame of a hole is no edge of the scene
+        hole = (measurement.valid.expand_as(y)[0].amin(0) == 0).cpu().numpy()
+        nearest = distance_transform_edt(hole, return_distances=False, return_indices=True)
+        grey = grey[tuple(nearest)]
+    kernels = np.stack(estimate_kernel(grey, params.size))
     found = max(kernels, key=lambda own: sum(_correlation(own, other) for other in kernels))
     agreed = min(_correlation(one, other) for one, other in combinations(kernels, 2))
     rows, columns = (int(np.ptp(np.flatnonzero(found.sum(1 - axis) > 0.02))) + 1 for axis in (0, 1))

@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -67,7 +68,7 @@ class Reverse(Sampler):
     """The reverse process from the measurement on."""
 
     lowest: float = 0.0  # smallest level that the prior knows
-    #: The prior's mean at the measurements, by item, origin in the scene and shape: the same for all samples.
+    #: The prior's mean where values were clipped, by item, origin in the scene and shape: the same for all samples.
     _shared: dict[tuple[object, ...], Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def schedule(self, levels: tuple[float, ...], *, resolved: float, linear: bool) -> tuple[float, ...]:
@@ -88,31 +89,19 @@ class Reverse(Sampler):
         memory: Any,
     ) -> Move:
         """One step of the reverse SDE; the first begins at the measurement and knows mean and variance."""
-        known: dict[str, Tensor] = {}
-        spread = x.new_zeros(())
-
-        def posterior(state: Tensor, level: float) -> Tensor:
-            nonlocal spread
-            if index:
-                return self._mean(denoise, state, level)
-            mean, variance, spread = self._moments(denoise, state, level, rng)
-            known.update(exact_mean=mean, exact_variance=variance / kept)
-            spread = spread / kept.sqrt()
-            return mean
 
         def noise(draw: int = 0) -> Tensor:
             return rng.normal(x, step=index, stream="kernel", draw=draw)
 
-        kept = x.new_ones(())
         if index:
-            state = x
-        else:
-            state, kept = self._completed(denoise, observation, sigma, rng)
-        moved, mean, memory = stochastic(posterior, state, sigma, sigma_next, noise, memory)
-        if index == 0:  # the answer that the draw follows is a draw itself
-            moved = moved + (1 - (sigma_next / sigma) ** 2) * spread
-            memory = memory and (memory[0] + spread, memory[1])
-        return Move(moved, mean, memory, known)
+            return Move(*stochastic(partial(self._mean, denoise), x, sigma, sigma_next, noise, memory))
+        y, kept = self._completed(denoise, observation, sigma, rng)
+        mean, variance, spread = self._moments(denoise, y, sigma, rng)
+        moved, _, memory = stochastic(lambda _, __: mean, y, sigma, sigma_next, noise, memory)
+        spread = spread / kept.sqrt()  # the answer that the draw follows is a draw itself
+        moved = moved + (1 - (sigma_next / sigma) ** 2) * spread
+        memory = memory and (mean + spread, sigma)
+        return Move(moved, mean, memory, {"exact_mean": mean, "exact_variance": variance / kept})
 
     def _mean(self, denoise: Denoise, x: Tensor, sigma: float) -> Tensor:
         """The prior's answer at a level, also where it knows none so low."""
