@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from inverse.operators.noise.clipped import unclipped_mean, unclipped_square
 from inverse.operators.noise.jpeg_physics import JpegMeasured, JpegMeasuredNonlinear
 from inverse.operators.observation import Observation, observed
 from inverse.posterior.posterior import Posterior
@@ -41,6 +42,8 @@ __all__ = [
     "whiteness",
 ]
 
+#: Smallest variance that noise beside a limit is taken to have, of 1: far beyond it, it is a ratio of two tiny numbers.
+NARROWEST = 0.05
 #: Lags looked at, in grid points along each axis.
 REACH = 2
 #: Pairs below which a lag says nothing.
@@ -79,14 +82,19 @@ class Changes:
 def standardised(observation: Observation, x: Tensor) -> tuple[Tensor, Tensor] | None:
     """Residual of unknowns (B, C, *S) in units of the noise, and which of its entries were measured.
 
+    Beside clipped values, in units of the noise that did not clip a value there, and without its mean.
+
     Both are (B, ...) real, a complex entry as two along a last-but-two axis; None for stacked measurements and without
     noise.
     """
     y, physics = observation.y, observation.physics
     if not isinstance(y, Tensor) or bool((observation.sigma == 0).any()):
         return None
-    z = physics.A(x)
-    z = (y - z) / observation.sigma.reshape(-1, *[1] * (y.ndim - 1))
+    image, bounds = physics.A(x), getattr(physics, "bounds", None)
+    z = (y - image) / observation.sigma.reshape(-1, *[1] * (y.ndim - 1))
+    if isinstance(bounds, Tensor):
+        mean, square = (told(image, y, bounds, observation.sigma) for told in (unclipped_mean, unclipped_square))
+        z = (z - mean) / (square - mean**2).clamp_min(NARROWEST).sqrt()
     weight = torch.ones_like(z.real if z.is_complex() else z)
     for mask in (observed(physics, y), getattr(physics, "measured_mask", None)):
         weight = weight if mask is None else weight * mask

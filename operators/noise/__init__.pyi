@@ -1,4 +1,5 @@
 from .clipped import estimate_clipped_sigma as estimate_clipped_sigma
+from .clipped import unclipped_mean as unclipped_mean
 from .clipped import unclipped_square as unclipped_square
 from .draw import draw_noise as draw_noise
 from .fit import NoiseFit as NoiseFit

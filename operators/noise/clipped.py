@@ -16,7 +16,7 @@ from torch.nn.functional import avg_pool2d
 
 from inverse.operators.noise.models import estimate_sigma
 
-__all__ = ["estimate_clipped_sigma", "unclipped_square"]
+__all__ = ["estimate_clipped_sigma", "unclipped_mean", "unclipped_square"]
 
 #: Side of the means, distances in levels, how many pixels are enough and their share, iterations.
 _AROUND, _MARGINS, _ENOUGH, _SHARE, _ROUNDS = 7, (2.0, 1.5, 1.0, 0.5), 2000, 0.05, 8
@@ -81,11 +81,25 @@ def unclipped_square(image: Tensor, y: Tensor, bounds: Tensor, sigma: Tensor) ->
     Returns:
         (B, C, H, W), at most 1; 1 far from the limits.
     """
+    below, above, inside = _room(image, y, bounds, sigma)
+    lost = sum(end * torch.exp(-0.5 * end**2) / math.sqrt(2 * math.pi) for end in (below, above))
+    left: Tensor = 1 - lost / inside
+    return left.clamp(0.0, 1.0).to(y)
+
+
+def unclipped_mean(image: Tensor, y: Tensor, bounds: Tensor, sigma: Tensor) -> Tensor:
+    """Expected noise, in units of its level, of values that were not clipped; as `unclipped_square`."""
+    below, above, inside = _room(image, y, bounds, sigma)
+    heights = [torch.exp(-0.5 * end**2) / math.sqrt(2 * math.pi) for end in (below, above)]
+    mean: Tensor = (heights[0] - heights[1]) / inside
+    return mean.to(y)
+
+
+def _room(image: Tensor, y: Tensor, bounds: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise levels from an image down and up to the limits, and the share of noise that stays within them."""
     level = sigma.double().reshape(-1, 1, 1, 1)
     low = torch.where(bounds == -1, y, -math.inf).amax((2, 3), keepdim=True).double()
     high = torch.where(bounds == 1, y, math.inf).amin((2, 3), keepdim=True).double()
     below, above = ((gap / level).clamp(_BEYOND, _FAR) for gap in (image.double() - low, high - image.double()))
     inside = torch.special.ndtr(above) - torch.special.ndtr(-below)
-    lost = sum(end * torch.exp(-0.5 * end**2) / math.sqrt(2 * math.pi) for end in (below, above))
-    left: Tensor = 1 - lost / inside.clamp_min(1e-12)
-    return left.clamp(0.0, 1.0).to(y)
+    return below, above, inside.clamp_min(1e-12)

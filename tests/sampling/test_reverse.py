@@ -9,6 +9,7 @@ import torch
 import inverse
 from inverse.errors import RecipeError
 from inverse.exact.gaussian import problem
+from inverse.posterior.evidence import standardised, whiteness
 from inverse.scenes.coupled import sample_scene
 
 
@@ -97,6 +98,23 @@ def test_values_that_were_clipped_are_bounds() -> None:
     assert std[:, :28].mean() > 1.03 * std[:, 36:].mean()  # a value beyond a limit says less than one that was seen
     level = inverse.restore("denoise", y, overrides=["prior.name=gaussian"]).observation.sigma
     assert float(level) == pytest.approx(0.1, rel=0.15)
+
+
+def test_what_is_left_beside_clipped_values_is_noise_where_the_image_is_right() -> None:
+    """Noise that did not clip a value has a mean: the truth's own residual had a whiteness of hundreds."""
+    truth = torch.tensor([0.02, 0.95]).repeat_interleave(32).expand(1, 1, 64, 64)
+    noisy = truth + 0.2 * torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    post = inverse.restore("denoise", noisy.clamp(0, 1), overrides=["prior.name=gaussian"], noise=0.2)
+    found = standardised(post.observation, truth)
+    assert found is not None
+    z, weight = found
+    assert 0.4 < float(weight.mean()) < 0.6
+    for half in (slice(0, 32), slice(32, 64)):  # 1,000 values each; 0.7 in the dark and -0.6 in the light before
+        assert abs(float(z[..., half].sum() / weight[..., half].sum())) < 0.1
+    assert float(z.square().sum() / weight.sum()) == pytest.approx(1, abs=0.15)
+    told = whiteness(z[0], weight[0])
+    assert told is not None
+    assert told[0] < 3
 
 
 @pytest.mark.parametrize("level", [1e-3, 1e-5])
