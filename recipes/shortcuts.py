@@ -90,6 +90,11 @@ def _masked(operator: Mapping[str, Any], mask: Path) -> list[str]:
         return [f"operator.file={file}"]
     if operator_spec(kind).mask:
         return ["operator.kind=file-mask", f"operator.file={file}"]
+    if kind == "camera-shake":
+        raise UsageError(
+            "--mask does not go with camera-shake, which is found in the image alone",
+            "make hidden pixels transparent (PNG, TIFF) or NaN: they are not used",
+        )
     links = list(operator["operators"]) if kind == "chain" else [dict(operator)]
     if kind == "blind-blur":  # of a scratched picture the kind of blur is not looked for
         links = [{"kind": "gaussian-blur", "sigma": "auto", "boundary": operator["boundary"]}]

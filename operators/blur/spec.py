@@ -52,6 +52,9 @@ class CameraShake(Operator):
     size: int = Field(
         default=21, ge=3, le=101, description="side of the kernel in pixels, odd: more than the shake is long"
     )
+    agreement: float = Field(
+        default=0.75, ge=0, le=1, description="correlation of three estimates below which none is believed; 0: take any"
+    )
     seed: int = Field(default=0, ge=0, description="of the random path that a simulation draws")
 
     @field_validator("size")

@@ -11,11 +11,13 @@ from scipy.signal import fftconvolve
 from skimage import data
 
 import inverse
-from inverse.errors import InputError, RecipeError
+from inverse.errors import InputError, RecipeError, UsageError
 from inverse.operators.blur.shake import _correlation, _matches, _moved, _shift
 from inverse.operators.build import fitted_operator
 from inverse.operators.catalogue import is_drawn
 from inverse.operators.measurement import Measurement
+from inverse.recipes.recipe import load
+from inverse.recipes.shortcuts import shortcuts
 
 PATH = np.zeros((9, 9))
 PATH[[2, 2, 3, 4, 5, 6, 6], [1, 2, 3, 3, 4, 5, 6]] = (0.1, 0.1, 0.2, 0.2, 0.2, 0.1, 0.1)  # a bent line
@@ -83,6 +85,14 @@ def test_what_cannot_be_told_is_refused() -> None:
     assert "operator.size=15" in caught.value.hint
     with pytest.raises(InputError, match="raw k-space"):
         fitted_operator({"kind": "camera-shake"}, Measurement(torch.zeros(1, 1, 64, 64, dtype=torch.complex64)))
+    noise = np.random.default_rng(0).normal(0.5, 0.1, (1, 1, 64, 64))
+    with pytest.raises(InputError, match="no shake that is sure: three estimates of the kernel agree to") as caught:
+        fitted_operator({"kind": "camera-shake", "size": 9}, Measurement(torch.from_numpy(noise).float()))
+    assert "operator.agreement=0" in caught.value.hint
+    narrow = fitted_operator({"kind": "camera-shake", "size": 3}, Measurement(TAKEN[..., :96, :96]))
+    assert "it fills its window" in narrow.said[0]
+    with pytest.raises(UsageError, match="--mask does not go with camera-shake"):
+        shortcuts(load("deblur-shake"), mask=__file__)
     chain = {"kind": "chain", "operators": [{"kind": "camera-shake"}, {"kind": "downsample", "factor": 2}]}
     with pytest.raises(RecipeError, match="no camera-shake, which is found in the image alone"):
         inverse.build_operator(chain, shape=(1, 64, 64))
