@@ -81,6 +81,8 @@ class Spectral(Cloned, RealInner, DecomposablePhysics):
     picks = False
     #: Whether A is the identity, diagonal in every basis.
     identity = False
+    #: The factor that every value is measured by, where it is one and nothing else happens; None: another operator.
+    factor_of_all: float | None = None
     #: Name of the transform V^T, as priors with a diagonal covariance name theirs; None: another.
     basis_name: str | None = None
 

@@ -28,6 +28,7 @@ from inverse.numerics.linalg import Damped, Vector, conjugate_gradients, expand,
 from inverse.numerics.rng import Rng
 from inverse.operators.base import Tangent
 from inverse.operators.noise.clipped import unclipped_square
+from inverse.operators.noise.stabilise import Stabilised
 
 __all__ = ["Counter", "Observation", "observed"]
 
@@ -179,9 +180,16 @@ class Observation:
 
     @property
     def identity(self) -> bool:
-        """Whether the measurement is the unknown with white noise on every value."""
+        """Whether the measurement is the unknown with white noise on every value, as it is or once stabilised."""
         plain = getattr(self.physics, "identity", False) or isinstance(self.physics, Denoising)
+        plain = plain or self.stabilised is not None
         return bool(plain and isinstance(self.y, Tensor) and not self.y.is_complex() and (self.sigma > 0).all())
+
+    @property
+    def stabilised(self) -> Stabilised | None:
+        """The measurement as an image with white noise of one level, where it is one with noise of photons."""
+        found: Stabilised | None = getattr(self.physics, "stabilised", None)
+        return found
 
     def select(self, index: Tensor) -> Observation:
         """The observation of the items ``index`` (may repeat), sharing the counter."""

@@ -198,9 +198,11 @@ def _compose(spec: MethodSpec, params: Mapping[str, Any], card: Card, mean: Tens
 
 
 def _levels(
-    method: Method, params: Mapping[str, Any], card: Card, observation: Observation
+    method: Method, spec: MethodSpec, params: Mapping[str, Any], card: Card, observation: Observation
 ) -> tuple[tuple[float, ...], ...]:
     resolved = (observation.sigma / observation.s_max.clamp_min(1e-12)).tolist()
+    if "identity" in spec.needs and observation.stabilised is not None:
+        resolved = [observation.stabilised.sigma] * observation.batch
     result = []
     for item in range(observation.batch):
         low = max(card.sigma_min, min(0.01 * card.data_var**0.5, 0.1 * resolved[item]) or 0.01 * card.data_var**0.5)
@@ -288,7 +290,9 @@ def prepare(y: Vector, physics: Any, prior: Any, request: Request) -> Problem:
         closed_form(opened, observation.shape)
     composed = _compose(spec, values, card, mean)
     levels = (
-        _levels(composed, values, card, observation) if not spec.closed_form else ((card.sigma_max, 0.0),) * len(names)
+        _levels(composed, spec, values, card, observation)
+        if not spec.closed_form
+        else ((card.sigma_max, 0.0),) * len(names)
     )
     return Problem(
         observation=observation,

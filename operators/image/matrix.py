@@ -34,6 +34,7 @@ class Identity(Spectral):
     """
 
     picks = identity = True
+    factor_of_all = 1.0
 
     def __init__(self, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> None:
         ones = torch.ones((1,) * (len(shape) + 1), dtype=dtype)

@@ -59,7 +59,9 @@ class SaturationPhysics(Cloned, Physics):
 def low_light(params: LowLight, *, shape: tuple[int, ...], noise_model: Any, dtype: torch.dtype) -> Diagonal:
     """The image times the exposure."""
     mask = torch.full((1,) * (len(shape) + 1), params.exposure, dtype=dtype)
-    return Diagonal(mask, shape=shape, noise_model=noise_model)
+    physics = Diagonal(mask, shape=shape, noise_model=noise_model)
+    physics.factor_of_all = params.exposure
+    return physics
 
 
 def saturation(

@@ -40,6 +40,9 @@ from .spec import PoissonNoise as PoissonNoise
 from .spec import RicianNoise as RicianNoise
 from .spec import UniformNoise as UniformNoise
 from .spec import noise_keys as noise_keys
+from .stabilise import COUNTS as COUNTS
+from .stabilise import Stabilised as Stabilised
+from .stabilise import expected as expected
 from .whiten import Filtered as Filtered
 from .whiten import WeightedSpectrum as WeightedSpectrum
 from .whiten import Whitened as Whitened
@@ -48,6 +51,7 @@ from .whiten import filtered as filtered
 from .whiten import whitened as whitened
 
 __all__ = [
+    "COUNTS",
     "DEFAULTS",
     "ESTIMATORS",
     "FACTORS",
@@ -69,6 +73,7 @@ __all__ = [
     "PoissonGaussianNoise",
     "PoissonNoise",
     "RicianNoise",
+    "Stabilised",
     "UniformNoise",
     "WeightedSpectrum",
     "Whitened",
@@ -79,6 +84,7 @@ __all__ = [
     "draw_noise",
     "estimate_clipped_sigma",
     "estimate_sigma",
+    "expected",
     "filtered",
     "fit_jpeg",
     "fit_noise",

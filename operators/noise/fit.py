@@ -6,7 +6,8 @@ r"""A recipe's noise fitted to a measurement: brought to white Gaussian noise of
   mean 1.
 * poisson: weighted by the standard deviation :math:`\sqrt{g m}`, m the measurement smoothed (Gaussian, 2 pixels), at
   least half a count.
-* poisson-gaussian: the same with :math:`\sqrt{g m + s^2}`.
+* poisson-gaussian: the same with :math:`\sqrt{g m + s^2}`. Both of an image that is measured by one factor, so without
+  blur or holes, are white noise once stabilised too (`inverse.operators.noise.stabilise`).
 * rician: :math:`\sqrt{\max(y^2 - \sigma^2, 0)}`, whose mean is the magnitude to second order in :math:`\sigma / |z|`
   (Gudbjartsson & Patz 1995).
 * uniform: level :math:`q / \sqrt{12}`.
@@ -45,6 +46,7 @@ from inverse.operators.noise.spec import (
     RicianNoise,
     UniformNoise,
 )
+from inverse.operators.noise.stabilise import Stabilised
 from inverse.operators.noise.whiten import filtered, whitened
 
 __all__ = ["NoiseFit", "correlated_spectrum", "fit_noise"]
@@ -71,6 +73,7 @@ class NoiseFit:
         said: What was found, in sentences.
         observed: As it was given.
         jpeg: What the measurement is as the coefficients of its file; None: an image.
+        counts: Of noise of photons the variance over the signal and that of the electronics; None: other noise.
     """
 
     y: Tensor
@@ -81,13 +84,19 @@ class NoiseFit:
     said: tuple[str, ...] = ()
     observed: Tensor | None = None
     jpeg: JpegFit | None = None
+    counts: tuple[float, float] | None = None
 
     def whitened(self, physics: Any) -> Any:
         """The physics of :attr:`y` from that of the measurement; its noise model is to be of level :attr:`sigma`."""
         if self.jpeg is not None:
             return self.jpeg.whitened(physics)
         if self.weights is not None:
-            return whitened(physics, self.weights, observed=self.observed)
+            weighted = whitened(physics, self.weights, observed=self.observed)
+            exposure = getattr(physics, "factor_of_all", None)
+            if self.counts is not None and self.observed is None and exposure is not None:
+                ends_at_black = float(self.y.min()) == 0
+                weighted.stabilised = Stabilised(*self.counts, exposure, self.weights, clipped=ends_at_black)
+            return weighted
         return physics if self.gains is None else filtered(physics, self.gains)
 
 
@@ -221,7 +230,8 @@ def _counts(section: PoissonNoise | PoissonGaussianNoise, y: Tensor, observed: T
     electronics = section.sigma if isinstance(section, PoissonGaussianNoise) else 0.0
     given, variance = section.gain, 0.0 if electronics == "auto" else float(electronics) ** 2
     if "auto" not in (given, electronics):
-        return _weighted(y, _deviation(y, observed, float(given), variance), observed, estimated=False, said=())
+        fit = _weighted(y, _deviation(y, observed, float(given), variance), observed, estimated=False, said=())
+        return replace(fit, counts=(float(given), variance))
     slope, rest = noise_levels.mean_and_variance(y, _seen(y, observed))
     if math.isnan(slope):  # too few blocks for a line: all of it from counts
         mean = float(y.sum() / _seen(y, observed).expand(y.shape).sum())
@@ -239,7 +249,7 @@ def _counts(section: PoissonNoise | PoissonGaussianNoise, y: Tensor, observed: T
         f"noise variance {shrink**2 * gain:.3g} times the signal plus {shrink * math.sqrt(variance):.3g} "
         "squared, from variance over mean"
     )
-    return replace(fit, sigma=shrink * fit.sigma, said=(sentence,))
+    return replace(fit, sigma=shrink * fit.sigma, said=(sentence,), counts=(shrink**2 * gain, shrink**2 * variance))
 
 
 def _deviation(y: Tensor, observed: Tensor | None, gain: float, variance: float) -> Tensor:

@@ -16,6 +16,9 @@ than the others, a share :math:`h (h - t)` of the information with :math:`h = \p
 its mean around each pixel (Louis 1982). On six photographs at noise 0.2, 9 to 36 % of their values clipped, 90 %
 intervals held 82 % with one step and the whole information, 87 % with both.
 
+An image with noise of photons is one with white noise once its variance is stabilised
+(`inverse.operators.noise.stabilise`): the posterior is that of the stabilised image, mean and variance to second order.
+
 Each sample brings the mean and the variance in an orientation of its own, so they are better by an ensemble of as many
 orientations. Mean and standard deviation are those, whatever the number of steps; samples are draws. The first step's
 kernel also has the covariance of what it steps toward, :math:`(1 - (\sigma' / \sigma)^2)^2 \sigma_y^2 J` (the optimal
@@ -89,6 +92,29 @@ class Reverse(Sampler):
         memory: Any,
     ) -> Move:
         """One step of the reverse SDE; the first begins at the measurement and knows mean and variance."""
+        move = self._moved(denoise, x, sigma, sigma_next, observation, rng, index, memory)
+        stabilised = observation.stabilised
+        if stabilised is None:
+            return move
+        known = dict(move.info)
+        if known:
+            moments = stabilised.moments(known["exact_mean"], known["exact_variance"])
+            known = dict(zip(("exact_mean", "exact_variance"), moments, strict=True))
+        moved = move.x if sigma_next > 0 else stabilised.image(move.x)
+        return Move(moved, stabilised.image(move.mean), move.memory, known)
+
+    def _moved(
+        self,
+        denoise: Denoise,
+        x: Tensor,
+        sigma: float,
+        sigma_next: float,
+        observation: Observation,
+        rng: Rng,
+        index: int,
+        memory: Any,
+    ) -> Move:
+        """As `step`, of the state."""
 
         def noise(draw: int = 0) -> Tensor:
             return rng.normal(x, step=index, stream="kernel", draw=draw)
@@ -114,7 +140,8 @@ class Reverse(Sampler):
 
         And the share of their information that is left around each.
         """
-        y = observation.AT(observation.y)
+        stabilised = observation.stabilised
+        y = observation.AT(observation.y) if stabilised is None else stabilised.state(observation.y)
         bounds: Tensor | None = getattr(observation.physics, "bounds", None)
         if bounds is None:
             return y, y.new_ones(())
