@@ -69,7 +69,7 @@ def _cut(sources: dict[str, Array], side: int, each: Callable[[Array], int]) -> 
             yield Crop(f"{halves[name]}/{name}-{index}", image[:, top : top + side, left : left + side])
 
 
-def photographs(data: Path, side: int, *, each: int = 2, grey: bool = False) -> list[Crop]:
+def photographs(data: Path, side: int, *, each: int = 1, grey: bool = False) -> list[Crop]:
     """Crops of the 37 test photographs."""
     sources = {path.stem: to_unit(read(path)) for path in sorted((data / "photo").glob("*.png"))}
     if grey:
@@ -78,7 +78,7 @@ def photographs(data: Path, side: int, *, each: int = 2, grey: bool = False) -> 
     return list(_cut(sources, side, lambda image: each))
 
 
-def scenes(data: Path, side: int, *, each: int = 4, bands: int = 3) -> list[Crop]:
+def scenes(data: Path, side: int, *, each: int = 1, bands: int = 3) -> list[Crop]:
     """Crops of the held-out aerial and satellite scenes.
 
     Landsat scenes are cut into parts with `GAP` pixels between them, each a source.
@@ -120,7 +120,7 @@ def _parts(name: str, scene: Array, across: int) -> dict[str, Array]:
     return found
 
 
-def brains(data: Path, *, each: int = 2) -> list[Crop]:
+def brains(data: Path, *, each: int = 1) -> list[Crop]:
     """Complex slices.
 
     The held-out T1-weighted slices at half their resolution (receiver noise of the files with it), with a smooth phase

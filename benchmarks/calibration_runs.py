@@ -187,12 +187,12 @@ def _kspace(recipe: str, crop: Crop, condition: Condition, folder: Path) -> tupl
     return ()
 
 
-def _photos(side: int, *, grey: bool = False) -> Callable[[Path], list[Crop]]:
-    return lambda data: photographs(data, side, grey=grey)
+def _photos(side: int, *, grey: bool = False, each: int = 1) -> Callable[[Path], list[Crop]]:
+    return lambda data: photographs(data, side, grey=grey, each=each)
 
 
 def _scenes(side: int) -> Callable[[Path], list[Crop]]:
-    return lambda data: scenes(data, side, each=2)
+    return lambda data: scenes(data, side, each=1)
 
 
 _MOTION = [
@@ -228,7 +228,7 @@ TASKS = {
         _PHOTO,
         "factors 2 to 4, noise 0.005 to 0.05",
     ),
-    "denoise": Task(_photos(80), _pairs([()] * 4, (0.02, 0.05, 0.1, 0.2)), _PHOTO, "noise 0.02 to 0.2"),
+    "denoise": Task(_photos(80, each=2), _pairs([()] * 4, (0.02, 0.05, 0.1, 0.2)), _PHOTO, "noise 0.02 to 0.2"),
     "deblur-motion": Task(
         _photos(96),
         _pairs(_MOTION, (0.02, 0.01, 0.05, 0.02, 0.05, 0.01)),
@@ -256,7 +256,7 @@ TASKS = {
         _kspace,
     ),
     "mri-radial": Task(
-        lambda data: brains(data, each=1),
+        brains,
         tuple(
             Condition((f"operator.spokes={spokes}",), (), (sigma, 8))
             for spokes, sigma in ((32, 0.01), (24, 0.02), (48, 0.01), (32, 0.04))

@@ -9,12 +9,16 @@ from .fitting import KINDS as KINDS
 from .fitting import SETTINGS as SETTINGS
 from .fitting import fit as fit
 from .fitting import read_images as read_images
+from .gathered import SIZES as SIZES
+from .gathered import Gathered as Gathered
 from .measure import LEVELS as LEVELS
 from .measure import calibration as calibration
 from .measure import denoising_psnr as denoising_psnr
 from .measure import magnitude as magnitude
 from .measure import residual_span as residual_span
 from .measure import squares as squares
+from .schedule import Schedule as Schedule
+from .schedule import learning_rate as learning_rate
 from .settings import TrainConfig as TrainConfig
 from .settings import parse_settings as parse_settings
 from .spectra import FLOOR as FLOOR
@@ -25,7 +29,6 @@ from .spectra import mixture as mixture
 from .spectra import periodogram as periodogram
 from .trainer import blank_denoiser as blank_denoiser
 from .trainer import fitted as fitted
-from .trainer import learning_rate as learning_rate
 from .trainer import train as train
 
 __all__ = [
@@ -33,8 +36,11 @@ __all__ = [
     "KINDS",
     "LEVELS",
     "SETTINGS",
+    "SIZES",
     "Corpus",
     "Draws",
+    "Gathered",
+    "Schedule",
     "TrainConfig",
     "autocovariance",
     "blank_denoiser",

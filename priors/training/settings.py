@@ -26,6 +26,8 @@ class TrainConfig(BaseModel):
     #: the real and the imaginary part; magnitude images are given a smooth random phase), or ``auto``
     image: Literal["auto", "rgb", "grey", "bands", "complex"] = "auto"
     steps: Count = 20_000  # optimiser steps in all
+    #: minutes in all instead: the rate falls by the clock, and the training ends with it, however fast the machine is
+    minutes: Positive | None = None
     batch: Count = 16  # crops a step
     crop: Annotated[int, Field(ge=8)] = 64  # height and width of a crop in pixels
     rate: Positive = 1e-3  # peak learning rate

@@ -21,11 +21,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -34,23 +34,15 @@ from inverse.priors.models.unet import EDMDenoiser, UNet
 from inverse.priors.training.corpus import Corpus
 from inverse.priors.training.draws import Draws
 from inverse.priors.training.measure import denoising_psnr, squares
+from inverse.priors.training.schedule import Schedule
 from inverse.priors.training.settings import TrainConfig
 
-__all__ = ["blank_denoiser", "fitted", "learning_rate", "train"]
+__all__ = ["blank_denoiser", "fitted", "train"]
 
 logger = logging.getLogger("inverse.train")
 
 #: Settings that may change between resumptions.
-FREE = ("steps", "cooldown", "every", "threads")
-
-
-def learning_rate(step: int, config: TrainConfig) -> float:
-    """Learning rate of ``step``: linear warm-up, constant, cosine cooldown."""
-    if step < config.warmup:
-        return config.rate * (step + 1) / config.warmup
-    length = max(1, round(config.cooldown * config.steps))
-    progress = min(1.0, max(0.0, (step - (config.steps - length)) / length))
-    return config.rate * 0.5 * (1.0 + float(np.cos(np.pi * progress)))
+FREE = ("steps", "minutes", "cooldown", "every", "threads")
 
 
 def blank_denoiser(
@@ -113,14 +105,16 @@ def _optimise(
     average: EDMDenoiser,
     optimiser: torch.optim.Optimizer,
     draws: Draws,
-    config: TrainConfig,
+    schedule: Schedule,
     start: int,
-) -> Iterator[tuple[int, float]]:
+) -> Iterator[tuple[int, Tensor]]:
     """Take the steps from ``start``; yield (steps done, loss) after each."""
-    device = next(denoiser.parameters()).device
-    for step in range(start, config.steps):
+    device, config = next(denoiser.parameters()).device, schedule.config
+    for step in count(start):
+        if schedule.over(step):
+            return
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, config)
+            group["lr"] = schedule.rate(step)
         clean, sigma, noise = (part.to(device) for part in draws(step))
         with torch.autocast(device.type, torch.bfloat16):
             estimate = denoiser.model(clean + sigma[:, None, None, None] * noise, sigma)
@@ -136,7 +130,7 @@ def _optimise(
         with torch.no_grad():
             for slow, fast in zip(average.parameters(), denoiser.parameters(), strict=True):
                 slow.lerp_(fast, 1.0 - decay)
-        yield step + 1, float(loss.detach())
+        yield step + 1, loss.detach()
 
 
 @contextmanager
@@ -177,11 +171,11 @@ def _start(
     return denoiser, average, optimiser
 
 
-def _log(path: Path, record: Mapping[str, Any], steps: int, minutes: float) -> None:
+def _log(path: Path, record: Mapping[str, Any], length: str, minutes: float) -> None:
     """Append a record to the training's log, and say it with the minutes that are left."""
     with open(path, "a", encoding="utf-8") as log:
         log.write(json.dumps(record) + "\n")
-    text = f"step {record['step']:,} of {steps:,}, loss {record['loss']:.4f}"
+    text = f"step {record['step']:,} of {length}, loss {record['loss']:.4f}"
     psnr = record["held_out_psnr"]["25"]
     logger.info("%s, held-out PSNR %.2f dB at noise 25, about %.0f min left", text, psnr, minutes)
 
@@ -220,8 +214,9 @@ def train(
     """Train, or resume training, a prior on images, of which some are held out (:meth:`Corpus.split`).
 
     The folder `work` has the checkpoint (``checkpoint.pt``) and the log (``log.jsonl``). ``steps`` may be changed
-    between resumptions as long as the rate is constant. With `init` these weights are fine-tuned. Returns the denoiser
-    with averaged weights, float32, on the CPU; the held-out images; the last log record.
+    between resumptions as long as the rate is constant; with ``minutes`` the time of all sessions decides. With `init`
+    these weights are fine-tuned. Returns the denoiser with averaged weights, float32, on the CPU; the held-out images;
+    the last log record.
 
     Raises:
         RecipeError: the folder belongs to another training.
@@ -239,18 +234,18 @@ def train(
         first, seconds = state["step"], state["seconds"]
         logger.info("resumed at step %d of %d", first, config.steps)
     training, held_out = corpus.split(config.held_out, config.seed)
-    draws = Draws(training, config, denoiser.sigma_data)
+    draws = Draws(training, config, denoiser.sigma_data, torch.device(device))
     test = [image.to(device) for image in squares(held_out)]
-    began = saved = time.monotonic()
-    losses: list[float] = []
+    schedule, saved = Schedule(config, seconds), time.monotonic()
+    losses: list[Tensor] = []  # on the device: a number a step would wait for each
     record: dict[str, Any] = {"step": first, "seconds": round(seconds)}
+    length = f"{config.steps:,}" if config.minutes is None else f"{config.minutes:g} minutes"
     with _asked_to_stop() as asked:
-        for done, loss in _optimise(denoiser, average, optimiser, draws, config, first):
+        for done, loss in _optimise(denoiser, average, optimiser, draws, schedule, first):
             losses.append(loss)
-            now = time.monotonic()
-            if now - saved < config.every and done < config.steps and not asked.is_set():
+            if time.monotonic() - saved < config.every and not schedule.over(done) and not asked.is_set():
                 continue
-            elapsed = seconds + now - began
+            elapsed = schedule.elapsed
             states = {name: each.state_dict() for name, each in stateful.items()}
             _save(checkpoint, {**states, "signature": signature, "step": done, "seconds": elapsed})
             if asked.is_set():
@@ -258,10 +253,10 @@ def train(
             record = {
                 "step": done,
                 "seconds": round(elapsed),
-                "loss": round(float(np.mean(losses)), 5),
-                "rate": learning_rate(done, config),
+                "loss": round(float(torch.stack(losses).mean()), 5),
+                "rate": schedule.rate(done),
                 "held_out_psnr": denoising_psnr(average, test, levels=(25.0,), complex=corpus.complex),
             }
-            _log(work / "log.jsonl", record, config.steps, elapsed / done * (config.steps - done) / 60)
+            _log(work / "log.jsonl", record, length, schedule.left(done))
             losses, saved = [], time.monotonic()
     return average.cpu(), held_out, record

@@ -23,8 +23,10 @@ from inverse.errors import PriorError, RecipeError
 from inverse.priors.training import trainer as training
 from inverse.priors.training.corpus import Corpus
 from inverse.priors.training.draws import Draws
+from inverse.priors.training.gathered import Gathered
+from inverse.priors.training.schedule import Schedule, learning_rate
 from inverse.priors.training.settings import TrainConfig, parse_settings
-from inverse.priors.training.trainer import blank_denoiser, fitted, learning_rate, train
+from inverse.priors.training.trainer import blank_denoiser, fitted, train
 
 CONFIG = TrainConfig(steps=12, batch=2, crop=16, warmup=2, channels=(8, 8), blocks=(1, 1), held_out=4, every=1e9)
 
@@ -79,6 +81,52 @@ def test_draws_are_a_function_of_seed_and_step(corpus) -> None:
     assert not torch.equal(first[2], Draws(corpus, CONFIG.model_copy(update={"seed": 1}), 0.5)(3)[2])
     assert first[0].min() >= -1
     assert first[0].max() <= 1
+
+
+def test_gathered_crops_are_parts_of_the_images_in_all_orientations() -> None:
+    """What a GPU does for all crops of a step at once."""
+    rng = torch.Generator().manual_seed(0)
+    images = tuple(torch.randint(0, 256, (3, *size), generator=rng, dtype=torch.uint8) for size in ((20, 24), (16, 31)))
+    gathered = Gathered.of(Corpus(images, ("a", "b")), torch.device("cpu"))
+    found = set()
+    for crop in gathered.crops(200, 16, rng, scale=2.0, scaled=0.0):
+        turned = [torch.rot90(crop, k, (1, 2)) for k in range(4)]
+        for number, image in enumerate(images):
+            parts = (image / 255.0).unfold(1, 16, 1).unfold(2, 16, 1).permute(1, 2, 0, 3, 4)
+            for k, view in enumerate([*turned, *(part.flip(2) for part in turned)]):
+                if bool((parts == view).all((2, 3, 4)).any()):
+                    found.add((number, k))
+    assert found == {(number, k) for number in range(2) for k in range(8)}
+
+
+def test_gathered_crops_are_shrunk_from_larger_pieces() -> None:
+    ramp = torch.linspace(0, 1, 96, dtype=torch.float32).expand(1, 96, 96).contiguous()
+    gathered, rng = Gathered.of(Corpus((ramp,), ("a",)), torch.device("cpu")), torch.Generator().manual_seed(0)
+    spans = {s: gathered.crops(64, 32, rng, scale=3.0, scaled=s).flatten(1) for s in (0.0, 1.0)}
+    width = {s: (crops.amax(1) - crops.amin(1)) * 95 / 31 for s, crops in spans.items()}
+    torch.testing.assert_close(width[0.0], torch.ones(64), rtol=1e-4, atol=1e-4)
+    assert sorted({round(float(w), 1) for w in width[1.0]}) == pytest.approx([1.0, 1.7, 2.3, 3.0], abs=0.15)
+
+
+def test_what_is_drawn_at_once_is_a_function_of_seed_and_step(corpus) -> None:
+    draws = Draws(corpus, CONFIG, 0.5, gathers=True)
+    first, again, other = draws(3), draws(3), draws(4)
+    assert _same(first, again)
+    assert not torch.equal(first[0], other[0])
+    assert first[0].shape == Draws(corpus, CONFIG, 0.5)(3)[0].shape
+    assert -1 <= first[0].min() < -0.5 < 0.5 < first[0].max() <= 1
+
+
+def test_minutes_decide_over_rate_and_end(corpus, tmp_path) -> None:
+    config = CONFIG.model_copy(update={"minutes": 10.0, "cooldown": 0.5, "steps": 3, "rate": 1e-3})
+    rates = [Schedule(config, before=60.0 * minute).rate(5) for minute in (1, 4.9, 7.5, 10)]
+    assert rates == pytest.approx([1e-3, 1e-3, 5e-4, 0], abs=1e-6)
+    assert not Schedule(config, before=599.0).over(1000)
+    assert Schedule(config, before=600.0).over(1)
+    record = train(corpus, tmp_path, config.model_copy(update={"minutes": 0.02}))[2]
+    assert record["step"] > 3
+    assert 1 <= record["seconds"] <= 30
+    assert record["rate"] < 1e-4
 
 
 def test_levels_cover_the_whole_range(corpus) -> None:

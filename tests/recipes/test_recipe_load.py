@@ -48,7 +48,7 @@ def test_recipes_for_photographs(name):
     assert recipe.operator.kind == SHIPPED[name]
     assert ("auto" in recipe.noise.model_dump().values()) == (name not in LEVEL_GIVEN)
     assert recipe.prior.name == "photo"
-    assert recipe.run.samples == {"super-resolution": 8, "denoise": 2}.get(name, 4)
+    assert recipe.run.samples == {"low-light": 2, "denoise": 2}.get(name, 4)
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))
