@@ -7,6 +7,8 @@ from .base import Cloned as Cloned
 from .base import Linear as Linear
 from .base import Spectral as Spectral
 from .base import Tangent as Tangent
+from .base import of_items as of_items
+from .base import per_item as per_item
 from .build import autos as autos
 from .build import build_operator as build_operator
 from .build import fitted_operator as fitted_operator
@@ -104,11 +106,13 @@ __all__ = [
     "located",
     "number_or_auto",
     "observed",
+    "of_items",
     "operator_for",
     "operator_spec",
     "operators",
     "own_level",
     "part",
+    "per_item",
     "resolved",
     "result",
     "result_shape",

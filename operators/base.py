@@ -30,7 +30,7 @@ from inverse.numerics.linalg import conjugate_gradients, expand, largest_eigenva
 from inverse.numerics.rng import Rng
 from inverse.operators.inner import RealInner
 
-__all__ = ["Cloned", "Linear", "Spectral", "Tangent", "portable"]
+__all__ = ["Cloned", "Linear", "Spectral", "Tangent", "of_items", "per_item", "portable"]
 
 #: Iterations in which conjugate gradients converge for a condition of A of up to about 5.
 QUICK = 40
@@ -203,3 +203,29 @@ def portable(physics: Physics) -> Physics:
             if _is_identity(value):
                 vars(module)[name] = _unchanged
     return copied
+
+
+def _per_item_parameters(physics: Physics, batch: int) -> list[tuple[torch.nn.Module, str, Tensor]]:
+    rows = []
+    for module in physics.modules():
+        for name, value in [*module.named_buffers(recurse=False), *module.named_parameters(recurse=False)]:
+            batched = value.ndim >= 4 or (name in ("sigma", "mask") and value.ndim >= 1)
+            if batched and batch > 1 and value.shape[0] == batch:
+                rows.append((module, name, value))
+    return rows
+
+
+def per_item(physics: Physics, batch: int) -> bool:
+    """Whether each of a batch's items has an operator of its own."""
+    return any(name != "sigma" for _, name, _ in _per_item_parameters(physics, batch))
+
+
+def of_items(physics: Physics, index: Tensor, batch: int) -> Physics:
+    """The physics with the per-item parameters of ``index``: a copy where it has such."""
+    if not _per_item_parameters(physics, batch):
+        return physics
+    chosen = physics.clone()
+    for module, name, value in _per_item_parameters(chosen, batch):
+        module._parameters.pop(name, None)
+        module._buffers[name] = value.detach().index_select(0, index)
+    return chosen

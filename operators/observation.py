@@ -26,7 +26,7 @@ from torch import Tensor
 from inverse.errors import InputError
 from inverse.numerics.linalg import Damped, Vector, conjugate_gradients, expand, inner, largest_eigenvalue, parts, scale
 from inverse.numerics.rng import Rng
-from inverse.operators.base import Tangent
+from inverse.operators.base import Tangent, of_items, per_item
 from inverse.operators.noise.clipped import unclipped_square
 from inverse.operators.noise.stabilise import Stabilised
 
@@ -72,31 +72,6 @@ def observed(physics: Physics, y: Tensor) -> Tensor | None:
 
 def _physics_parts(physics: Physics, y: Vector) -> list[tuple[Physics, Tensor]]:
     return [(physics, y)] if isinstance(y, Tensor) else [(physics[i], part) for i, part in enumerate(y)]
-
-
-def _per_item_parameters(physics: Physics, batch: int) -> list[tuple[torch.nn.Module, str, Tensor]]:
-    rows = []
-    for module in physics.modules():
-        for name, value in [*module.named_buffers(recurse=False), *module.named_parameters(recurse=False)]:
-            batched = value.ndim >= 4 or (name in ("sigma", "mask") and value.ndim >= 1)
-            if batched and batch > 1 and value.shape[0] == batch:
-                rows.append((module, name, value))
-    return rows
-
-
-def _per_item(physics: Physics, batch: int) -> bool:
-    return any(name != "sigma" for _, name, _ in _per_item_parameters(physics, batch))
-
-
-def _select(physics: Physics, index: Tensor, batch: int) -> Physics:
-    """The physics with the per-item parameters of ``index``: a copy where it has such."""
-    if not _per_item_parameters(physics, batch):
-        return physics
-    chosen = physics.clone()
-    for module, name, value in _per_item_parameters(chosen, batch):
-        module._parameters.pop(name, None)
-        module._buffers[name] = value.detach().index_select(0, index)
-    return chosen
 
 
 @dataclass(frozen=True)
@@ -194,7 +169,7 @@ class Observation:
     def select(self, index: Tensor) -> Observation:
         """The observation of the items ``index`` (may repeat), sharing the counter."""
         y = self.y[index] if isinstance(self.y, Tensor) else type(self.y)([part[index] for part in self.y])
-        return replace(self, y=y, physics=_select(self.physics, index, self.batch), sigma=self.sigma[index])
+        return replace(self, y=y, physics=of_items(self.physics, index, self.batch), sigma=self.sigma[index])
 
     def empty(self) -> Tensor:
         """Zeros with the shape, real dtype and device of a batch of unknowns (B, C, *S)."""
@@ -307,7 +282,7 @@ class Observation:
         if not self.linear:
             point = self.empty() if self.point is None else self.empty() + self.point
             return self.linearised(point), Rng(0, ("",) * self.batch, (0,) * self.batch)
-        own = _per_item(self.physics, self.batch)
+        own = per_item(self.physics, self.batch)
         index = torch.arange(self.batch if own else 1, device=self.sigma.device)
         return self.select(index), Rng(0, ("",) * len(index), (0,) * len(index))
 

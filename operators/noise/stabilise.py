@@ -138,4 +138,5 @@ def _expanded(mean: float, gain: float, variance: float) -> float:
     root, power = gain * mean + 0.375 * gain**2 + variance, gain * mean + variance
     second, third, fourth = -gain / 2 * root**-1.5, 0.75 * gain**2 * root**-2.5, -1.875 * gain**3 * root**-3.5
     moments = power, gain**2 * mean, 3 * power**2 + gain**3 * mean
-    return 2 / gain * math.sqrt(root) + second * moments[0] / 2 + third * moments[1] / 6 + fourth * moments[2] / 24
+    later = second * moments[0] / 2 + third * moments[1] / 6 + fourth * moments[2] / 24
+    return 2 / gain * math.sqrt(root) + float(later)

@@ -17,7 +17,7 @@ from .measure import denoising_psnr as denoising_psnr
 from .measure import magnitude as magnitude
 from .measure import residual_span as residual_span
 from .measure import squares as squares
-from .schedule import Schedule as Schedule
+from .schedule import TrainingSchedule as TrainingSchedule
 from .schedule import learning_rate as learning_rate
 from .settings import TrainConfig as TrainConfig
 from .settings import parse_settings as parse_settings
@@ -40,8 +40,8 @@ __all__ = [
     "Corpus",
     "Draws",
     "Gathered",
-    "Schedule",
     "TrainConfig",
+    "TrainingSchedule",
     "autocovariance",
     "blank_denoiser",
     "block_periodograms",

@@ -60,7 +60,7 @@ class Gathered:
         sizes = torch.where(chance < scaled, sizes, side)
         rows, columns = ((place * (room_ - sizes + 1)).long() for place, room_ in ((top, heights), (left, widths)))
         crops = torch.empty(count, self.channels, side, side, dtype=torch.float32, device=rng.device)
-        for size in sizes.unique().tolist():
+        for size in sorted(set(sizes.tolist())):
             chosen = (sizes == size).nonzero()[:, 0]
             places = (part[chosen] for part in (index, rows, columns, turn, flip))
             pieces = self._pieces(int(size), *places)

@@ -9,7 +9,7 @@ import numpy as np
 
 from inverse.priors.training.settings import TrainConfig
 
-__all__ = ["Schedule", "learning_rate"]
+__all__ = ["TrainingSchedule", "learning_rate"]
 
 
 def learning_rate(step: int, config: TrainConfig, share: float | None = None) -> float:
@@ -27,7 +27,7 @@ def learning_rate(step: int, config: TrainConfig, share: float | None = None) ->
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TrainingSchedule:
     """The schedule of a training that is running.
 
     With ``minutes`` in the settings the time decides, of all sessions together; else the steps.

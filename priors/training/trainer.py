@@ -34,7 +34,7 @@ from inverse.priors.models.unet import EDMDenoiser, UNet
 from inverse.priors.training.corpus import Corpus
 from inverse.priors.training.draws import Draws
 from inverse.priors.training.measure import denoising_psnr, squares
-from inverse.priors.training.schedule import Schedule
+from inverse.priors.training.schedule import TrainingSchedule
 from inverse.priors.training.settings import TrainConfig
 
 __all__ = ["blank_denoiser", "fitted", "train"]
@@ -105,7 +105,7 @@ def _optimise(
     average: EDMDenoiser,
     optimiser: torch.optim.Optimizer,
     draws: Draws,
-    schedule: Schedule,
+    schedule: TrainingSchedule,
     start: int,
 ) -> Iterator[tuple[int, Tensor]]:
     """Take the steps from ``start``; yield (steps done, loss) after each."""
@@ -236,7 +236,7 @@ def train(
     training, held_out = corpus.split(config.held_out, config.seed)
     draws = Draws(training, config, denoiser.sigma_data, torch.device(device))
     test = [image.to(device) for image in squares(held_out)]
-    schedule, saved = Schedule(config, seconds), time.monotonic()
+    schedule, saved = TrainingSchedule(config, seconds), time.monotonic()
     losses: list[Tensor] = []  # on the device: a number a step would wait for each
     record: dict[str, Any] = {"step": first, "seconds": round(seconds)}
     length = f"{config.steps:,}" if config.minutes is None else f"{config.minutes:g} minutes"

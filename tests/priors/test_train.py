@@ -24,7 +24,7 @@ from inverse.priors.training import trainer as training
 from inverse.priors.training.corpus import Corpus
 from inverse.priors.training.draws import Draws
 from inverse.priors.training.gathered import Gathered
-from inverse.priors.training.schedule import Schedule, learning_rate
+from inverse.priors.training.schedule import TrainingSchedule, learning_rate
 from inverse.priors.training.settings import TrainConfig, parse_settings
 from inverse.priors.training.trainer import blank_denoiser, fitted, train
 
@@ -119,10 +119,10 @@ def test_what_is_drawn_at_once_is_a_function_of_seed_and_step(corpus) -> None:
 
 def test_minutes_decide_over_rate_and_end(corpus, tmp_path) -> None:
     config = CONFIG.model_copy(update={"minutes": 10.0, "cooldown": 0.5, "steps": 3, "rate": 1e-3})
-    rates = [Schedule(config, before=60.0 * minute).rate(5) for minute in (1, 4.9, 7.5, 10)]
+    rates = [TrainingSchedule(config, before=60.0 * minute).rate(5) for minute in (1, 4.9, 7.5, 10)]
     assert rates == pytest.approx([1e-3, 1e-3, 5e-4, 0], abs=1e-6)
-    assert not Schedule(config, before=599.0).over(1000)
-    assert Schedule(config, before=600.0).over(1)
+    assert not TrainingSchedule(config, before=599.0).over(1000)
+    assert TrainingSchedule(config, before=600.0).over(1)
     record = train(corpus, tmp_path, config.model_copy(update={"minutes": 0.02}))[2]
     assert record["step"] > 3
     assert 1 <= record["seconds"] <= 30

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from inverse.numerics.linalg import Vector, conjugate_gradients, expand, lanczos_log, parts, scale
 from inverse.numerics.rng import Rng
-from inverse.operators.base import Spectral
-from inverse.operators.observation import Observation, _per_item
+from inverse.operators.base import Spectral, per_item
+from inverse.operators.observation import Observation
 from inverse.priors.models.closed_form import Gaussian
 
 __all__ = ["DENSE_LIMIT", "GramDense", "GramDiagonal", "GramIterative", "GramSolver", "kernel_of", "signs", "solver"]
@@ -268,7 +268,7 @@ def solver(
     if fits and (count > DENSE_LIMIT or diagonal.variance(observation) is not None):
         return diagonal
     if how == "dense" or (
-        how == "auto" and count <= DENSE_LIMIT and not _per_item(observation.physics, observation.batch)
+        how == "auto" and count <= DENSE_LIMIT and not per_item(observation.physics, observation.batch)
     ):
         return GramDense.build(observation, part)
     return GramIterative(part, _preconditioner(observation, part, frame), tolerance, iterations)
