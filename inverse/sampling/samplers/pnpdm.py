@@ -25,6 +25,12 @@ second term (DDPM) 11 evaluations leave 0.7 of the variance, an error that every
 * ``covariance="jacobian"``: :math:`C = \sigma^2 J` by a Krylov root of the whole covariance; exact in one step for a
   Gaussian prior.
 
+**Mixing**. A direction of prior variance :math:`\lambda` that was not measured goes :math:`\rho^2 / (\lambda + \rho^2)`
+of its way in a cycle, so where noise is small beside the prior, what it follows from measured directions it correlates
+with comes late. Of 12 values with eigenvalues from 1 to 0.01, 5 random projections and noise 0.1, the mean was off by
+up to 0.35 posterior standard deviations after 100 cycles, along the two widest directions alone (R-hat 2.6), and by
+0.06 after 400; a Jacobian prior step or more evaluations a cycle change nothing in that. More ``steps`` do.
+
 Each sample is a chain of its own. The cycles after the ladder are its states; ``info`` has their mean, variance and
 number, from which `inverse.posterior.chains` computes R-hat and the effective sample size. The posterior sample is the
 last state. Deviations from the paper: the above; :math:`\rho` follows from the noise and the operator (the paper's
