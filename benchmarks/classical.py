@@ -143,7 +143,7 @@ def _middle(image: NDArray[np.uint8], crop: int | None) -> NDArray[np.uint8]:
 
 def _row(place: Path, truth: Array, task: str, level: float, *, told: bool) -> tuple[float, ...]:
     """PSNR of the peer at its best and of the recipe, CPU seconds of both, share inside."""
-    chosen, mask, given = TASKS[task], place.with_suffix(".mask.png"), place.with_suffix(".png")
+    chosen, mask, given = TASKS[task], place.with_name(f"{place.name}-mask.png"), place.with_name(f"{place.name}.png")
     measured, overrides = chosen.measure(truth, level, np.random.default_rng(0), mask)
     top = 2**chosen.bits - 1
     stored = np.round(top * measured.clip(0, 1)).astype(np.uint8 if chosen.bits == 8 else np.uint16)
