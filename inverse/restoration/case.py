@@ -254,7 +254,8 @@ def make_case(recipe: Recipe, measurement: Measurement | Tensor, *, part: bool =
         )
     seen = fitted.y if mask is None else fitted.y * mask
     y = noise.y if mask is None or noise.jpeg is not None else noise.y * mask
-    physics = noise.whitened(build(noise.sigma))
+    span = recipe.prior.data_range or recipe.data.range
+    physics = noise.whitened(build(noise.sigma), span=span)
     physics, known, clips = _bounded(recipe, operator, physics, measurement, noise, tuple(fitted.shape))
     if ends is not None:
         physics.register_buffer("bounds", ends)

@@ -311,7 +311,7 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             ),
             name="reverse",
             title="The reverse process from the measurement on: the posterior of denoising (Robbins 1956; Efron 2011)",
-            summary="mean, variance and draws of denoising under white noise, by the prior alone; no guidance",
+            summary="mean, variance and draws of denoising white noise or noise of photons, by the prior alone",
             factory="inverse.sampling.samplers.reverse:reverse",
             needs=frozenset({"linear", "identity"}),
             count=lambda values: (int(values["steps"]) + 1, 0),

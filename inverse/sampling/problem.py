@@ -171,7 +171,11 @@ def _capabilities(observation: Observation) -> frozenset[str]:
 
 def _kind(needs: Sequence[str]) -> str:
     """Capabilities in words."""
-    return "an image with white noise and no other" if "identity" in needs else f"a {' and '.join(needs)}"
+    return (
+        "an image with white noise or noise of photons and no other"
+        if "identity" in needs
+        else f"a {' and '.join(needs)}"
+    )
 
 
 def _check_needs(spec: MethodSpec, values: Mapping[str, Any], observation: Observation) -> None:

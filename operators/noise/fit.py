@@ -86,16 +86,21 @@ class NoiseFit:
     jpeg: JpegFit | None = None
     counts: tuple[float, float] | None = None
 
-    def whitened(self, physics: Any) -> Any:
-        """The physics of :attr:`y` from that of the measurement; its noise model is to be of level :attr:`sigma`."""
+    def whitened(self, physics: Any, *, span: tuple[float, float] = (0.0, 1.0)) -> Any:
+        """The physics of :attr:`y` from that of the measurement; its noise model is to be of level :attr:`sigma`.
+
+        ``span`` is the range of the prior's images, data units: noise of photons is stabilised where it begins at 0.
+        """
         if self.jpeg is not None:
             return self.jpeg.whitened(physics)
         if self.weights is not None:
             weighted = whitened(physics, self.weights, observed=self.observed)
             exposure = getattr(physics, "factor_of_all", None)
-            if self.counts is not None and self.observed is None and exposure is not None:
+            if self.counts is not None and self.observed is None and exposure is not None and span[0] == 0:
                 ends_at_black = float(self.y.min()) == 0
-                weighted.stabilised = Stabilised(*self.counts, exposure, self.weights, clipped=ends_at_black)
+                weighted.stabilised = Stabilised(
+                    *self.counts, exposure, self.weights, clipped=ends_at_black, white=span[1]
+                )
             return weighted
         return physics if self.gains is None else filtered(physics, self.gains)
 

@@ -11,7 +11,7 @@ variance and draws in closed form (`inverse.sampling.samplers.reverse`). Back fr
 unbiased inverse (Makitalo & Foi 2013, IEEE TIP 22:91), here from a table: sums over counts and normal numbers up to
 `COUNTS` counts, the expansion of ``f`` to its fourth derivative beyond. Where the smallest value of the measurement is
 0 it was clipped there, and the expectation is of the clipped values, so that shadows have no tint. ``u`` is stretched
-to 0 at black and 1 at white, the prior's range.
+to the prior's range, from black, which is 0, to white.
 
 Deviation: the prior's images are taken for images of ``u``, whose tones are brighter (of a root). On crops of five
 photographs, 100 photons at white, that is 33.3 dB where BM3D on the same transform has 33.1.
@@ -46,9 +46,10 @@ class Stabilised(nn.Module):
         exposure: The measurement's factor.
         weights: What the measurement that is given was multiplied by, broadcasts against it.
         clipped: Whether noise below 0 was clipped.
+        white: The largest value of the prior's images, data units; the smallest is 0.
 
     Attributes:
-        sigma: Level of the noise of the state, 1 is from black to white.
+        sigma: Level of the noise of the state, data units.
     """
 
     weights: Tensor
@@ -57,15 +58,16 @@ class Stabilised(nn.Module):
     slopes: Tensor
     bends: Tensor
 
-    def __init__(self, gain: float, variance: float, exposure: float, weights: Tensor, *, clipped: bool) -> None:
+    def __init__(
+        self, gain: float, variance: float, exposure: float, weights: Tensor, *, clipped: bool, white: float = 1.0
+    ) -> None:
         super().__init__()
         self.gain, self.variance, self.clipped = gain, variance, clipped
-        brightness = np.linspace(0, math.sqrt(_REACH), _NODES) ** 2
+        brightness = white * np.linspace(0, math.sqrt(_REACH), _NODES) ** 2
         means = expected(exposure * brightness, gain, variance, clipped=clipped)
-        black, white = np.interp([0.0, 1.0], brightness, means)
-        self._black, self._width = float(black), float(white - black)
-        self.sigma = 1 / self._width
-        states = (means - black) / self._width
+        black, top = np.interp([0.0, white], brightness, means)
+        self._black, self.sigma = float(black), white / float(top - black)
+        states = (means - black) * self.sigma
         slopes = np.gradient(brightness, states)
         self.register_buffer("images", torch.from_numpy(brightness))
         self.register_buffer("states", torch.from_numpy(states))
@@ -76,7 +78,7 @@ class Stabilised(nn.Module):
     def state(self, y: Tensor) -> Tensor:
         """The weighted measurement (B, C, *S) as a state with noise of level :attr:`sigma`."""
         values = _anscombe((y / self.weights).double(), self.gain, self.variance, clipped=self.clipped)
-        return ((values - self._black) / self._width).to(y.dtype)
+        return ((values - self._black) * self.sigma).to(y.dtype)
 
     def image(self, state: Tensor) -> Tensor:
         """The images (B, C, *S) whose stabilised ones are given; beyond the table straight on."""

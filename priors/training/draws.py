@@ -13,7 +13,8 @@ Noise levels are log-normal (Karras et al. 2022, section 5); a part is log-unifo
 denoiser that was never asked at its smallest and largest levels is not calibrated there.
 
 On a CPU crops are made image by image. On another device images stay there, and all crops of a step are gathered at
-once (`inverse.priors.training.gathered`), with everything else that is drawn: other numbers, of the same distributions.
+once (`inverse.priors.training.gathered`), with everything else that is drawn: other numbers, of the same distributions
+but that shrunk crops have four sizes.
 """
 
 from __future__ import annotations

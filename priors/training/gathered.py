@@ -52,13 +52,16 @@ class Gathered:
         there: Any = {"generator": rng, "device": rng.device}
         index = torch.randint(len(self.starts), (count,), **there)
         turn, flip = (torch.randint(sides, (count,), **there) for sides in (4, 2))
-        chance, factor, top, left = torch.rand(4, count, dtype=torch.float64, **there)
+        chance, factor, top, left = torch.rand(4, count, dtype=torch.float32, **there)
         heights, widths = self.heights[index], self.widths[index]
         room = torch.minimum(heights, widths) / side
         steps = (factor * SIZES).floor() / max(1, SIZES - 1)  # evenly from the crop's own size to the largest
         sizes = (side * (1 + steps * (room.clamp(max=scale) - 1))).round().long()
         sizes = torch.where(chance < scaled, sizes, side)
-        rows, columns = ((place * (room_ - sizes + 1)).long() for place, room_ in ((top, heights), (left, widths)))
+        rows, columns = (
+            torch.minimum((place * (length - sizes + 1)).long(), length - sizes)  # a product may be rounded up
+            for place, length in ((top, heights), (left, widths))
+        )
         crops = torch.empty(count, self.channels, side, side, dtype=torch.float32, device=rng.device)
         for size in sorted(set(sizes.tolist())):
             chosen = (sizes == size).nonzero()[:, 0]

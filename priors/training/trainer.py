@@ -108,11 +108,9 @@ def _optimise(
     schedule: TrainingSchedule,
     start: int,
 ) -> Iterator[tuple[int, Tensor]]:
-    """Take the steps from ``start``; yield (steps done, loss) after each."""
+    """Take steps from ``start`` on, without an end; yield (steps done, loss) after each."""
     device, config = next(denoiser.parameters()).device, schedule.config
     for step in count(start):
-        if schedule.over(step):
-            return
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
         clean, sigma, noise = (part.to(device) for part in draws(step))
@@ -241,9 +239,11 @@ def train(
     record: dict[str, Any] = {"step": first, "seconds": round(seconds)}
     length = f"{config.steps:,}" if config.minutes is None else f"{config.minutes:g} minutes"
     with _asked_to_stop() as asked:
-        for done, loss in _optimise(denoiser, average, optimiser, draws, schedule, first):
+        steps = () if schedule.over(first) else _optimise(denoiser, average, optimiser, draws, schedule, first)
+        for done, loss in steps:
             losses.append(loss)
-            if time.monotonic() - saved < config.every and not schedule.over(done) and not asked.is_set():
+            over = schedule.over(done)  # asked once a step: the clock goes on
+            if time.monotonic() - saved < config.every and not over and not asked.is_set():
                 continue
             elapsed = schedule.elapsed
             states = {name: each.state_dict() for name, each in stateful.items()}
@@ -259,4 +259,6 @@ def train(
             }
             _log(work / "log.jsonl", record, length, schedule.left(done))
             losses, saved = [], time.monotonic()
+            if over:
+                break
     return average.cpu(), held_out, record

@@ -99,3 +99,18 @@ def test_holes_are_not_stabilised() -> None:
     y = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
     recipe = load("inpaint", ["noise.kind=poisson", "noise.gain=0.01", "operator.missing=0.3"])
     assert getattr(make_case(recipe, y).physics, "stabilised", None) is None
+
+
+@pytest.mark.parametrize("white", [1.0, 255.0])
+def test_the_range_of_the_data_changes_nothing(white: float) -> None:
+    """The prior is stretched to the data's range, and so is the stabilised image."""
+    y = 0.1 + 0.2 * torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    settings = ["noise.kind=poisson-gaussian", f"noise.gain={0.01 * white}", f"noise.sigma={0.02 * white}"]
+    recipe = load("denoise", [*settings, f"data.range=[0,{white}]"])
+    case = make_case(recipe, white * y)
+    stabilised = case.physics.stabilised
+    plain = make_case(load("denoise", ["noise.kind=poisson-gaussian", "noise.gain=0.01", "noise.sigma=0.02"]), y)
+    torch.testing.assert_close(stabilised.state(case.y) / white, plain.physics.stabilised.state(plain.y))
+    assert stabilised.sigma == pytest.approx(white * plain.physics.stabilised.sigma)
+    back = stabilised.image(stabilised.state(case.y))
+    torch.testing.assert_close(back, white * y, rtol=0.1, atol=0.03 * white)

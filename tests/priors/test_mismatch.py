@@ -79,10 +79,11 @@ def test_a_run_says_what_the_prior_takes_for_noise(tmp_path) -> None:
 
 def test_check_warns_of_a_range_and_of_images_unlike_the_training(tmp_path) -> None:
     noise = 0.05 * np.random.default_rng(0).standard_normal((64, 64, 3))
-    grain = np.random.default_rng(1).integers(0, 2, (64, 64, 3))  # of every pixel and colour by itself
-    np.save(tmp_path / "board.npy", (grain + noise).astype(np.float32))
+    # black or white, each pixel and colour by itself: a checkerboard the prior takes for an image at the first level
+    grain = np.random.default_rng(1).integers(0, 2, (64, 64, 3))
+    np.save(tmp_path / "grain.npy", (grain + noise).astype(np.float32))
     np.save(tmp_path / "counts.npy", (255 * _checkerboard() + 255 * noise).astype(np.float32))
-    likeness = CliRunner().invoke(cli, ["check", "denoise", str(tmp_path / "board.npy"), "-s", "noise.sigma=0.05"])
+    likeness = CliRunner().invoke(cli, ["check", "denoise", str(tmp_path / "grain.npy"), "-s", "noise.sigma=0.05"])
     assert "warn  likeness" in likeness.output, likeness.output
     ranged = CliRunner().invoke(cli, ["check", "denoise", str(tmp_path / "counts.npy"), "-s", "noise.sigma=0.05"])
     assert ranged.exit_code == 4

@@ -46,7 +46,7 @@ def test_one_sample_knows_its_spread() -> None:
 
 def test_what_is_no_denoising_is_refused_and_auto_knows_which_is() -> None:
     given = problem("white-blur")
-    with pytest.raises(RecipeError, match="white noise and no other operator"):
+    with pytest.raises(RecipeError, match="white noise or noise of photons and no other operator"):
         given.draw("reverse", samples=1)
     assert given.draw("auto", samples=1).method["kind"] != "reverse"
     white = problem("white-denoise")
